@@ -1,0 +1,1 @@
+"""The ``ptqsim`` command: one module per subcommand, thin over the library (needs the extra ``cli``)."""
