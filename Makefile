@@ -1,0 +1,79 @@
+# Everything runs in a virtual environment of its own, made on first use.
+#
+#   make demo                   the whole job on bundled data and a bundled model
+#   make demo ARGS=--full       the same with arguments
+#   make test                   the tests
+#   make test ARGS="-k codec"   the same with arguments for pytest
+#
+# Variables: PYTHON, the interpreter to start from (3.11 or later); VENV, where the environment goes;
+# EXTRAS, what to install beside the simulator ("cli,dev" is small and enough for the simulator's own tests).
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= analysis,dev
+ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(EXTRAS)
+UNFINISHED := $(VENV)/.unfinished
+
+.PHONY: help setup demo test test-slow coverage lint format clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup: $(STAMP)  ## make the virtual environment and install everything
+
+# The stamp is written last, so an interrupted installation is no installation; one that was interrupted in a new environment
+# is started again from nothing, as pip takes half-copied packages for whole ones.
+# Debian has ensurepip in a package of its own, python3-venv; the system's pip can stand in for it.
+$(STAMP): pyproject.toml
+	@if [ -e $(UNFINISHED) ]; then echo "the last installation was interrupted; starting again"; rm -rf $(VENV); fi
+	@if [ ! -x $(BIN)/python ]; then \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "ptqsim needs Python 3.11 or later, and $(PYTHON) is none; name another: make PYTHON=python3.12 ..." >&2; exit 2; }; \
+	  echo "making the virtual environment $(VENV)"; \
+	  if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    $(PYTHON) -m venv $(VENV); touch $(UNFINISHED); \
+	  else \
+	    $(PYTHON) -m venv --without-pip $(VENV); touch $(UNFINISHED); \
+	    $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet pip || \
+	      { echo "no way to make a virtual environment: install python3-venv, or pip 22.3 or later" >&2; exit 2; }; \
+	  fi; \
+	fi
+	@echo "installing ptqsim[$(EXTRAS)] into $(VENV)"
+	@case ",$(EXTRAS)," in *,models,*|*,analysis,*) echo "  (with PyTorch: about 6 GB and a few minutes the first time)";; esac
+	@$(BIN)/python -m pip --disable-pip-version-check install --editable '.[$(EXTRAS)]' \
+	  | sed -un -e '/ [MG]B)/s/^ *\(Downloading\|Using cached\)/  \1/p' -e 's/^Installing collected packages:.*/  Installing .../p'
+	@rm -f $(UNFINISHED)
+	@touch $@
+
+demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
+	$(BIN)/ptqsim demo $(ARGS)
+
+test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(STAMP)  ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+coverage: $(STAMP)  ## run the tests and show the lines they do not reach
+	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(STAMP)  ## check style, formatting, types and the architecture
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)  ## sort imports and format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove caches and build products (not the environment)
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+"""What a failed command says, and its exit status.
+
+==========  =======================================================================================
+status      meaning
+==========  =======================================================================================
+0           done
+1           a check found something (a mismatch, a trapped overflow), or the system failed (disk full)
+2           wrong input or usage, or an extra that is not installed
+130         interrupted
+==========  =======================================================================================
+
+Each failure is one line on stderr. What is not listed here is a bug of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+from ptqsim.cli.extras import missing_extra
+
+INPUT_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+
+class Interrupted(Exception):  # noqa: N818 - what happened, not an error
+    """The user stopped the command; the message says what was kept and how to go on."""
+
+
+@contextmanager
+def on_interrupt(kept: Callable[[], str]) -> Iterator[None]:
+    """Let Ctrl-C end a command with the line that ``kept`` returns at that moment.
+
+    Examples
+    --------
+    >>> with on_interrupt(lambda: f"kept {path}; the same command resumes from step {step}"):
+    ...     ...
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(kept()) from None
+
+
+def explain(error: BaseException) -> tuple[int, str] | None:
+    """Exit status and line for an error; None for one that nobody foresaw.
+
+    Parameters
+    ----------
+    error : BaseException
+        What a command raised.
+
+    Returns
+    -------
+    tuple of (int, str) or None
+        The line is without a prefix and without line breaks.
+    """
+    status, text = 2, str(error)
+    match error:
+        case Interrupted():
+            status, text = 130, f"interrupted; {error}" if text else "interrupted"
+        case typer.TyperException():
+            status, text = error.exit_code, _usage(error)
+        case ModuleNotFoundError():
+            missing = missing_extra(error)
+            if missing is None:
+                return None
+            text = missing
+        case OSError() if error.strerror:
+            status = 2 if isinstance(error, INPUT_ERRORS) else 1
+            text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        case _ if isinstance(error, INPUT_ERRORS):
+            pass
+        case _:
+            return None
+    return status, " ".join(text.split())
+
+
+def _usage(error: typer.TyperException) -> str:
+    """Typer's message, with the command whose help page knows better."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    return f"{message} See '{context.command_path} --help'." if context is not None and message else message

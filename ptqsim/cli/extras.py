@@ -1,0 +1,27 @@
+"""Which extra brings a package that is not installed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Import name of each optional package -> the smallest extra of pyproject.toml that installs it.
+EXTRA_OF: Final = {
+    "rich": "cli",
+    "typer": "cli",
+    "PIL": "models",
+    "safetensors": "models",
+    "sklearn": "models",
+    "timm": "models",
+    "torch": "models",
+    "torchvision": "models",
+    "matplotlib": "analysis",
+}
+
+
+def missing_extra(error: ModuleNotFoundError) -> str | None:
+    """What to install, in one line; None if the missing module belongs to no extra."""
+    package = (error.name or "").partition(".")[0]
+    extra = EXTRA_OF.get(package)
+    if extra is None:
+        return None
+    return f"needs the extra [{extra}] ({package} is not installed): pip install 'ptqsim[{extra}]'"

@@ -1,0 +1,156 @@
+"""What a command writes: its result to stdout, everything else to stderr.
+
+With ``--json`` the result is one JSON document and nothing else reaches stdout: tables move to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from os import PathLike, fspath
+from typing import Annotated, TypeVar
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+T = TypeVar("T")
+Cell = str | int | float | bool | None
+Report = Callable[[int, int, str], None]  # done, total, a few words of state
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+class Output:
+    """Writer of one command run.
+
+    Parameters
+    ----------
+    as_json : bool
+        The command's ``--json``.
+    """
+
+    def __init__(self, as_json: bool = False) -> None:
+        self._as_json = as_json
+        self._errors = Console(stderr=True, highlight=False)
+        self._tables = self._errors if as_json else Console(highlight=False)
+
+    def note(self, text: str) -> None:
+        """A line about what is going on, to stderr."""
+        self._errors.print(text, markup=False, soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], title: str | None = None) -> None:
+        """A table; numbers are set flush right.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Headings.
+        rows : iterable of sequences
+            As long as ``columns``; None is an empty cell; how a float is rounded is the caller's choice (give a str).
+        title : str, optional
+            Above the table.
+        """
+        cells = [list(row) for row in rows]
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for index, heading in enumerate(columns):
+            numeric = all(_is_numeric(row[index]) for row in cells)
+            table.add_column(Text(heading), justify="right" if numeric else "left")
+        for row in cells:
+            table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        self._tables.print(table)
+
+    def result(self, data: Mapping[str, object]) -> None:
+        """The machine-readable result; written with ``--json`` only, once per command."""
+        if self._as_json:
+            typer.echo(json.dumps(data, indent=2, default=_plain))
+
+    @contextmanager
+    def progress(self, description: str, unit: str) -> Iterator[Report]:
+        """A bar with rate and remaining time, drawn on stderr while it is a terminal.
+
+        Parameters
+        ----------
+        description : str
+            What is going on.
+        unit : str
+            What is counted, in the singular: "image".
+
+        Yields
+        ------
+        Report
+            ``report(done, total, state)``, to be passed to library functions as their progress callback.
+        """
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(unit),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
+        )
+        with Progress(*columns, console=self._errors, transient=True) as bar:
+            task = bar.add_task(description, total=None, state="")
+
+            def report(done: int, total: int, state: str = "") -> None:
+                bar.update(task, completed=done, total=total, state=state)
+
+            yield report
+
+    def track(self, items: Sequence[T], description: str, unit: str) -> Iterator[T]:
+        """The items one by one under a progress bar."""
+        with self.progress(description, unit) as report:
+            for done, item in enumerate(items):
+                report(done, len(items), "")
+                yield item
+            report(len(items), len(items), "")
+
+
+class _RateColumn(ProgressColumn):
+    """Items per second, or seconds per item where that says more."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        if not task.speed:
+            return Text(f"{self._unit}s")
+        if task.speed >= 1:
+            return Text(f"{task.speed:.1f} {self._unit}s/s")
+        return Text(f"{1 / task.speed:.1f} s/{self._unit}")
+
+
+def _is_numeric(cell: Cell) -> bool:
+    if isinstance(cell, str):
+        try:
+            float(cell.rstrip("%"))
+        except ValueError:
+            return False
+    return True
+
+
+def _plain(value: object) -> object:
+    """What json does not know: numpy scalars and arrays, paths, dataclasses."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, PathLike):
+        return fspath(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
