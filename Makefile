@@ -37,10 +37,11 @@ $(STAMP): pyproject.toml
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "ptqsim needs Python 3.11 or later, and $(PYTHON) is none; name another: make PYTHON=python3.12 ..." >&2; exit 2; }; \
 	  echo "making the virtual environment $(VENV)"; \
+	  mkdir -p $(VENV); touch $(UNFINISHED); \
 	  if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
-	    $(PYTHON) -m venv $(VENV); touch $(UNFINISHED); \
+	    $(PYTHON) -m venv $(VENV); \
 	  else \
-	    $(PYTHON) -m venv --without-pip $(VENV); touch $(UNFINISHED); \
+	    $(PYTHON) -m venv --without-pip $(VENV); \
 	    $(PYTHON) -m pip --disable-pip-version-check --python $(BIN)/python install --quiet pip || \
 	      { echo "no way to make a virtual environment: install python3-venv, or pip 22.3 or later" >&2; exit 2; }; \
 	  fi; \
