@@ -1,0 +1,109 @@
+"""Figures and tables: compute the data, then draw or print it, and write it all with its provenance."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, ClassVar
+
+from matplotlib.figure import Figure as Drawing
+
+from analysis import provenance, style
+from analysis.frame import Data
+from analysis.printed import Printed
+from analysis.store import write_atomically
+from analysis.workload import Workload
+
+# Dates in a picture would make two runs differ.
+_METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+
+
+@dataclass(frozen=True)
+class Artifact(ABC):
+    """One figure or table.  The fields of a subclass are its options; they are part of what its data is kept under.
+
+    Attributes
+    ----------
+    name : str
+        As the command line calls it: ``paper.figure``.
+    title : str
+        One line.
+    needs_model : bool
+        False if the data follows from the formats alone.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    needs_model: ClassVar[bool] = True
+
+    @abstractmethod
+    def compute(self, workload: Workload) -> Data:
+        """The data behind the artifact; long parts show their progress through the workload."""
+
+    @abstractmethod
+    def files(self, data: Data) -> dict[str, bytes]:
+        """The artifact in each of its file formats, by file name suffix."""
+
+    def key(self, workload: Workload) -> dict[str, Any]:
+        """Everything that decides the data, besides the code."""
+        options = json.loads(json.dumps(asdict(self)))
+        return {"options": options, **(workload.key() if self.needs_model else {})}
+
+    def make(self, workload: Workload, directory: Path) -> Data:
+        """Compute (or take from the workload's store), draw, and write everything into ``directory``.
+
+        Writes the artifact in each format, one CSV file per frame, and the provenance as JSON.
+        """
+        key = self.key(workload)
+        data = workload.store.data(self.name, key, lambda: self.compute(workload))
+        content = self.files(data)
+        for frame, cells in data.items():
+            content[f".{frame}.csv"] = cells.csv().encode()
+        about = provenance.record(self.name, self.title, key, data)
+        content[".json"] = (json.dumps(about, indent=2) + "\n").encode()
+        for suffix, written in content.items():
+            write_atomically(directory / f"{self.name}{suffix}", written)
+        return data
+
+
+class Figure(Artifact):
+    """Something with a picture: PDF, SVG and PNG."""
+
+    @abstractmethod
+    def render(self, data: Data) -> Drawing:
+        """Draw the data; called with the style applied."""
+
+    def files(self, data: Data) -> dict[str, bytes]:
+        """The picture in each format, the same bytes for the same data."""
+        files = {}
+        with style.applied():
+            drawing = self.render(data)
+            for kind, metadata in _METADATA.items():
+                buffer = BytesIO()
+                drawing.savefig(buffer, format=kind, metadata=metadata)
+                files[f".{kind}"] = buffer.getvalue()
+        return files
+
+
+class Table(Artifact):
+    """Something with rows to read: the terminal, Markdown and LaTeX.  Its CSV is the data."""
+
+    @abstractmethod
+    def printed(self, data: Data) -> Printed:
+        """Format the cells."""
+
+    def files(self, data: Data) -> dict[str, bytes]:
+        """The table in Markdown and LaTeX."""
+        printed = self.printed(data)
+        return {".md": printed.markdown().encode(), ".tex": printed.latex().encode()}
+
+
+class IllustratedTable(Figure, Table):
+    """Something with both."""
+
+    def files(self, data: Data) -> dict[str, bytes]:
+        """The picture and the table."""
+        return Figure.files(self, data) | Table.files(self, data)

@@ -1,0 +1,110 @@
+"""Top-1 and cross-entropy of every method and width, by fake quantization and in exact integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure as Drawing
+
+from analysis import style
+from analysis.artifact import IllustratedTable
+from analysis.frame import Data, Frame
+from analysis.printed import Printed
+from analysis.workload import Setting, Workload
+from ptqsim import ptq
+
+
+@dataclass(frozen=True)
+class Accuracy(IllustratedTable):
+    """Options: methods, widths (of weights and activations) and the number of validation images."""
+
+    methods: tuple[str, ...] = ("base_ptq", "ptq4vit")
+    widths: tuple[int, ...] = (8, 6, 4)
+    images: int = 2000
+    name: ClassVar[str] = "demo.accuracy"
+    title: ClassVar[str] = "Accuracy of the float network and of its quantized versions"
+
+    def compute(self, workload: Workload) -> Data:
+        """One row per method, width and mode; integer rows are compared with fake quantization."""
+        rows = [_row("float", None, "float", workload.evaluated(None, "float", self.images), None)]
+        for bits in self.widths:
+            for method in self.methods:
+                setting = Setting(method, bits, bits)
+                fake = workload.evaluated(setting, "fake_quant", self.images)
+                integer = workload.evaluated(setting, "integer", self.images)
+                rows.append(_row(method, bits, "fake_quant", fake, None))
+                rows.append(_row(method, bits, "integer", integer, ptq.difference(integer, fake)))
+        return {"accuracy": Frame.of_rows(rows)}
+
+    def printed(self, data: Data) -> Printed:
+        """The papers' layout, with what integer arithmetic changes."""
+        rows = []
+        for row in data["accuracy"].records():
+            bits = "" if row["w_bits"] is None else style.bits_label(row["w_bits"], row["a_bits"])
+            compared = row["logits_compared"]
+            differ = "" if compared is None else f"{row['logits_differ']:,} of {compared:,}"
+            rows.append(
+                (
+                    bits,
+                    style.NAMES[row["method"]],
+                    style.NAMES[row["mode"]] if bits else "",
+                    f"{row['top1']:.2f}",
+                    f"{row['cross_entropy']:.4f}",
+                    differ,
+                    "" if compared is None else str(row["predictions_differ"]),
+                    "" if compared is None else f"{row['largest_difference']:.2g}",
+                )
+            )
+        images = data["accuracy"].column("images")[0]
+        columns = (
+            "Bits", "Method", "Mode", "Top-1 %", "CE",
+            "Logits that differ", "Predictions that differ", "Largest difference",
+        )  # fmt: skip
+        note = "Differences are those of integer mode from fake quantization in float32."
+        return Printed(f"{self.title}, {images:,} validation images", columns, tuple(rows), (note,))
+
+    def render(self, data: Data) -> Drawing:
+        """Top-1 against the width; the float network is the line above."""
+        figure, (axes,) = style.panels(height=1.9)
+        table = data["accuracy"]
+        widths = [bits for bits in table.distinct("w_bits") if bits is not None]
+        look = style.LOOKS["float"]
+        axes.axhline(
+            table.where(method="float").column("top1")[0], color=look.color, linestyle=look.line, label=look.label
+        )
+        at = np.arange(len(widths))
+        for method in [m for m in table.distinct("method") if m != "float"]:
+            look = style.LOOKS[method]
+            by_mode = {mode: table.where(method=method, mode=mode).values("top1") for mode in ("fake_quant", "integer")}
+            axes.plot(
+                at, by_mode["fake_quant"], color=look.color, linestyle=look.line, marker=look.marker, label=look.label
+            )
+            axes.plot(
+                at, by_mode["integer"], look.marker, color=look.color, markerfacecolor="none", markersize=7,
+                markeredgewidth=0.7, label=f"{look.label}, integer",
+            )  # fmt: skip
+        axes.set_xticks(at, [style.bits_label(bits, bits) for bits in widths])
+        axes.set_xlim(-0.3, len(widths) - 0.7)
+        axes.set_ylabel("top-1 / %")
+        axes.legend(loc="lower left")
+        return figure
+
+
+def _row(
+    method: str, bits: int | None, mode: str, found: ptq.Evaluation, change: ptq.Difference | None
+) -> dict[str, Any]:
+    return {
+        "method": method,
+        "w_bits": bits,
+        "a_bits": bits,
+        "mode": mode,
+        "images": found.images,
+        "top1": found.top1,
+        "cross_entropy": found.cross_entropy,
+        "logits_compared": change and change.of,
+        "logits_differ": change and change.logits,
+        "predictions_differ": change and change.predictions,
+        "largest_difference": change and change.largest,
+    }

@@ -1,0 +1,108 @@
+"""Every quantized operation: its depth, its formats, and how wide its accumulator must be by each bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from matplotlib.figure import Figure as Drawing
+
+import ptqsim as pq
+from analysis import style
+from analysis.artifact import IllustratedTable
+from analysis.frame import Data, Frame
+from analysis.printed import Printed
+from analysis.workload import Setting, Workload
+from ptqsim import ptq
+from ptqsim.ptq.execute import OverflowCount
+from ptqsim.ptq.operations import MatmulOperation
+
+THEOREMS: Final = ("datatype", "weight_aware", "row_stochastic")
+BOUNDS: Final = (*THEOREMS, "calibrated")
+WIDEST: Final = 48
+"""Bits of an accumulator in which nothing overflows, to observe how many are needed."""
+
+
+@dataclass(frozen=True)
+class Operations(IllustratedTable):
+    """Options: the method and the width of weights and activations."""
+
+    method: str = "ptq4vit"
+    bits: int = 8
+    name: ClassVar[str] = "demo.operations"
+    title: ClassVar[str] = "Formats and accumulator widths of every operation"
+
+    def compute(self, workload: Workload) -> Data:
+        """One row per operation.  ``calibrated`` is the width that the calibration images need: an observation."""
+        setting = Setting(self.method, self.bits, self.bits)
+        quantized = workload.quantized(setting)
+        with workload.progress(f"{setting.label}, observed widths", "image") as report:
+            report(0, workload.images, "")
+            observed = bits_needed(quantized, lambda: quantized(workload.calibration_images))
+        rows = []
+        for name, layer in quantized.layers.items():
+            widths: dict[str, int | None] = dict.fromkeys(BOUNDS)
+            widths.update({bound: found.bits for bound, found in layer.bounds.items()})
+            widths["calibrated"] = observed[name]
+            rows.append({"layer": name, "kind": layer.kind, "depth": layer.depth, **_formats(layer), **widths})
+        return {"operations": Frame.of_rows(rows)}
+
+    def printed(self, data: Data) -> Printed:
+        """One line per operation; of several heads the shifts are given as a range."""
+        rows: list[tuple[str, ...]] = []
+        for row in data["operations"].records():
+            low, high = row["shift_min"], row["shift_max"]
+            shift = "" if low is None else str(low) if low == high else f"{low}–{high}"
+            widths = ["" if row[bound] is None else str(row[bound]) for bound in BOUNDS]
+            rows.append((row["layer"], str(row["depth"]), row["a_format"], row["b_format"], shift, *widths))
+        columns = ("Operation", "K", "A", "B", "m", *(style.NAMES[bound] for bound in BOUNDS))
+        notes = (
+            "Widths in bits. An empty cell: the bound does not apply. The last column is observed on the calibration "
+            "images; the others hold for every input.",
+        )
+        return Printed(f"{self.title}, {style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}", columns,
+                       tuple(rows), notes)  # fmt: skip
+
+    def render(self, data: Data) -> Drawing:
+        """Width by each bound, along the network."""
+        table = data["operations"]
+        figure, (axes,) = style.panels(width=style.DOUBLE, height=2.6)
+        at = np.arange(len(table))
+        for bound in BOUNDS:
+            look = style.LOOKS[bound]
+            axes.plot(at, table.values(bound), look.marker, linestyle="none", color=look.color, label=look.label)
+        axes.set_xticks(at, table.column("layer"), rotation=90, fontsize=6)
+        axes.set_xlim(-0.6, len(at) - 0.4)
+        axes.set_ylabel("accumulator width / bits")
+        axes.grid(axis="y", color=style.PALE, linewidth=0.4)
+        figure.legend(loc="outside upper center", ncols=len(BOUNDS))
+        return figure
+
+
+def bits_needed(quantized: ptq.QuantizedModel, run: Callable[[], object]) -> dict[str, int]:
+    """Width that every prefix sum of each operation fits in, while ``run`` uses the model in integer mode."""
+    quantized.mode, quantized.accumulator, quantized.statistics = "integer", pq.Accumulator(bits=WIDEST), True
+    for layer in quantized.layers.values():
+        layer.integer.overflow = OverflowCount()
+    run()
+    quantized.statistics = False
+    return {name: layer.integer.overflow.bits_needed for name, layer in quantized.layers.items()}
+
+
+def _formats(layer: MatmulOperation) -> dict[str, Any]:
+    formats = layer.formats
+    assert formats is not None, "a calibrated model has formats everywhere"
+    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
+    return {
+        "a_format": _format_name(formats.a),
+        "b_format": _format_name(formats.b),
+        "groups": max(len(formats.a), len(formats.b)),
+        "shift_min": min(shifts, default=None),
+        "shift_max": max(shifts, default=None),
+    }
+
+
+def _format_name(formats: Sequence[pq.NumberFormat]) -> str:
+    return f"{formats[0].kind.replace('_', ' ')} {formats[0].bits}"

@@ -1,0 +1,39 @@
+"""What the demo makes, in order."""
+
+from __future__ import annotations
+
+from analysis.artifact import Artifact
+from analysis.demo.accuracy import Accuracy
+from analysis.demo.exactness import Exactness
+from analysis.demo.operations import Operations
+from analysis.demo.width_curve import WidthCurve
+from analysis.ptq4vit.fig2_distributions import Distributions
+from analysis.ptq4vit.fig3_points import UniformPoints
+from analysis.ptq4vit.fig4_twin_points import TwinPoints
+from analysis.ptq4vit.fig5_metrics import Metrics
+from analysis.ptq4vit.range_rule import RangeRule
+from analysis.workload import Workload
+
+
+def plan(workload: Workload, *, full: bool) -> list[Artifact]:
+    """The demo's figures and tables.
+
+    Parameters
+    ----------
+    workload : Workload
+        The sizes below are cut down to the validation images that it has.
+    full : bool
+        All validation images, every width checked; without it, what two cores do in a few minutes.
+    """
+    available = len(workload.validation)
+    return [
+        Accuracy(images=available if full else min(2000, available)),
+        Exactness(widths=(8, 6, 4) if full else (8,)),
+        Operations(),
+        WidthCurve(images=min(2000 if full else 256, available)),
+        Distributions(),
+        UniformPoints(),
+        TwinPoints(),
+        RangeRule(),
+        Metrics(images=min(1024 if full else 256, available)),
+    ]

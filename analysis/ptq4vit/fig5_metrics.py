@@ -1,0 +1,201 @@
+"""Fig. 5: what each metric and the task loss say about one scaling factor, and what following the metric costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+import ptqsim as pq
+from analysis import style
+from analysis.artifact import Figure
+from analysis.frame import Data, Frame
+from analysis.workload import Workload
+from ptqsim import ptq
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.fake_quant import fake_quantize
+from ptqsim.ptq.objectives import OBJECTIVES
+from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.search_space import group_max
+
+Operand = Literal["a", "b"]
+Curve = NDArray[np.float64]
+TASK_LOSS = "task_loss"
+
+
+@dataclass(frozen=True)
+class Metrics(Figure):
+    """Options.
+
+    Attributes
+    ----------
+    operands : tuple of str
+        ``layer:a`` (left operand, an activation) or ``layer:b`` (right operand, a weight or an activation); three kinds
+        of operation in the middle of the network if empty.
+    metrics : tuple of str
+        Objectives of the scale search.
+    bits : int
+        Width of the one operand that is quantized.
+    low, high : float
+        Range of the normalized scale.
+    points : int
+        Scales tried.
+    images : int
+        Validation images of the task loss.
+    """
+
+    operands: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ("mse", "cosine", "pearson", "hessian")
+    bits: int = 6
+    low: float = 0.2
+    high: float = 1.2
+    points: int = 41
+    images: int = 256
+    name: ClassVar[str] = "ptq4vit.fig5"
+    title: ClassVar[str] = "Metrics and task loss against the normalized scaling factor of one operand"
+
+    def compute(self, workload: Workload) -> Data:
+        """Curves of every metric and of the task loss, and the loss at each metric's choice."""
+        chosen = self.operands or default_operands(workload)
+        ratios = np.linspace(self.low, self.high, self.points)
+        quantized = ptq.QuantizedModel(workload.network)
+        images, labels = workload.validation.read(range(min(self.images, len(workload.validation))))
+        curves: list[dict[str, Any]] = []
+        choices: list[dict[str, Any]] = []
+        with workload.progress("Fig. 5", "scale") as report:
+            for number, operand in enumerate(chosen):
+                layer, side = parse_operand(operand, quantized)
+                found = {metric: np.empty(len(ratios)) for metric in (*self.metrics, TASK_LOSS)}
+                data = workload.captured[layer.name]
+                scorers = {metric: OBJECTIVES[metric](data) for metric in self.metrics}
+                maxima = group_max(getattr(data, side))
+                for i, ratio in enumerate(ratios):
+                    formats = self._formats(ratio, maxima)
+                    for metric, scorer in scorers.items():
+                        found[metric][i] = scorer(_output(data, side, formats)).mean()
+                    with one_operand_quantized(layer, side, formats):
+                        found[TASK_LOSS][i] = _cross_entropy(quantized, images, labels)
+                    report(number * len(ratios) + i + 1, len(chosen) * len(ratios), operand)
+                curves += _curve_rows(operand, ratios, found)
+                choices += _choice_rows(operand, ratios, found)
+        return {"curves": Frame.of_rows(curves), "choices": Frame.of_rows(choices)}
+
+    def _formats(self, ratio: float, maxima: list[float]) -> tuple[pq.Uniform, ...]:
+        """One uniform format per group: scale = ratio * max / 2^(k-1), rounded to float32 as in the search."""
+        return tuple(
+            pq.Uniform(bits=self.bits, scale=float(np.float32(ratio * top / 2 ** (self.bits - 1)))) for top in maxima
+        )
+
+    def render(self, data: Data) -> Drawing:
+        """One panel per operand; each curve from 0 (its best) to 1 (its worst), its best marked."""
+        operands = data["curves"].distinct("operand")
+        figure, axes = style.panels(1, len(operands), width=style.DOUBLE, height=2.1, sharey=True)
+        for panel, operand in zip(axes, operands, strict=True):
+            _draw_curves(panel, data["curves"].where(operand=operand), data["choices"].where(operand=operand))
+            panel.set_title(_operand_label(operand))
+            side = operand.rpartition(":")[2].upper()
+            panel.set_xlabel(rf"$\Delta\,/\,({side}_{{\max}}/2^{{k-1}})$")
+        axes[0].set_ylabel("distance, normalized")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        return figure
+
+
+def default_operands(workload: Workload) -> tuple[str, ...]:
+    """Three kinds of operation from the middle of the network: an fc1 input, qkv weights, the left operand of QK^T."""
+    kinds: dict[str, list[str]] = {}
+    for name, layer in workload.operations.items():
+        kinds.setdefault("fc1" if name.endswith("fc1") else layer.kind, []).append(name)
+    picks = (("fc1", "a"), ("qkv", "b"), ("matmul_qk", "a"))
+    return tuple(f"{kinds[kind][len(kinds[kind]) // 2]}:{side}" for kind, side in picks if kind in kinds)
+
+
+def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOperation, Operand]:
+    """Layer and side of ``layer:a`` or ``layer:b``; a ValueError if there is no such operand."""
+    name, _, side = operand.rpartition(":")
+    if side not in ("a", "b"):
+        raise unknown_name("operand", operand, [f"{layer}:{s}" for layer in quantized.layers for s in "ab"])
+    return quantized.layer(name), "a" if side == "a" else "b"
+
+
+@contextmanager
+def one_operand_quantized(layer: MatmulOperation, side: Operand, formats: tuple[pq.Uniform, ...]) -> Iterator[None]:
+    """Run the network with one operand of one operation rounded to its formats, everything else in float."""
+    product = layer.product
+    mode = layer.mode
+
+    def rounded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return product(fake_quantize(a, formats), b) if side == "a" else product(a, fake_quantize(b, formats))
+
+    # float mode with an observer takes the canonical product instead of the fused linear layer
+    layer.mode, layer.observer = "float", lambda op, a, b, out: None
+    layer.product = rounded  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del layer.product
+        layer.mode, layer.observer = mode, None
+
+
+def _output(data: ptq.OperationData, side: Operand, formats: tuple[pq.Uniform, ...]) -> torch.Tensor:
+    if side == "a":
+        return torch.matmul(fake_quantize(data.a, formats), data.b)
+    return torch.matmul(data.a, fake_quantize(data.b, formats))
+
+
+def _cross_entropy(quantized: ptq.QuantizedModel, images: torch.Tensor, labels: torch.Tensor, batch: int = 64) -> float:
+    logits = torch.cat([quantized(images[start : start + batch]) for start in range(0, len(images), batch)])
+    return float(F.cross_entropy(logits.double(), labels))
+
+
+def _curve_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[dict[str, Any]]:
+    """One row per metric and scale; ``normalized`` is 0 at the curve's best scale and 1 at its worst."""
+    rows = []
+    for metric, distances in found.items():
+        span = float(np.ptp(distances)) or 1.0
+        for ratio, distance in zip(ratios, distances, strict=True):
+            normalized = (distance - distances.min()) / span
+            rows.append(
+                {"operand": operand, "metric": metric, "scale": ratio, "distance": distance, "normalized": normalized}
+            )
+    return rows
+
+
+def _choice_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[dict[str, Any]]:
+    """The scale that each metric would choose, and the task loss that it costs against the best scale."""
+    loss = found[TASK_LOSS]
+    rows = []
+    for metric, distances in found.items():
+        best = int(distances.argmin())
+        row = {"operand": operand, "metric": metric, "scale": ratios[best], "task_loss": loss[best]}
+        rows.append({**row, "excess_task_loss": loss[best] - loss.min()})
+    return rows
+
+
+def _draw_curves(axes: Axes, curves: Frame, choices: Frame) -> None:
+    for metric in curves.distinct("metric"):
+        look, shown = style.LOOKS[metric], curves.where(metric=metric)
+        scales, normalized = shown.values("scale"), shown.values("normalized")
+        front = 3 if metric == TASK_LOSS else 2
+        axes.plot(scales, normalized, color=look.color, linestyle=look.line, label=look.label, zorder=front)
+        chosen = choices.where(metric=metric).values("scale")
+        axes.plot(chosen, [0], look.marker, color=look.color, markersize=4.5, zorder=4, clip_on=False)
+    axes.set_ylim(0, 1)
+
+
+def _operand_label(operand: str) -> str:
+    """``blocks.3.attn.qkv:b`` as the paper writes it: ``blocks.3.attn.qkv:weight``."""
+    layer, _, side = operand.rpartition(":")
+    if layer.endswith("matmul_qk"):
+        return f"{layer}:{'$Q$' if side == 'a' else '$K^T$'}"
+    if layer.endswith("matmul_pv"):
+        return f"{layer}:{'$P$' if side == 'a' else '$V$'}"
+    return f"{layer}:{'activation' if side == 'a' else 'weight'}"

@@ -1,0 +1,102 @@
+"""A content-keyed cache of finished results, so that interrupted work goes on where it stopped.
+
+What is kept is JSON: frames with the types of their cells.  A key is everything that decides a result (options, seed,
+weights, data, code); two runs that agree in all of it share the result, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ptqsim
+from analysis.frame import Data, Frame
+
+# What an arithmetic result can depend on; the command line and the drawings cannot change one.
+_CODE = ("formats", "datapath", "kernels", "gemm", "ptq")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results in one directory.
+
+    Attributes
+    ----------
+    directory : Path
+        Made when the first result is kept.
+    """
+
+    directory: Path
+
+    def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
+        """Where the result ``name`` of ``key`` lies, or would lie."""
+        return self.directory / f"{name}-{digest({**key, 'code': code_fingerprint()})[:16]}{suffix}"
+
+    def data(self, name: str, key: Mapping[str, Any], compute: Callable[[], Data]) -> Data:
+        """The kept frames of ``name`` and ``key``; computed and kept if there are none.
+
+        Parameters
+        ----------
+        name : str
+            What it is, for the file name.
+        key : mapping
+            Everything that decides the result, as JSON values.
+        compute : callable
+            Makes the frames.
+        """
+        path = self.path(name, key)
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        data = compute()
+        write_atomically(path, json.dumps(_document(data, key), indent=1).encode())
+        return data
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_fingerprint() -> str:
+    """SHA-256 of the library's arithmetic, so that no result outlives the code that made it."""
+    root = Path(ptqsim.__file__).parent
+    files = sorted(
+        file for part in _CODE for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
+    )
+    found = hashlib.sha256()
+    for file in files:
+        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is, whenever the process ends, either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:
+    frames = {name: {"columns": frame.names, "rows": frame.rows} for name, frame in data.items()}
+    return {"key": dict(key), "frames": frames}
+
+
+def _read(path: Path) -> Data | None:
+    """The frames of a file; None where there is no file, or one that was damaged from outside."""
+    try:
+        frames = json.loads(path.read_bytes())["frames"]
+        return {name: Frame(tuple(f["columns"]), tuple(tuple(row) for row in f["rows"])) for name, f in frames.items()}
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return None
