@@ -1,0 +1,35 @@
+"""ptqsim: post-training quantization of vision transformers, simulated to the last bit of the integer datapath.
+
+The names here need numpy, numba and nothing else. What knows a neural network is in `ptqsim.ptq`.
+"""
+
+from ptqsim.datapath import bounds as bounds
+from ptqsim.datapath import reference as reference
+from ptqsim.datapath.bounds import Bound as Bound
+from ptqsim.datapath.bounds import required_bits as required_bits
+from ptqsim.datapath.spec import Accumulator as Accumulator
+from ptqsim.datapath.spec import Alignment as Alignment
+from ptqsim.datapath.spec import OverflowMode as OverflowMode
+from ptqsim.datapath.spec import Sequential as Sequential
+from ptqsim.datapath.spec import Split as Split
+from ptqsim.datapath.spec import Tree as Tree
+from ptqsim.datapath.statistics import OverflowStatistics as OverflowStatistics
+from ptqsim.errors import AccumulatorOverflowError as AccumulatorOverflowError
+from ptqsim.formats.array import QuantizedArray as QuantizedArray
+from ptqsim.formats.array import quantize as quantize
+from ptqsim.formats.base import NumberFormat as NumberFormat
+from ptqsim.formats.packing import pack as pack
+from ptqsim.formats.packing import unpack as unpack
+from ptqsim.formats.registry import from_dict as format_from_dict
+from ptqsim.formats.rounding import RangeChoice as RangeChoice
+from ptqsim.formats.rounding import RoundingMode as RoundingMode
+from ptqsim.formats.twin import TwinGELU as TwinGELU
+from ptqsim.formats.twin import TwinSoftmax as TwinSoftmax
+from ptqsim.formats.uniform import Uniform as Uniform
+from ptqsim.gemm import Certificate as Certificate
+from ptqsim.gemm import MatmulResult as MatmulResult
+from ptqsim.gemm import matmul as matmul
+from ptqsim.kernels._threads import get_num_threads as get_num_threads
+from ptqsim.kernels._threads import set_num_threads as set_num_threads
+
+__version__ = "0.1.0"

@@ -1,0 +1,9 @@
+"""What a unit does with codes: its specification, its reference and its bounds."""
+
+from ptqsim.datapath.spec import Accumulator, Alignment, Order, OverflowMode, Sequential, Split, Tree
+from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
+
+__all__ = [
+    "Accumulator", "Alignment", "FirstEvent", "Order", "OverflowMode", "OverflowStatistics", "PrefixRange", "Sequential",
+    "Split", "Tree",
+]  # fmt: skip

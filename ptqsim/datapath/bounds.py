@@ -1,0 +1,168 @@
+"""How wide an accumulator must be, and why.
+
+Every theorem here bounds the sum over *any subset* of one output's products. A prefix sum in whatever order, a group of an
+adder tree and a tile of a split order are such sums, so one bound serves every register of the datapath.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
+from ptqsim.datapath.statistics import OverflowStatistics
+from ptqsim.errors import unknown_name
+from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.base import GridRange, NumberFormat, checked_integer
+
+MAX_DEPTH = (1 << 31) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The values that a register may have to hold.
+
+    Parameters
+    ----------
+    name
+        Which bound this is: "datatype", "weight_aware", "row_stochastic" or "calibrated".
+    kind
+        "theorem": nothing outside can occur. "observation": nothing outside was seen.
+    lowest, highest
+        The least and the greatest sum.
+    why
+        The argument, with its numbers.
+    per_output
+        Bits per output column, where the bound tells them apart.
+    """
+
+    name: str
+    kind: str
+    lowest: int
+    highest: int
+    why: str
+    per_output: NDArray[np.int64] | None = field(default=None, compare=False)
+
+    @property
+    def bits(self) -> int:
+        """Width of the two's-complement register that holds them all."""
+        return bits_for(self.lowest, self.highest)
+
+    def __str__(self) -> str:
+        return f"{self.bits} bits ({self.name} {self.kind}): {self.why}"
+
+
+def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) -> int:
+    """Signed accumulator bits that no codes of these formats can overflow, at depth K: `datatype` without the why."""
+    return datatype(a_format, b_format, depth).bits
+
+
+def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: str = Alignment.PRODUCT) -> Bound:
+    """What the formats and the depth alone say.
+
+    A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up to K
+    of them lies in [K * p_min, K * p_max], and both ends occur.
+
+    Parameters
+    ----------
+    a_format, b_format
+        Shift-alignable formats.
+    depth
+        Number of products per output, K.
+    alignment
+        An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
+
+    Raises
+    ------
+    ValueError
+        If the depth is negative, a format is not shift-alignable, or the alignment is unknown.
+    """
+    depth = checked_integer("depth", depth, 0, MAX_DEPTH)
+    low = high = 0
+    for (a_low, a_high), (b_low, b_high) in product(_extremes(a_format, alignment), _extremes(b_format, alignment)):
+        corners = [x * w for x, w in product((a_low, a_high), (b_low, b_high))]
+        low, high = min(low, *corners), max(high, *corners)
+    why = f"up to {depth} products between {low} and {high} each"
+    return Bound("datatype", "theorem", depth * low, depth * high, why)
+
+
+def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str = Alignment.PRODUCT) -> Bound:
+    """What one format and the known other operand say.
+
+    With W+ and W- the sums of the positive and of the negated negative aligned weights of one output, and a in
+    [a_min, a_max] around zero, a sum is at most a_max * W+ - a_min * W- and at least a_min * W+ - a_max * W-. Both occur
+    (on the whole column). For a one-signed operand, as after softmax, a_min = 0 and the signs are told apart.
+
+    Parameters
+    ----------
+    a_format
+        Shift-alignable format of the left operand.
+    weights
+        The right operand, [..., K, N].
+    alignment
+        An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
+
+    Raises
+    ------
+    ValueError
+        If a format is not shift-alignable, the weights have less than two dimensions, or the alignment is unknown.
+    """
+    if weights.ndim < 2:
+        raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
+    lows, highs = [], []
+    for grid_range in _registers(weights.format, alignment):
+        values = grid_range.mantissa[weights.codes]
+        positive = np.maximum(values, 0).sum(axis=-2).astype(object)
+        negative = np.maximum(-values, 0).sum(axis=-2).astype(object)
+        for a_low, a_high in _extremes(a_format, alignment):
+            highs.append(a_high * positive - a_low * negative)
+            lows.append(a_low * positive - a_high * negative)
+    low, high = np.minimum.reduce(lows), np.maximum.reduce(highs)
+    per_output = np.array([bits_for(*pair) for pair in zip(low.flat, high.flat, strict=True)], np.int64)
+    lowest, highest = min(low.flat, default=0), max(high.flat, default=0)
+    why = (
+        f"the weights of one output sum to {lowest} .. {highest} at most, times activations of "
+        f"{a_format.aligned_min} .. {a_format.aligned_max}"
+    )
+    return Bound("weight_aware", "theorem", int(lowest), int(highest), why, per_output.reshape(low.shape))
+
+
+def _extremes(number_format: NumberFormat, alignment: str) -> list[tuple[int, int]]:
+    """Least and greatest operand of every register, zero included."""
+    tables = [grid_range.mantissa for grid_range in _registers(number_format, alignment)]
+    return [(min(0, int(table.min())), max(0, int(table.max()))) for table in tables]
+
+
+def _registers(number_format: NumberFormat, alignment: str) -> tuple[GridRange, ...]:
+    if alignment not in list(Alignment):
+        raise unknown_name("alignment", alignment, list(Alignment))
+    if alignment == Alignment.DEFERRED:
+        return number_format.ranges()
+    return (GridRange(0, number_format.aligned_table()),)
+
+
+def result_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int, accumulator: Accumulator) -> int:
+    """Bits that the result of a datapath could need.
+
+    With one register that is the exact sum, whatever the register holds of it. With deferred alignment the registers are
+    shifted and summed, and one that overflowed can hold anything of its P bits.
+    """
+    if accumulator.alignment != Alignment.DEFERRED:
+        return datatype(a_format, b_format, depth).bits
+    low = high = 0
+    for a_range, b_range in product(a_format.ranges(), b_format.ranges()):
+        corners = [int(x) * int(w) for x, w in product(_ends(a_range), _ends(b_range))]
+        own_low, own_high = depth * min(0, *corners), depth * max(0, *corners)
+        if bits_for(own_low, own_high) > accumulator.bits:
+            own_low, own_high = accumulator.minimum, accumulator.maximum
+        low += own_low << (a_range.shift + b_range.shift)
+        high += own_high << (a_range.shift + b_range.shift)
+    return max(bits_for(low, high), datatype(a_format, b_format, depth, Alignment.DEFERRED).bits)
+
+
+def _ends(grid_range: GridRange) -> tuple[int, int]:
+    return int(grid_range.mantissa.min()), int(grid_range.mantissa.max())

@@ -1,0 +1,283 @@
+"""The executable specification: the datapath in plain Python integers.
+
+Written to be read, and independent of every kernel: no arrays, no fixed-width types. Where the written specification is
+silent, this file decides:
+
+- *step*. An addition is named by the depth index l of the (last) product that it brings in, in every order.
+- *first event*. The first output element in C order that has an event, and the first step of that element.
+- *split*. The tile register starts each tile at zero and obeys the same overflow mode as the P-bit register; an
+  overflow in either register is an event.
+- *deferred*. There is one register (and in a split order one tile register) for every pair of ranges. A product is
+  added to the registers of its pair only, so its range, which is the flag of the code, has to be known. At the end the
+  registers are shifted and summed without any overflow: that adder is as wide as its result.
+- *prefix*. Exact prefix sums are those of the unbounded registers in the order given, the empty one (zero) included; a
+  width is what the widest of them needs.
+- *trap*. The error names the first event, and the width with which the register that failed would have held every
+  prefix of the whole product.
+
+Operands are Python integers (aligned values), or `Operand` (mantissa, shift and range of a code), in nested lists.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from ptqsim.datapath.register import Step, add, first_event, fits, saturate, steps, wrap
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, bits_for
+from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
+from ptqsim.errors import AccumulatorOverflowError
+from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.twin import TwinGELU, TwinSoftmax
+from ptqsim.formats.uniform import Uniform
+
+__all__ = [
+    "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
+    "saturate", "steps", "trace", "wrap",
+]  # fmt: skip
+
+Nested: TypeAlias = list[Any]
+"""Lists of lists, as deep as an array has dimensions."""
+
+
+# --- what a code stands for --------------------------------------------------------------------------------------------
+
+
+class Operand(NamedTuple):
+    """One operand before its shift: ``mantissa << shift``, of the range with that number (0 is R1, 1 is R2)."""
+
+    mantissa: int
+    shift: int
+    range: int
+
+    @property
+    def aligned(self) -> int:
+        """The integer on the finest grid."""
+        return self.mantissa << self.shift
+
+
+def operand(code: int, number_format: NumberFormat) -> Operand:
+    """What one code of a shift-alignable format stands for.
+
+    Raises
+    ------
+    ValueError
+        If the code does not fit the format, or the format is not shift-alignable.
+    """
+    if not 0 <= code < 1 << number_format.storage_bits:
+        raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
+    half = 1 << (number_format.bits - 1)
+    if isinstance(number_format, Uniform):
+        return Operand(code - 2 * half if code >= half else code, 0, 0)
+    if isinstance(number_format, TwinSoftmax | TwinGELU):
+        flag, magnitude = divmod(code, half)
+        if flag:
+            return Operand(magnitude, number_format.shift, 1)
+        return Operand(-magnitude if isinstance(number_format, TwinGELU) else magnitude, 0, 0)
+    raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")
+
+
+def operands(array: QuantizedArray) -> Nested:
+    """The operands of a quantized array, nested as it is shaped."""
+    return _mapped(array.codes.tolist(), lambda code: operand(code, array.format))
+
+
+# --- one output --------------------------------------------------------------------------------------------------------
+
+
+def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator) -> tuple[int, list[Step]]:
+    """One output and every step on the way to it.
+
+    Parameters
+    ----------
+    a_row, b_column
+        K operands each, integers or `Operand`.
+    accumulator
+        The datapath. Under ``trap`` the registers go on unbounded, and events are in the steps.
+
+    Returns
+    -------
+    tuple of int and list of Step
+        The output in units of scale_a * scale_b, and the additions in the order in which they happen; deferred
+        registers one after the other.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, or alignment is deferred and the operands are integers.
+    """
+    _check_lengths(a_row, b_column)
+    if accumulator.alignment != Alignment.DEFERRED:
+        products = [_aligned(x) * _aligned(w) for x, w in zip(a_row, b_column, strict=True)]
+        done = list(steps(products, accumulator))
+        return (done[-1].after if done else 0), done
+    _check_operands(a_row, b_column)
+    output, done = 0, []
+    for pair in sorted({(x.range, w.range) for x, w in zip(a_row, b_column, strict=True)}):
+        products, shift = [], 0
+        for x, w in zip(a_row, b_column, strict=True):
+            mine = (x.range, w.range) == pair
+            products.append(x.mantissa * w.mantissa if mine else 0)
+            shift = x.shift + w.shift if mine else shift
+        own = list(steps(products, accumulator, pair))
+        output += own[-1].after << shift
+        done += own
+    return output, done
+
+
+def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator | None = None) -> int:
+    """One output: `trace` without the record of steps, and quick for integers in sequential order.
+
+    Parameters
+    ----------
+    a_row, b_column
+        K operands each, integers or `Operand`.
+    accumulator
+        The datapath; None is a register without bounds.
+
+    Raises
+    ------
+    AccumulatorOverflowError
+        Under ``trap``; its element is the empty tuple.
+    ValueError
+        As for `trace`.
+    """
+    if accumulator is None:
+        _check_lengths(a_row, b_column)
+        return sum(map(operator.mul, map(_aligned, a_row), map(_aligned, b_column)))
+    quick = accumulator.overflow != OverflowMode.TRAP and accumulator.alignment != Alignment.DEFERRED
+    if not (quick and isinstance(accumulator.order, Sequential)):
+        output, done = trace(a_row, b_column, accumulator)
+        if accumulator.overflow == OverflowMode.TRAP:
+            _raise_first([((), done)])
+        return output
+    if isinstance(next(iter(a_row), None), Operand) or isinstance(next(iter(b_column), None), Operand):
+        a_row, b_column = [_aligned(x) for x in a_row], [_aligned(w) for w in b_column]
+    low, high, bits = accumulator.minimum, accumulator.maximum, accumulator.bits
+    bounded = wrap if accumulator.overflow == OverflowMode.WRAP else saturate
+    register = 0
+    for x, w in zip(a_row, b_column, strict=True):
+        register += x * w
+        if not low <= register <= high:
+            register = bounded(register, bits)
+    return register
+
+
+# --- a matrix of outputs -----------------------------------------------------------------------------------------------
+
+
+def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: Accumulator | None) -> Nested:
+    """The product of two matrices, or of two batches of them.
+
+    Parameters
+    ----------
+    a
+        [..., M, K], a quantized array, or aligned integers (or `Operand`) in nested lists.
+    b
+        [..., K, N], likewise. Leading dimensions broadcast as in numpy.
+    accumulator
+        The datapath; None is a register without bounds.
+
+    Returns
+    -------
+    nested lists of int
+        [..., M, N], in units of scale_a * scale_b.
+
+    Raises
+    ------
+    AccumulatorOverflowError
+        Under ``trap``.
+    ValueError
+        As for `trace`, or if the leading dimensions do not broadcast.
+    """
+    if accumulator is not None and accumulator.overflow == OverflowMode.TRAP:
+        return matmul_with_statistics(a, b, accumulator)[0]
+    return _mapped_outputs(_nested(a, accumulator), _nested(b, accumulator), lambda row, column, _: dot(row, column, accumulator))
+
+
+def matmul_with_statistics(
+    a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: Accumulator
+) -> tuple[Nested, OverflowStatistics]:
+    """As `matmul`, with the statistics of every step."""
+    traced: list[tuple[tuple[int, ...], list[Step]]] = []
+
+    def output(row: Sequence[Any], column: Sequence[Any], element: tuple[int, ...]) -> int:
+        value, done = trace(row, column, accumulator)
+        traced.append((element, done))
+        return value
+
+    outputs = _mapped_outputs(_nested(a, accumulator), _nested(b, accumulator), output)
+    if accumulator.overflow == OverflowMode.TRAP:
+        _raise_first(traced)
+    failed = [(element, step) for element, done in traced if (step := first_event(done)) is not None]
+    events = sum(step.event for _, done in traced for step in done)
+    first = FirstEvent(failed[0][0], failed[0][1].index) if failed else None
+    every = [step for _, done in traced for step in done]
+    outer = [step.exact for step in every if step.register == "accumulator"]
+    inner = [step.exact for step in every if step.register == "inner"]
+    prefixes = PrefixRange(min(outer + [0]), max(outer + [0]), min(inner + [0]), max(inner + [0]))
+    return outputs, OverflowStatistics(len(failed), events, first, prefixes)
+
+
+def _raise_first(traced: Sequence[tuple[tuple[int, ...], list[Step]]]) -> None:
+    for element, done in traced:
+        failed = first_event(done)
+        if failed is not None:
+            sums = [step.exact for _, other in traced for step in other if step.register == failed.register]
+            needed = bits_for(min(sums), max(sums))
+            raise AccumulatorOverflowError(element, failed.index, failed.register, failed.bits, needed)
+
+
+def _mapped_outputs(a: Nested, b: Nested, output: Callable[..., int], element: tuple[int, ...] = ()) -> Nested:
+    depth_a, depth_b = _depth(a), _depth(b)
+    if min(depth_a, depth_b) < 2 and not element:
+        raise ValueError("nested lists for a and b need two dimensions or more, and a depth K of 1 or more")
+    if depth_a == depth_b == 2:
+        columns = [list(column) for column in zip(*b, strict=True)]
+        return [[output(row, column, (*element, i, j)) for j, column in enumerate(columns)] for i, row in enumerate(a)]
+    if depth_a != depth_b:
+        rest_a = a if depth_a > depth_b else [a]
+        rest_b = b if depth_b > depth_a else [b]
+    else:
+        rest_a, rest_b = a, b
+    count = max(len(rest_a), len(rest_b)) if 0 not in (len(rest_a), len(rest_b)) else 0
+    if not {len(rest_a), len(rest_b)} <= {1, count}:
+        raise ValueError(f"leading dimensions of {len(rest_a)} and {len(rest_b)} do not broadcast")
+    return [
+        _mapped_outputs(rest_a[i % len(rest_a)], rest_b[i % len(rest_b)], output, (*element, i)) for i in range(count)
+    ]
+
+
+def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> Nested:
+    if not isinstance(array, QuantizedArray):
+        return array
+    nested = operands(array)
+    deferred = accumulator is not None and accumulator.alignment == Alignment.DEFERRED
+    return nested if deferred else _mapped(nested, _aligned)
+
+
+def _mapped(nested: Any, function: Callable[[Any], Any]) -> Any:
+    return [_mapped(item, function) for item in nested] if isinstance(nested, list) else function(nested)
+
+
+def _depth(nested: Any) -> int:
+    return 1 + _depth(nested[0]) if isinstance(nested, list) and nested else int(isinstance(nested, list))
+
+
+def _aligned(value: Any) -> int:
+    return value.aligned if isinstance(value, Operand) else value
+
+
+def _check_lengths(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
+    if len(a_row) != len(b_column):
+        raise ValueError(f"a row of {len(a_row)} operands cannot meet a column of {len(b_column)}")
+
+
+def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
+    if not all(isinstance(value, Operand) for value in (*a_row, *b_column)):
+        raise ValueError(
+            "deferred alignment keeps one register per range, and an integer does not say which range it came from; "
+            "give QuantizedArray or Operand instead"
+        )

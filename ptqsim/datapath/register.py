@@ -1,0 +1,81 @@
+"""One register, one addition at a time, in plain Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
+
+
+def fits(value: int, bits: int) -> bool:
+    """Whether a two's-complement register of `bits` bits holds `value`."""
+    return -(1 << (bits - 1)) <= value < 1 << (bits - 1)
+
+
+def wrap(value: int, bits: int) -> int:
+    """The low `bits` bits of `value`, read as two's complement."""
+    half = 1 << (bits - 1)
+    return (value + half) % (2 * half) - half
+
+
+def saturate(value: int, bits: int) -> int:
+    """The value nearest to `value` that a register of `bits` bits holds."""
+    half = 1 << (bits - 1)
+    return min(max(value, -half), half - 1)
+
+
+def add(register: int, term: int, bits: int, overflow: str) -> int:
+    """One addition into a register of `bits` bits. Under ``trap`` the sum stays as it is, for the caller to report."""
+    if overflow == OverflowMode.WRAP:
+        return wrap(register + term, bits)
+    if overflow == OverflowMode.SATURATE:
+        return saturate(register + term, bits)
+    return register + term
+
+
+class Step(NamedTuple):
+    """One addition into a register.
+
+    `before` and `after` are what the register held and `term` is what was added; `exact` is what it would hold after
+    this step had it never been bounded. `pair` is the pair of ranges that the register serves, (0, 0) unless deferred.
+    """
+
+    index: int
+    register: str
+    bits: int
+    pair: tuple[int, int]
+    before: int
+    term: int
+    after: int
+    exact: int
+
+    @property
+    def event(self) -> bool:
+        """Whether the sum did not fit the register."""
+        return not fits(self.before + self.term, self.bits)
+
+
+def steps(products: Sequence[int], accumulator: Accumulator, pair: tuple[int, int] = (0, 0)) -> Iterator[Step]:
+    """Every addition that accumulates `products` in one accumulator, in order; the last one leaves the result."""
+    order, overflow = accumulator.order, accumulator.overflow
+    register = exact = 0
+    for start in range(0, len(products), order.group):
+        group = products[start : start + order.group]
+        term = exact_term = sum(group)
+        if isinstance(order, Split):
+            term = exact_term = 0
+            for index, product in enumerate(group, start):
+                before, term = term, add(term, product, order.inner_bits, overflow)
+                exact_term += product
+                yield Step(index, "inner", order.inner_bits, pair, before, product, term, exact_term)
+        before, register = register, add(register, term, accumulator.bits, overflow)
+        exact += exact_term
+        last = start + len(group) - 1
+        yield Step(last, "accumulator", accumulator.bits, pair, before, term, register, exact)
+
+
+def first_event(done: Sequence[Step]) -> Step | None:
+    """The first step with an event; of the registers that fail at the same index the tile register comes first."""
+    events = [step for step in done if step.event]
+    return min(events, key=lambda step: (step.index, step.register != "inner", step.pair), default=None)

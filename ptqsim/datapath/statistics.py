@@ -1,0 +1,95 @@
+"""What overflowed, where first, and which width would have been exact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple
+
+from ptqsim.datapath.spec import bits_for
+
+
+class FirstEvent(NamedTuple):
+    """The first overflow event: the first output element in C order that has one, and its first step.
+
+    The step is the depth index l of the (last) product that the failing addition brought in.
+    """
+
+    element: tuple[int, ...]
+    step: int
+
+
+class PrefixRange(NamedTuple):
+    """Least and greatest exact prefix sums, zero (the empty prefix) included.
+
+    `lowest` and `highest` are those of the P-bit registers, the `inner` ones those of the tile registers of a split
+    order, zero in other orders.
+    """
+
+    lowest: int
+    highest: int
+    inner_lowest: int = 0
+    inner_highest: int = 0
+
+    def joined(self, other: PrefixRange) -> PrefixRange:
+        """The range that covers both."""
+        return PrefixRange(
+            min(self.lowest, other.lowest),
+            max(self.highest, other.highest),
+            min(self.inner_lowest, other.inner_lowest),
+            max(self.inner_highest, other.inner_highest),
+        )
+
+
+class OverflowStatistics:
+    """Overflow events of one matrix product.
+
+    An event is one addition, into a register as it then stood, whose exact sum did not fit that register.
+
+    Parameters
+    ----------
+    outputs
+        Number of output elements with an event.
+    events
+        Number of events.
+    first
+        The first event, or None.
+    prefixes
+        Range of the exact prefix sums, or a function that computes it when it is asked for.
+    """
+
+    def __init__(
+        self, outputs: int, events: int, first: FirstEvent | None, prefixes: PrefixRange | Callable[[], PrefixRange]
+    ) -> None:
+        self.outputs = outputs
+        self.events = events
+        self.first = first
+        self._prefixes = prefixes
+
+    @cached_property
+    def prefixes(self) -> PrefixRange:
+        """Range of the exact prefix sums, computed on first use if a certificate made counting unnecessary."""
+        return self._prefixes if isinstance(self._prefixes, PrefixRange) else self._prefixes()
+
+    @property
+    def bits_needed(self) -> int:
+        """Width of the accumulator with which every prefix sum would have been exact."""
+        return bits_for(self.prefixes.lowest, self.prefixes.highest)
+
+    @property
+    def inner_bits_needed(self) -> int:
+        """Width of the tile register with which every prefix sum in a tile would have been exact (split order)."""
+        return bits_for(self.prefixes.inner_lowest, self.prefixes.inner_highest)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OverflowStatistics):
+            return NotImplemented
+        return self._values() == other._values()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"OverflowStatistics(outputs={self.outputs}, events={self.events}, first={self.first})"
+
+    def _values(self) -> tuple[object, ...]:
+        return self.outputs, self.events, self.first, self.prefixes

@@ -1,0 +1,67 @@
+"""The errors of the simulator, and the wording that they share.
+
+Bad input is a ``ValueError`` that says what was given, what is legal and what to try. The one error that is no bad
+input is a trapped overflow: it is what the simulated hardware was asked to report.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
+    """The error for a name that is not one of the legal ones, with the nearest legal one suggested.
+
+    Parameters
+    ----------
+    what
+        What the name stands for, such as ``"overflow mode"``.
+    given
+        What was given in its place.
+    legal
+        Every legal name.
+    """
+    names = list(legal)
+    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.4)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"unknown {what} {given!r}; legal are {', '.join(map(repr, names))}.{hint}")
+
+
+def out_of_range(what: str, given: object, lowest: int, highest: int, advice: str = "") -> ValueError:
+    """The error for an integer that is outside its legal range (or is no integer at all)."""
+    return ValueError(
+        f"{what} must be an integer from {lowest} to {highest}, got {given!r}{'; ' + advice if advice else ''}"
+    )
+
+
+class AccumulatorOverflowError(OverflowError):
+    """A trapping accumulator met a sum that its register cannot hold.
+
+    Attributes
+    ----------
+    element
+        Index of the first output element, in C order, in which it happened.
+    step
+        Depth index l of the (last) product that the failing addition brings in.
+    register
+        Which register failed: ``"accumulator"``, or ``"inner"`` for the tile register of a split order.
+    bits
+        Width of that register.
+    bits_needed
+        Width that would have held the sum that failed.
+    """
+
+    def __init__(self, element: tuple[int, ...], step: int, register: str, bits: int, bits_needed: int) -> None:
+        super().__init__(element, step, register, bits, bits_needed)
+        self.element = element
+        self.step = step
+        self.register = register
+        self.bits = bits
+        self.bits_needed = bits_needed
+
+    def __str__(self) -> str:
+        return (
+            f"output element {self.element} overflows the {self.bits}-bit {self.register} register at step {self.step}: "
+            f"the sum needs {self.bits_needed} bits. Widen the register, or choose overflow='wrap' or 'saturate'."
+        )

@@ -1,0 +1,103 @@
+"""Codes together with the format that says what they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.packing import pack, unpack
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class QuantizedArray:
+    """An array of codes and their format.
+
+    Parameters
+    ----------
+    codes
+        Unsigned integers below ``2**format.storage_bits``, of any shape. Kept as a read-only view if their type is
+        already the format's; whoever owns them should not change them afterwards.
+    format
+        What they stand for.
+
+    Raises
+    ------
+    ValueError
+        If a code does not fit the format.
+    """
+
+    codes: NDArray[Any]
+    format: NumberFormat
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.format, NumberFormat):
+            raise ValueError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
+        view = code_arrays.checked(self.codes, self.format.storage_bits).view()
+        view.flags.writeable = False
+        object.__setattr__(self, "codes", view)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the codes."""
+        return self.codes.shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return self.codes.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return self.codes.size
+
+    def real(self) -> NDArray[np.float64]:
+        """The real values, float64."""
+        return self.format.decode(self.codes)
+
+    def aligned(self) -> NDArray[np.int64]:
+        """The integers on the format's finest grid: real = aligned * format.scale."""
+        return self.format.align(self.codes)
+
+    def pack(self) -> bytes:
+        """The codes, bit-packed in C order."""
+        return pack(self.codes, self.format.storage_bits)
+
+    @classmethod
+    def from_packed(cls, data: bytes, number_format: NumberFormat, shape: int | Sequence[int]) -> QuantizedArray:
+        """What `pack` stored.
+
+        Raises
+        ------
+        ValueError
+            If the length of `data` is not what the format and `shape` need.
+        """
+        return cls(unpack(data, number_format.storage_bits, shape), number_format)
+
+    def reshape(self, *shape: int) -> QuantizedArray:
+        """The same codes in another shape."""
+        return QuantizedArray(self.codes.reshape(*shape), self.format)
+
+    def swapaxes(self, first: int, second: int) -> QuantizedArray:
+        """The same codes with two axes exchanged."""
+        return QuantizedArray(self.codes.swapaxes(first, second), self.format)
+
+    def __getitem__(self, index: Any) -> QuantizedArray:
+        return QuantizedArray(self.codes[index], self.format)
+
+
+def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
+    """Encode reals in a format: ``QuantizedArray(number_format.encode(real), number_format)``.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
+    """
+    return QuantizedArray(number_format.encode(real), number_format)

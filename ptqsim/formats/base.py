@@ -1,0 +1,196 @@
+"""What every number format offers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.errors import out_of_range
+from ptqsim.formats import codes as code_arrays
+
+Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+MIN_BITS, MAX_BITS = 2, 16
+
+
+class GridRange(NamedTuple):
+    """One range of a shift-alignable format: code c of it stands for ``mantissa[c] << shift``.
+
+    `mantissa` has one entry per code, zero for the codes of other ranges, so that an aligned value is the sum over the
+    ranges of its format, and a dot product is the shifted sum of one dot product per range (PTQ4ViT, Eq. 5).
+    """
+
+    shift: int
+    mantissa: NDArray[np.int64]
+
+
+class NumberFormat(ABC):
+    """What the codes of an array stand for: immutable data from which everything else is derived.
+
+    Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
+    to codes, `decode` from codes to reals, `align` from codes to integers on the format's finest grid.
+    """
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    """Name under which the format is written to files."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def bits(self) -> int:
+            """Width k of a code, as the papers count it."""
+
+        @property
+        def scale(self) -> float:
+            """Step of the finest grid: real = aligned * scale."""
+
+        @property
+        def shift(self) -> int:
+            """Alignment exponent m between the two ranges; 0 for a format with one range."""
+
+    @property
+    def storage_bits(self) -> int:
+        """Bits that one code takes in memory."""
+        return self.bits
+
+    @property
+    def code_dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+        """Type of the codes in an array: uint8 up to 8 bits, uint16 above."""
+        return code_arrays.dtype_for(self.storage_bits)
+
+    @property
+    def code_count(self) -> int:
+        """Number of codes, redundant ones included."""
+        return 1 << self.storage_bits
+
+    @abstractmethod
+    def ranges(self) -> tuple[GridRange, ...]:
+        """The ranges that an aligned value is put together from.
+
+        Raises
+        ------
+        ValueError
+            If the format is not shift-alignable.
+        """
+
+    @abstractmethod
+    def encode(self, real: ArrayLike) -> Codes:
+        """Codes of the nearest values, in the shape of `real`.
+
+        Division and rounding are done in the type of `real` if that is float32 or float64. Every float16 is a float32
+        and is treated as one; integers and booleans are treated as float64.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite (the message says how many are, and where the first is), if `real` is not a
+            real number type of at most 64 bits, or if the scale does not fit the type of `real`.
+        """
+
+    @abstractmethod
+    def aligned_table(self) -> NDArray[np.int64]:
+        """The aligned value of every code, redundant codes included; read-only.
+
+        Raises
+        ------
+        ValueError
+            If the format is not shift-alignable.
+        """
+
+    @property
+    def aligned_min(self) -> int:
+        """Least aligned value of any code."""
+        return int(self.aligned_table().min())
+
+    @property
+    def aligned_max(self) -> int:
+        """Greatest aligned value of any code."""
+        return int(self.aligned_table().max())
+
+    @property
+    def real_min(self) -> float:
+        """Least value of any code."""
+        return self.aligned_min * self.scale
+
+    @property
+    def real_max(self) -> float:
+        """Greatest value of any code."""
+        return self.aligned_max * self.scale
+
+    def align(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """Aligned integers of `codes`, in their shape: real = aligned * scale.
+
+        Raises
+        ------
+        ValueError
+            If a code is not an integer from 0 to 2**storage_bits - 1.
+        """
+        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.aligned_table())
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
+        """Reals of `codes`, in their shape: aligned * scale, rounded once to float64.
+
+        Raises
+        ------
+        ValueError
+            If a code is not an integer from 0 to 2**storage_bits - 1.
+        """
+        table = self.aligned_table().astype(np.float64) * self.scale
+        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {"kind": self.kind} | {name: str(v) if isinstance(v, str) else v for name, v in fields.items()}
+
+    def with_scale(self, scale: float) -> Self:
+        """The same format with another scale.
+
+        Raises
+        ------
+        ValueError
+            If the scale is no field of this format but follows from others, or is not finite and positive.
+        """
+        if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
+            raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
+        return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
+    """The aligned value of every code, from the ranges that it is put together from."""
+    table = np.sum([grid_range.mantissa << grid_range.shift for grid_range in ranges], axis=0, dtype=np.int64)
+    table.flags.writeable = False
+    return table
+
+
+def checked_bits(bits: object, highest: int = MAX_BITS) -> int:
+    """`bits` if it is a legal code width, else a ValueError."""
+    return checked_integer("bits", bits, MIN_BITS, highest)
+
+
+def checked_integer(what: str, value: object, lowest: int, highest: int, advice: str = "") -> int:
+    """`value` as a Python integer if it is one in the given range, else a ValueError."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not lowest <= value <= highest:
+        raise out_of_range(what, value, lowest, highest, advice)
+    return int(value)
+
+
+def checked_scale(scale: object) -> float:
+    """`scale` as a float if it is finite and positive, else a ValueError."""
+    try:
+        value = float(scale)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise ValueError(f"scale must be one finite positive number, got {scale!r}") from None
+    if not (math.isfinite(value) and value > 0):
+        raise ValueError(
+            f"scale must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: give it any "
+            "positive one"
+        )
+    return value

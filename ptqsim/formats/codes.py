@@ -1,0 +1,120 @@
+"""Arrays of codes, and the way between them and reals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.kernels import _threads, codec
+
+# Elements below which another thread costs more than it brings.
+_GRAIN = 1 << 16
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def dtype_for(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+    """uint8 for codes of up to 8 bits, uint16 above."""
+    return np.dtype(np.uint8) if bits <= 8 else np.dtype(np.uint16)
+
+
+def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
+    """`codes` as an array of `dtype_for(bits)`, if each of them is an integer that fits `bits` bits.
+
+    Raises
+    ------
+    ValueError
+        If they are not integers, or one is negative or above 2**bits - 1.
+    """
+    array = np.asarray(codes)
+    if array.size == 0 and array.dtype == np.float64:  # what numpy makes of an empty list
+        array = array.astype(np.uint8)
+    if array.dtype.kind not in "ui":
+        raise ValueError(f"codes must be unsigned integers of {bits} bits, got an array of {array.dtype}")
+    highest = (1 << bits) - 1
+    # The common case, a type that can hold nothing else, is not looked at element by element.
+    if array.size and (array.dtype.kind == "i" or np.iinfo(array.dtype).max > highest):
+        if array.max() > highest or array.min() < 0:
+            wrong = (array > highest) | (array < 0)
+            first = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise ValueError(
+                f"codes of {bits} bits go from 0 to {highest}, got {int(array[first])} at index {first} "
+                f"({int(wrong.sum())} of {array.size} are out of range)"
+            )
+    return array.astype(dtype_for(bits), copy=False)
+
+
+def look_up(codes: NDArray[Any], table: NDArray[Scalar]) -> NDArray[Scalar]:
+    """``table[codes]`` for codes that are known to be in range."""
+    codes = np.ascontiguousarray(codes).reshape(codes.shape)
+    out = np.empty(codes.shape, table.dtype)
+    _threads.run(codec.look_up, codes.size, _GRAIN, codes.reshape(-1), table, out.reshape(-1))
+    return out
+
+
+def as_reals(real: ArrayLike) -> NDArray[Any]:
+    """`real` as a C-contiguous float32 or float64 array: the type in which it will be divided and rounded."""
+    array = np.asarray(real)
+    if array.dtype.kind in "uib":
+        array = array.astype(np.float64)
+    elif array.dtype == np.float16:
+        array = array.astype(np.float32)
+    elif array.dtype not in (np.float32, np.float64):
+        raise ValueError(
+            f"reals must be float16, float32, float64, integers or booleans, got an array of {array.dtype}; "
+            "convert it to float32 or float64 first"
+        )
+    return np.ascontiguousarray(array).reshape(array.shape)
+
+
+def in_type_of(real: NDArray[Any], scale: float) -> Any:
+    """`scale` in the type of `real`.
+
+    Raises
+    ------
+    ValueError
+        If it over- or underflows there.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        cast = real.dtype.type(scale)
+    limits = np.finfo(real.dtype)
+    if not limits.tiny <= cast <= limits.max:
+        raise ValueError(
+            f"scale {scale!r} is outside the normal range of {real.dtype}, the type of the data "
+            f"({limits.tiny:.3g} to {limits.max:.3g}); give the data as float64"
+        )
+    return cast
+
+
+def encode(
+    kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: tuple[Any, ...], tail: tuple[Any, ...] = ()
+) -> NDArray[Any]:
+    """Run an encoder over `real`: ``kernel(start, stop, real, *constants, largest, *tail, codes)``.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite.
+    """
+    out = np.empty(real.shape, dtype_for(bits))
+    largest = np.finfo(real.dtype).max
+    # Only without a compiler does a float operation warn: a quotient that overflows is clamped like any other.
+    with np.errstate(over="ignore", invalid="ignore"):
+        strange = _threads.run(
+            kernel, real.size, _GRAIN, real.reshape(-1), *constants, largest, *tail, out.reshape(-1)
+        )
+    if any(strange):
+        raise _not_finite(real)
+    return out
+
+
+def _not_finite(real: NDArray[Any]) -> ValueError:
+    wrong = ~np.isfinite(real)
+    first = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return ValueError(
+        f"{int(wrong.sum())} of {real.size} values are NaN or infinite, the first is {real[first]} at index {first}; "
+        "a quantizer takes finite values only: look for the layer that produced them"
+    )

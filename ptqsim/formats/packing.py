@@ -1,0 +1,88 @@
+"""Bit-packed storage: codes LSB first in a byte stream, without padding between them.
+
+Bit j of code i is bit (i * bits + j) of the stream, and bit n of the stream is bit n % 8 of byte n // 8. The last byte is
+filled with zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.base import checked_bits
+
+# Codes handled at a time. A multiple of 8, so that every block starts at a whole byte.
+_BLOCK = 1 << 18
+
+
+def packed_size(count: int, bits: int) -> int:
+    """Bytes that `count` codes of `bits` bits take: ceil(count * bits / 8)."""
+    return -(-count * bits // 8)
+
+
+def pack(codes: ArrayLike, bits: int) -> bytes:
+    """Pack codes in C order.
+
+    Parameters
+    ----------
+    codes
+        Unsigned integers of any shape.
+    bits
+        Width of a code, 2 to 16.
+
+    Returns
+    -------
+    bytes
+        ceil(n * bits / 8) bytes.
+
+    Raises
+    ------
+    ValueError
+        If `bits` is out of range, or a code does not fit it.
+    """
+    bits = checked_bits(bits)
+    flat = code_arrays.checked(codes, bits).reshape(-1)
+    parts = []
+    for start in range(0, flat.size, _BLOCK):
+        stream = (flat[start : start + _BLOCK, None] >> np.arange(bits, dtype=flat.dtype)) & 1
+        parts.append(np.packbits(stream.astype(np.uint8), bitorder="little").tobytes())
+    return b"".join(parts)
+
+
+def unpack(data: bytes | bytearray | memoryview, bits: int, shape: int | Sequence[int]) -> NDArray[Any]:
+    """Codes that `pack` put into `data`: ``unpack(pack(codes, bits), bits, codes.shape)`` equals `codes`.
+
+    Returns
+    -------
+    array
+        uint8 for `bits` up to 8, else uint16, of the given shape.
+
+    Raises
+    ------
+    ValueError
+        If `bits` is out of range, or the length of `data` is not what `shape` and `bits` need.
+    """
+    bits = checked_bits(bits)
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(size < 0 for size in sizes):
+        raise ValueError(f"a shape has no negative sizes, got {sizes}")
+    count = math.prod(sizes)
+    stored = np.frombuffer(data, np.uint8)
+    if stored.size != packed_size(count, bits):
+        raise ValueError(
+            f"{count} codes of {bits} bits (shape {sizes}) take {packed_size(count, bits)} bytes, got {stored.size}; "
+            "check the shape and the width that the codes were packed with"
+        )
+    dtype = code_arrays.dtype_for(bits)
+    out = np.empty(count, dtype)
+    for start in range(0, count, _BLOCK):
+        block = out[start : start + _BLOCK]
+        piece = stored[start * bits // 8 :][: packed_size(block.size, bits)]
+        stream = np.unpackbits(piece, bitorder="little", count=block.size * bits).reshape(-1, bits)
+        np.sum(stream.astype(dtype) << np.arange(bits, dtype=dtype), axis=1, dtype=dtype, out=block)
+    return out.reshape(sizes)

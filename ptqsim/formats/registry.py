@@ -1,0 +1,31 @@
+"""Formats by the name under which files know them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ptqsim.errors import unknown_name
+from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.twin import TwinGELU, TwinSoftmax
+from ptqsim.formats.uniform import Uniform
+
+FORMATS: dict[str, type[NumberFormat]] = {kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU)}
+
+
+def from_dict(data: Mapping[str, Any]) -> NumberFormat:
+    """The format that `NumberFormat.to_dict` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, a field is missing or unknown, or a value is out of range.
+    """
+    fields = dict(data)
+    kind = fields.pop("kind", None)
+    if kind not in FORMATS:
+        raise unknown_name("number format", kind, FORMATS)
+    try:
+        return FORMATS[kind](**fields)
+    except TypeError as error:
+        raise ValueError(f"cannot make a number format of kind {kind!r} from the fields {sorted(fields)}: {error}") from None

@@ -1,0 +1,96 @@
+"""How a quotient becomes an integer, and how a twin format chooses its range."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ptqsim.errors import unknown_name
+
+
+class RoundingMode(StrEnum):
+    """Rounding of x / scale. The modes differ only at fractions of exactly one half, except for the last.
+
+    ================ ======================================= ==== ==== ==== ====
+    mode             at one half it goes                     -1.5 -0.5  0.5  1.5
+    ================ ======================================= ==== ==== ==== ====
+    ``half_even``    to the even neighbor (IEEE, the default)  -2    0    0    2
+    ``half_away``    away from zero                            -2   -1    1    2
+    ``half_up``      toward positive infinity                  -1    0    1    2
+    ``toward_zero``  toward zero, as every other fraction      -1    0    0    1
+    ================ ======================================= ==== ==== ==== ====
+    """
+
+    HALF_EVEN = "half_even"
+    HALF_AWAY = "half_away"
+    HALF_UP = "half_up"
+    TOWARD_ZERO = "toward_zero"
+
+    @classmethod
+    def of(cls, name: str) -> RoundingMode:
+        """The mode of that name; a ValueError names the legal ones otherwise."""
+        try:
+            return cls(name)
+        except ValueError:
+            raise unknown_name("rounding mode", name, list(cls)) from None
+
+
+class RangeChoice(StrEnum):
+    """How a twin format chooses between its two ranges.
+
+    ``paper``: by the real value, which is then rounded and clamped inside its range (PTQ4ViT, Eq. 4).
+    ``nearest``: the code with the least distance to the real value; of two equally near ones the smaller magnitude.
+    """
+
+    PAPER = "paper"
+    NEAREST = "nearest"
+
+    @classmethod
+    def of(cls, name: str) -> RangeChoice:
+        """The choice of that name; a ValueError names the legal ones otherwise."""
+        try:
+            return cls(name)
+        except ValueError:
+            raise unknown_name("range choice", name, list(cls)) from None
+
+
+class Ties(NamedTuple):
+    """Rounding as truncation and a correction that depends on the fraction f = t - trunc(t), which is exact.
+
+    Parameters
+    ----------
+    to_even
+        Half to even, an instruction of its own; the rest is not used then.
+    positive_away
+        Whether a fraction of +1/2 is corrected by +1, as every greater one is.
+    negative_away
+        Whether a fraction of -1/2 is corrected by -1, as every lesser one is.
+    never
+        No correction at all.
+    """
+
+    to_even: bool = False
+    positive_away: bool = False
+    negative_away: bool = False
+    never: bool = False
+
+    def thresholds(self, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """The least fraction that is corrected by +1, and the greatest that is corrected by -1, in `dtype`."""
+        kind = dtype.type
+        at_half, above_half, one = kind(0.5), np.nextafter(kind(0.5), kind(1)), kind(1)
+        if self.never:
+            return one, -one
+        return (at_half if self.positive_away else above_half), -(at_half if self.negative_away else above_half)
+
+
+# What the nearest range choice does. No mode of its own, as it is offered nowhere else.
+TIES_TO_ZERO = Ties()
+
+TIES = {
+    RoundingMode.HALF_EVEN: Ties(to_even=True),
+    RoundingMode.HALF_AWAY: Ties(positive_away=True, negative_away=True),
+    RoundingMode.HALF_UP: Ties(positive_away=True),
+    RoundingMode.TOWARD_ZERO: Ties(never=True),
+}

@@ -1,0 +1,240 @@
+"""Twin uniform quantization: two ranges whose scales differ by a power of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.base import (
+    Codes,
+    GridRange,
+    NumberFormat,
+    checked_bits,
+    checked_integer,
+    checked_scale,
+    sum_of_ranges,
+)
+from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode, Ties
+from ptqsim.kernels import codec
+
+MAX_SHIFT = 32
+"""Largest alignment exponent: a 16-bit code is then aligned in 48 bits, which float64 still holds exactly."""
+
+GELU_MIN = -0.16997124254703522
+"""Least value of GELU(x) = x * Phi(x): what the negative range of a GELU format has to cover."""
+
+_SHIFT_ADVICE = "the two scales differ by 2**shift, so that the ranges can be aligned by a shift (PTQ4ViT, Eq. 5)"
+
+
+@dataclass(frozen=True, slots=True)
+class TwinSoftmax(NumberFormat):
+    """Twin uniform format for values after softmax (PTQ4ViT, Eq. 4 and Fig. 4 left).
+
+    The code is flag * 2**(k-1) + magnitude, with magnitudes in 0 .. 2**(k-1) - 1 in both ranges. R2 (flag 1) has the
+    scale 2**-(k-1) and covers [0, 1]; R1 (flag 0) has the scale 2**-(k-1+m) and covers [0, 2**-m).
+    aligned = magnitude << (m if flag else 0).
+
+    Parameters
+    ----------
+    bits
+        Width k of a code, flag included, 2 to 16.
+    shift
+        Alignment exponent m, 0 to 32. The paper searches 1 to 11.
+    rounding
+        A `RoundingMode`, or its name. Values below zero are clamped to zero whatever it is.
+    range_choice
+        A `RangeChoice`, or its name. ``nearest`` takes the least distance and leaves no choice of `rounding`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    Notes
+    -----
+    For m >= k the paper's range rule leaves a hole: values from 2**-m to half a step of R2 choose R2 and round to zero
+    there. ``range_choice="nearest"`` gives them the top of R1 instead.
+    """
+
+    kind: ClassVar[str] = "twin_softmax"
+
+    bits: int
+    shift: int
+    rounding: str = RoundingMode.HALF_EVEN
+    range_choice: str = RangeChoice.PAPER
+
+    def __post_init__(self) -> None:
+        _normalize(self)
+
+    @property
+    def scale(self) -> float:
+        """Scale of R1, the finer range: 2**-(k-1+m)."""
+        return 2.0 ** -(self.bits - 1 + self.shift)
+
+    @property
+    def split(self) -> float:
+        """Least value that the paper's rule sends to R2: 2**-m."""
+        return 2.0**-self.shift
+
+    def ranges(self) -> tuple[GridRange, ...]:
+        """R1, not shifted, and R2, shifted by m."""
+        return _ranges(self.bits, self.shift, 1)
+
+    def aligned_table(self) -> NDArray[np.int64]:
+        """Magnitude, sign and shift of every code applied."""
+        return _aligned(self.bits, self.shift, 1)
+
+    def encode(self, real: ArrayLike) -> Codes:
+        """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
+        x = code_arrays.as_reals(real)
+        if self.range_choice == RangeChoice.PAPER:
+            return _encode_by_range(x, self, self.split, 1, TIES[RoundingMode(self.rounding)])
+        top = _top(self.bits)
+        constants = (code_arrays.in_type_of(x, self.scale), float(1 << self.shift), float(top), np.int32(top + 1))
+        ties = TIES_TO_ZERO.thresholds(np.dtype(np.float64))
+        return code_arrays.encode(codec.encode_twin_nearest, x, self.bits, constants, ties)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinGELU(NumberFormat):
+    """Twin uniform format for values after GELU (PTQ4ViT, Eq. 4 and Fig. 4 right).
+
+    The code is flag * 2**(k-1) + magnitude, with magnitudes in 0 .. 2**(k-1) - 1 in both ranges. R1 (flag 0) holds the
+    negative values with `scale`, R2 (flag 1) the positive ones with ``scale * 2**shift``.
+    aligned = -magnitude if the flag is 0, else magnitude << m.
+
+    Parameters
+    ----------
+    bits
+        Width k of a code, flag included, 2 to 16.
+    shift
+        Alignment exponent m, 0 to 32.
+    scale
+        Scale of R1, the negative range, finite and positive.
+    rounding
+        A `RoundingMode`, or its name.
+    range_choice
+        A `RangeChoice`, or its name. The sign decides the range in both; ``nearest`` takes the smaller magnitude on a tie
+        and leaves no choice of `rounding`.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    kind: ClassVar[str] = "twin_gelu"
+
+    bits: int
+    shift: int
+    scale: float
+    rounding: str = RoundingMode.HALF_EVEN
+    range_choice: str = RangeChoice.PAPER
+
+    def __post_init__(self) -> None:
+        _normalize(self)
+        object.__setattr__(self, "scale", checked_scale(self.scale))
+
+    @classmethod
+    def fixed_negative(cls, bits: int, shift: int, lowest: float = GELU_MIN) -> TwinGELU:
+        """The paper's pair: R1 just covers the negative values, R2 is 2**shift times as coarse.
+
+        Parameters
+        ----------
+        bits, shift
+            As for the format.
+        lowest
+            Least value to cover; R1's greatest magnitude, 2**(k-1) - 1, stands for it.
+        """
+        return cls(bits, shift, checked_scale(-lowest) / _top(checked_bits(bits)))
+
+    @classmethod
+    def covering(cls, bits: int, positive_scale: float, lowest: float = GELU_MIN, max_shift: int = MAX_SHIFT) -> TwinGELU:
+        """The pair for a given scale of R2: the largest shift with which R1 still covers the negative values.
+
+        If no shift does, it is 0 and the negative values clip.
+
+        Parameters
+        ----------
+        bits
+            As for the format.
+        positive_scale
+            Scale of R2, the positive range.
+        lowest
+            Least value to cover.
+        max_shift
+            Largest shift to consider.
+        """
+        scale = checked_scale(positive_scale)
+        reach = _top(checked_bits(bits)) * scale
+        shift = 0
+        while shift < max_shift and reach / 2 ** (shift + 1) >= -lowest:
+            shift += 1
+        return cls(bits, shift, scale / 2**shift)
+
+    @property
+    def positive_scale(self) -> float:
+        """Scale of R2, the positive range."""
+        return self.scale * 2.0**self.shift
+
+    def ranges(self) -> tuple[GridRange, ...]:
+        """R1, negative and not shifted, and R2, shifted by m."""
+        return _ranges(self.bits, self.shift, -1)
+
+    def aligned_table(self) -> NDArray[np.int64]:
+        """Magnitude, sign and shift of every code applied."""
+        return _aligned(self.bits, self.shift, -1)
+
+    def encode(self, real: ArrayLike) -> Codes:
+        """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
+        x = code_arrays.as_reals(real)
+        # A range holds one sign, and R1 starts where R2 does: choosing by sign is choosing the nearest, ties apart.
+        nearest = self.range_choice == RangeChoice.NEAREST
+        return _encode_by_range(x, self, 0.0, -1, TIES_TO_ZERO if nearest else TIES[RoundingMode(self.rounding)])
+
+
+def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
+    object.__setattr__(twin, "bits", checked_bits(twin.bits))
+    object.__setattr__(twin, "shift", checked_integer("shift", twin.shift, 0, MAX_SHIFT, _SHIFT_ADVICE))
+    object.__setattr__(twin, "rounding", RoundingMode.of(twin.rounding))
+    object.__setattr__(twin, "range_choice", RangeChoice.of(twin.range_choice))
+    if twin.range_choice == RangeChoice.NEAREST and twin.rounding != RoundingMode.HALF_EVEN:
+        raise ValueError(
+            f"range_choice='nearest' takes the least distance, which leaves nothing to rounding={str(twin.rounding)!r}; "
+            "leave rounding at its default, or choose range_choice='paper'"
+        )
+
+
+def _top(bits: int) -> int:
+    """Greatest magnitude of a twin code."""
+    return (1 << (bits - 1)) - 1
+
+
+@lru_cache
+def _ranges(bits: int, shift: int, sign1: int) -> tuple[GridRange, ...]:
+    codes = np.arange(1 << bits)
+    flag, magnitude = codes >> (bits - 1), codes & _top(bits)
+    first, second = np.where(flag == 0, sign1 * magnitude, 0), np.where(flag == 1, magnitude, 0)
+    first.flags.writeable = second.flags.writeable = False
+    return GridRange(0, first), GridRange(shift, second)
+
+
+@lru_cache
+def _aligned(bits: int, shift: int, sign1: int) -> NDArray[np.int64]:
+    return sum_of_ranges(_ranges(bits, shift, sign1))
+
+
+def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU, split: float, sign1: int, ties: Ties) -> Codes:
+    kind = x.dtype.type
+    top = _top(twin.bits)
+    # Both scales are exact in the type of x if one is and the other stays in its range: they differ by a power of two.
+    scale1 = code_arrays.in_type_of(x, twin.scale)
+    scale2 = code_arrays.in_type_of(x, float(scale1) * 2.0**twin.shift)
+    constants = (kind(split), scale1, scale2, kind(sign1), kind(top), np.int32(top + 1))
+    rounding = (ties.to_even, *ties.thresholds(x.dtype))
+    return code_arrays.encode(codec.encode_twin, x, twin.bits, constants, rounding)

@@ -1,0 +1,80 @@
+"""Uniform symmetric quantization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+from ptqsim.formats.rounding import TIES, RoundingMode
+from ptqsim.kernels import codec
+
+
+@dataclass(frozen=True, slots=True)
+class Uniform(NumberFormat):
+    """Uniform symmetric format (PTQ4ViT, Eq. 2): aligned = clamp(round(x / scale), -2**(k-1), 2**(k-1) - 1).
+
+    The code is the aligned value in two's complement of k bits.
+
+    Parameters
+    ----------
+    bits
+        Width k of a code, 2 to 16.
+    scale
+        The step, finite and positive.
+    rounding
+        A `RoundingMode`, or its name.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    kind: ClassVar[str] = "uniform"
+
+    bits: int
+    scale: float
+    rounding: str = RoundingMode.HALF_EVEN
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", checked_bits(self.bits))
+        object.__setattr__(self, "scale", checked_scale(self.scale))
+        object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+
+    @property
+    def shift(self) -> int:
+        """0: there is one range."""
+        return 0
+
+    def ranges(self) -> tuple[GridRange, ...]:
+        """The one range, which is not shifted."""
+        return _ranges(self.bits)
+
+    def aligned_table(self) -> NDArray[np.int64]:
+        """Two's complement of every code."""
+        return _ranges(self.bits)[0].mantissa
+
+    def encode(self, real: ArrayLike) -> Codes:
+        """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
+        x = code_arrays.as_reals(real)
+        kind = x.dtype.type
+        half = 1 << (self.bits - 1)
+        ties = TIES[RoundingMode(self.rounding)]
+        # Eq. 2; the limits are integers below 2**16 and exact in every float type.
+        constants = (code_arrays.in_type_of(x, self.scale), kind(-half), kind(half - 1), np.int32((1 << self.bits) - 1))
+        rounding = (ties.to_even, *ties.thresholds(x.dtype))
+        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, rounding)
+
+
+@lru_cache
+def _ranges(bits: int) -> tuple[GridRange, ...]:
+    codes = np.arange(1 << bits)
+    two_complement = np.where(codes >> (bits - 1), codes - (1 << bits), codes)
+    two_complement.flags.writeable = False
+    return (GridRange(0, two_complement),)

@@ -1,0 +1,94 @@
+"""From registers to the result of a datapath: combine, count, and raise if it traps."""
+
+from __future__ import annotations
+
+from functools import reduce
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.datapath import reference
+from ptqsim.datapath.register import Step, first_event
+from ptqsim.datapath.spec import Accumulator, OverflowMode
+from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
+from ptqsim.errors import AccumulatorOverflowError
+from ptqsim.formats.array import QuantizedArray
+from ptqsim.gemm import stepwise
+from ptqsim.gemm.accumulation import Accumulated
+from ptqsim.gemm.result import Certificate, MatmulResult
+
+
+def combined(
+    a: QuantizedArray,
+    b: QuantizedArray,
+    accumulator: Accumulator,
+    registers: list[tuple[Accumulated, int]],
+    shape: tuple[int, ...],
+    statistics: bool,
+) -> MatmulResult:
+    """The result of all registers: each shifted by its alignment and summed (PTQ4ViT, Eq. 5).
+
+    Raises
+    ------
+    AccumulatorOverflowError
+        Under ``trap``, if a register overflowed.
+    """
+    parts = [part for part, _ in registers]
+
+    def prefixes() -> PrefixRange:
+        return reduce(PrefixRange.joined, (stepwise.prefixes(part.product, accumulator) for part in parts))
+
+    def exact() -> bool:
+        return all(part.exact if isinstance(part.exact, bool) else part.exact() for part in parts)
+
+    counted = [part.events for part in parts if part.events is not None]
+    events = sum(counted[1:], start=counted[0]) if counted else np.zeros(0, np.int32)
+    failed = _first_failure(a, b, accumulator, events, shape)
+    if failed is not None and accumulator.overflow == OverflowMode.TRAP:
+        element, step = failed
+        needed = OverflowStatistics(1, 1, None, prefixes)
+        width = needed.inner_bits_needed if step.register == "inner" else needed.bits_needed
+        raise AccumulatorOverflowError(element, step.index, step.register, step.bits, width)
+    overflow = None
+    if statistics:
+        first = None if failed is None else FirstEvent(failed[0], failed[1].index)
+        overflow = OverflowStatistics(int(np.count_nonzero(events)), int(events.sum(dtype=np.int64)), first, prefixes)
+    acc = sum((part.acc << shift for part, shift in registers[1:]), start=registers[0][0].acc << registers[0][1])
+    known = all(isinstance(part.exact, bool) for part in parts)
+    return MatmulResult(
+        acc.reshape(shape),
+        a.format.scale * b.format.scale,
+        overflow,
+        ", ".join(dict.fromkeys(part.kernel for part in parts)),
+        _joined([part.certificate for part in parts]),
+        exact() if known else exact,
+    )
+
+
+def _first_failure(
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, events: NDArray[np.int32], shape: tuple[int, ...]
+) -> tuple[tuple[int, ...], Step] | None:
+    """The first output element with an event, and its first failing step as the reference sees it."""
+    if not events.any():
+        return None
+    element = tuple(int(i) for i in np.unravel_index(int(np.flatnonzero(events)[0]), shape))
+    *lead, i, j = element
+    row = np.broadcast_to(a.codes, (*shape[:-2], *a.shape[-2:]))[*lead, i, :]
+    column = np.broadcast_to(b.codes, (*shape[:-2], *b.shape[-2:]))[*lead, :, j]
+    operands = (reference.operands(QuantizedArray(row, a.format)), reference.operands(QuantizedArray(column, b.format)))
+    step = first_event(reference.trace(*operands, accumulator)[1])
+    if step is None:
+        raise AssertionError(f"the kernel counted an overflow at {element} that the reference does not see")
+    return element, step
+
+
+def _joined(certificates: list[Certificate]) -> Certificate:
+    if len(certificates) == 1:
+        return certificates[0]
+    return Certificate(
+        ", ".join(dict.fromkeys(certificate.name for certificate in certificates)),
+        max(certificate.bits for certificate in certificates),
+        min(certificate.certified for certificate in certificates),
+        certificates[0].outputs,
+        "; ".join(f"register {index}: {certificate.why}" for index, certificate in enumerate(certificates)),
+    )

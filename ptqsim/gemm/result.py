@@ -1,0 +1,89 @@
+"""What a product gave, and why it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.datapath.statistics import OverflowStatistics
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Why the kernel that ran gives the bits of the datapath.
+
+    Parameters
+    ----------
+    name
+        Which bound or theorem was used.
+    bits
+        Width of a register that this bound proves sufficient.
+    certified
+        Number of output elements that it proved unable to overflow.
+    outputs
+        Number of output elements.
+    why
+        The reason in words, with its numbers.
+    """
+
+    name: str
+    bits: int
+    certified: int
+    outputs: int
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.why}"
+
+
+class MatmulResult:
+    """A product in units of ``scale`` (scale_a * scale_b).
+
+    Attributes
+    ----------
+    acc
+        int64 [..., M, N], what the accumulators hold.
+    scale
+        Real value of one unit of `acc`.
+    overflow
+        `OverflowStatistics`, or None if statistics were switched off.
+    kernel
+        Name of what ran.
+    certificate
+        Why that gives the same bits as every addition done one by one.
+    """
+
+    def __init__(
+        self,
+        acc: NDArray[np.int64],
+        scale: float,
+        overflow: OverflowStatistics | None,
+        kernel: str,
+        certificate: Certificate,
+        exact: bool | Callable[[], bool],
+    ) -> None:
+        self.acc = acc
+        self.scale = scale
+        self.overflow = overflow
+        self.kernel = kernel
+        self.certificate = certificate
+        self._exact = exact
+
+    @cached_property
+    def exact(self) -> bool:
+        """Whether every output equals the result in unbounded integers; computed on first use if it is not yet known."""
+        return self._exact if isinstance(self._exact, bool) else self._exact()
+
+    def real(self) -> NDArray[np.float64]:
+        """The product as real numbers, float64: acc * scale."""
+        return self.acc * self.scale
+
+    def __repr__(self) -> str:
+        return (
+            f"MatmulResult(acc={self.acc.shape}, scale={self.scale:.6g}, kernel={self.kernel!r}, "
+            f"certificate={str(self.certificate)!r}, overflow={self.overflow})"
+        )

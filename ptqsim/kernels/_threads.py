@@ -1,0 +1,70 @@
+"""Ranges of work spread over threads.
+
+Every kernel takes ``(start, stop, ...)`` and writes only what belongs to that range, so a result cannot depend on how
+many threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+_pool: ThreadPoolExecutor | None = None
+_count: int | None = None
+
+
+def available_threads() -> int:
+    """Cores that this process may run on, or what NUMBA_NUM_THREADS allows."""
+    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit) > 0:
+        return int(limit)
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """Number of threads that the simulator's own loops use."""
+    return available_threads() if _count is None else _count
+
+
+def set_num_threads(count: int) -> None:
+    """Set the number of threads that the simulator's own loops use; no result depends on it.
+
+    Matrix products of exact operands run in numpy's BLAS, whose threads are set as for numpy (OMP_NUM_THREADS).
+
+    Raises
+    ------
+    ValueError
+        If `count` is not a positive integer.
+    """
+    global _count
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"the number of threads must be a positive integer, got {count!r}")
+    _count = count
+    _forget_pool()
+
+
+def _forget_pool() -> None:
+    global _pool
+    _pool = None
+
+
+# A forked child inherits the executor but none of its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
+    """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more, and return what each part gave."""
+    global _pool
+    threads = get_num_threads()
+    parts = max(1, min(threads, size // max(grain, 1)))
+    if parts == 1:
+        return [kernel(0, size, *args)]
+    if _pool is None:
+        _pool = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim")
+    edges = [size * part // parts for part in range(parts + 1)]
+    waiting = [_pool.submit(kernel, start, stop, *args) for start, stop in zip(edges[1:-1], edges[2:], strict=True)]
+    first = kernel(0, edges[1], *args)
+    return [first, *(future.result() for future in waiting)]
