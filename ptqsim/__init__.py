@@ -20,7 +20,6 @@ from ptqsim.formats.array import quantize as quantize
 from ptqsim.formats.base import NumberFormat as NumberFormat
 from ptqsim.formats.packing import pack as pack
 from ptqsim.formats.packing import unpack as unpack
-from ptqsim.formats.registry import from_dict as format_from_dict
 from ptqsim.formats.rounding import RangeChoice as RangeChoice
 from ptqsim.formats.rounding import RoundingMode as RoundingMode
 from ptqsim.formats.twin import TwinGELU as TwinGELU
@@ -28,8 +27,8 @@ from ptqsim.formats.twin import TwinSoftmax as TwinSoftmax
 from ptqsim.formats.uniform import Uniform as Uniform
 from ptqsim.gemm import Certificate as Certificate
 from ptqsim.gemm import MatmulResult as MatmulResult
+from ptqsim.gemm import get_num_threads as get_num_threads
 from ptqsim.gemm import matmul as matmul
-from ptqsim.kernels._threads import get_num_threads as get_num_threads
-from ptqsim.kernels._threads import set_num_threads as set_num_threads
+from ptqsim.gemm import set_num_threads as set_num_threads
 
 __version__ = "0.1.0"

@@ -49,7 +49,7 @@ class AccumulatorOverflowError(OverflowError):
     bits
         Width of that register.
     bits_needed
-        Width that would have held the sum that failed.
+        Width with which that register would have held every prefix sum of the whole product.
     """
 
     def __init__(self, element: tuple[int, ...], step: int, register: str, bits: int, bits_needed: int) -> None:
@@ -62,6 +62,7 @@ class AccumulatorOverflowError(OverflowError):
 
     def __str__(self) -> str:
         return (
-            f"output element {self.element} overflows the {self.bits}-bit {self.register} register at step {self.step}: "
-            f"the sum needs {self.bits_needed} bits. Widen the register, or choose overflow='wrap' or 'saturate'."
+            f"output element {self.element} overflows the {self.bits}-bit {self.register} register at step "
+            f"{self.step}; {self.bits_needed} bits would be wide enough for this whole product. Widen the register, or "
+            "choose overflow='wrap' or 'saturate'."
         )

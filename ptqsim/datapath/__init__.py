@@ -4,6 +4,6 @@ from ptqsim.datapath.spec import Accumulator, Alignment, Order, OverflowMode, Se
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 
 __all__ = [
-    "Accumulator", "Alignment", "FirstEvent", "Order", "OverflowMode", "OverflowStatistics", "PrefixRange", "Sequential",
-    "Split", "Tree",
+    "Accumulator", "Alignment", "FirstEvent", "Order", "OverflowMode", "OverflowStatistics", "PrefixRange",
+    "Sequential", "Split", "Tree",
 ]  # fmt: skip

@@ -1,14 +1,15 @@
 """How wide an accumulator must be, and why.
 
-Every theorem here bounds the sum over *any subset* of one output's products. A prefix sum in whatever order, a group of an
-adder tree and a tile of a split order are such sums, so one bound serves every register of the datapath.
+Every theorem here bounds the sum over *any subset* of one output's products. A prefix sum in whatever order, a group
+of an adder tree and a tile of a split order are such sums, so one bound serves every register of the datapath.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
 from dataclasses import dataclass, field
-from itertools import product
+from fractions import Fraction
+from itertools import pairwise, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,10 @@ from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.errors import unknown_name
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.formats.base import GridRange, NumberFormat, checked_integer
+from ptqsim.formats.base import GridRange, NumberFormat, checked_integer, checked_scale
+from ptqsim.formats.rounding import RangeChoice, RoundingMode
+from ptqsim.formats.twin import TwinSoftmax
+from ptqsim.formats.uniform import Uniform
 
 MAX_DEPTH = (1 << 31) - 1
 
@@ -64,8 +68,8 @@ def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) ->
 def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: str = Alignment.PRODUCT) -> Bound:
     """What the formats and the depth alone say.
 
-    A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up to K
-    of them lies in [K * p_min, K * p_max], and both ends occur.
+    A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up
+    to K of them lies in [K * p_min, K * p_max], and both ends occur.
 
     Parameters
     ----------
@@ -94,8 +98,8 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
     """What one format and the known other operand say.
 
     With W+ and W- the sums of the positive and of the negated negative aligned weights of one output, and a in
-    [a_min, a_max] around zero, a sum is at most a_max * W+ - a_min * W- and at least a_min * W+ - a_max * W-. Both occur
-    (on the whole column). For a one-signed operand, as after softmax, a_min = 0 and the signs are told apart.
+    [a_min, a_max] around zero, a sum is at most a_max * W+ - a_min * W- and at least a_min * W+ - a_max * W-. Both
+    occur (on the whole column). For a one-signed operand, as after softmax, a_min = 0 and the signs are told apart.
 
     Parameters
     ----------
@@ -131,6 +135,109 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
     return Bound("weight_aware", "theorem", int(lowest), int(highest), why, per_output.reshape(low.shape))
 
 
+def row_stochastic(
+    a_format: NumberFormat, b: NumberFormat | QuantizedArray, depth: int, row_sum: float | None = None
+) -> Bound:
+    """What softmax says: the K reals that become one row of the left operand are at least 0 and sum to at most 1.
+
+    Let f(x) be the aligned value that x is encoded as, and F the least concave function above f with F(0) = 0. By
+    Jensen's inequality sum f(x_l) <= sum F(x_l) <= K * F(row_sum / K) =: A, which is 1 / scale plus what the rounding
+    of K values can add. As a is not negative, a sum of products lies between A * min(w, 0) and A * max(w, 0).
+
+    Parameters
+    ----------
+    a_format
+        `Uniform` or `TwinSoftmax`.
+    b
+        The other operand, or its format if only that is known.
+    depth
+        Number of products per output, K.
+    row_sum
+        What the reals of a row sum to at most. By default 1 + (K + 2) * 2**-23: twice what a softmax in float32 can be
+        above 1, whose numerators are summed in any order and divided by that sum.
+
+    Raises
+    ------
+    ValueError
+        If `a_format` is of another kind, the depth is negative, or `row_sum` is not a finite positive number.
+    """
+    depth = checked_integer("depth", depth, 0, MAX_DEPTH)
+    budget = Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum))
+    # A quotient that is rounded to float32 moves a threshold by 2**-24 of its value; with a power-of-two scale it is
+    # exact.
+    budget *= 1 + Fraction(1, 1 << 23)
+    total = _greatest_aligned_sum(_thresholds(a_format), depth, 2 * budget / Fraction(a_format.scale))
+    values = b.aligned() if isinstance(b, QuantizedArray) else b.aligned_table()
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    why = (
+        f"{depth} values that sum to {float(budget):.6g} at most are encoded as aligned values that sum to {total} at "
+        f"most, times {low} .. {high}"
+    )
+    return Bound("row_stochastic", "theorem", total * low, total * high, why)
+
+
+def calibrated(*observed: OverflowStatistics) -> Bound:
+    """The largest prefix sums that were seen: an observation, no theorem.
+
+    Parameters
+    ----------
+    *observed
+        ``matmul(...).overflow`` of the products that were run on the calibration data, one or more.
+
+    Raises
+    ------
+    ValueError
+        If nothing is given, or statistics were switched off.
+    """
+    if not observed or not all(isinstance(one, OverflowStatistics) for one in observed):
+        raise ValueError("give the `overflow` of one or more products that were run with statistics=True")
+    lowest = min(one.prefixes.lowest for one in observed)
+    highest = max(one.prefixes.highest for one in observed)
+    why = f"exact prefix sums seen in {len(observed)} products on the data given"
+    return Bound("calibrated", "observation", lowest, highest, why)
+
+
+def _thresholds(number_format: NumberFormat) -> list[tuple[int, int]]:
+    """For every positive aligned value v the least x that is encoded as v, in half steps of the finest grid; rising."""
+    if not isinstance(number_format, Uniform | TwinSoftmax):
+        raise ValueError(
+            f"the row-stochastic bound is for what follows a softmax, in Uniform or TwinSoftmax, not in "
+            f"{type(number_format).__name__}; use datatype or weight_aware"
+        )
+    early = 0 if number_format.rounding == RoundingMode.TOWARD_ZERO else 1  # half a step before the grid point
+    if isinstance(number_format, Uniform):
+        return [(2 * v - early, v) for v in range(1, number_format.aligned_max + 1)]
+    half, shift = 1 << (number_format.bits - 1), number_format.shift
+    if number_format.range_choice == RangeChoice.NEAREST:
+        values = sorted({int(v) for v in number_format.aligned_table()})
+        return [(before + v, v) for before, v in pairwise(values)]
+    first = [(2 * v - early, v) for v in range(1, half)]
+    # Eq. 4: R2 starts at 2**-m, that is at 2 * half half steps of R1.
+    second = [(max((2 * v - early) << shift, 2 * half), v << shift) for v in range(1, half)]
+    return first + [(x, v) for x, v in second if v >= half]
+
+
+def _greatest_aligned_sum(points: list[tuple[int, int]], depth: int, budget: Fraction) -> int:
+    """Floor of K * F(budget / K), with F the least concave function through zero above the rising `points`."""
+    if not depth:
+        return 0
+    hull: list[tuple[int, int]] = [(0, 0)]
+    for x, v in points:
+        if v <= hull[-1][1]:
+            continue
+        while hull[-1][0] == x or (
+            len(hull) > 1
+            and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) <= (v - hull[-2][1]) * (hull[-1][0] - hull[-2][0])
+        ):
+            hull.pop()
+        hull.append((x, v))
+    mean = budget / depth
+    for (x0, v0), (x1, v1) in pairwise(hull):
+        if mean <= x1:
+            return math.floor(depth * (v0 + (v1 - v0) * (mean - x0) / (x1 - x0)))
+    return depth * hull[-1][1]
+
+
 def _extremes(number_format: NumberFormat, alignment: str) -> list[tuple[int, int]]:
     """Least and greatest operand of every register, zero included."""
     tables = [grid_range.mantissa for grid_range in _registers(number_format, alignment)]
@@ -148,8 +255,8 @@ def _registers(number_format: NumberFormat, alignment: str) -> tuple[GridRange, 
 def result_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int, accumulator: Accumulator) -> int:
     """Bits that the result of a datapath could need.
 
-    With one register that is the exact sum, whatever the register holds of it. With deferred alignment the registers are
-    shifted and summed, and one that overflowed can hold anything of its P bits.
+    With one register that is the exact sum, whatever the register holds of it. With deferred alignment the registers
+    are shifted and summed, and one that overflowed can hold anything of its P bits.
     """
     if accumulator.alignment != Alignment.DEFERRED:
         return datatype(a_format, b_format, depth).bits

@@ -42,7 +42,7 @@ Nested: TypeAlias = list[Any]
 """Lists of lists, as deep as an array has dimensions."""
 
 
-# --- what a code stands for --------------------------------------------------------------------------------------------
+# --- what a code stands for -----------------------------------------------------------------------------------------
 
 
 class Operand(NamedTuple):
@@ -81,10 +81,11 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
 
 def operands(array: QuantizedArray) -> Nested:
     """The operands of a quantized array, nested as it is shaped."""
-    return _mapped(array.codes.tolist(), lambda code: operand(code, array.format))
+    nested: Nested = _mapped(array.codes.tolist(), lambda code: operand(code, array.format))
+    return nested
 
 
-# --- one output --------------------------------------------------------------------------------------------------------
+# --- one output -----------------------------------------------------------------------------------------------------
 
 
 def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator) -> tuple[int, list[Step]]:
@@ -165,7 +166,7 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
     return register
 
 
-# --- a matrix of outputs -----------------------------------------------------------------------------------------------
+# --- a matrix of outputs --------------------------------------------------------------------------------------------
 
 
 def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: Accumulator | None) -> Nested:
@@ -194,7 +195,9 @@ def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: 
     """
     if accumulator is not None and accumulator.overflow == OverflowMode.TRAP:
         return matmul_with_statistics(a, b, accumulator)[0]
-    return _mapped_outputs(_nested(a, accumulator), _nested(b, accumulator), lambda row, column, _: dot(row, column, accumulator))
+    return _mapped_outputs(
+        _nested(a, accumulator), _nested(b, accumulator), lambda row, column, _: dot(row, column, accumulator)
+    )
 
 
 def matmul_with_statistics(
@@ -213,11 +216,11 @@ def matmul_with_statistics(
         _raise_first(traced)
     failed = [(element, step) for element, done in traced if (step := first_event(done)) is not None]
     events = sum(step.event for _, done in traced for step in done)
-    first = FirstEvent(failed[0][0], failed[0][1].index) if failed else None
+    first = FirstEvent(failed[0][0], failed[0][1].depth_index) if failed else None
     every = [step for _, done in traced for step in done]
     outer = [step.exact for step in every if step.register == "accumulator"]
     inner = [step.exact for step in every if step.register == "inner"]
-    prefixes = PrefixRange(min(outer + [0]), max(outer + [0]), min(inner + [0]), max(inner + [0]))
+    prefixes = PrefixRange(min([0, *outer]), max([0, *outer]), min([0, *inner]), max([0, *inner]))
     return outputs, OverflowStatistics(len(failed), events, first, prefixes)
 
 
@@ -227,7 +230,7 @@ def _raise_first(traced: Sequence[tuple[tuple[int, ...], list[Step]]]) -> None:
         if failed is not None:
             sums = [step.exact for _, other in traced for step in other if step.register == failed.register]
             needed = bits_for(min(sums), max(sums))
-            raise AccumulatorOverflowError(element, failed.index, failed.register, failed.bits, needed)
+            raise AccumulatorOverflowError(element, failed.depth_index, failed.register, failed.bits, needed)
 
 
 def _mapped_outputs(a: Nested, b: Nested, output: Callable[..., int], element: tuple[int, ...] = ()) -> Nested:

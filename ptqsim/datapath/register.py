@@ -38,10 +38,11 @@ class Step(NamedTuple):
     """One addition into a register.
 
     `before` and `after` are what the register held and `term` is what was added; `exact` is what it would hold after
-    this step had it never been bounded. `pair` is the pair of ranges that the register serves, (0, 0) unless deferred.
+    this step had it never been bounded; `depth_index` is l of the (last) product that it brings in. `pair` is the
+    pair of ranges that the register serves, (0, 0) unless deferred.
     """
 
-    index: int
+    depth_index: int
     register: str
     bits: int
     pair: tuple[int, int]
@@ -78,4 +79,4 @@ def steps(products: Sequence[int], accumulator: Accumulator, pair: tuple[int, in
 def first_event(done: Sequence[Step]) -> Step | None:
     """The first step with an event; of the registers that fail at the same index the tile register comes first."""
     events = [step for step in done if step.event]
-    return min(events, key=lambda step: (step.index, step.register != "inner", step.pair), default=None)
+    return min(events, key=lambda step: (step.depth_index, step.register != "inner", step.pair), default=None)

@@ -29,10 +29,10 @@ class OverflowMode(StrEnum):
 class Alignment(StrEnum):
     """Where the shift of a twin format is done (PTQ4ViT, Eq. 5).
 
-    ``product``: after the multiplier, before the addition. ``operand``: before the multiplier. The exact product that is
-    added is the same in both, so their results are equal; the hardware is not. ``deferred``: one register per range
-    (per pair of ranges, if both operands are twin), which adds products without any shift; the registers are shifted and
-    summed once, at the end, in an adder wide enough for the result.
+    ``product``: after the multiplier, before the addition. ``operand``: before the multiplier. The exact product that
+    is added is the same in both, so their results are equal; the hardware is not. ``deferred``: one register per
+    range (per pair of ranges, if both operands are twin), which adds products without any shift; the registers are
+    shifted and summed once, at the end, in an adder wide enough for the result.
     """
 
     PRODUCT = "product"
@@ -142,9 +142,9 @@ class Accumulator:
         object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "overflow", _member(OverflowMode, "overflow mode", self.overflow))
         object.__setattr__(self, "alignment", _member(Alignment, "alignment", self.alignment))
-        if not isinstance(self.order, Sequential | Tree | Split):
-            given = self.order if isinstance(self.order, str) else type(self.order).__name__
-            error = unknown_name("order", given, ORDERS)
+        order: object = self.order
+        if not isinstance(order, Sequential | Tree | Split):
+            error = unknown_name("order", order if isinstance(order, str) else type(order).__name__, ORDERS)
             raise ValueError(f"{error} Give an object: Sequential(), Tree(lanes=16) or Split(tile=64, inner_bits=20).")
 
     @property
@@ -182,7 +182,7 @@ class Accumulator:
             raise ValueError(f"cannot make an accumulator from {dict(data)!r}: {error}") from None
 
 
-def _member(names: type[StrEnum], what: str, given: object) -> StrEnum:
+def _member(names: type[StrEnum], what: str, given: str) -> StrEnum:
     try:
         return names(given)
     except ValueError:

@@ -142,7 +142,7 @@ class NumberFormat(ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        table = self.aligned_table().astype(np.float64) * self.scale
+        table = self.aligned_table() * np.float64(self.scale)
         return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), table)
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,7 +165,9 @@ class NumberFormat(ABC):
 
 def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
     """The aligned value of every code, from the ranges that it is put together from."""
-    table = np.sum([grid_range.mantissa << grid_range.shift for grid_range in ranges], axis=0, dtype=np.int64)
+    table = np.zeros_like(ranges[0].mantissa)
+    for grid_range in ranges:
+        table += grid_range.mantissa << grid_range.shift
     table.flags.writeable = False
     return table
 
@@ -190,7 +192,7 @@ def checked_scale(scale: object) -> float:
         raise ValueError(f"scale must be one finite positive number, got {scale!r}") from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(
-            f"scale must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: give it any "
-            "positive one"
+            f"scale must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: "
+            "give it any positive one"
         )
     return value

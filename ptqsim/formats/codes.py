@@ -36,14 +36,14 @@ def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
         raise ValueError(f"codes must be unsigned integers of {bits} bits, got an array of {array.dtype}")
     highest = (1 << bits) - 1
     # The common case, a type that can hold nothing else, is not looked at element by element.
-    if array.size and (array.dtype.kind == "i" or np.iinfo(array.dtype).max > highest):
-        if array.max() > highest or array.min() < 0:
-            wrong = (array > highest) | (array < 0)
-            first = tuple(int(i) for i in np.argwhere(wrong)[0])
-            raise ValueError(
-                f"codes of {bits} bits go from 0 to {highest}, got {int(array[first])} at index {first} "
-                f"({int(wrong.sum())} of {array.size} are out of range)"
-            )
+    holds_more = array.dtype.kind == "i" or np.iinfo(array.dtype).max > highest
+    if holds_more and array.size and (array.max() > highest or array.min() < 0):
+        wrong = (array > highest) | (array < 0)
+        first = tuple(int(i) for i in np.argwhere(wrong)[0])
+        raise ValueError(
+            f"codes of {bits} bits go from 0 to {highest}, got {int(array[first])} at index {first} "
+            f"({int(wrong.sum())} of {array.size} are out of range)"
+        )
     return array.astype(dtype_for(bits), copy=False)
 
 
@@ -103,9 +103,7 @@ def encode(
     largest = np.finfo(real.dtype).max
     # Only without a compiler does a float operation warn: a quotient that overflows is clamped like any other.
     with np.errstate(over="ignore", invalid="ignore"):
-        strange = _threads.run(
-            kernel, real.size, _GRAIN, real.reshape(-1), *constants, largest, *tail, out.reshape(-1)
-        )
+        strange = _threads.run(kernel, real.size, _GRAIN, real.reshape(-1), *constants, largest, *tail, out.reshape(-1))
     if any(strange):
         raise _not_finite(real)
     return out

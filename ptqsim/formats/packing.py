@@ -1,7 +1,7 @@
 """Bit-packed storage: codes LSB first in a byte stream, without padding between them.
 
-Bit j of code i is bit (i * bits + j) of the stream, and bit n of the stream is bit n % 8 of byte n // 8. The last byte is
-filled with zeros.
+Bit j of code i is bit (i * bits + j) of the stream, and bit n of the stream is bit n % 8 of byte n // 8. The last
+byte is filled with zeros.
 """
 
 from __future__ import annotations
@@ -80,9 +80,10 @@ def unpack(data: bytes | bytearray | memoryview, bits: int, shape: int | Sequenc
         )
     dtype = code_arrays.dtype_for(bits)
     out = np.empty(count, dtype)
+    places: NDArray[Any] = (1 << np.arange(bits)).astype(dtype)
     for start in range(0, count, _BLOCK):
         block = out[start : start + _BLOCK]
         piece = stored[start * bits // 8 :][: packed_size(block.size, bits)]
         stream = np.unpackbits(piece, bitorder="little", count=block.size * bits).reshape(-1, bits)
-        np.sum(stream.astype(dtype) << np.arange(bits, dtype=dtype), axis=1, dtype=dtype, out=block)
+        block[:] = stream @ places
     return out.reshape(sizes)

@@ -28,4 +28,6 @@ def from_dict(data: Mapping[str, Any]) -> NumberFormat:
     try:
         return FORMATS[kind](**fields)
     except TypeError as error:
-        raise ValueError(f"cannot make a number format of kind {kind!r} from the fields {sorted(fields)}: {error}") from None
+        raise ValueError(
+            f"cannot make a number format of kind {kind!r} from the fields {sorted(fields)}: {error}"
+        ) from None

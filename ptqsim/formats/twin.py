@@ -119,8 +119,8 @@ class TwinGELU(NumberFormat):
     rounding
         A `RoundingMode`, or its name.
     range_choice
-        A `RangeChoice`, or its name. The sign decides the range in both; ``nearest`` takes the smaller magnitude on a tie
-        and leaves no choice of `rounding`.
+        A `RangeChoice`, or its name. The sign decides the range in both; ``nearest`` takes the smaller magnitude on a
+        tie and leaves no choice of `rounding`.
 
     Raises
     ------
@@ -154,7 +154,9 @@ class TwinGELU(NumberFormat):
         return cls(bits, shift, checked_scale(-lowest) / _top(checked_bits(bits)))
 
     @classmethod
-    def covering(cls, bits: int, positive_scale: float, lowest: float = GELU_MIN, max_shift: int = MAX_SHIFT) -> TwinGELU:
+    def covering(
+        cls, bits: int, positive_scale: float, lowest: float = GELU_MIN, max_shift: int = MAX_SHIFT
+    ) -> TwinGELU:
         """The pair for a given scale of R2: the largest shift with which R1 still covers the negative values.
 
         If no shift does, it is 0 and the negative values clip.
@@ -205,8 +207,8 @@ def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
     object.__setattr__(twin, "range_choice", RangeChoice.of(twin.range_choice))
     if twin.range_choice == RangeChoice.NEAREST and twin.rounding != RoundingMode.HALF_EVEN:
         raise ValueError(
-            f"range_choice='nearest' takes the least distance, which leaves nothing to rounding={str(twin.rounding)!r}; "
-            "leave rounding at its default, or choose range_choice='paper'"
+            f"range_choice='nearest' takes the least distance, which leaves nothing to "
+            f"rounding={str(twin.rounding)!r}; leave rounding at its default, or choose range_choice='paper'"
         )
 
 

@@ -1,4 +1,4 @@
-"""What one register per output holds in the end: by the exact product where a bound allows it, step by step elsewhere."""
+"""What each register holds in the end: by the exact product where a bound allows it, step by step elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
 from ptqsim.gemm.stepwise import Groups
 from ptqsim.kernels import accumulate as kernel_shape
-
 
 # Rows that are tried before the sums of magnitudes of all rows are computed.
 SAMPLED_ROWS = 8
@@ -92,9 +91,7 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
     return _stepped(product, accumulator, groups, limit, statistics)
 
 
-def _stepped(
-    product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool
-) -> Accumulated:
+def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool) -> Accumulated:
     outputs = int(np.prod(product.shape))
     tiles = product.tiles()
     exact, uncertain = None, tiles
@@ -116,12 +113,14 @@ def _stepped(
     why = f"{certified} of {outputs} outputs have sums of products within {limit}; the others ran step by step"
     name = "sums_of_magnitudes" if certified else "step_by_step"
     certificate = Certificate(name, groups.narrowest, certified, outputs, why)
-    known: bool | Callable[[], bool]
+    return Accumulated(product, acc, events, kernel, certificate, _is_exact(acc, exact, product))
+
+
+def _is_exact(acc: NDArray[np.int64], exact: NDArray[np.int64] | None, product: Product) -> bool | Callable[[], bool]:
+    """Whether the registers hold the exact sums; found out later, on demand, if those are not known."""
     if exact is not None:
-        known = np.array_equal(acc, exact)
-    else:
-        known = lambda: np.array_equal(acc, exact_product(product)[0])  # noqa: E731
-    return Accumulated(product, acc, events, kernel, certificate, known)
+        return np.array_equal(acc, exact)
+    return lambda: np.array_equal(acc, exact_product(product)[0])
 
 
 def _hopeless(product: Product, dtype: type[np.float32] | type[np.float64], limit: int) -> bool:
@@ -133,14 +132,14 @@ def _hopeless(product: Product, dtype: type[np.float32] | type[np.float64], limi
     if batch * rows <= SAMPLED_ROWS:
         return False
     chosen = np.linspace(0, batch * rows - 1, SAMPLED_ROWS).astype(int)
-    bad = 0
+    bad = 0.0
     for index in chosen:
         left, right = product.pairs[index // rows]
         row = np.abs(product.a[left, index % rows].astype(dtype))
         sums = row @ np.abs(product.b[right].astype(dtype))
         starts = np.arange(0, sums.size, kernel_shape.COLUMNS)
-        bad += np.mean(np.add.reduceat(sums > limit, starts) > 0)
-    return bool(bad > SAMPLED_ROWS * 0.7)
+        bad += float(np.mean(np.logical_or.reduceat(sums > limit, starts)))
+    return bad > SAMPLED_ROWS * 0.7
 
 
 def _with_any(doubtful: NDArray[np.bool_], tiles: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -16,9 +16,7 @@ from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
 
 
-def matmul(
-    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True
-) -> MatmulResult:
+def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
     out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.scale * b.format.scale.
@@ -70,8 +68,8 @@ def _checked_lead(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator
     for name, array in (("a", a), ("b", b)):
         if not isinstance(array, QuantizedArray):
             raise ValueError(
-                f"{name} must be a QuantizedArray, got {type(array).__name__}; make one with ptqsim.quantize(real, format) "
-                "or QuantizedArray(codes, format)"
+                f"{name} must be a QuantizedArray, got {type(array).__name__}; make one with "
+                "ptqsim.quantize(real, format) or ptqsim.QuantizedArray(codes, format)"
             )
         if array.ndim < 2:
             raise ValueError(f"{name} must have two dimensions or more, got the shape {array.shape}")

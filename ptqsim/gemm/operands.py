@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -73,8 +74,8 @@ def _side(array: QuantizedArray, which: str, grid_range: int | None) -> Side:
     known = _aligned.setdefault(array, {})
     key = (which, grid_range)
     if key not in known:
-        whole = grid_range is None
-        table = array.format.aligned_table() if whole else array.format.ranges()[grid_range].mantissa
+        number_format = array.format
+        table = number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
         known[key] = _align(array.codes, table, which == "left")
     return known[key]
 
@@ -107,4 +108,4 @@ def magnitude_bound(a: Norms, b: Norms) -> int:
     products = [a.peak * b.total, a.total * b.peak]
     bounds = [value if value < FLOAT64_EXACT else value * margin for value in products]
     bounds.append((a.energy * b.energy) ** 0.5 * margin)
-    return int(min(bounds)) + 1 if min(bounds) != int(min(bounds)) else int(min(bounds))
+    return math.ceil(min(bounds))

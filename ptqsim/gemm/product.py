@@ -57,12 +57,12 @@ class Product:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Batch, rows and columns of the result."""
-        return len(self.pairs), self.a.shape[1], self.b.shape[2]
+        return len(self.pairs), int(self.a.shape[1]), int(self.b.shape[2])
 
     @property
     def depth(self) -> int:
         """Number of products per output, K."""
-        return self.a.shape[2]
+        return int(self.a.shape[2])
 
     def exact_type(self) -> type[np.float32] | type[np.float64] | None:
         """The float type in which every partial sum is exact in any order, or None.
@@ -83,7 +83,7 @@ class Product:
         if magnitudes:
             a, b = np.abs(a), np.abs(b)
         if len(a) == len(b) == len(self.pairs):
-            return np.matmul(a, b)
+            return np.asarray(np.matmul(a, b))
         out = np.empty(self.shape, dtype)
         for index, (left, right) in enumerate(self.pairs):
             np.matmul(a[left], b[right], out=out[index])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,10 @@ def combined(
         element, step = failed
         needed = OverflowStatistics(1, 1, None, prefixes)
         width = needed.inner_bits_needed if step.register == "inner" else needed.bits_needed
-        raise AccumulatorOverflowError(element, step.index, step.register, step.bits, width)
+        raise AccumulatorOverflowError(element, step.depth_index, step.register, step.bits, width)
     overflow = None
     if statistics:
-        first = None if failed is None else FirstEvent(failed[0], failed[1].index)
+        first = None if failed is None else FirstEvent(failed[0], failed[1].depth_index)
         overflow = OverflowStatistics(int(np.count_nonzero(events)), int(events.sum(dtype=np.int64)), first, prefixes)
     acc = sum((part.acc << shift for part, shift in registers[1:]), start=registers[0][0].acc << registers[0][1])
     known = all(isinstance(part.exact, bool) for part in parts)
@@ -72,9 +73,10 @@ def _first_failure(
     if not events.any():
         return None
     element = tuple(int(i) for i in np.unravel_index(int(np.flatnonzero(events)[0]), shape))
-    *lead, i, j = element
-    row = np.broadcast_to(a.codes, (*shape[:-2], *a.shape[-2:]))[*lead, i, :]
-    column = np.broadcast_to(b.codes, (*shape[:-2], *b.shape[-2:]))[*lead, :, j]
+    *lead, _, j = element
+    index: tuple[Any, ...] = (*lead, slice(None), j)
+    row = np.broadcast_to(a.codes, (*shape[:-2], *a.shape[-2:]))[element[:-1]]
+    column = np.broadcast_to(b.codes, (*shape[:-2], *b.shape[-2:]))[index]
     operands = (reference.operands(QuantizedArray(row, a.format)), reference.operands(QuantizedArray(column, b.format)))
     step = first_event(reference.trace(*operands, accumulator)[1])
     if step is None:

@@ -75,12 +75,12 @@ class MatmulResult:
 
     @cached_property
     def exact(self) -> bool:
-        """Whether every output equals the result in unbounded integers; computed on first use if it is not yet known."""
+        """Whether every output equals the result in unbounded integers; computed on first use if not yet known."""
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
     def real(self) -> NDArray[np.float64]:
         """The product as real numbers, float64: acc * scale."""
-        return self.acc * self.scale
+        return self.acc * np.float64(self.scale)
 
     def __repr__(self) -> str:
         return (

@@ -61,7 +61,7 @@ class Groups(NamedTuple):
 def saturate(
     product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
 ) -> str:
-    """Clamped accumulation of some tiles into `acc`, counting events if there is an array for them; the kernel's name."""
+    """Clamped accumulation of some tiles into `acc`, counted in `events` if given; the kernel's name."""
     dtype = _saturating_type(product, groups)
     wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
     inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
@@ -73,7 +73,7 @@ def saturate(
 def wrap(
     product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
 ) -> str:
-    """Wrapped accumulation of some tiles into `acc`, counting events if there is an array for them; the kernel's name."""
+    """Wrapped accumulation of some tiles into `acc`, counted in `events` if given; the kernel's name."""
     fits = (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX and groups.widest < 32
     dtype: Any = np.int32 if fits and _holds(product, np.int32) else np.int64
     word = np.iinfo(dtype).bits

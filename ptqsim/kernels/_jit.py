@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numba
 
@@ -11,13 +11,11 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows IEEE
 # instead of costing a branch per element. No fastmath: float results must be the same bits as numpy's and torch's.
-_OPTIONS = {"nopython": True, "nogil": True, "cache": True, "error_model": "numpy"}
 
 
 def jit(function: Function) -> Function:
     """Compile `function` on its first call; the machine code is cached on disk."""
-    compiled: Function = numba.jit(**_OPTIONS)(function)
-    return compiled
+    return cast("Function", numba.jit(nopython=True, nogil=True, cache=True, error_model="numpy")(function))
 
 
 def jit_contracted(function: Function) -> Function:
@@ -25,5 +23,6 @@ def jit_contracted(function: Function) -> Function:
 
     Only for loops that say why their result does not depend on it.
     """
-    compiled: Function = numba.jit(**_OPTIONS, fastmath={"contract"})(function)
-    return compiled
+    options = {"contract"}
+    compiled = numba.jit(nopython=True, nogil=True, cache=True, error_model="numpy", fastmath=options)(function)
+    return cast("Function", compiled)

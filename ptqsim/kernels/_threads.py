@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
 _count: int | None = None
@@ -19,8 +20,10 @@ def available_threads() -> int:
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
     if limit.isdecimal() and int(limit) > 0:
         return int(limit)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    count = os.cpu_count()
+    return 1 if count is None else count
 
 
 def get_num_threads() -> int:
@@ -56,7 +59,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
-    """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more, and return what each part gave."""
+    """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
     global _pool
     threads = get_num_threads()
     parts = max(1, min(threads, size // max(grain, 1)))
@@ -65,6 +68,6 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
     if _pool is None:
         _pool = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim")
     edges = [size * part // parts for part in range(parts + 1)]
-    waiting = [_pool.submit(kernel, start, stop, *args) for start, stop in zip(edges[1:-1], edges[2:], strict=True)]
+    waiting = [_pool.submit(kernel, start, stop, *args) for start, stop in pairwise(edges[1:])]
     first = kernel(0, edges[1], *args)
     return [first, *(future.result() for future in waiting)]

@@ -1,8 +1,8 @@
 """Accumulation one addition at a time, for every output of a tile list.
 
 A tile is ``ROWS`` rows by up to ``COLUMNS`` columns of one matrix of the batch. Its registers live in small arrays that
-stay in the first-level cache, and the innermost loop runs over columns, which is what the vector unit takes. A tile that
-hangs over the last row repeats that row, so that the loop has no odd cases.
+stay in the first-level cache, and the innermost loop runs over columns, which is what the vector unit takes. A tile
+that hangs over the last row repeats that row, so that the loop has no odd cases.
 
 All orders are one loop. The depth is cut into groups; within a group products are added into a tile register with its
 own limits, and after the group that register is added into the accumulator with the outer limits:
@@ -13,9 +13,9 @@ own limits, and after the group that register is added into the accumulator with
 
 `values` come in float32, float64, int32 or int64, and the caller has proven that the loop is exact in that type. For
 floats that means that every value inside the limits and the limits themselves are integers the type holds: a sum beyond
-the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A product
-too large to be exact is so large that the sum is beyond a limit whatever its last bits are, hence fusing product and
-addition into one rounding (the `contracted` compilation) changes nothing either.
+the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A
+product too large to be exact is so large that the sum is beyond a limit whatever its last bits are, hence fusing
+product and addition into one rounding (the `contracted` compilation) changes nothing either.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def saturate_tiles(
     start: int, stop: int, tiles: Any, a: Any, b: Any, group: int, inner_low: Any, inner_high: Any, low: Any, high: Any,
     out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
-    """Clamped accumulation of the tiles [start, stop); `events` [batch, M, N] counts clamped additions if `counting`."""
+    """Clamped accumulation of the tiles [start, stop); if `counting`, `events` [batch, M, N] counts clamps."""
     kind = a.dtype.type
     rows, depth = a.shape[1], a.shape[2]
     columns = b.shape[2]
@@ -126,7 +126,7 @@ def wrap_tiles(
 
 
 @jit_contracted
-def prefix_range(start: int, stop: int, tiles: Any, a: Any, b: Any, group: int) -> tuple[int, int, int, int]:
+def prefix_range(start: int, stop: int, tiles: Any, a: Any, b: Any, group: int) -> tuple[Any, Any, Any, Any]:
     """Least and greatest exact prefix sums of the tiles [start, stop): after whole groups, then within groups.
 
     The type holds every prefix sum exactly, so fusing product and addition changes nothing.
@@ -136,7 +136,7 @@ def prefix_range(start: int, stop: int, tiles: Any, a: Any, b: Any, group: int) 
     columns = b.shape[2]
     inner = np.empty((ROWS, COLUMNS), a.dtype)
     outer = np.empty((ROWS, COLUMNS), a.dtype)
-    lowest = np.zeros((4, COLUMNS), a.dtype)  # rows: outer least, outer greatest, inner least, inner greatest
+    extremes = np.zeros((4, COLUMNS), a.dtype)  # rows: outer least, outer greatest, inner least, inner greatest
     for tile in range(start, stop):
         _, left, right, i0, j0 = tiles[tile]
         width = min(COLUMNS, columns - j0)
@@ -150,17 +150,17 @@ def prefix_range(start: int, stop: int, tiles: Any, a: Any, b: Any, group: int) 
                     for j in range(width):
                         total = kind(inner[r, j] + kind(x * weights[j]))
                         inner[r, j] = total
-                        lowest[2, j] = min(lowest[2, j], total)
-                        lowest[3, j] = max(lowest[3, j], total)
+                        extremes[2, j] = min(extremes[2, j], total)
+                        extremes[3, j] = max(extremes[3, j], total)
             for r in range(ROWS):
                 for j in range(width):
                     total = kind(outer[r, j] + inner[r, j])
                     outer[r, j] = total
-                    lowest[0, j] = min(lowest[0, j], total)
-                    lowest[1, j] = max(lowest[1, j], total)
+                    extremes[0, j] = min(extremes[0, j], total)
+                    extremes[1, j] = max(extremes[1, j], total)
     return (
-        np.int64(lowest[0].min()),
-        np.int64(lowest[1].max()),
-        np.int64(lowest[2].min()),
-        np.int64(lowest[3].max()),
+        np.int64(extremes[0].min()),
+        np.int64(extremes[1].max()),
+        np.int64(extremes[2].min()),
+        np.int64(extremes[3].max()),
     )

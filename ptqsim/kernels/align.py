@@ -1,8 +1,8 @@
 """Codes to aligned values in the type that a product will run in, with the norms that its bounds need.
 
-The values are integers in a float or integer type that holds them exactly. A norm is per row of the left operand and per
-column of the right one: `peak` is the largest magnitude, `total` the sum of magnitudes, `energy` the sum of squares.
-Sums are float64: exact below 2**53, and rounded above.
+The values are integers in a float or integer type that holds them exactly. A norm is per row of the left operand and
+per column of the right one: `peak` is the largest magnitude, `total` the sum of magnitudes, `energy` the sum of
+squares. Sums are float64: exact below 2**53, and rounded above.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ def align_rows(start: int, stop: int, codes: Any, table: Any, values: Any, peak:
 
 
 @jit
-def align_columns(start: int, stop: int, codes: Any, table: Any, values: Any, peak: Any, total: Any, energy: Any) -> int:
+def align_columns(
+    start: int, stop: int, codes: Any, table: Any, values: Any, peak: Any, total: Any, energy: Any
+) -> int:
     """Columns of the matrices [start, stop) of codes [batch, K, N]; the norms [batch, N] come as zeros."""
     depth, columns = codes.shape[1], codes.shape[2]
     for batch in range(start, stop):

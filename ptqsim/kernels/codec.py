@@ -29,7 +29,18 @@ def _round(t: Any, even: bool, up: Any, down: Any, one: Any) -> Any:
 
 @jit
 def encode_uniform(
-    start: int, stop: int, x: Any, scale: Any, low: Any, high: Any, mask: Any, largest: Any, even: bool, up: Any, down: Any, codes: Any
+    start: int,
+    stop: int,
+    x: Any,
+    scale: Any,
+    low: Any,
+    high: Any,
+    mask: Any,
+    largest: Any,
+    even: bool,
+    up: Any,
+    down: Any,
+    codes: Any,
 ) -> int:
     """Two's complement of round(x / scale), clamped to [low, high], in the bits of `mask`."""
     one = x.dtype.type(1)
@@ -46,7 +57,20 @@ def encode_uniform(
 
 @jit
 def encode_twin(
-    start: int, stop: int, x: Any, split: Any, scale1: Any, scale2: Any, sign1: Any, top: Any, flag: Any, largest: Any, even: bool, up: Any, down: Any, codes: Any
+    start: int,
+    stop: int,
+    x: Any,
+    split: Any,
+    scale1: Any,
+    scale2: Any,
+    sign1: Any,
+    top: Any,
+    flag: Any,
+    largest: Any,
+    even: bool,
+    up: Any,
+    down: Any,
+    codes: Any,
 ) -> int:
     """Flag and magnitude: R2 from `split` on, R1 (whose values have the sign `sign1`) below; magnitudes up to `top`."""
     one = x.dtype.type(1)
@@ -68,18 +92,28 @@ def encode_twin(
 
 @jit
 def encode_twin_nearest(
-    start: int, stop: int, x: Any, scale1: Any, step: float, top: float, flag: Any, largest: Any, up: float, down: float, codes: Any
+    start: int,
+    stop: int,
+    x: Any,
+    scale1: Any,
+    step: float,
+    top: float,
+    flag: Any,
+    largest: Any,
+    up: float,
+    down: float,
+    codes: Any,
 ) -> int:
     """The nearer of the best magnitude in R1 and the best in R2, both ranges starting at zero; R1 on a tie.
 
-    `step` is the spacing of R2 in units of R1. The comparison is in float64, where it is exact for a power-of-two scale:
-    clamping to the last grid point first keeps every difference within 53 bits and changes no nearest point.
+    `step` is the spacing of R2 in units of R1. The comparison is in float64, where it is exact for a power-of-two
+    scale: clamping to the last grid point first keeps every difference within 53 bits and changes no nearest point.
     """
     strange = 0
     last = top * step
     for i in range(start, stop):
         value = x[i]
-        t = np.float64(value / scale1)
+        t: Any = np.float64(value / scale1)
         t = t if t > 0.0 else 0.0
         t = t if t < last else last
         first = _round(t, False, up, down, 1.0)
