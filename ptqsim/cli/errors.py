@@ -20,6 +20,7 @@ from contextlib import contextmanager
 import typer
 
 from ptqsim.cli.extras import missing_extra
+from ptqsim.errors import AccumulatorOverflowError
 
 INPUT_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 
@@ -67,6 +68,8 @@ def explain(error: BaseException) -> tuple[int, str] | None:
             if missing is None:
                 return None
             text = missing
+        case AccumulatorOverflowError():
+            status = 1
         case OSError() if error.strerror:
             status = 2 if isinstance(error, INPUT_ERRORS) else 1
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
@@ -81,4 +84,7 @@ def _usage(error: typer.TyperException) -> str:
     """Typer's message, with the command whose help page knows better."""
     context = getattr(error, "ctx", None)
     message = error.format_message()
-    return f"{message} See '{context.command_path} --help'." if context is not None and message else message
+    if context is None or not message:
+        return message
+    stop = "" if message.endswith((".", "?", ")")) else "."
+    return f"{message}{stop} See '{context.command_path} --help'."

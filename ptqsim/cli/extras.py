@@ -8,7 +8,6 @@ from typing import Final
 EXTRA_OF: Final = {
     "rich": "cli",
     "typer": "cli",
-    "PIL": "models",
     "safetensors": "models",
     "sklearn": "models",
     "timm": "models",

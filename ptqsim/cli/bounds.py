@@ -1,0 +1,96 @@
+"""How wide an accumulator must be, and why.
+
+From plain numbers: the formats of both operands and the number of products per output, for instance
+
+    ptqsim bounds --bits 8 --shift 8 --depth 1536
+
+The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
+*--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import ptqsim as pq
+from ptqsim.cli.output import JsonOption, Output
+from ptqsim.errors import unknown_name
+
+A_FORMATS = ("uniform", "twin_softmax", "twin_gelu")
+
+
+def bounds(
+    depth: Annotated[int, typer.Option("--depth", help="Products per output, K.")],
+    bits: Annotated[int, typer.Option("--bits", help="Width of the left operand's codes, 2 to 16.")] = 8,
+    b_bits: Annotated[
+        int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
+    ] = None,
+    shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    alignment: Annotated[
+        str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
+    ] = "product",
+    as_json: JsonOption = False,
+) -> None:
+    a = make_format(a_format, bits, shift)
+    b = pq.Uniform(bits if b_bits is None else b_bits, scale=1.0)
+    found = [pq.bounds.datatype(a, b, depth, alignment)]
+    if isinstance(a, pq.TwinSoftmax):
+        found.append(pq.bounds.row_stochastic(a, b, depth))
+    output = Output(as_json)
+    show(output, found, title=f"{a.kind} {a.bits} bits, shift {a.shift}, times {b.kind} {b.bits} bits, depth {depth}")
+    output.note("Tighter bounds need more than formats: weight_aware the weights, calibrated the data.")
+    output.result(
+        {
+            "a": a.to_dict(),
+            "b": b.to_dict(),
+            "depth": depth,
+            "alignment": alignment,
+            "bits": min(bound.bits for bound in found),
+            "bounds": [describe(bound) for bound in found],
+        }
+    )
+
+
+def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberFormat:
+    """The left operand's format; scales are 1 where they are free, as no bound depends on them.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a twin format without a shift, or a shift for a uniform one.
+    """
+    match name or ("uniform" if shift is None else "twin_gelu"), shift:
+        case "uniform", None:
+            return pq.Uniform(bits, scale=1.0)
+        case "uniform", _:
+            raise ValueError(f"uniform has one range and no shift, got --shift {shift}: try --a-format twin_gelu")
+        case "twin_softmax" | "twin_gelu" as twin, None:
+            raise ValueError(f"{twin} needs its alignment exponent: give --shift, for instance --shift 8")
+        case "twin_softmax", int(exponent):
+            return pq.TwinSoftmax(bits, exponent)
+        case "twin_gelu", int(exponent):
+            return pq.TwinGELU(bits, exponent, scale=1.0)
+        case _:
+            raise unknown_name("--a-format", name, A_FORMATS)
+
+
+def show(output: Output, found: Sequence[pq.Bound], title: str) -> None:
+    """The bounds as a table, tightest first."""
+    rows = [(bound.name, bound.bits, bound.kind, bound.why) for bound in sorted(found, key=lambda bound: bound.bits)]
+    output.table(["bound", "bits", "what it is", "why"], rows, title=title)
+
+
+def describe(bound: pq.Bound) -> dict[str, object]:
+    """One bound, for scripts."""
+    return {
+        "name": bound.name,
+        "kind": bound.kind,
+        "bits": bound.bits,
+        "lowest": bound.lowest,
+        "highest": bound.highest,
+        "why": bound.why,
+    }

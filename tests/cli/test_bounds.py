@@ -1,0 +1,84 @@
+"""``ptqsim bounds`` on plain numbers, against arithmetic done by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ptqsim.cli import app
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert app.main(["bounds", *arguments, "--json"]) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+@pytest.mark.parametrize(("depth", "bits"), [(384, 32), (1536, 34)])
+@pytest.mark.parametrize("a_format", ["twin_softmax", "twin_gelu"])
+def test_int32_is_not_safe_for_twin_formats(
+    a_format: str, depth: int, bits: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """k = 8, m = 8: a product reaches (127 << 8) * -128 = -4161536; the widths are those of the specification."""
+    result = run(capsys, "--bits", "8", "--shift", "8", "--depth", str(depth), "--a-format", a_format)
+    datatype = next(bound for bound in result["bounds"] if bound["name"] == "datatype")
+    assert datatype["bits"] == bits
+    assert datatype["lowest"] == -4161536 * depth
+    assert -(1 << (bits - 1)) <= datatype["lowest"] < -(1 << (bits - 2))
+    assert datatype["kind"] == "theorem"
+    assert str(depth) in datatype["why"]
+
+
+def test_softmax_rows_need_fewer_bits_and_only_they_do(capsys: pytest.CaptureFixture[str]) -> None:
+    softmax = run(capsys, "--shift", "8", "--depth", "197", "--a-format", "twin_softmax")
+    assert [bound["name"] for bound in softmax["bounds"]] == ["datatype", "row_stochastic"]
+    assert softmax["bits"] == softmax["bounds"][1]["bits"] < softmax["bounds"][0]["bits"]
+    gelu = run(capsys, "--shift", "8", "--depth", "197")
+    assert [bound["name"] for bound in gelu["bounds"]] == ["datatype"]
+
+
+def test_uniform_operands_of_two_widths(capsys: pytest.CaptureFixture[str]) -> None:
+    """-8 * -128 * 2 = 2048 = 2^11 needs 13 bits in two's complement."""
+    result = run(capsys, "--bits", "4", "--b-bits", "8", "--depth", "2")
+    assert (result["bounds"][0]["highest"], result["bits"]) == (2048, 13)
+
+
+def test_deferred_registers_see_no_shift(capsys: pytest.CaptureFixture[str]) -> None:
+    """127 * -128 * 2 = -32512 fits 16 bits, whatever the shift."""
+    result = run(capsys, "--shift", "8", "--depth", "2", "--alignment", "deferred")
+    assert result["bits"] == 16
+
+
+def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["bounds", "--shift", "8", "--depth", "1536"]) == 0
+    told = capsys.readouterr()
+    assert "datatype" in told.out
+    assert "34" in told.out
+    assert "weight_aware" in told.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["--depth"]),
+        (["--depth", "64", "--bits", "17"], ["bits", "16", "17"]),
+        (["--depth", "64", "--shift", "-1"], ["shift", "-1"]),
+        (["--depth", "-1"], ["depth", "-1"]),
+        (
+            ["--depth", "64", "--a-format", "twin_softmx", "--shift", "3"],
+            ["twin_softmx", "Did you mean 'twin_softmax'?"],
+        ),
+        (["--depth", "64", "--a-format", "twin_gelu"], ["needs its alignment exponent", "--shift 8"]),
+        (["--depth", "64", "--a-format", "uniform", "--shift", "3"], ["no shift", "--a-format twin_gelu"]),
+        (["--depth", "64", "--alignment", "defered"], ["defered", "Did you mean 'deferred'?"]),
+    ],
+)
+def test_wrong_input(arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["bounds", *arguments]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+    assert told.err.startswith("ptqsim bounds: ")
+    assert all(word in told.err for word in words), told.err

@@ -1,0 +1,29 @@
+"""What all tests share: repeatable randomness, and which tests can run here."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from zlib import crc32
+
+import hypothesis
+import numpy as np
+import pytest
+
+# The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones, and keeps what it finds.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+HAS_MODELS = all(find_spec(name) for name in ("torch", "timm", "sklearn", "safetensors"))
+collect_ignore = [] if HAS_MODELS else ["ptq", "analysis"]
+
+
+def pytest_report_header() -> str | None:
+    return None if HAS_MODELS else "NOT COLLECTED: tests/ptq, tests/analysis (the extra [models] is not installed)"
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """Random numbers that differ from test to test and not from run to run."""
+    return np.random.default_rng(crc32(request.node.nodeid.encode()))

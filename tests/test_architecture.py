@@ -1,0 +1,66 @@
+"""The structure of the project, held by machine."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from ptqsim.cli.extras import EXTRA_OF
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+SOURCES = sorted(path for folder in ("ptqsim", "analysis", "tests") for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_import_ptqsim_brings_no_extra() -> None:
+    code = f"import sys, ptqsim; print(*sorted({set(EXTRA_OF)} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_import_contracts() -> None:
+    lint_imports = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint_imports, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_module_is_small(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "split it: one module, one idea"
+
+
+def test_versions_agree() -> None:
+    changelog = re.search(r"^## \[([^]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    citation = re.search(r"^version: (\S+)", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert changelog is not None
+    assert citation is not None
+    assert {version("ptqsim"), changelog[1], citation[1]} == {PROJECT["project"]["version"]}
+
+
+def test_core_dependencies() -> None:
+    assert {_name(wanted) for wanted in PROJECT["project"]["dependencies"]} == {"numpy", "numba", "scipy"}
+
+
+def test_every_optional_package_has_its_hint() -> None:
+    """What `pip install 'ptqsim[...]'` is told to install is where pyproject.toml has it."""
+    import_name = {"scikit-learn": "sklearn"}
+    extras = PROJECT["project"]["optional-dependencies"]
+    declared = {
+        import_name.get(_name(wanted), _name(wanted)): extra
+        for extra, packages in extras.items()
+        for wanted in packages
+        if extra != "dev" and _name(wanted) != "ptqsim"
+    }
+    assert declared == EXTRA_OF
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9_.-]+", requirement)
+    assert found is not None
+    return found[0]
