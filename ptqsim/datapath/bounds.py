@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
-from ptqsim.errors import unknown_name
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat, checked_integer, checked_scale
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
@@ -245,9 +244,7 @@ def _extremes(number_format: NumberFormat, alignment: str) -> list[tuple[int, in
 
 
 def _registers(number_format: NumberFormat, alignment: str) -> tuple[GridRange, ...]:
-    if alignment not in list(Alignment):
-        raise unknown_name("alignment", alignment, list(Alignment))
-    if alignment == Alignment.DEFERRED:
+    if Alignment.of(alignment) == Alignment.DEFERRED:
         return number_format.ranges()
     return (GridRange(0, number_format.aligned_table()),)
 

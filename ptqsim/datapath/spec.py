@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import checked_integer
+from ptqsim.formats.choice import Choice
 
 MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
 _MAX_GROUP = (1 << 31) - 1
 
 
-class OverflowMode(StrEnum):
+class OverflowMode(Choice):
     """What a register of P bits does with a sum outside -2**(P-1) .. 2**(P-1) - 1.
 
     ``wrap`` keeps the low P bits (two's complement), ``saturate`` takes the nearest value that fits, ``trap`` raises
@@ -26,7 +26,7 @@ class OverflowMode(StrEnum):
     TRAP = "trap"
 
 
-class Alignment(StrEnum):
+class Alignment(Choice):
     """Where the shift of a twin format is done (PTQ4ViT, Eq. 5).
 
     ``product``: after the multiplier, before the addition. ``operand``: before the multiplier. The exact product that
@@ -140,8 +140,8 @@ class Accumulator:
         advice = "a register holds up to 63 bits so that every sum fits the 64 of a machine word"
         bits = checked_integer("accumulator bits", self.bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
         object.__setattr__(self, "bits", bits)
-        object.__setattr__(self, "overflow", _member(OverflowMode, "overflow mode", self.overflow))
-        object.__setattr__(self, "alignment", _member(Alignment, "alignment", self.alignment))
+        object.__setattr__(self, "overflow", OverflowMode.of(self.overflow))
+        object.__setattr__(self, "alignment", Alignment.of(self.alignment))
         order: object = self.order
         if not isinstance(order, Sequential | Tree | Split):
             error = unknown_name("order", order if isinstance(order, str) else type(order).__name__, ORDERS)
@@ -180,13 +180,6 @@ class Accumulator:
             return cls(order=ORDERS[kind](**order), **fields)
         except TypeError as error:
             raise ValueError(f"cannot make an accumulator from {dict(data)!r}: {error}") from None
-
-
-def _member(names: type[StrEnum], what: str, given: str) -> StrEnum:
-    try:
-        return names(given)
-    except ValueError:
-        raise unknown_name(what, given, list(names)) from None
 
 
 def bits_for(lowest: int, highest: int) -> int:

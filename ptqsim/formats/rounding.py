@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ptqsim.errors import unknown_name
+from ptqsim.formats.choice import Choice
 
 
-class RoundingMode(StrEnum):
+class RoundingMode(Choice):
     """Rounding of x / scale. The modes differ only at fractions of exactly one half, except for the last.
 
     ================ ======================================= ==== ==== ==== ====
@@ -28,16 +27,8 @@ class RoundingMode(StrEnum):
     HALF_UP = "half_up"
     TOWARD_ZERO = "toward_zero"
 
-    @classmethod
-    def of(cls, name: str) -> RoundingMode:
-        """The mode of that name; a ValueError names the legal ones otherwise."""
-        try:
-            return cls(name)
-        except ValueError:
-            raise unknown_name("rounding mode", name, list(cls)) from None
 
-
-class RangeChoice(StrEnum):
+class RangeChoice(Choice):
     """How a twin format chooses between its two ranges.
 
     ``paper``: by the real value, which is then rounded and clamped inside its range (PTQ4ViT, Eq. 4).
@@ -46,14 +37,6 @@ class RangeChoice(StrEnum):
 
     PAPER = "paper"
     NEAREST = "nearest"
-
-    @classmethod
-    def of(cls, name: str) -> RangeChoice:
-        """The choice of that name; a ValueError names the legal ones otherwise."""
-        try:
-            return cls(name)
-        except ValueError:
-            raise unknown_name("range choice", name, list(cls)) from None
 
 
 class Ties(NamedTuple):

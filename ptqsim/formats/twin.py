@@ -26,7 +26,10 @@ MAX_SHIFT = 32
 """Largest alignment exponent: a 16-bit code is then aligned in 48 bits, which float64 still holds exactly."""
 
 GELU_MIN = -0.16997124254703522
-"""Least value of GELU(x) = x * Phi(x): what the negative range of a GELU format has to cover."""
+"""What the negative range of a GELU format has to cover, as in PTQ4ViT's released code.
+
+The least value of GELU(x) = x * Phi(x) is -0.1699712074799, 3.5e-8 above this number, so that it is covered.
+"""
 
 _SHIFT_ADVICE = "the two scales differ by 2**shift, so that the ranges can be aligned by a shift (PTQ4ViT, Eq. 5)"
 
@@ -237,6 +240,8 @@ def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU, split: float
     # Both scales are exact in the type of x if one is and the other stays in its range: they differ by a power of two.
     scale1 = code_arrays.in_type_of(x, twin.scale)
     scale2 = code_arrays.in_type_of(x, float(scale1) * 2.0**twin.shift)
-    constants = (kind(split), scale1, scale2, kind(sign1), kind(top), np.int32(top + 1))
+    # Largest magnitude of R2 whose value R1 has as well: beside zero there is none if R1 is negative.
+    shared = top >> twin.shift if sign1 > 0 else 0
+    constants = (kind(split), scale1, scale2, kind(sign1), kind(top), np.int32(top + 1), np.int32(shared))
     rounding = (ties.to_even, *ties.thresholds(x.dtype))
     return code_arrays.encode(codec.encode_twin, x, twin.bits, constants, rounding)

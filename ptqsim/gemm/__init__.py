@@ -2,6 +2,6 @@
 
 from ptqsim.gemm.matmul import matmul
 from ptqsim.gemm.result import Certificate, MatmulResult
-from ptqsim.kernels._threads import get_num_threads, set_num_threads
+from ptqsim.gemm.threads import get_num_threads, set_num_threads
 
 __all__ = ["Certificate", "MatmulResult", "get_num_threads", "matmul", "set_num_threads"]

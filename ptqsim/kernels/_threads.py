@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
@@ -22,29 +23,19 @@ def available_threads() -> int:
         return int(limit)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    count = os.cpu_count()
-    return 1 if count is None else count
+    cores = os.cpu_count()
+    return 1 if cores is None else cores
 
 
-def get_num_threads() -> int:
-    """Number of threads that the simulator's own loops use."""
+def count() -> int:
+    """Number of threads that `run` uses."""
     return available_threads() if _count is None else _count
 
 
-def set_num_threads(count: int) -> None:
-    """Set the number of threads that the simulator's own loops use; no result depends on it.
-
-    Matrix products of exact operands run in numpy's BLAS, whose threads are set as for numpy (OMP_NUM_THREADS).
-
-    Raises
-    ------
-    ValueError
-        If `count` is not a positive integer.
-    """
+def use(threads: int) -> None:
+    """Set the number of threads that `run` uses."""
     global _count
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise ValueError(f"the number of threads must be a positive integer, got {count!r}")
-    _count = count
+    _count = threads
     _forget_pool()
 
 
@@ -61,13 +52,16 @@ if hasattr(os, "register_at_fork"):
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
     """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
     global _pool
-    threads = get_num_threads()
+    threads = count()
     parts = max(1, min(threads, size // max(grain, 1)))
     if parts == 1:
         return [kernel(0, size, *args)]
     if _pool is None:
         _pool = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim")
     edges = [size * part // parts for part in range(parts + 1)]
-    waiting = [_pool.submit(kernel, start, stop, *args) for start, stop in pairwise(edges[1:])]
+    # A copy of the context takes numpy's floating-point error state along.
+    waiting = [
+        _pool.submit(copy_context().run, kernel, start, stop, *args) for start, stop in pairwise(edges[1:])
+    ]
     first = kernel(0, edges[1], *args)
     return [first, *(future.result() for future in waiting)]

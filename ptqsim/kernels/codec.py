@@ -66,6 +66,7 @@ def encode_twin(
     sign1: Any,
     top: Any,
     flag: Any,
+    shared: Any,
     largest: Any,
     even: bool,
     up: Any,
@@ -84,8 +85,8 @@ def encode_twin(
         q = q if q > zero else zero
         q = q if q < top else top
         magnitude = np.int32(q)
-        # Zero is the all-zero code, also when it was rounded to in R2.
-        codes[i] = magnitude | (flag if second and magnitude > 0 else np.int32(0))
+        # Magnitudes of R2 up to `shared` are values of R1 too, zero at least, and R1 has the canonical code.
+        codes[i] = magnitude | (flag if second and magnitude > shared else np.int32(0))
         strange += not (abs(value) <= largest)
     return strange
 
