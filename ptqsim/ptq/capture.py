@@ -1,0 +1,179 @@
+"""Inputs, outputs and output gradients of every operation, from one forward and one backward pass, spilled to disk.
+
+PTQ4ViT's first phase (Algorithm 1, lines 1 to 6).  The released code repeats the pass for every layer; here all
+layers are written in one, and method and bit-width play no part, so one capture serves any number of calibrations.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ptqsim.ptq.gradients import Gradient, check_gradient, random_gradient, task_loss
+from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.quantized_model import QuantizedModel, check_images
+
+BATCH = 8
+"""Images in one pass; peak memory grows with it, results do not depend on it beyond float32 rounding."""
+
+
+@dataclass(frozen=True)
+class OperationData:
+    """What one operation sees, in canonical layout (see :mod:`ptqsim.ptq.operations`).
+
+    Attributes
+    ----------
+    a : float tensor [Ga, ..., M, K]
+    b : float tensor [Gb, ..., K, N]
+    out : float tensor [G, ..., M, N]
+        O = A B, before any bias.
+    grad : float tensor [G, ..., M, N] or None
+        dL/dO.
+    """
+
+    a: torch.Tensor
+    b: torch.Tensor
+    out: torch.Tensor
+    grad: torch.Tensor | None
+
+
+class Captured(Mapping[str, OperationData]):
+    """The captured data by operation name; a context manager that owns the folder it is spilled to."""
+
+    def __init__(self, weights: Mapping[str, torch.Tensor | None], gradient: Gradient | None, seed: int) -> None:
+        self._weights = weights
+        self._folder = tempfile.TemporaryDirectory(prefix="ptqsim-capture-")
+        self._parts = 0
+        self.gradient = gradient
+        self.seed = seed
+        self.images = 0
+
+    def add(self, tensors: Mapping[str, Mapping[str, torch.Tensor]], images: int) -> None:
+        """Spill one batch: for each operation its ``a``, ``b`` (where it is no weight) and ``grad``."""
+        for name, data in tensors.items():
+            save_file({k: v.detach().cpu().contiguous() for k, v in data.items()}, self._part(name, self._parts))
+        self._parts += 1
+        self.images += images
+
+    def __getitem__(self, name: str) -> OperationData:
+        parts = [load_file(self._part(name, i)) for i in range(self._parts)]
+        joined = {key: torch.cat([p[key] for p in parts], dim=1) for key in parts[0]}  # axis 0 is the group
+        weight = self._weights[name]
+        b = joined["b"] if weight is None else weight
+        return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def __enter__(self) -> Captured:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _part(self, name: str, part: int) -> Path:
+        return Path(self._folder.name) / f"{name}.{part}.safetensors"
+
+
+def capture(
+    model: nn.Module | QuantizedModel,
+    images: torch.Tensor,
+    *,
+    gradient: Gradient | None = "pseudo_label",
+    seed: int = 0,
+    batch: int = BATCH,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Captured:
+    """Run the float network forward and backward once and keep what every operation saw.
+
+    Parameters
+    ----------
+    model : nn.Module or QuantizedModel
+    images : float tensor [N, C, H, W]
+        Calibration images.
+    gradient : {"pseudo_label", "sampled", "released", "random"} or None
+        The task loss whose gradient is kept (spec section 5); None keeps none and skips the backward pass.
+    seed : int
+        Of ``sampled`` and ``random``.
+    batch : int
+        Images in one pass.
+    progress : callable
+        Called with the images done and all images.
+
+    Returns
+    -------
+    Captured
+        Close it, or use it in a ``with`` statement, to remove its files.
+    """
+    check_images(images)
+    if gradient is not None:
+        check_gradient(gradient)
+    quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
+    device = next(quantized.model.parameters()).device
+    layers = quantized.layers
+    captured = Captured(
+        {name: None if op.constant_b is None else op.constant_b.cpu() for name, op in layers.items()}, gradient, seed
+    )
+    generator = torch.Generator().manual_seed(seed)
+    previous = quantized.mode
+    quantized.mode = "float"
+    try:
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch].to(device)
+            captured.add(_one_pass(quantized.model, layers, part, gradient, generator), len(part))
+            progress(min(start + batch, len(images)), len(images))
+    except BaseException:
+        captured.close()
+        raise
+    finally:
+        quantized.mode = previous
+    return captured
+
+
+def _one_pass(
+    network: nn.Module,
+    layers: Mapping[str, MatmulOperation],
+    images: torch.Tensor,
+    gradient: Gradient | None,
+    generator: torch.Generator,
+) -> dict[str, dict[str, torch.Tensor]]:
+    tensors: dict[str, dict[str, torch.Tensor]] = {}
+
+    def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        data = tensors[op.name] = {"a": a.detach()}
+        if op.constant_b is None:
+            data["b"] = b.detach()
+        if gradient == "random":
+            data["grad"] = random_gradient(out, generator)
+        elif gradient is not None:
+            out.register_hook(lambda grad: data.__setitem__("grad", grad))  # dL/dO, Algorithm 1 line 5
+
+    backward = gradient not in (None, "random")
+    for op in layers.values():
+        op.observer = observe
+    try:
+        with torch.set_grad_enabled(backward):
+            # the images carry the gradient, so that none is spent on the weights'
+            logits = network(images.detach().requires_grad_(backward))
+        if backward:
+            assert gradient is not None
+            task_loss(logits, gradient, generator).backward()
+    finally:
+        for op in layers.values():
+            op.observer = None
+    return tensors

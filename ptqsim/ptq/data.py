@@ -1,0 +1,142 @@
+"""Images and labels: the bundled digit scenes, and folders of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.scenes import SPLIT_SIZES, Split, make_scenes
+from ptqsim.ptq.training import normalize
+
+DIGITS = "digits"
+
+
+class Dataset(Protocol):
+    """Images with labels, preprocessed for a model."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever an image or label does."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images, float32 [N, C, H, W], and labels, int64 [N]."""
+
+
+class DigitScenes:
+    """A split of the bundled data set, see :mod:`ptqsim.ptq.scenes`."""
+
+    def __init__(self, split: Split) -> None:
+        self.split: Split = split
+        self.name = f"{DIGITS}/{split}"
+
+    @property
+    def fingerprint(self) -> str:
+        scenes = make_scenes(self.split, 0, 64)
+        return hashlib.sha256(scenes.images.tobytes() + scenes.labels.tobytes()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return SPLIT_SIZES[self.split]
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        index = np.asarray(indices)
+        if len(index) > 1 and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            scenes = [make_scenes(self.split, int(index[0]), len(index))]
+        else:
+            scenes = [make_scenes(self.split, int(i), 1) for i in index]
+        images = np.concatenate([s.images for s in scenes])
+        labels = np.concatenate([s.labels for s in scenes])
+        return normalize(images), torch.from_numpy(labels)
+
+
+class ImageFolder:
+    """A folder with one sub-folder of images per class, in the order of their names, as ImageNet is usually kept.
+
+    Images are preprocessed by timm's own evaluation transform for the model.
+    """
+
+    def __init__(self, folder: Path, model: nn.Module) -> None:
+        from timm.data import create_transform, resolve_data_config
+        from torchvision.datasets import ImageFolder as Files
+
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, "
+                f"or {DIGITS!r} for the bundled scenes"
+            )
+        try:
+            self._files = Files(str(folder))
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{folder} holds no images in class folders ({error}): see ptqsim evaluate --help"
+            ) from None
+        config: dict[str, Any] = resolve_data_config({}, model=model)
+        self._transform = create_transform(**config)
+        self.name = folder.name
+
+    @property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for path, label in self._files.samples:
+            digest.update(f"{Path(path).name}:{label}:{Path(path).stat().st_size};".encode())
+        return digest.hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = [], []
+        for i in indices:
+            path, label = self._files.samples[i]
+            try:
+                images.append(self._transform(self._files.loader(path)))
+            except OSError as error:
+                raise ValueError(f"{path} is no readable image ({error}): repair or remove it") from None
+            labels.append(label)
+        return torch.stack(images), torch.tensor(labels)
+
+
+def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:
+    """A data set by name or folder.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"digits"``, or a folder of class folders.  A folder that has sub-folders ``train`` and ``val`` (or
+        ``validation``) is read as ImageNet is: ``calibration`` takes images from ``train``.
+    model : nn.Module
+        Whose preprocessing is used.
+    split : {"train", "calibration", "validation"}
+    """
+    if split not in get_args(Split):
+        raise unknown_name("split", split, get_args(Split))
+    if str(source) == DIGITS and not Path(source).is_dir():
+        return DigitScenes(split)  # type: ignore[arg-type]
+    folder = Path(source)
+    names = ("val", "validation") if split == "validation" else ("train",)
+    return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
+
+
+def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
+    """``count`` different images, drawn by seed: the calibration images."""
+    if not 1 <= count <= len(data):
+        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
+    order = np.random.RandomState(seed).permutation(min(len(data), 2**20))  # a stream that NumPy keeps for good
+    return data.read([int(i) for i in order[:count]])[0]
+
+
+def batches(data: Dataset, limit: int | None = None, size: int = 100) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The first ``limit`` images in batches, with their labels."""
+    end = len(data) if limit is None else min(limit, len(data))
+    for start in range(0, end, size):
+        yield data.read(range(start, min(start + size, end)))

@@ -1,0 +1,109 @@
+"""Integer execution of one operation: codes in, ``ptqsim.matmul`` on a simulated datapath, reals out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+import ptqsim as pq
+from ptqsim.datapath.spec import bits_for
+from ptqsim.datapath.statistics import PrefixRange
+
+WeightCodes = list[pq.QuantizedArray]
+Recorder = Callable[[str, int, pq.QuantizedArray, pq.QuantizedArray, pq.MatmulResult], None]
+
+
+@dataclass
+class OverflowCount:
+    """Overflow of one operation since its counters were last reset.
+
+    Attributes
+    ----------
+    computed, outputs, events : int
+        Output elements computed, those with at least one overflow event, and the events (spec section 3).
+    prefixes : PrefixRange or None
+        Range of the exact prefix sums; None before anything was counted.
+    """
+
+    computed: int = 0
+    outputs: int = 0
+    events: int = 0
+    prefixes: PrefixRange | None = None
+
+    @property
+    def bits_needed(self) -> int:
+        """The width that would have been exact for all of them, 0 if nothing was counted."""
+        return 0 if self.prefixes is None else bits_for(self.prefixes.lowest, self.prefixes.highest)
+
+    def add(self, result: pq.MatmulResult) -> None:
+        self.computed += result.acc.size
+        if result.overflow is not None:
+            self.outputs += result.overflow.outputs
+            self.events += result.overflow.events
+            seen = result.overflow.prefixes
+            self.prefixes = seen if self.prefixes is None else self.prefixes.joined(seen)
+
+
+class LayerOverflowError(pq.AccumulatorOverflowError):
+    """A trapped overflow, with the layer and the group (head, or part of a qkv layer) in which it happened."""
+
+    def __init__(self, layer: str, group: int, error: pq.AccumulatorOverflowError) -> None:
+        super().__init__(error.element, error.step, error.register, error.bits, error.bits_needed)
+        self.layer = layer
+        self.group = group
+
+    def __str__(self) -> str:
+        return f"layer {self.layer!r}, group {self.group}: {super().__str__()}"
+
+
+class IntegerProduct:
+    """The datapath of one operation, and what was seen on it.
+
+    Attributes
+    ----------
+    accumulator : ptqsim.Accumulator
+        What the products are summed in.
+    statistics : bool
+        Count overflow events into ``overflow``; slower.
+    recorder : callable or None
+        Called with (name, group, a, b, result) after every product.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.accumulator = pq.Accumulator(bits=32)
+        self.statistics = False
+        self.overflow = OverflowCount()
+        self.recorder: Recorder | None = None
+
+    def encode(self, x: torch.Tensor, formats: Sequence[pq.NumberFormat]) -> list[pq.QuantizedArray]:
+        """One array of codes per group of x [G, ...]."""
+        values = x.detach().cpu().numpy()
+        return [pq.quantize(values[g], fmt) for g, fmt in enumerate(formats)]
+
+    def run(
+        self, a: torch.Tensor, b: Sequence[pq.QuantizedArray], a_formats: Sequence[pq.NumberFormat]
+    ) -> torch.Tensor:
+        """a [Ga, ..., M, K] times the codes of b, one [..., K, N] per group -> float tensor [G, ..., M, N].
+
+        Raises
+        ------
+        ptqsim.AccumulatorOverflowError
+            In trap mode; the message names the layer and the group.
+        """
+        left = self.encode(a, a_formats)
+        outputs = []
+        for group in range(max(len(left), len(b))):
+            qa, qb = left[group % len(left)], b[group % len(b)]
+            try:
+                result = pq.matmul(qa, qb, self.accumulator, statistics=self.statistics)
+            except pq.AccumulatorOverflowError as error:
+                raise LayerOverflowError(self.name, group, error) from None
+            if self.statistics:
+                self.overflow.add(result)
+            if self.recorder is not None:
+                self.recorder(self.name, group, qa, qb, result)
+            outputs.append(torch.from_numpy(result.real()).to(a.device, a.dtype))
+        return torch.stack(outputs)

@@ -1,0 +1,105 @@
+"""Fake quantization in torch: the real values that the codes stand for, computed in floating point.
+
+``fake_quantize(x, formats)`` equals ``decode(encode(x))`` of each format to the last bit, in the dtype of ``x`` and on
+any device, because both divide, round and multiply in that dtype (spec section 2, Rounding).  Tests hold the two
+together; the formats of :mod:`ptqsim.formats` remain the authority.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+import ptqsim as pq
+
+Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU
+
+
+def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
+    """Round a tensor to the grids of its formats.
+
+    Parameters
+    ----------
+    x : float tensor [G, ...]
+        The leading axis holds the groups of values that share a format.
+    formats : sequence of G formats, or of one for all groups
+        All of the same class, width and range choice; scales and shifts may differ.
+
+    Returns
+    -------
+    float tensor [G, ...]
+        ``formats[g].decode(formats[g].encode(x[g]))`` in the dtype of ``x``.
+    """
+    first = formats[0]
+    if first.rounding != "half_even":
+        raise ValueError(
+            f"fake quantization was asked for with rounding {first.rounding!r}; legal is 'half_even': "
+            "use integer mode for the others"
+        )
+    scale = per_group([f.scale for f in formats], x)
+    if isinstance(first, pq.Uniform):
+        return uniform(x, scale, first.bits)
+    shift = per_group([2.0**f.shift for f in formats], x)
+    if isinstance(first, pq.TwinSoftmax):
+        return twin_softmax(x, scale, shift, first.bits, first.range_choice)
+    return twin_gelu(x, scale, shift, first.bits, first.range_choice)
+
+
+def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
+    """One value per group, shaped to broadcast over ``x`` [G, ...], in its dtype."""
+    return torch.tensor(values, dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+
+
+def uniform(x: torch.Tensor, scale: torch.Tensor, bits: int) -> torch.Tensor:
+    """Uniform symmetric quantization, PTQ4ViT Eq. 2."""
+    return (x / scale).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).mul_(scale)
+
+
+def twin_softmax(
+    x: torch.Tensor, scale: torch.Tensor, two_to_m: torch.Tensor, bits: int, range_choice: str = "paper"
+) -> torch.Tensor:
+    """Twin uniform quantization of values in [0, 1], PTQ4ViT Eq. 4.
+
+    ``scale`` is that of R1; R1 is [0, 2**-m), which is [0, 2**(bits-1) * scale).
+    """
+    if range_choice == "nearest":
+        return _nearest(x, scale, two_to_m, bits)
+    low = _magnitude(x, scale, bits)
+    high = _magnitude(x, scale * two_to_m, bits)
+    return torch.where(x < scale * 2 ** (bits - 1), low, high)
+
+
+def twin_gelu(
+    x: torch.Tensor, scale: torch.Tensor, two_to_m: torch.Tensor, bits: int, range_choice: str = "paper"
+) -> torch.Tensor:
+    """Twin uniform quantization of values after GELU, PTQ4ViT Eq. 4: R1 holds the negative ones, R2 the positive.
+
+    The sign alone decides the range in ``nearest`` too, which differs by its ties only: to the smaller magnitude.
+    """
+    to_zero = range_choice == "nearest"
+    negative = _magnitude(-x, scale, bits, to_zero).neg_()
+    return torch.where(x < 0, negative, _magnitude(x, scale * two_to_m, bits, to_zero))
+
+
+def _magnitude(x: torch.Tensor, scale: torch.Tensor, bits: int, ties_to_zero: bool = False) -> torch.Tensor:
+    """x on an unsigned grid of bits - 1 bits: 0 .. (2**(bits-1) - 1) * scale."""
+    t = x / scale
+    t = _round_ties_to_zero(t) if ties_to_zero else t.round_()
+    return t.clamp_(0, 2 ** (bits - 1) - 1).mul_(scale)
+
+
+def _nearest(x: torch.Tensor, scale: torch.Tensor, two_to_m: torch.Tensor, bits: int) -> torch.Tensor:
+    """Whichever range has the nearer point, R1 on a tie; compared in float64, as the format does."""
+    top = 2 ** (bits - 1) - 1
+    step = two_to_m.double()
+    t = (x / scale).double().clamp_(min=0).minimum(top * step)
+    first = _round_ties_to_zero(t).clamp_(max=top)
+    second = _round_ties_to_zero(t / step).clamp_(max=top) * step
+    return torch.where((t - second).abs() < (t - first).abs(), second, first).to(x.dtype) * scale
+
+
+def _round_ties_to_zero(t: torch.Tensor) -> torch.Tensor:
+    """Nearest integer of t >= 0; the fraction is exact, so 0.5 - 1 ulp is no tie.  Negative t are clamped later."""
+    whole = t.trunc()
+    return whole + (t - whole > 0.5)

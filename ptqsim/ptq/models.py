@@ -1,0 +1,124 @@
+"""Where networks come from: bundled ones, timm's, and local checkpoints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.bundled import BUNDLED
+
+
+def load_model(
+    name: str, *, pretrained: bool = False, checkpoint: str | Path | None = None, num_classes: int | None = None
+) -> nn.Module:
+    """A network in evaluation mode.
+
+    Parameters
+    ----------
+    name : str
+        A bundled model (``vit_digits``) or any model name of timm.
+    pretrained : bool
+        Fetch timm's pretrained weights over the network.  A bundled model brings its own.
+    checkpoint : path, optional
+        A local safetensors file with the network's weights, instead.
+    num_classes : int, optional
+        Of a timm model; by default that of the checkpoint's head, or timm's own.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name (it suggests the nearest), a checkpoint that is damaged or of another network, or a timm
+        model with no weights to be had.
+    FileNotFoundError
+        Where the checkpoint isn't there.
+    """
+    import timm
+
+    if checkpoint is not None and pretrained:
+        raise ValueError("both pretrained weights and a checkpoint were asked for: choose one of them")
+    weights = None if checkpoint is None else read_weights(Path(checkpoint))
+    if name in BUNDLED:
+        if pretrained:
+            raise ValueError(f"{name} is bundled with its weights: leave --pretrained out")
+        model = BUNDLED[name].build()
+        weights = weights if weights is not None else read_weights(BUNDLED[name].weights)
+    else:
+        if not timm.is_model(name):
+            raise unknown_name("model", name, [*BUNDLED, *timm.list_models()])
+        if weights is None and not pretrained:
+            raise ValueError(
+                f"no weights were given for {name}: fetch timm's with --pretrained (needs the network), or name a "
+                "local safetensors file with --checkpoint"
+            )
+        if num_classes is None and weights is not None and "head.bias" in weights:
+            num_classes = len(weights["head.bias"])
+        model = _timm_model(name, pretrained, num_classes)
+    if weights is not None:
+        _fill(model, weights, name)
+    return model.eval()
+
+
+def build(name: str, num_classes: int | None = None) -> nn.Module:
+    """A network by name, with the bundled weights or, for a timm model, without trained ones.
+
+    For loading a calibrated model, which brings its own parameters.
+    """
+    import timm
+
+    if name in BUNDLED:
+        return load_model(name)
+    if not timm.is_model(name):
+        raise unknown_name("model", name, [*BUNDLED, *timm.list_models()])
+    return _timm_model(name, pretrained=False, num_classes=num_classes).eval()
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file; a missing or damaged one is an error that says so."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is no readable safetensors file ({error}): it may be truncated, or another format; "
+            "export the weights with safetensors.torch.save_file"
+        ) from None
+
+
+def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Module:
+    import timm
+
+    arguments: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
+    except Exception as error:
+        if not pretrained:
+            raise
+        # timm's downloader fails with whatever its HTTP library raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(
+            f"the pretrained weights of {name} could not be fetched ({reason}): check the network, or name a local "
+            "safetensors file with --checkpoint"
+        ) from None
+    return model
+
+
+def _fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
+    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
+    for key, shape in expected.items():
+        if key not in weights:
+            raise ValueError(f"the checkpoint has no tensor {key!r}, which {name} needs: it is of another network")
+        if weights[key].shape != shape:
+            raise ValueError(
+                f"tensor {key!r} of the checkpoint has shape {tuple(weights[key].shape)}, but {name} needs "
+                f"{tuple(shape)}: it is of another network, image size or number of classes"
+            )
+    if extra := [key for key in weights if key not in expected]:
+        raise ValueError(f"the checkpoint has a tensor {extra[0]!r}, which {name} has not: it is of another network")
+    model.load_state_dict(weights)

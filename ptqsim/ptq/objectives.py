@@ -1,0 +1,118 @@
+"""Distances of a quantized output from the exact one, per group; lower is better.
+
+An objective is a few sums over the output and a score made from them, so that the search can add them up part by
+part.  Sums run over rows in the dtype of the data, then over the row sums in float64 on one thread: a score does not
+depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.capture import OperationData
+
+Sums = NDArray[np.float64]
+"""[G, number of sums]."""
+Scores = NDArray[np.float64]
+"""[G]."""
+Summer = Callable[[torch.Tensor], Sums]
+"""From a quantized output [G, ..., M, N], which it may overwrite, to its sums."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a search minimizes.
+
+    Attributes
+    ----------
+    name : str
+    prepare : callable
+        From (a part of) the captured data to the function that takes the sums of a quantized output.
+    score : callable
+        From sums, added over all parts, to a score per group.
+    additive : bool
+        Every part adds to the score, so that a partial one is a lower bound.
+    """
+
+    name: str
+    prepare: Callable[[OperationData], Summer]
+    score: Callable[[Sums], Scores]
+    additive: bool
+
+    def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:
+        """Score of one quantized output [G, ..., M, N]."""
+        return self.score(self.prepare(data)(out_hat.clone()))
+
+
+def _squared_error(data: OperationData) -> Summer:
+    count = float(data.out[0].numel())
+    return lambda out_hat: _columns(_sum(out_hat.sub_(data.out).square_()), count)
+
+
+def _weighted_error(data: OperationData) -> Summer:
+    if data.grad is None:
+        raise ValueError(
+            "the Hessian guided metric needs output gradients, and none were captured: capture with "
+            "gradient='pseudo_label' (or 'sampled', 'released', 'random')"
+        )
+    grad = data.grad
+    # (dL/dO)^2 (O_hat - O)^2, Eq. 7
+    return lambda out_hat: _columns(_sum(out_hat.sub_(data.out).mul_(grad).square_()))
+
+
+def _moments(data: OperationData) -> Summer:
+    out = data.out
+    count, sum_o, square_o = float(out[0].numel()), _sum(out), _sum(out.square())
+    return lambda out_hat: _columns(_sum(out_hat * out), _sum(out_hat), _sum(out_hat.square_()), sum_o, square_o, count)
+
+
+def _one_minus_cosine(sums: Sums) -> Scores:
+    dot, _, square_h, _, square_o, _ = sums.T
+    return _one_minus(dot, square_h * square_o)
+
+
+def _one_minus_correlation(sums: Sums) -> Scores:
+    dot, sum_h, square_h, sum_o, square_o, count = sums.T
+    variances = (square_h - sum_h**2 / count) * (square_o - sum_o**2 / count)
+    return _one_minus(dot - sum_h * sum_o / count, variances)
+
+
+def _one_minus(product: Scores, squares: Scores) -> Scores:
+    """1 - product / sqrt(squares); an output without direction (all zero, or constant) gets the worst score, no NaN."""
+    return 1.0 - np.divide(product, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(product), where=squares > 0)
+
+
+def _sum(x: torch.Tensor) -> Scores:
+    """Sum of x [G, ..., N] per group, in float64."""
+    total: Scores = x.sum(dim=-1).flatten(1).double().cpu().numpy().sum(axis=1)
+    return total
+
+
+def _columns(*sums: Scores | float) -> Sums:
+    return np.stack(np.broadcast_arrays(*sums), axis=-1)
+
+
+# EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1). Liu et al. Eq. 6 and 7: Pearson. PTQ4ViT Eq. 7: hessian.
+OBJECTIVES: Final[dict[str, Objective]] = {
+    objective.name: objective
+    for objective in (
+        Objective("mse", _squared_error, lambda sums: sums[:, 0] / sums[:, 1], additive=False),
+        Objective("cosine", _moments, _one_minus_cosine, additive=False),
+        Objective("pearson", _moments, _one_minus_correlation, additive=False),
+        Objective("hessian", _weighted_error, lambda sums: sums[:, 0], additive=True),
+    )
+}
+
+
+def find_objective(name: str) -> Objective:
+    """The objective of that name; an unknown name is a ValueError that suggests the nearest."""
+    if name not in OBJECTIVES:
+        raise unknown_name("objective", name, OBJECTIVES)
+    return OBJECTIVES[name]
