@@ -24,6 +24,11 @@ from typer.core import TyperCommand
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
 BUILT_IN: Final = {
+    "train": "ptqsim.cli.train:train",
+    "calibrate": "ptqsim.cli.calibrate:calibrate",
+    "evaluate": "ptqsim.cli.evaluate:evaluate",
+    "simulate": "ptqsim.cli.simulate:simulate",
+    "verify": "ptqsim.cli.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
 }
 

@@ -1,0 +1,72 @@
+"""Accuracy of a calibrated model, or of a float one, on labeled images.
+
+With a calibrated file: in the mode given by *--mode*. Without one: of the float model that *--model* names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ptqsim.cli.options import (
+    BatchOption,
+    CheckpointOption,
+    DataOption,
+    DeviceOption,
+    LimitOption,
+    ModelOption,
+    PretrainedOption,
+    load_calibrated,
+    load_network,
+)
+from ptqsim.cli.output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def evaluate(
+    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    mode: Annotated[str, typer.Option("--mode", help="float, fake_quant or integer.")] = "integer",
+    data: DataOption = "digits",
+    limit: LimitOption = None,
+    batch: BatchOption = 100,
+    model: ModelOption = "vit_digits",
+    pretrained: PretrainedOption = False,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    from ptqsim import ptq
+
+    out = Output(as_json)
+    subject: nn.Module | ptq.QuantizedModel
+    if calibrated is None:
+        network = load_network(model, pretrained, checkpoint, device)
+        subject, name, mode = network, model, "float"
+        source = ptq.load_data(data, network)
+    else:
+        quantized = load_calibrated(calibrated, device)
+        quantized.mode = mode  # type: ignore[assignment]
+        subject, name = quantized, str(calibrated)
+        source = ptq.load_data(data, quantized.model)
+    with out.progress("evaluating", "image") as report:
+        result = ptq.evaluate(
+            subject, source, limit=limit, batch=batch, progress=lambda done, total: report(done, total, "")
+        )
+    out.table(
+        ["model", "mode", "images", "top-1 (%)", "cross-entropy"],
+        [[name, mode, result.images, f"{result.top1:.2f}", f"{result.cross_entropy:.4f}"]],
+    )
+    out.result(
+        {
+            "model": name,
+            "mode": mode,
+            "data": source.name,
+            "images": result.images,
+            "top1": result.top1,
+            "cross_entropy": result.cross_entropy,
+        }
+    )

@@ -1,0 +1,88 @@
+"""Options that several commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import ptqsim as pq
+from ptqsim.errors import unknown_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ptqsim import ptq
+
+ModelOption = Annotated[str, typer.Option("--model", help="A bundled model (vit_digits) or a timm model name.")]
+PretrainedOption = Annotated[bool, typer.Option("--pretrained", help="Fetch timm's pretrained weights.")]
+CheckpointOption = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Local safetensors file with the float weights of the model.")
+]
+DataOption = Annotated[
+    str, typer.Option("--data", help="'digits' (bundled scenes), or a folder with one sub-folder of images per class.")
+]
+LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
+BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Where floating point runs: cpu, cuda, cuda:1, ...")]
+CalibratedArgument = Annotated[Path, typer.Argument(help="What ptqsim calibrate -o wrote.")]
+BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]
+OverflowOption = Annotated[str, typer.Option("--overflow", help="wrap, saturate or trap.")]
+OrderOption = Annotated[
+    str, typer.Option("--order", help="sequential, tree:LANES or split:TILE:INNER_BITS, e.g. split:64:20.")
+]
+AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, operand or deferred.")]
+
+
+def make_accumulator(bits: int, overflow: str, order: str, alignment: str) -> pq.Accumulator:
+    """The accumulator that the datapath options describe."""
+    return pq.Accumulator(bits=bits, overflow=overflow, order=parse_order(order), alignment=alignment)
+
+
+def parse_order(text: str) -> pq.Sequential | pq.Tree | pq.Split:
+    """An order of accumulation from its text form."""
+    name, *numbers = text.split(":")
+    try:
+        match name, [int(n) for n in numbers]:
+            case "sequential", []:
+                return pq.Sequential()
+            case "tree", [lanes]:
+                return pq.Tree(lanes=lanes)
+            case "split", [tile, inner_bits]:
+                return pq.Split(tile=tile, inner_bits=inner_bits)
+    except ValueError as error:
+        if "invalid literal" not in str(error):
+            raise
+    if name not in ("sequential", "tree", "split"):
+        raise unknown_name("order", text, ("sequential", "tree:LANES", "split:TILE:INNER_BITS"))
+    raise ValueError(
+        f"order {text!r} can't be read; legal are sequential, tree:LANES and split:TILE:INNER_BITS: try tree:16"
+    )
+
+
+def load_network(model: str, pretrained: bool, checkpoint: Path | None, device: str = "cpu") -> nn.Module:
+    """The float network that the model options name."""
+    from ptqsim import ptq
+
+    return ptq.load_model(model, pretrained=pretrained, checkpoint=checkpoint).to(check_device(device))
+
+
+def load_calibrated(path: Path, device: str = "cpu") -> ptq.QuantizedModel:
+    """A calibrated model; its network is built from the name that the file holds."""
+    from ptqsim import ptq
+
+    return ptq.load_with_model(path).to(check_device(device))
+
+
+def check_device(device: str) -> str:
+    """The device, if torch has it."""
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r} can't be used ({reason}): try --device cpu") from None
+    return device

@@ -1,0 +1,101 @@
+"""Run a calibrated model on a simulated datapath and count what overflows.
+
+Every quantized operation runs in integers on the accumulator that *--bits*, *--overflow*, *--order* and *--alignment*
+describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+import ptqsim as pq
+from ptqsim.cli.options import (
+    AlignmentOption,
+    BatchOption,
+    BitsOption,
+    CalibratedArgument,
+    DataOption,
+    OrderOption,
+    OverflowOption,
+    load_calibrated,
+    make_accumulator,
+)
+from ptqsim.cli.output import JsonOption, Output
+
+
+def simulate(
+    calibrated: CalibratedArgument,
+    bits: BitsOption = 32,
+    overflow: OverflowOption = "wrap",
+    order: OrderOption = "sequential",
+    alignment: AlignmentOption = "product",
+    layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
+    data: DataOption = "digits",
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
+    batch: BatchOption = 50,
+    as_json: JsonOption = False,
+) -> None:
+    from ptqsim import ptq
+
+    out = Output(as_json)
+    quantized = load_calibrated(calibrated)
+    source = ptq.load_data(data, quantized.model)
+    quantized.mode = "integer"
+    quantized.accumulator = pq.Accumulator(bits=63)
+    with out.progress("exact accumulation", "image") as report:
+        exact = ptq.evaluate(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+    accumulator = make_accumulator(bits, overflow, order, alignment)
+    quantized.accumulator = accumulator
+    for text in layer or []:
+        name, _, width = text.partition("=")
+        if not width.isdigit():
+            raise ValueError(
+                f"--layer {text!r} can't be read; legal is NAME=BITS: try {next(iter(quantized.layers))}=20"
+            )
+        quantized.accumulators[name] = replace(accumulator, bits=int(width))
+    quantized.statistics = True
+    with out.progress(f"{bits}-bit {overflow}", "image") as report:
+        result = ptq.evaluate(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+    gap = ptq.difference(result, exact)
+    rows = {name: op.integer for name, op in quantized.layers.items()}
+    out.table(
+        ["layer", "P", "outputs", "outputs that overflow", "events", "bits needed"],
+        [
+            [
+                name,
+                unit.accumulator.bits,
+                unit.overflow.computed,
+                unit.overflow.outputs,
+                unit.overflow.events,
+                unit.overflow.bits_needed,
+            ]
+            for name, unit in rows.items()
+        ],
+        title=f"{overflow}, {order}, {alignment} on {result.images} images",
+    )
+    out.table(
+        ["accumulation", "top-1 (%)", "cross-entropy", "predictions that differ", "logits that differ"],
+        [
+            ["exact", f"{exact.top1:.2f}", f"{exact.cross_entropy:.4f}", None, None],
+            [
+                f"{bits}-bit {overflow}",
+                f"{result.top1:.2f}",
+                f"{result.cross_entropy:.4f}",
+                gap.predictions,
+                gap.logits,
+            ],
+        ],
+    )
+    out.result(
+        {
+            "accumulator": {"bits": bits, "overflow": overflow, "order": order, "alignment": alignment},
+            "images": result.images,
+            "exact": {"top1": exact.top1, "cross_entropy": exact.cross_entropy},
+            "simulated": {"top1": result.top1, "cross_entropy": result.cross_entropy},
+            "difference": gap,
+            "layers": {name: {"bits": unit.accumulator.bits, "overflow": unit.overflow} for name, unit in rows.items()},
+        }
+    )

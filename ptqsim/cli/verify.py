@@ -1,0 +1,58 @@
+"""Prove a calibrated model's integer arithmetic right: recompute outputs in Python integers.
+
+Exit status 1 where any output of any layer differs from the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ptqsim.cli.options import (
+    AlignmentOption,
+    BitsOption,
+    CalibratedArgument,
+    DataOption,
+    OrderOption,
+    OverflowOption,
+    SeedOption,
+    load_calibrated,
+    make_accumulator,
+)
+from ptqsim.cli.output import JsonOption, Output
+
+
+def verify(
+    calibrated: CalibratedArgument,
+    outputs: Annotated[int, typer.Option("--outputs", min=1, help="Outputs to recompute of every layer.")] = 10_000,
+    images: Annotated[int, typer.Option("--images", min=1, help="Images to run; the last layer needs many.")] = 100,
+    bits: BitsOption = 32,
+    overflow: OverflowOption = "wrap",
+    order: OrderOption = "sequential",
+    alignment: AlignmentOption = "product",
+    data: DataOption = "digits",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    from ptqsim import ptq
+
+    out = Output(as_json)
+    quantized = load_calibrated(calibrated)
+    quantized.accumulator = make_accumulator(bits, overflow, order, alignment)
+    source = ptq.load_data(data, quantized.model)
+    samples = ptq.sample_images(source, min(images, len(source)), seed)
+    with out.progress("recomputing", "image") as report:
+        checks = ptq.verify(
+            quantized, samples, outputs=outputs, seed=seed, progress=lambda done, total: report(done, total, "")
+        )
+    out.table(
+        ["layer", "outputs recomputed", "mismatches", "first mismatch"],
+        [[name, check.outputs, check.mismatches, check.first or None] for name, check in checks.items()],
+    )
+    total = sum(check.outputs for check in checks.values())
+    wrong = sum(check.mismatches for check in checks.values())
+    out.note(f"{total:,} outputs recomputed in Python integers, {wrong:,} differ")
+    out.result({"outputs": total, "mismatches": wrong, "layers": checks})
+    if wrong:
+        raise typer.Exit(1)
