@@ -47,8 +47,8 @@ class Product:
         norms = left.norms, right.norms
         bound = magnitude_bound(*norms)
         return cls(
-            a.reshape(-1, *a.shape[-2:]),
-            b.reshape(-1, *b.shape[-2:]),
+            a.reshape(math.prod(lead_a), *a.shape[-2:]),
+            b.reshape(math.prod(lead_b), *b.shape[-2:]),
             np.stack(columns, axis=1).astype(np.int64),
             bound,
             min(int(norms[0].peak * norms[1].peak), bound),

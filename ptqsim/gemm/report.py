@@ -87,10 +87,12 @@ def _first_failure(
 def _joined(certificates: list[Certificate]) -> Certificate:
     if len(certificates) == 1:
         return certificates[0]
+    outputs = certificates[0].outputs
+    doubtful = sum(outputs - certificate.certified for certificate in certificates)
     return Certificate(
         ", ".join(dict.fromkeys(certificate.name for certificate in certificates)),
         max(certificate.bits for certificate in certificates),
-        min(certificate.certified for certificate in certificates),
-        certificates[0].outputs,
+        max(0, outputs - doubtful),  # at least: the doubtful outputs of two registers may be the same ones
+        outputs,
         "; ".join(f"register {index}: {certificate.why}" for index, certificate in enumerate(certificates)),
     )
