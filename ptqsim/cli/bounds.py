@@ -4,6 +4,9 @@ From plain numbers: the formats of both operands and the number of products per 
 
     ptqsim bounds --bits 8 --shift 8 --depth 1536
 
+or for every layer of a calibrated model: *ptqsim bounds FILE*. The calibrated bound, an observation, is then taken on
+*--images* images of *--data*.
+
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
 *--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
 """
@@ -11,11 +14,14 @@ The left operand is twin_gelu where *--shift* is given, else uniform; the right 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import ptqsim as pq
+from ptqsim.cli.layer_bounds import layer_bounds
+from ptqsim.cli.options import DataOption
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.errors import unknown_name
 
@@ -23,7 +29,8 @@ A_FORMATS = ("uniform", "twin_softmax", "twin_gelu")
 
 
 def bounds(
-    depth: Annotated[int, typer.Option("--depth", help="Products per output, K.")],
+    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     bits: Annotated[int, typer.Option("--bits", help="Width of the left operand's codes, 2 to 16.")] = 8,
     b_bits: Annotated[
         int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
@@ -33,8 +40,17 @@ def bounds(
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
+    data: DataOption = "digits",
+    images: Annotated[int, typer.Option("--images", min=0, help="Images for the calibrated bound; 0 for none.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
+    if calibrated is not None:
+        if depth is not None or shift is not None or a_format is not None:
+            raise ValueError(f"{calibrated} says what its layers are: leave --depth, --shift and --a-format out")
+        layer_bounds(calibrated, data, images, alignment, as_json)
+        return
+    if depth is None:
+        raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
     a = make_format(a_format, bits, shift)
     b = pq.Uniform(bits if b_bits is None else b_bits, scale=1.0)
     found = [pq.bounds.datatype(a, b, depth, alignment)]

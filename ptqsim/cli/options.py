@@ -66,23 +66,11 @@ def load_network(model: str, pretrained: bool, checkpoint: Path | None, device: 
     """The float network that the model options name."""
     from ptqsim import ptq
 
-    return ptq.load_model(model, pretrained=pretrained, checkpoint=checkpoint).to(check_device(device))
+    return ptq.load_model(model, pretrained=pretrained, checkpoint=checkpoint).to(ptq.check_device(device))
 
 
 def load_calibrated(path: Path, device: str = "cpu") -> ptq.QuantizedModel:
     """A calibrated model; its network is built from the name that the file holds."""
     from ptqsim import ptq
 
-    return ptq.load_with_model(path).to(check_device(device))
-
-
-def check_device(device: str) -> str:
-    """The device, if torch has it."""
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {device!r} can't be used ({reason}): try --device cpu") from None
-    return device
+    return ptq.load_with_model(path).to(ptq.check_device(device))

@@ -6,7 +6,6 @@ same command resumes it from the state file. The result is written with its reci
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -30,8 +29,6 @@ def train(
     limit: Annotated[int, typer.Option("--limit", min=1, help="Validation images at the end.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
-    from safetensors.torch import save_file
-
     from ptqsim import ptq
     from ptqsim.errors import unknown_name
     from ptqsim.ptq import training
@@ -51,14 +48,7 @@ def train(
     with out.progress("validation", "image") as report:
         data = ptq.load_data("digits", network)
         result = ptq.evaluate(network, data, limit=limit, progress=lambda done, total: report(done, total, ""))
-    record = {
-        "model": model,
-        "recipe": json.dumps(asdict(recipe)),
-        "top1": f"{result.top1:.2f}",
-        "validation_images": str(result.images),
-    }
-    output.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, output, record)
+    training.save_trained(network, output, model, recipe, result)
     out.table(["model", "training scenes", "top-1 (%)"], [[model, recipe.images, f"{result.top1:.2f}"]])
     out.note(f"written to {output}")
     out.result({"output": output, "recipe": asdict(recipe), "top1": result.top1, "cross_entropy": result.cross_entropy})

@@ -9,13 +9,18 @@ from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.scenes import SPLIT_SIZES, Split, make_scenes
-from ptqsim.ptq.training import normalize
 
 DIGITS = "digits"
+
+
+def normalize(images: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 scenes [N, 3, 32, 32] to the float32 input of the bundled models, -1 to 1."""
+    return torch.from_numpy(images).float().div_(127.5).sub_(1.0)
 
 
 class Dataset(Protocol):

@@ -122,3 +122,13 @@ def _fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None
     if extra := [key for key in weights if key not in expected]:
         raise ValueError(f"the checkpoint has a tensor {extra[0]!r}, which {name} has not: it is of another network")
     model.load_state_dict(weights)
+
+
+def check_device(device: str) -> str:
+    """The device, if torch can use it; else a ValueError."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r} can't be used ({reason}): try cpu") from None
+    return device

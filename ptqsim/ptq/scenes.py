@@ -43,7 +43,7 @@ _ONE: Final = 64  # fixed-point one of the interpolation weights
 
 @dataclass(frozen=True)
 class SceneStyle:
-    """How hard the scenes are; the defaults are the data set, easier styles serve the training curriculum.
+    """How hard the scenes are; the defaults are the data set; training uses other styles.
 
     Attributes
     ----------
@@ -55,9 +55,9 @@ class SceneStyle:
         Largest absolute value of the pixel noise, in grey levels, 0 to 64.
     """
 
-    clutter: int = 5
-    contrast: int = 45
-    noise: int = 16
+    clutter: int = 4
+    contrast: int = 50
+    noise: int = 12
 
     def __post_init__(self) -> None:
         for name, low, high in (("clutter", 0, _CLUTTER), ("contrast", 1, 150), ("noise", 0, 64)):

@@ -10,20 +10,24 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
 
 from ptqsim.ptq.bundled import BundledModel
+from ptqsim.ptq.data import normalize
+from ptqsim.ptq.evaluate import Evaluation
 from ptqsim.ptq.scenes import Scenes, SceneStyle, make_scenes
 
 
@@ -41,6 +45,8 @@ class Recipe:
         Seed of the initial weights and of the scenes.
     learning_rate, weight_decay, warmup : float
         AdamW with a cosine schedule; ``warmup`` is the fraction of the steps with a linear rise.
+    scenes : SceneStyle
+        Style of the training scenes, harder than the data set's own.
     curriculum : float
         Fraction of the steps over which clutter, noise and low contrast come in.
     auxiliary : float
@@ -55,6 +61,7 @@ class Recipe:
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
     warmup: float = 0.02
+    scenes: SceneStyle = SceneStyle(clutter=5, contrast=45, noise=16)
     curriculum: float = 0.25
     auxiliary: float = 0.5
     bfloat16: bool = True
@@ -71,8 +78,8 @@ class Recipe:
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (self.steps - warm)))
 
     def style(self, step: int) -> SceneStyle:
-        """How hard the scenes of a step are: from clean and clear to the data set's own style."""
-        full = SceneStyle()
+        """How hard the scenes of a step are: from clean and clear to the recipe's own style."""
+        full = self.scenes
         done = min(1.0, step / max(1.0, self.curriculum * self.steps))
         return SceneStyle(
             clutter=round(done * full.clutter),
@@ -101,11 +108,6 @@ class _Learner(nn.Module):
         return F.cross_entropy(logits, labels) + auxiliary * (apart + token)
 
 
-def normalize(images: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 scenes [N, 3, 32, 32] to the float32 input of the bundled models, -1 to 1."""
-    return torch.from_numpy(images).float().div_(127.5).sub_(1.0)
-
-
 def train(
     bundled: BundledModel,
     recipe: Recipe,
@@ -125,7 +127,7 @@ def train(
         of floating-point products, and so the weights, differ in their last bits.
     state : Path
         Where weights and optimizer state are kept, as safetensors, rewritten every ``save_every`` steps and on
-        interruption, so that at most the step in flight is lost.
+        interruption (SIGINT), which takes effect when the step in flight is done.
     progress : callable
         Called after each step with the steps done, all steps and the loss.
 
@@ -151,9 +153,9 @@ def train(
     step = _resume(learner, optimizer, bundled, recipe, state) if state.exists() else 0
 
     learner.train()
-    try:
-        with ThreadPoolExecutor(1) as maker:  # the next batch is composed while this one is learned
-            upcoming = maker.submit(_batch, recipe, step)
+    with ThreadPoolExecutor(1) as maker, _interrupts_between_steps() as interrupted:
+        upcoming = maker.submit(_batch, recipe, step)  # the next batch is composed while this one is learned
+        try:
             while step < recipe.steps:
                 scenes = upcoming.result()
                 upcoming = maker.submit(_batch, recipe, min(step + 1, recipe.steps - 1))
@@ -162,9 +164,42 @@ def train(
                 progress(step, recipe.steps, loss)
                 if step % save_every == 0:
                     _save(learner, optimizer, bundled, recipe, step, state)
-    finally:
-        _save(learner, optimizer, bundled, recipe, step, state)
+                if interrupted():
+                    raise KeyboardInterrupt
+        finally:
+            _save(learner, optimizer, bundled, recipe, step, state)
     return learner.model.eval()
+
+
+def save_trained(network: nn.Module, path: Path, name: str, recipe: Recipe, result: Evaluation) -> None:
+    """Write the weights of a trained model, with its recipe and its accuracy as metadata."""
+    record = {
+        "model": name,
+        "recipe": json.dumps(asdict(recipe)),
+        "top1": f"{result.top1:.2f}",
+        "validation_images": str(result.images),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, path, record)
+
+
+@contextmanager
+def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
+    """Hold Ctrl-C back until it is asked for, so that weights and step count are always of one step."""
+    pressed = False
+
+    def remember(signum: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _batch(recipe: Recipe, step: int) -> Scenes:

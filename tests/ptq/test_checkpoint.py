@@ -1,0 +1,89 @@
+"""Calibrated models on disk: the same bits back, and whatever is not such a file refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from ptqsim import ptq
+
+
+@pytest.fixture
+def path(quantized: ptq.QuantizedModel, tmp_path: Path) -> Path:
+    quantized.save(tmp_path / "m.safetensors")
+    return tmp_path / "m.safetensors"
+
+
+@pytest.mark.parametrize("mode", ["fake_quant", "integer", "float"])
+def test_the_same_logits_come_back(
+    quantized: ptq.QuantizedModel, path: Path, model: nn.Module, images: torch.Tensor, mode: str
+) -> None:
+    loaded = ptq.load(path, model)
+    assert loaded.info["float_weights"] == "original"
+    try:
+        loaded.mode = quantized.mode = mode  # type: ignore[assignment]
+        assert torch.equal(loaded(images), quantized(images))
+    finally:
+        quantized.mode = "fake_quant"
+    for name, op in quantized.layers.items():
+        assert loaded.layers[name].formats == op.formats
+        assert {k: b.bits for k, b in loaded.layers[name].bounds.items()} == {k: b.bits for k, b in op.bounds.items()}
+
+
+def test_codes_suffice_without_the_original_weights(
+    quantized: ptq.QuantizedModel, path: Path, model: nn.Module, images: torch.Tensor
+) -> None:
+    import copy
+
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for p in other.parameters():
+            p.add_(1.0)
+    loaded = ptq.load(path, other)
+    assert loaded.info["float_weights"] == "decoded"
+    assert torch.equal(loaded(images), quantized(images))
+    loaded.mode = quantized.mode = "integer"
+    assert torch.equal(loaded(images), quantized(images))
+    quantized.mode = "fake_quant"
+
+
+def test_weights_are_stored_packed(quantized: ptq.QuantizedModel, path: Path) -> None:
+    tensors = load_file(path)
+    stored = sum(t.numel() for name, t in tensors.items() if name.startswith("codes/"))
+    weights = sum(op.constant_b.numel() for op in quantized.layers.values() if op.constant_b is not None)
+    assert stored == pytest.approx(weights * 6 / 8, rel=1e-3)
+
+
+def test_damaged_and_foreign_files_are_refused(path: Path, model: nn.Module, tmp_path: Path) -> None:
+    whole = path.read_bytes()
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(whole[:-100])
+    with pytest.raises(ValueError, match="truncated"):
+        ptq.load(cut, model)
+    changed = bytearray(whole)
+    changed[-7] ^= 1
+    cut.write_bytes(changed)
+    with pytest.raises(ValueError, match="changed after it was written"):
+        ptq.load(cut, model)
+    save_file({"x": torch.zeros(3)}, cut)
+    with pytest.raises(ValueError, match="no ptqsim checkpoint"):
+        ptq.load(cut, model)
+    cut.write_text("hello")
+    with pytest.raises(ValueError, match="no readable safetensors"):
+        ptq.load(cut, model)
+    with pytest.raises(FileNotFoundError, match="ptqsim calibrate -o"):
+        ptq.load(tmp_path / "none.safetensors", model)
+
+
+def test_another_architecture_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="another architecture"):
+        ptq.load(path, ptq.BUNDLED["vit_digits"].build())
+
+
+def test_a_model_without_formats_is_not_saved(model: nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="calibrate the model"):
+        ptq.QuantizedModel(model).save(tmp_path / "x.safetensors")

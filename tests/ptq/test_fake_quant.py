@@ -1,0 +1,60 @@
+"""Fake quantization in torch equals decode(encode(x)) of the formats, to the last bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ptqsim as pq
+from ptqsim.ptq.fake_quant import Format, fake_quantize
+
+float32_scales = st.floats(1e-4, 10, width=32)
+choices = st.sampled_from(["paper", "nearest"])
+formats = st.one_of(
+    st.builds(lambda b, s: pq.Uniform(bits=b, scale=s), st.integers(2, 16), float32_scales),
+    st.builds(
+        lambda b, m, c: pq.TwinSoftmax(bits=b, shift=m, range_choice=c), st.integers(2, 16), st.integers(0, 24), choices
+    ),
+    st.builds(
+        lambda b, m, s, c: pq.TwinGELU(bits=b, shift=m, scale=s, range_choice=c),
+        st.integers(2, 16), st.integers(0, 12), float32_scales, choices,
+    ),
+)  # fmt: skip
+
+
+def hard_values(fmt: Format, rng: np.random.Generator) -> np.ndarray:
+    """Grid points, midpoints and their neighbors, the range split, both ends, and random values in between."""
+    table = np.unique(fmt.decode(np.arange(min(2**fmt.bits, 4096))))
+    middles = (table[1:] + table[:-1]) / 2
+    special = np.concatenate([table, middles, [0.0, -0.0, 2.0**-fmt.shift]]).astype(np.float32)
+    reach = np.abs(table).max()
+    random = rng.uniform(-1.2 * reach, 1.2 * reach, 2000).astype(np.float32)
+    tiny = (random * rng.uniform(0, 1, 2000).astype(np.float32) ** 8).astype(np.float32)
+    near = [np.nextafter(special, np.float32(np.inf)), np.nextafter(special, np.float32(-np.inf))]
+    return np.concatenate([special, *near, random, tiny])
+
+
+@given(formats, st.integers(0, 2**32))
+def test_equals_the_format_to_the_last_bit(fmt: Format, seed: int) -> None:
+    x = hard_values(fmt, np.random.default_rng(seed))
+    ours = fake_quantize(torch.from_numpy(x)[None], [fmt])[0].numpy()
+    theirs = fmt.decode(fmt.encode(x)).astype(np.float32)
+    differ = np.flatnonzero(ours != theirs)
+    assert differ.size == 0, (fmt, x[differ[:3]], ours[differ[:3]], theirs[differ[:3]])
+
+
+def test_groups_have_their_own_formats() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.random((3, 4, 5)).astype(np.float32)
+    chosen = [pq.TwinSoftmax(bits=5, shift=m) for m in (0, 3, 9)]
+    ours = fake_quantize(torch.from_numpy(x), chosen).numpy()
+    for g, fmt in enumerate(chosen):
+        assert np.array_equal(ours[g], fmt.decode(fmt.encode(x[g])).astype(np.float32))
+
+
+def test_other_roundings_are_refused() -> None:
+    with pytest.raises(ValueError, match="half_even"):
+        fake_quantize(torch.zeros(1, 2), [pq.Uniform(bits=4, scale=1.0, rounding="half_away")])

@@ -1,0 +1,89 @@
+"""Wrapped networks: every product found, float mode unchanged, unsupported networks refused."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from ptqsim import ptq
+from ptqsim.ptq.wrap import wrap
+
+
+class CountProducts(TorchFunctionMode):
+    """Counts the matrix products that a network asks torch for: an oracle that knows nothing of our wrapping."""
+
+    PRODUCTS: ClassVar = {
+        torch.nn.functional.linear, torch.nn.functional.conv2d, torch.conv2d, torch.matmul, torch.Tensor.matmul,
+        torch.Tensor.__matmul__, torch.bmm, torch.einsum,
+    }  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func is torch.nn.functional.scaled_dot_product_attention:
+            self.count += 2
+        elif func in self.PRODUCTS:
+            self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+NAMES = [
+    "vit_tiny_patch16_224",
+    "deit_tiny_patch16_224",
+    "deit_tiny_distilled_patch16_224",
+    "swin_tiny_patch4_window7_224",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_product_of_a_timm_model_is_found_and_float_mode_agrees(name: str) -> None:
+    torch.manual_seed(0)
+    model = timm.create_model(name, pretrained=False, num_classes=10).eval()
+    image = torch.randn(1, 3, 224, 224)
+    with torch.no_grad(), CountProducts() as counted:
+        expected = model(image)
+    wrapped, operations = wrap(model)
+    ran: list[str] = []
+    for op in operations.values():
+        op.observer = lambda op, a, b, out: ran.append(op.name)
+    with torch.no_grad():
+        got = wrapped(image)
+    assert len(operations) == counted.count
+    assert sorted(ran) == sorted(operations)
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_bundled_model_has_38_operations_in_order() -> None:
+    _, operations = wrap(ptq.BUNDLED["vit_digits"].build())
+    names = list(operations)
+    assert len(names) == 38  # the patch projection, 6 blocks of 6, the head
+    assert names[:4] == ["patch_embed.proj", "blocks.0.attn.qkv", "blocks.0.attn.matmul_qk", "blocks.0.attn.matmul_pv"]
+    assert names[-1] == "head"
+    assert operations["blocks.0.attn.qkv"].groups == (1, 3)
+    assert operations["blocks.0.attn.matmul_pv"].groups == (3, 3)
+    assert operations["blocks.3.mlp.fc2"].a_kind == "gelu"
+    assert operations["blocks.3.attn.matmul_pv"].a_kind == "softmax"
+
+
+def test_the_original_is_left_alone(model: nn.Module) -> None:
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    wrapped, _ = wrap(model)
+    for p in wrapped.parameters():
+        p.data.zero_()
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [("resnet18", "conv1"), ("cait_xxs24_224", "blocks.0.attn"), ("vit_tiny_r_s16_p8_224", "patch_embed")],
+)
+def test_other_networks_are_refused_by_their_first_operation(name: str, operation: str) -> None:
+    with pytest.raises(ValueError, match=operation):
+        wrap(timm.create_model(name, pretrained=False))
