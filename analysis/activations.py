@@ -33,7 +33,8 @@ def special_layer(workload: Workload, kind: Special, block: int | None = None) -
     index = len(names) // 2 if block is None else block
     if not 0 <= index < len(names):
         raise ValueError(
-            f"block {index} was asked for; the model has {TITLES[kind]} values in blocks 0 to {len(names) - 1}"
+            f"{TITLES[kind].lower()} values of block {index} were asked for; the model has them in blocks 0 to "
+            f"{len(names) - 1}: choose one of these"
         )
     return names[index]
 

@@ -38,16 +38,18 @@ class Frame:
                 )
 
     @classmethod
-    def of(cls, columns: Mapping[str, Iterable[Any]]) -> Frame:
-        """Make a frame from columns (lists or one-dimensional arrays) of equal length.
+    def of(cls, columns: Mapping[str, Any]) -> Frame:
+        """Make a frame from columns (iterables of equal length); a single cell stands in every row.
 
         Raises
         ------
         ValueError
             If the lengths differ.
         """
-        cells = [[_plain(cell) for cell in column] for column in columns.values()]
-        return cls(tuple(columns), tuple(zip(*cells, strict=True)))
+        listed = {name: column if _is_cell(column) else list(column) for name, column in columns.items()}
+        rows = next((len(column) for column in listed.values() if not _is_cell(column)), 1)
+        cells = [[column] * rows if _is_cell(column) else column for column in listed.values()]
+        return cls(tuple(columns), tuple(tuple(map(_plain, row)) for row in zip(*cells, strict=True)))
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> Frame:
@@ -98,10 +100,14 @@ def concatenate(frames: Iterable[Frame]) -> Frame:
     return Frame(listed[0].names, tuple(row for frame in listed for row in frame.rows))
 
 
+def _is_cell(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool | np.generic)
+
+
 def _plain(value: Any) -> Cell:
-    cell = value.item() if isinstance(value, np.generic) else value
-    if cell is not None and not isinstance(cell, str | int | float | bool):
+    if not _is_cell(value):
         raise TypeError(f"a cell is text, a number, a truth value or None; got {type(value).__name__}")
+    cell: Cell = value.item() if isinstance(value, np.generic) else value
     return cell
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save
@@ -51,7 +51,7 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class Workload:
-    """A model on its data.
+    """A model on its data; a context manager that removes what was captured on disk.
 
     Attributes
     ----------
@@ -81,6 +81,14 @@ class Workload:
     images: int = 32
     seed: int = 0
     progress: Progress = field(default=silent, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if "captured" in self.__dict__:
+            self.captured.close()
+            del self.__dict__["captured"]
 
     @cached_property
     def network(self) -> nn.Module:

@@ -40,12 +40,11 @@ class Operations(IllustratedTable):
         quantized = workload.quantized(setting)
         with workload.progress(f"{setting.label}, observed widths", "image") as report:
             report(0, workload.images, "")
-            observed = bits_needed(quantized, lambda: quantized(workload.calibration_images))
+            observe_widths(quantized, lambda: quantized(workload.calibration_images))
         rows = []
         for name, layer in quantized.layers.items():
             widths: dict[str, int | None] = dict.fromkeys(BOUNDS)
             widths.update({bound: found.bits for bound, found in layer.bounds.items()})
-            widths["calibrated"] = observed[name]
             rows.append({"layer": name, "kind": layer.kind, "depth": layer.depth, **_formats(layer), **widths})
         return {"operations": Frame.of_rows(rows)}
 
@@ -81,14 +80,15 @@ class Operations(IllustratedTable):
         return figure
 
 
-def bits_needed(quantized: ptq.QuantizedModel, run: Callable[[], object]) -> dict[str, int]:
-    """Width that every prefix sum of each operation fits in, while ``run`` uses the model in integer mode."""
+def observe_widths(quantized: ptq.QuantizedModel, run: Callable[[], object]) -> None:
+    """Let ``run`` use the model in exact integers and count; the layers' ``calibrated`` bounds are then of that run."""
     quantized.mode, quantized.accumulator, quantized.statistics = "integer", pq.Accumulator(bits=WIDEST), True
     for layer in quantized.layers.values():
         layer.integer.overflow = OverflowCount()
-    run()
-    quantized.statistics = False
-    return {name: layer.integer.overflow.bits_needed for name, layer in quantized.layers.items()}
+    try:
+        run()
+    finally:
+        quantized.statistics = False
 
 
 def _formats(layer: MatmulOperation) -> dict[str, Any]:

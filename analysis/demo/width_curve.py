@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
-from analysis.demo.operations import THEOREMS, bits_needed
+from analysis.demo.operations import THEOREMS, observe_widths
 from analysis.frame import Data, Frame
 from analysis.printed import Printed
 from analysis.workload import Setting, Workload, counting
@@ -80,7 +80,8 @@ class WidthCurve(IllustratedTable):
                 needed = None
                 if register is None:
                     found: list[ptq.Evaluation] = []
-                    needed = max(bits_needed(quantized, lambda: found.append(run())).values())
+                    observe_widths(quantized, lambda: found.append(run()))
+                    needed = _widest(quantized, ("calibrated",))
                     evaluation = found[0]
                 else:
                     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(register[0], register[1])

@@ -32,7 +32,7 @@ class Distributions(Figure):
             values = special_values(workload, kind, self.block)
             shown = values[values < 0] if kind == "gelu" else values
             columns = histogram(shown, low, high, self.bins)
-            frames.append(Frame.of({"kind": [kind] * self.bins, **columns}))
+            frames.append(Frame.of({"kind": kind, **columns}))
             layers.append({"kind": kind, "layer": special_layer(workload, kind, self.block), "values": len(shown)})
         return {"distribution": concatenate(frames), "layers": Frame.of_rows(layers)}
 
@@ -45,6 +45,7 @@ class Distributions(Figure):
             axes.stairs(shown.values("share"), edges, fill=True, color=style.SKY, edgecolor=style.BLUE, linewidth=0.6)
             axes.set_xlabel(label)
             axes.set_xlim(edges[0], edges[-1])
+            axes.margins(y=0.05)
         left.set_yscale("log")
         left.set_ylabel("share of values")
         right.set_xticks([-0.15, -0.1, -0.05, 0])

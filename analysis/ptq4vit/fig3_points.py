@@ -36,17 +36,16 @@ class UniformPoints(Figure):
             largest = float(np.abs(values).max())
             low = 0.0 if kind == "softmax" else -largest / 4
             columns = histogram(values, low, largest, self.bins)
-            distributions.append(Frame.of({"kind": [kind] * self.bins, **columns}))
+            distributions.append(Frame.of({"kind": kind, **columns}))
             for normalized in self.normalized_scales:
                 fmt = pq.Uniform(bits=self.bits, scale=normalized * largest / 2 ** (self.bits - 1))
                 codes = np.arange(2**self.bits, dtype=np.uint8)
-                count = len(codes)
                 points.append(
                     Frame.of(
                         {
-                            "kind": [kind] * count,
-                            "normalized_scale": [normalized] * count,
-                            "scale": [fmt.scale] * count,
+                            "kind": kind,
+                            "normalized_scale": normalized,
+                            "scale": fmt.scale,
                             "code": [format(code, f"0{self.bits}b") for code in codes],
                             "value": fmt.decode(codes),
                         }
@@ -66,18 +65,19 @@ class UniformPoints(Figure):
             upper.set_title(TITLES[kind])
             span = edges[-1] - edges[0]
             upper.set_xlim(edges[0] - 0.03 * span, edges[-1] + 0.03 * span)
-            self._rows(lower, data["points"].where(kind=kind))
-            lower.set_xlabel("value")
+            self._rows(lower, data["points"].where(kind=kind), lower.get_xlim())
         axes[0].set_ylabel("share of values")
+        figure.supxlabel(rf"value    ($\Delta_0=A_{{\max}}/2^{{k-1}}$, $k={self.bits}$)", fontsize=8)
         scales = [_factor(scale) for scale in self.normalized_scales]
         axes[2].set_yticks(range(len(scales)), [rf"$\Delta={scale}\Delta_0$" for scale in scales])
         axes[3].set_yticks(range(len(scales)), [""] * len(scales))
         return figure
 
-    def _rows(self, axes: Axes, points: Frame) -> None:
+    def _rows(self, axes: Axes, points: Frame, limits: tuple[float, float]) -> None:
         colors = (style.VERMILION, style.BLUE, style.GREEN)
         for row, normalized in enumerate(self.normalized_scales):
             values = points.where(normalized_scale=normalized).values("value")
+            values = values[(values >= limits[0]) & (values <= limits[1])]
             color = colors[row % len(colors)]
             axes.plot([values.min(), values.max()], [row, row], color=color, linewidth=0.6)
             axes.plot(values, np.full(len(values), row), "|", color=color, markersize=6, markeredgewidth=0.9)

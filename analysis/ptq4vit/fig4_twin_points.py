@@ -40,14 +40,14 @@ class TwinPoints(Figure):
             codes = np.arange(2**self.bits, dtype=np.uint8)
             flags = codes >> (self.bits - 1)
             columns = {
-                "kind": [kind] * len(codes),
+                "kind": kind,
                 "code": [format(code, f"0{self.bits}b") for code in codes],
                 "range": [f"R{flag + 1}" for flag in flags],
                 "magnitude": codes - (flags << (self.bits - 1)),
                 "aligned": fmt.align(codes),
                 "value": fmt.decode(codes),
-                "scale_R1": [fmt.scale] * len(codes),
-                "shift": [fmt.shift] * len(codes),
+                "scale_R1": fmt.scale,
+                "shift": fmt.shift,
             }
             frames.append(Frame.of(columns))
         return {"points": concatenate(frames)}

@@ -16,13 +16,14 @@ from torch.nn import functional as F
 
 import ptqsim as pq
 from analysis import style
-from analysis.artifact import Figure
+from analysis.artifact import IllustratedTable
 from analysis.frame import Data, Frame
+from analysis.printed import Printed
 from analysis.workload import Workload
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.fake_quant import fake_quantize
-from ptqsim.ptq.objectives import OBJECTIVES
+from ptqsim.ptq.objectives import find_objective
 from ptqsim.ptq.operations import MatmulOperation
 from ptqsim.ptq.search_space import group_max
 
@@ -32,7 +33,7 @@ TASK_LOSS = "task_loss"
 
 
 @dataclass(frozen=True)
-class Metrics(Figure):
+class Metrics(IllustratedTable):
     """Options.
 
     Attributes
@@ -73,19 +74,21 @@ class Metrics(Figure):
         with workload.progress("Fig. 5", "scale") as report:
             for number, operand in enumerate(chosen):
                 layer, side = parse_operand(operand, quantized)
-                found = {metric: np.empty(len(ratios)) for metric in (*self.metrics, TASK_LOSS)}
+                found = {metric: np.empty(len(ratios)) for metric in self.metrics}
+                losses = np.empty((len(ratios), len(labels)))
                 data = workload.captured[layer.name]
-                scorers = {metric: OBJECTIVES[metric](data) for metric in self.metrics}
                 maxima = group_max(getattr(data, side))
                 for i, ratio in enumerate(ratios):
                     formats = self._formats(ratio, maxima)
-                    for metric, scorer in scorers.items():
-                        found[metric][i] = scorer(_output(data, side, formats)).mean()
+                    out_hat = _output(data, side, formats)
+                    for metric in self.metrics:
+                        found[metric][i] = find_objective(metric)(data, out_hat).mean()
                     with one_operand_quantized(layer, side, formats):
-                        found[TASK_LOSS][i] = _cross_entropy(quantized, images, labels)
+                        losses[i] = _losses(quantized, images, labels)
                     report(number * len(ratios) + i + 1, len(chosen) * len(ratios), operand)
+                found[TASK_LOSS] = losses.mean(axis=1)
                 curves += _curve_rows(operand, ratios, found)
-                choices += _choice_rows(operand, ratios, found)
+                choices += _choice_rows(operand, ratios, found, losses)
         return {"curves": Frame.of_rows(curves), "choices": Frame.of_rows(choices)}
 
     def _formats(self, ratio: float, maxima: list[float]) -> tuple[pq.Uniform, ...]:
@@ -94,18 +97,42 @@ class Metrics(Figure):
             pq.Uniform(bits=self.bits, scale=float(np.float32(ratio * top / 2 ** (self.bits - 1)))) for top in maxima
         )
 
+    def printed(self, data: Data) -> Printed:
+        """What each metric's choice costs, by operand."""
+        rows = []
+        for metric in data["choices"].distinct("metric"):
+            chosen = data["choices"].where(metric=metric).records()
+            cells = [
+                f"{row['scale']:.3f} ({1e3 * row['excess_task_loss']:.2f} ± {1e3 * row['standard_error']:.2f})"
+                for row in chosen
+            ]
+            rows.append((style.NAMES[metric], *cells))
+        operands = data["choices"].distinct("operand")
+        note = (
+            "Normalized scale (task loss above the best one's with its standard error, in 10⁻³ nats); "
+            f"{self.bits} bits, one operand quantized alone."
+        )
+        title = "The scale that each metric chooses, and what the choice costs"
+        return Printed(title, ("Metric", *operands), tuple(rows), (note,))
+
     def render(self, data: Data) -> Drawing:
-        """One panel per operand; each curve from 0 (its best) to 1 (its worst), its best marked."""
+        """Above, each curve from 0 (its best) to 1 (its worst), its best marked; below, what following it costs."""
         operands = data["curves"].distinct("operand")
-        figure, axes = style.panels(1, len(operands), width=style.DOUBLE, height=2.1, sharey=True)
-        for panel, operand in zip(axes, operands, strict=True):
-            _draw_curves(panel, data["curves"].where(operand=operand), data["choices"].where(operand=operand))
-            panel.set_title(_operand_label(operand))
+        columns = len(operands)
+        figure, axes = style.panels(
+            2, columns, width=style.DOUBLE, height=3.0, sharey="row", gridspec_kw={"height_ratios": [3, 1.1]}
+        )
+        for upper, lower, operand in zip(axes[:columns], axes[columns:], operands, strict=True):
+            choices = data["choices"].where(operand=operand)
+            _draw_curves(upper, data["curves"].where(operand=operand), choices)
+            _draw_costs(lower, choices)
+            upper.set_title(_operand_label(operand))
             side = operand.rpartition(":")[2].upper()
-            panel.set_xlabel(rf"$\Delta\,/\,({side}_{{\max}}/2^{{k-1}})$")
+            upper.set_xlabel(rf"$\Delta\,/\,({side}_{{\max}}/2^{{k-1}})$")
         axes[0].set_ylabel("distance, normalized")
+        axes[columns].invert_yaxis()  # shared by the whole row
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
         return figure
 
 
@@ -151,9 +178,11 @@ def _output(data: ptq.OperationData, side: Operand, formats: tuple[pq.Uniform, .
     return torch.matmul(data.a, fake_quantize(data.b, formats))
 
 
-def _cross_entropy(quantized: ptq.QuantizedModel, images: torch.Tensor, labels: torch.Tensor, batch: int = 64) -> float:
+def _losses(quantized: ptq.QuantizedModel, images: torch.Tensor, labels: torch.Tensor, batch: int = 64) -> Curve:
+    """Cross-entropy of each image."""
     logits = torch.cat([quantized(images[start : start + batch]) for start in range(0, len(images), batch)])
-    return float(F.cross_entropy(logits.double(), labels))
+    losses: Curve = F.cross_entropy(logits.double(), labels, reduction="none").numpy()
+    return losses
 
 
 def _curve_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[dict[str, Any]]:
@@ -169,26 +198,59 @@ def _curve_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[di
     return rows
 
 
-def _choice_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[dict[str, Any]]:
-    """The scale that each metric would choose, and the task loss that it costs against the best scale."""
-    loss = found[TASK_LOSS]
+def _choice_rows(operand: str, ratios: Curve, found: dict[str, Curve], losses: Curve) -> list[dict[str, Any]]:
+    """The scale that each metric would choose, and the task loss that it costs against the best scale.
+
+    The standard error is that of the mean difference, image by image.
+    """
+    best = int(found[TASK_LOSS].argmin())
     rows = []
     for metric, distances in found.items():
-        best = int(distances.argmin())
-        row = {"operand": operand, "metric": metric, "scale": ratios[best], "task_loss": loss[best]}
-        rows.append({**row, "excess_task_loss": loss[best] - loss.min()})
+        chosen = int(distances.argmin())
+        excess = losses[chosen] - losses[best]
+        rows.append(
+            {
+                "operand": operand,
+                "metric": metric,
+                "scale": ratios[chosen],
+                "task_loss": found[TASK_LOSS][chosen],
+                "excess_task_loss": excess.mean(),
+                "standard_error": excess.std(ddof=1) / np.sqrt(len(excess)),
+            }
+        )
     return rows
 
 
 def _draw_curves(axes: Axes, curves: Frame, choices: Frame) -> None:
-    for metric in curves.distinct("metric"):
-        look, shown = style.LOOKS[metric], curves.where(metric=metric)
+    # what happens near the minima matters, and the worst scale is far worse: a square-root axis shows both
+    axes.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
+    for row in choices.records():
+        look, shown = style.LOOKS[row["metric"]], curves.where(metric=row["metric"])
         scales, normalized = shown.values("scale"), shown.values("normalized")
-        front = 3 if metric == TASK_LOSS else 2
-        axes.plot(scales, normalized, color=look.color, linestyle=look.line, label=look.label, zorder=front)
-        chosen = choices.where(metric=metric).values("scale")
-        axes.plot(chosen, [0], look.marker, color=look.color, markersize=4.5, zorder=4, clip_on=False)
+        front = 3 if row["metric"] == TASK_LOSS else 2
+        axes.plot(scales, normalized, color=look.color, linestyle=look.line, zorder=front)
+        # hollow markers, so that those at one place are all seen
+        hollow: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": "none"}
+        axes.plot([row["scale"]], [0], markersize=6, zorder=4, clip_on=False, **hollow)
+        axes.plot([], [], linestyle=look.line, label=look.label, **hollow)
     axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.01, 0.1, 0.25, 0.5, 1], ["0", "0.01", "0.1", "0.25", "0.5", "1"])
+
+
+def _draw_costs(axes: Axes, choices: Frame) -> None:
+    shown = [row for row in choices.records() if row["metric"] != TASK_LOSS]
+    looks = [style.LOOKS[row["metric"]] for row in shown]
+    costs = [1e3 * row["excess_task_loss"] for row in shown]
+    errors = [1e3 * row["standard_error"] for row in shown]
+    bars = axes.barh(
+        range(len(shown)), costs, xerr=errors, color=[look.color for look in looks], height=0.7,
+        error_kw={"elinewidth": 0.6, "capsize": 1.5, "capthick": 0.6},
+    )  # fmt: skip
+    axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
+    axes.margins(x=0.2)
+    axes.set_yticks(range(len(shown)), [look.label for look in looks])
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel("task loss above the best / $10^{-3}$")
 
 
 def _operand_label(operand: str) -> str:

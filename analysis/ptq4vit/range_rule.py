@@ -43,8 +43,7 @@ class RangeRule(Figure):
         for rule in _LOOKS:
             fmt = pq.TwinSoftmax(bits=self.bits, shift=self.shift, range_choice=rule)
             codes = fmt.encode(real)
-            columns = {"rule": [rule] * len(real), "real": real, "code": codes, "decoded": fmt.decode(codes)}
-            frames.append(Frame.of(columns))
+            frames.append(Frame.of({"rule": rule, "real": real, "code": codes, "decoded": fmt.decode(codes)}))
         return {"points": concatenate(frames)}
 
     def render(self, data: Data) -> Drawing:

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from analysis.frame import Frame
+from analysis.store import Store, digest, write_atomically
+
+DATA = {"points": Frame.of({"x": [1, 2], "y": [0.1, 1e-300], "code": ["010", "011"], "cell": [None, True]})}
+
+
+def counted(results):
+    calls = []
+
+    def compute():
+        calls.append(1)
+        return results
+
+    return calls, compute
+
+
+def test_a_kept_result_comes_back_without_computing(tmp_path):
+    calls, compute = counted(DATA)
+    first = Store(tmp_path).data("points", {"seed": 0}, compute)
+    second = Store(tmp_path).data("points", {"seed": 0}, compute)
+    assert len(calls) == 1
+    assert first == second == DATA
+
+
+def test_another_key_is_another_result(tmp_path):
+    calls, compute = counted(DATA)
+    for seed in (0, 1):
+        Store(tmp_path).data("points", {"seed": seed}, compute)
+    assert len(calls) == 2
+
+
+def test_a_damaged_file_is_computed_again(tmp_path):
+    calls, compute = counted(DATA)
+    store = Store(tmp_path)
+    store.data("points", {}, compute)
+    path = store.path("points", {})
+    path.write_bytes(path.read_bytes()[:40])
+    assert store.data("points", {}, compute) == DATA
+    assert len(calls) == 2
+
+
+def test_a_failed_computation_leaves_nothing(tmp_path):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path / "cache").data("points", {}, interrupted)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_the_code_is_part_of_every_key(tmp_path, monkeypatch):
+    before = Store(tmp_path).path("points", {})
+    monkeypatch.setattr("analysis.store.code_fingerprint", lambda: "another")
+    assert Store(tmp_path).path("points", {}) != before
+
+
+def test_the_order_of_a_key_does_not_matter():
+    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    assert digest({"a": 1}) != digest({"a": 2})
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "figure.svg"
+    write_atomically(path, b"old")
+
+    def full(self, target):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]
