@@ -50,7 +50,7 @@ def test_every_command_has_its_own_help_page(name: str, capsys: pytest.CaptureFi
     status = app.main([name, "--help"])
     told = capsys.readouterr()
     if find_spec("torch") is None and status != 0:
-        assert "needs the extra [models]" in told.err
+        assert "needs the extra [" in told.err
         return
     page = " ".join(told.out.split())
     assert status == 0

@@ -38,7 +38,7 @@ def test_wrong_input(body: str, line: str, add_command: AddCommand, capsys: pyte
     ("arguments", "words"),
     [
         (["trial", "--bist", "8"], ["No such option: --bist", "--bits", "See 'ptqsim trial --help'."]),
-        (["trial", "--bits", "eight"], ["--bits", "integer"]),
+        (["trial", "--bits", "eight"], ["Invalid value for '--bits'"]),
         (["trial", "eight"], ["unexpected extra argument"]),
         (["--debugging"], ["No such option: --debugging", "See 'ptqsim --help'."]),
     ],
