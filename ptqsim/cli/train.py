@@ -6,7 +6,7 @@ same command resumes it from the state file. The result is written with its reci
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,7 +36,9 @@ def train(
     out = Output(as_json)
     if model not in ptq.BUNDLED:
         raise unknown_name("bundled model", model, ptq.BUNDLED)
-    recipe = training.Recipe(seed=seed, bfloat16=not float32, **({} if images is None else {"images": images}))
+    recipe = training.Recipe(seed=seed, bfloat16=not float32)
+    if images is not None:
+        recipe = replace(recipe, images=images)
     kept = state or Path("runs") / model / "state.safetensors"
     with (
         on_interrupt(lambda: f"the state is kept in {kept}; the same command resumes it"),

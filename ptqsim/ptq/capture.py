@@ -19,6 +19,7 @@ from torch import nn
 from ptqsim.ptq.gradients import Gradient, check_gradient, random_gradient, task_loss
 from ptqsim.ptq.operations import MatmulOperation
 from ptqsim.ptq.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.strays import refuse_stray_products
 
 BATCH = 8
 """Images in one pass; peak memory grows with it, results do not depend on it beyond float32 rounding."""
@@ -167,7 +168,7 @@ def _one_pass(
     for op in layers.values():
         op.observer = observe
     try:
-        with torch.set_grad_enabled(backward):
+        with torch.set_grad_enabled(backward), refuse_stray_products(network):
             # the images carry the gradient, so that none is spent on the weights'
             logits = network(images.detach().requires_grad_(backward))
         if backward:

@@ -122,4 +122,4 @@ def _float32(value: float) -> float:
 def _float32_above(value: float) -> float:
     """The least float32 that is not below the value."""
     near = np.float32(value)
-    return float(near if near >= value else np.nextafter(near, np.float32(np.inf)))
+    return float(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))

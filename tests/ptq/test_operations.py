@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import ClassVar
 
 import pytest
@@ -12,6 +13,24 @@ from torch.overrides import TorchFunctionMode
 
 from ptqsim import ptq
 from ptqsim.ptq.wrap import wrap
+
+
+class HiddenProduct(nn.Module):
+    """Multiplies matrices where no module says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Parameter(torch.eye(32))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.mix
+
+
+def test_a_product_outside_of_every_module_is_refused_by_its_name(model: nn.Module, images: torch.Tensor) -> None:
+    odd = copy.deepcopy(model)
+    odd.blocks[1].ls1 = HiddenProduct()  # type: ignore[index, union-attr]
+    with pytest.raises(ValueError, match=r"operation 'blocks\.1\.ls1' \(HiddenProduct\) multiplies matrices by"):
+        ptq.calibrate(odd, images)
 
 
 class CountProducts(TorchFunctionMode):
@@ -82,7 +101,7 @@ def test_the_original_is_left_alone(model: nn.Module) -> None:
 
 @pytest.mark.parametrize(
     ("name", "operation"),
-    [("resnet18", "conv1"), ("cait_xxs24_224", "blocks.0.attn"), ("vit_tiny_r_s16_p8_224", "patch_embed")],
+    [("resnet18", "conv1"), ("cait_xxs24_224", "blocks_token_only.0.attn"), ("vit_tiny_r_s16_p8_224", "patch_embed")],
 )
 def test_other_networks_are_refused_by_their_first_operation(name: str, operation: str) -> None:
     with pytest.raises(ValueError, match=operation):

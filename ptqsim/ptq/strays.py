@@ -1,0 +1,72 @@
+"""Refusal of networks with a matrix product that wrapping did not see, found by watching the network run.
+
+Wrapping knows modules; a module can also multiply matrices by calling torch itself.  During capture every such call
+outside of an operation is an error, so that no product of a network is left unquantized without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from ptqsim.ptq.operations import MatmulOperation
+
+_PRODUCTS: Final = frozenset(
+    {
+        torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__, torch.mm, torch.Tensor.mm,
+        torch.bmm, torch.Tensor.bmm, torch.baddbmm, torch.addmm, torch.einsum, torch.tensordot, F.linear, F.bilinear,
+        torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d, F.scaled_dot_product_attention,
+    }
+)  # fmt: skip
+
+
+@contextmanager
+def refuse_stray_products(network: nn.Module) -> Iterator[None]:
+    """Within it, a matrix product outside of every operation of the network is a ValueError that names its module."""
+    running: list[tuple[str, nn.Module]] = []
+    handles = []
+    for name, module in network.named_modules():
+        handles.append(module.register_forward_pre_hook(_enter(name, running)))
+        handles.append(module.register_forward_hook(lambda *_: _leave(running), always_call=True))
+    try:
+        with _Watch(running):
+            yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _enter(name: str, running: list[tuple[str, nn.Module]]) -> Callable[[nn.Module, Any], None]:
+    def enter(module: nn.Module, args: Any) -> None:
+        running.append((name, module))
+
+    return enter
+
+
+def _leave(running: list[tuple[str, nn.Module]]) -> None:
+    running.pop()
+
+
+class _Watch(TorchFunctionMode):
+    def __init__(self, running: list[tuple[str, nn.Module]]) -> None:
+        super().__init__()
+        self.running = running
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name, module = self.running[-1] if self.running else ("", None)
+        if func in _PRODUCTS and not isinstance(module, MatmulOperation):
+            what = f"operation {name!r} ({type(module).__name__})" if name else "the network itself"
+            raise ValueError(
+                f"{what} multiplies matrices by {getattr(func, '__name__', func)}, which is not supported, as it would "
+                "stay unquantized; supported are the products of timm's ViT, DeiT and Swin: choose such a model, "
+                "or write an adapter for it (ptqsim/ptq/adapters.py)"
+            )
+        return func(*args, **(kwargs or {}))
