@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise, product
 
 import numpy as np
@@ -249,6 +250,7 @@ def _registers(number_format: NumberFormat, alignment: str) -> tuple[GridRange, 
     return (GridRange(0, number_format.aligned_table()),)
 
 
+@lru_cache(maxsize=4096)
 def result_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int, accumulator: Accumulator) -> int:
     """Bits that the result of a datapath could need.
 

@@ -15,8 +15,9 @@ from ptqsim.gemm.result import Certificate
 from ptqsim.gemm.stepwise import Groups
 from ptqsim.kernels import accumulate as kernel_shape
 
-# Rows that are tried before the sums of magnitudes of all rows are computed.
-SAMPLED_ROWS = 8
+# Before the sums of magnitudes of all outputs are computed, those of a few rows of a few matrices are: if more of their
+# parts than this share have a doubtful output, all tiles are stepped.
+SAMPLED_ROWS, SAMPLED_MATRICES, HOPELESS_SHARE = 8, 4, 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,13 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
     counting = statistics or accumulator.overflow == OverflowMode.TRAP
     events = np.zeros(product.shape, np.int32) if counting else None
     run = stepwise.wrap if accumulator.overflow == OverflowMode.WRAP else stepwise.saturate
-    kernel = run(product, groups, uncertain, acc, events)
+    stepped = [run(product, groups, uncertain, acc, events)] if len(uncertain) else []
     certified = 0
     if exact is not None:
         certified = outputs - int(np.count_nonzero(doubtful))
-        kernel = f"blas_{np.dtype(dtype).name}+{kernel}"
-    why = f"{certified} of {outputs} outputs have sums of products within {limit}; the others ran step by step"
+        stepped.insert(0, f"blas_{np.dtype(dtype).name}")
+    kernel = "+".join(stepped)
+    why = f"{certified} of {outputs} outputs have no sum of products beyond {limit}; the others ran step by step"
     name = "sums_of_magnitudes" if certified else "step_by_step"
     certificate = Certificate(name, groups.narrowest, certified, outputs, why)
     return Accumulated(product, acc, events, kernel, certificate, _is_exact(acc, exact, product))
@@ -128,18 +130,17 @@ def _hopeless(product: Product, dtype: type[np.float32] | type[np.float64], limi
 
     A question of speed alone: the result is the same either way.
     """
-    batch, rows, _ = product.shape
-    if batch * rows <= SAMPLED_ROWS:
+    batch, rows, columns = product.shape
+    if batch * rows <= 4 * SAMPLED_ROWS:
         return False
-    chosen = np.linspace(0, batch * rows - 1, SAMPLED_ROWS).astype(int)
-    bad = 0.0
-    for index in chosen:
-        left, right = product.pairs[index // rows]
-        row = np.abs(product.a[left, index % rows].astype(dtype))
-        sums = row @ np.abs(product.b[right].astype(dtype))
-        starts = np.arange(0, sums.size, kernel_shape.COLUMNS)
-        bad += float(np.mean(np.logical_or.reduceat(sums > limit, starts)))
-    return bad > SAMPLED_ROWS * 0.7
+    starts = np.arange(0, columns, kernel_shape.COLUMNS)
+    chosen = np.unique(np.linspace(0, rows - 1, SAMPLED_ROWS).astype(int))
+    shares = []
+    for left, right in product.pairs[np.unique(np.linspace(0, batch - 1, SAMPLED_MATRICES).astype(int))]:
+        a, b = product.a[left, chosen], product.b[right]
+        sums = np.abs(a).astype(dtype, copy=False) @ np.abs(b).astype(dtype, copy=False)
+        shares.append(np.mean(np.logical_or.reduceat(sums > limit, starts, axis=1)))
+    return bool(np.mean(shares) > HOPELESS_SHARE)
 
 
 def _with_any(doubtful: NDArray[np.bool_], tiles: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -148,4 +149,4 @@ def _with_any(doubtful: NDArray[np.bool_], tiles: NDArray[np.int64]) -> NDArray[
     columns = np.arange(0, doubtful.shape[2], kernel_shape.COLUMNS)
     by_rows = np.logical_or.reduceat(doubtful, rows, axis=1)
     by_tile = np.logical_or.reduceat(by_rows, columns, axis=2)
-    return by_tile[tiles[:, 0], tiles[:, 3] // kernel_shape.ROWS, tiles[:, 4] // kernel_shape.COLUMNS]
+    return by_tile[tiles[:, 0], tiles[:, 3] // kernel_shape.ROWS, tiles[:, 4]]

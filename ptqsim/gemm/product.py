@@ -90,13 +90,22 @@ class Product:
         return out
 
     def tiles(self) -> NDArray[np.int64]:
-        """[tiles, 5] work list of the accumulation kernels: batch, left and right matrix, first row, first column."""
+        """[tiles, 5] work list of the accumulation kernels: batch, left and right matrix, first row, panel.
+
+        Tiles of one panel follow each other, so that it stays in the cache.
+        """
         batch, rows, columns = self.shape
-        parts = np.meshgrid(
-            np.arange(batch),
-            np.arange(0, rows, accumulate.ROWS),
-            np.arange(0, columns, accumulate.COLUMNS),
-            indexing="ij",
-        )
-        which, i, j = (part.reshape(-1) for part in parts)
-        return np.stack([which, *self.pairs[which].T, i, j], axis=1)
+        panels = range(-(-columns // accumulate.COLUMNS))
+        parts = np.meshgrid(np.arange(batch), panels, np.arange(0, rows, accumulate.ROWS), indexing="ij")
+        which, panel, row = (part.reshape(-1).astype(np.int64) for part in parts)
+        return np.stack([which, *self.pairs[which].T, row, panel], axis=1)
+
+    def panels(self, dtype: Any) -> NDArray[Any]:
+        """The right operand in `dtype`, cut into panels [B, panel, K, COLUMNS], the last one filled up with zeros."""
+        count, depth, columns = self.b.shape
+        panels = -(-columns // accumulate.COLUMNS)
+        cut = np.zeros((count, panels, depth, accumulate.COLUMNS), dtype)
+        for panel in range(panels):
+            part = self.b[:, :, panel * accumulate.COLUMNS : (panel + 1) * accumulate.COLUMNS]
+            cut[:, panel, :, : part.shape[2]] = part
+        return cut

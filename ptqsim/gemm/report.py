@@ -54,7 +54,11 @@ def combined(
     if statistics:
         first = None if failed is None else FirstEvent(failed[0], failed[1].depth_index)
         overflow = OverflowStatistics(int(np.count_nonzero(events)), int(events.sum(dtype=np.int64)), first, prefixes)
-    acc = sum((part.acc << shift for part, shift in registers[1:]), start=registers[0][0].acc << registers[0][1])
+    acc = registers[0][0].acc
+    if len(registers) > 1:
+        acc = np.zeros_like(acc)
+        for part, shift in registers:
+            acc += part.acc << shift
     known = all(isinstance(part.exact, bool) for part in parts)
     return MatmulResult(
         acc.reshape(shape),

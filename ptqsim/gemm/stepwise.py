@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate
+
+# Tiles below which another thread costs more than it brings.
+_GRAIN = 4
 
 INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
 
@@ -89,8 +93,8 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     # A sequential prefix is what a tile register as deep as the product sees.
     sequential = order.group == 1 and not isinstance(order, Split)
     group = max(product.depth, 1) if sequential else order.group
-    a, b, tiles = product.a.astype(dtype, copy=False), product.b.astype(dtype, copy=False), product.tiles()
-    parts = _threads.run(accumulate.prefix_range, len(tiles), 1, tiles, a, b, group)
+    a, tiles = product.a.astype(dtype, copy=False), product.tiles()
+    parts = _threads.run(accumulate.prefix_range, len(tiles), _GRAIN, tiles, a, product.panels(dtype), group)
     least, greatest, inner_least, inner_greatest = zip(*parts, strict=True)
     outer, inner = (int(min(least)), int(max(greatest))), (int(min(inner_least)), int(max(inner_greatest)))
     if isinstance(order, Split):
@@ -112,10 +116,12 @@ def _run(
     kernel: Any, product: Product, groups: Groups, tiles: NDArray[np.int64], dtype: Any, limits: tuple[Any, ...],
     acc: NDArray[np.int64], events: NDArray[np.int32] | None,
 ) -> None:  # fmt: skip
-    a, b = product.a.astype(dtype, copy=False), product.b.astype(dtype, copy=False)
-    counting = events is not None
-    counts = events if events is not None else np.zeros((0, 0, 0), np.int32)
-    _threads.run(kernel, len(tiles), 1, tiles, a, b, groups.group, *limits, acc, counting, counts)
+    if not len(tiles):
+        return
+    a, panels = product.a.astype(dtype, copy=False), product.panels(dtype)
+    counts = np.zeros((0, 0, 0), np.int32) if events is None else events
+    run = partial(_threads.run, kernel, len(tiles), _GRAIN)
+    run(tiles, a, panels, groups.group, *limits, acc, events is not None, counts)
 
 
 def _saturating_type(product: Product, groups: Groups) -> Any:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
-# nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows IEEE
-# instead of costing a branch per element. No fastmath: float results must be the same bits as numpy's and torch's.
+# The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
+# into it. With a digest of them all in its name no function is taken for an older one.
+_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
 
 
 def jit(function: Function) -> Function:
-    """Compile `function` on its first call; the machine code is cached on disk."""
-    return cast("Function", numba.jit(nopython=True, nogil=True, cache=True, error_model="numpy")(function))
+    """Compile `function` on its first call; the machine code is cached on disk where there is a place for it."""
+    function.__qualname__ += f"-{_SOURCES}"
+    try:
+        return _compiled(function, cache=True)
+    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
+        return _compiled(function, cache=False)
 
 
-def jit_contracted(function: Function) -> Function:
-    """As `jit`, but a product and the addition after it may be fused into one rounding.
-
-    Only for loops that say why their result does not depend on it.
-    """
-    options = {"contract"}
-    compiled = numba.jit(nopython=True, nogil=True, cache=True, error_model="numpy", fastmath=options)(function)
-    return cast("Function", compiled)
+def _compiled(function: Function, cache: bool) -> Function:
+    # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows
+    # IEEE instead of costing a branch per element. No fastmath: float results must be the bits of numpy and torch.
+    return cast("Function", numba.jit(nopython=True, nogil=True, cache=cache, error_model="numpy")(function))

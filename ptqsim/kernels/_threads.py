@@ -60,8 +60,6 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
         _pool = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim")
     edges = [size * part // parts for part in range(parts + 1)]
     # A copy of the context takes numpy's floating-point error state along.
-    waiting = [
-        _pool.submit(copy_context().run, kernel, start, stop, *args) for start, stop in pairwise(edges[1:])
-    ]
+    waiting = [_pool.submit(copy_context().run, kernel, start, stop, *args) for start, stop in pairwise(edges[1:])]
     first = kernel(0, edges[1], *args)
     return [first, *(future.result() for future in waiting)]

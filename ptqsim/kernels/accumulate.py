@@ -1,21 +1,19 @@
-"""Accumulation one addition at a time, for every output of a tile list.
+"""Accumulation one addition at a time, for every output of a list of tiles.
 
-A tile is ``ROWS`` rows by up to ``COLUMNS`` columns of one matrix of the batch. Its registers live in small arrays that
-stay in the first-level cache, and the innermost loop runs over columns, which is what the vector unit takes. A tile
-that hangs over the last row repeats that row, so that the loop has no odd cases.
-
-All orders are one loop. The depth is cut into groups; within a group products are added into a tile register with its
-own limits, and after the group that register is added into the accumulator with the outer limits:
+A tile is ``ROWS`` rows by ``COLUMNS`` columns of one matrix of the batch, and the right operand comes in panels of that
+many columns, the last one filled up with zeros. All orders are one loop: the depth is cut into groups; within a group
+products are added into an inner register with limits of its own (see `vector`), and after it that register is added
+into the outer one, the accumulator:
 
 - sequential: one group, whose limits are the accumulator's; the outer addition is then 0 + register and fits;
 - tree: groups of `lanes`, inner limits so wide that they never act;
 - split: groups of `tile`, both limits real.
 
-`values` come in float32, float64, int32 or int64, and the caller has proven that the loop is exact in that type. For
-floats that means that every value inside the limits and the limits themselves are integers the type holds: a sum beyond
-the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A
-product too large to be exact is so large that the sum is beyond a limit whatever its last bits are, hence fusing
-product and addition into one rounding (the `contracted` compilation) changes nothing either.
+Operands come in float32, float64, int32 or int64, and the caller has proven that the loop is exact in that type. For
+floats that means that the limits and every value within them are integers the type holds. A sum beyond the limits may
+be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A product too large
+to be exact is so large that the sum is beyond a limit whatever its last bits are, so it does not matter either
+whether product and addition are rounded once or twice.
 """
 
 from __future__ import annotations
@@ -24,143 +22,127 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._jit import jit, jit_contracted
+from ptqsim.kernels import vector
+from ptqsim.kernels._jit import jit
 
-ROWS = 4
-COLUMNS = 256
+ROWS, COLUMNS = vector.ROWS, vector.COLUMNS
 
 
-@jit_contracted
+@jit
 def saturate_tiles(
-    start: int, stop: int, tiles: Any, a: Any, b: Any, group: int, inner_low: Any, inner_high: Any, low: Any, high: Any,
-    out: Any, counting: bool, events: Any,
-) -> int:  # fmt: skip
+    start: int,
+    stop: int,
+    tiles: Any,
+    a: Any,
+    panels: Any,
+    group: int,
+    inner_low: Any,
+    inner_high: Any,
+    low: Any,
+    high: Any,
+    out: Any,
+    counting: bool,
+    events: Any,
+) -> int:
     """Clamped accumulation of the tiles [start, stop); if `counting`, `events` [batch, M, N] counts clamps."""
-    kind = a.dtype.type
     rows, depth = a.shape[1], a.shape[2]
-    columns = b.shape[2]
     inner = np.empty((ROWS, COLUMNS), a.dtype)
     outer = np.empty((ROWS, COLUMNS), a.dtype)
     count = np.zeros((ROWS, COLUMNS), np.int32)
     for tile in range(start, stop):
-        batch, left, right, i0, j0 = tiles[tile]
-        width = min(COLUMNS, columns - j0)
-        outer[:] = kind(0)
+        batch, left, right, row, panel = tiles[tile]
+        matrix, weights = a[left], panels[right, panel]
+        outer[:] = 0
         count[:] = 0
         for first in range(0, depth, group):
-            inner[:] = kind(0)
-            for k in range(first, min(first + group, depth)):
-                weights = b[right, k, j0 : j0 + width]
-                for r in range(ROWS):
-                    x = a[left, min(i0 + r, rows - 1), k]
-                    register = inner[r]
-                    counter = count[r]
-                    for j in range(width):
-                        total = kind(register[j] + kind(x * weights[j]))
-                        clamped = total if total > inner_low else inner_low
-                        clamped = clamped if clamped < inner_high else inner_high
-                        register[j] = clamped
-                        if counting:
-                            counter[j] += clamped != total
+            last = min(first + group, depth)
+            if counting:
+                vector.saturate_counted(
+                    matrix, row, rows - 1, first, last, weights, inner_low, inner_high, inner, count
+                )
+            else:
+                vector.saturate(matrix, row, rows - 1, first, last, weights, inner_low, inner_high, inner, count)
             for r in range(ROWS):
-                for j in range(width):
-                    total = kind(outer[r, j] + inner[r, j])
-                    clamped = min(max(total, low), high)
+                for j in range(COLUMNS):
+                    total = outer[r, j] + inner[r, j]
+                    clamped = total if total > low else low
+                    clamped = clamped if clamped < high else high
                     outer[r, j] = clamped
-                    count[r, j] += clamped != total
-        for r in range(min(ROWS, rows - i0)):
-            for j in range(width):
-                out[batch, i0 + r, j0 + j] = np.int64(outer[r, j])
-                if counting:
-                    events[batch, i0 + r, j0 + j] += count[r, j]
+                    count[r, j] += np.int32(clamped != total)
+        _put(outer, count, batch, row, panel, out, counting, events)
     return 0
 
 
 @jit
 def wrap_tiles(
-    start: int, stop: int, tiles: Any, a: Any, b: Any, group: int, inner_drop: Any, drop: Any, out: Any, counting: bool,
+    start: int,
+    stop: int,
+    tiles: Any,
+    a: Any,
+    panels: Any,
+    group: int,
+    inner_drop: Any,
+    drop: Any,
+    out: Any,
+    counting: bool,
     events: Any,
-) -> int:  # fmt: skip
-    """Wrapped accumulation of the tiles [start, stop), in int32 or int64.
+) -> int:
+    """Wrapped accumulation of the tiles [start, stop), in int32 or int64; `events` as for `saturate_tiles`.
 
-    `drop` is how many of the machine word's bits the register lacks: shifting left and back by it keeps the low P bits,
+    A drop is how many of the machine word's bits the register lacks: shifting left and back by it keeps the low bits,
     sign included.
     """
     kind = a.dtype.type
     rows, depth = a.shape[1], a.shape[2]
-    columns = b.shape[2]
     inner = np.empty((ROWS, COLUMNS), a.dtype)
     outer = np.empty((ROWS, COLUMNS), a.dtype)
     count = np.zeros((ROWS, COLUMNS), np.int32)
     for tile in range(start, stop):
-        batch, left, right, i0, j0 = tiles[tile]
-        width = min(COLUMNS, columns - j0)
-        outer[:] = kind(0)
+        batch, left, right, row, panel = tiles[tile]
+        matrix, weights = a[left], panels[right, panel]
+        outer[:] = 0
         count[:] = 0
         for first in range(0, depth, group):
-            inner[:] = kind(0)
-            for k in range(first, min(first + group, depth)):
-                weights = b[right, k, j0 : j0 + width]
-                for r in range(ROWS):
-                    x = a[left, min(i0 + r, rows - 1), k]
-                    register = inner[r]
-                    counter = count[r]
-                    for j in range(width):
-                        total = kind(register[j] + kind(x * weights[j]))
-                        wrapped = kind(kind(total << inner_drop) >> inner_drop)
-                        register[j] = wrapped
-                        if counting:
-                            counter[j] += wrapped != total
+            last = min(first + group, depth)
+            if counting:
+                vector.wrap_counted(matrix, row, rows - 1, first, last, weights, inner_drop, inner_drop, inner, count)
+            else:
+                vector.wrap(matrix, row, rows - 1, first, last, weights, inner_drop, inner_drop, inner, count)
             for r in range(ROWS):
-                for j in range(width):
+                for j in range(COLUMNS):
                     total = kind(outer[r, j] + inner[r, j])
                     wrapped = kind(kind(total << drop) >> drop)
                     outer[r, j] = wrapped
-                    count[r, j] += wrapped != total
-        for r in range(min(ROWS, rows - i0)):
-            for j in range(width):
-                out[batch, i0 + r, j0 + j] = np.int64(outer[r, j])
-                if counting:
-                    events[batch, i0 + r, j0 + j] += count[r, j]
+                    count[r, j] += np.int32(wrapped != total)
+        _put(outer, count, batch, row, panel, out, counting, events)
     return 0
 
 
-@jit_contracted
-def prefix_range(start: int, stop: int, tiles: Any, a: Any, b: Any, group: int) -> tuple[Any, Any, Any, Any]:
-    """Least and greatest exact prefix sums of the tiles [start, stop): after whole groups, then within groups.
+@jit
+def _put(registers: Any, count: Any, batch: int, row: int, panel: int, out: Any, counting: bool, events: Any) -> None:
+    """Store the part of a tile that is not beyond the last row or column."""
+    column = panel * COLUMNS
+    for r in range(min(ROWS, out.shape[1] - row)):
+        for j in range(min(COLUMNS, out.shape[2] - column)):
+            out[batch, row + r, column + j] = np.int64(registers[r, j])
+            if counting:
+                events[batch, row + r, column + j] = count[r, j]
 
-    The type holds every prefix sum exactly, so fusing product and addition changes nothing.
-    """
-    kind = a.dtype.type
+
+@jit
+def prefix_range(start: int, stop: int, tiles: Any, a: Any, panels: Any, group: int) -> tuple[Any, Any, Any, Any]:
+    """Least and greatest exact prefix sums of the tiles [start, stop): after whole groups, then within groups."""
     rows, depth = a.shape[1], a.shape[2]
-    columns = b.shape[2]
     inner = np.empty((ROWS, COLUMNS), a.dtype)
     outer = np.empty((ROWS, COLUMNS), a.dtype)
-    extremes = np.zeros((4, COLUMNS), a.dtype)  # rows: outer least, outer greatest, inner least, inner greatest
+    inner_range = np.zeros((2, COLUMNS), a.dtype)
+    lowest, highest = np.int64(0), np.int64(0)
     for tile in range(start, stop):
-        _, left, right, i0, j0 = tiles[tile]
-        width = min(COLUMNS, columns - j0)
-        outer[:] = kind(0)
+        _, left, right, row, panel = tiles[tile]
+        outer[:] = 0
         for first in range(0, depth, group):
-            inner[:] = kind(0)
-            for k in range(first, min(first + group, depth)):
-                weights = b[right, k, j0 : j0 + width]
-                for r in range(ROWS):
-                    x = a[left, min(i0 + r, rows - 1), k]
-                    for j in range(width):
-                        total = kind(inner[r, j] + kind(x * weights[j]))
-                        inner[r, j] = total
-                        extremes[2, j] = min(extremes[2, j], total)
-                        extremes[3, j] = max(extremes[3, j], total)
-            for r in range(ROWS):
-                for j in range(width):
-                    total = kind(outer[r, j] + inner[r, j])
-                    outer[r, j] = total
-                    extremes[0, j] = min(extremes[0, j], total)
-                    extremes[1, j] = max(extremes[1, j], total)
-    return (
-        np.int64(extremes[0].min()),
-        np.int64(extremes[1].max()),
-        np.int64(extremes[2].min()),
-        np.int64(extremes[3].max()),
-    )
+            last = min(first + group, depth)
+            vector.prefixes(a[left], row, rows - 1, first, last, panels[right, panel], 0, 0, inner, inner_range)
+            outer += inner
+            lowest, highest = min(lowest, np.int64(outer.min())), max(highest, np.int64(outer.max()))
+    return lowest, highest, np.int64(inner_range[0].min()), np.int64(inner_range[1].max())
