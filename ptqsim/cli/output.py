@@ -9,12 +9,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from os import PathLike, fspath
+from os import PathLike, environ, fspath
 from typing import Annotated, TypeVar
 
 import numpy as np
 import typer
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -46,15 +47,15 @@ class Output:
 
     def __init__(self, as_json: bool = False) -> None:
         self._as_json = as_json
-        self._errors = Console(stderr=True, highlight=False)
-        self._tables = self._errors if as_json else Console(highlight=False)
+        self._errors = _console(stderr=True)
+        self._tables = self._errors if as_json else _console(stderr=False)
 
     def note(self, text: str) -> None:
         """A line about what is going on, to stderr."""
         self._errors.print(text, markup=False, soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], title: str | None = None) -> None:
-        """A table; numbers are set flush right.
+        """A table; columns of numbers are set flush right.
 
         Parameters
         ----------
@@ -66,10 +67,11 @@ class Output:
             Above the table.
         """
         cells = [list(row) for row in rows]
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
         for index, heading in enumerate(columns):
-            numeric = all(_is_numeric(row[index]) for row in cells)
-            table.add_column(Text(heading), justify="right" if numeric else "left")
+            justify: JustifyMethod = "right" if all(_is_numeric(row[index]) for row in cells) else "left"
+            # Names stand first and stay whole; other long cells go on in the next line. Nothing is cut off.
+            table.add_column(Text(heading), justify=justify, no_wrap=index == 0, overflow="fold")
         for row in cells:
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
         self._tables.print(table)
@@ -104,7 +106,7 @@ class Output:
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
         )
-        with Progress(*columns, console=self._errors, transient=True) as bar:
+        with Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal) as bar:
             task = bar.add_task(description, total=None, state="")
 
             def report(done: int, total: int, state: str = "") -> None:
@@ -119,6 +121,14 @@ class Output:
                 report(done, len(items), "")
                 yield item
             report(len(items), len(items), "")
+
+
+def _console(stderr: bool) -> Console:
+    """As wide as the terminal, and wide enough for tables where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in environ:
+        console.width = 160
+    return console
 
 
 class _RateColumn(ProgressColumn):

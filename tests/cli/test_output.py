@@ -47,6 +47,19 @@ def test_numbers_are_flush_right(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[3].index("q") == lines[4].index("mlp")
 
 
+def test_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    name, words = "blocks.11.attn.matmul_qk", "one bound for each of the registers of a datapath"
+    monkeypatch.setenv("COLUMNS", "50")
+    Output().table(["layer", "why"], [[name, words]])
+    text = capsys.readouterr().out
+    assert name in text
+    assert all(word in text for word in words.split())
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 50
+    monkeypatch.delenv("COLUMNS")
+    Output().table(["layer", "why"], [[name, words]])
+    assert f"{name}   {words}" in capsys.readouterr().out
+
+
 def test_json_knows_paths_and_refuses_what_it_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=True).result({"path": Path("a/b")})
     assert json.loads(capsys.readouterr().out) == {"path": "a/b"}
