@@ -221,7 +221,7 @@ def matmul_with_statistics(
     outer = [step.exact for step in every if step.register == "accumulator"]
     inner = [step.exact for step in every if step.register == "inner"]
     prefixes = PrefixRange(min([0, *outer]), max([0, *outer]), min([0, *inner]), max([0, *inner]))
-    return outputs, OverflowStatistics(len(failed), events, first, prefixes)
+    return outputs, OverflowStatistics(len(failed), events, lambda: first, lambda: prefixes)
 
 
 def _raise_first(traced: Sequence[tuple[tuple[int, ...], list[Step]]]) -> None:

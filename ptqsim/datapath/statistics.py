@@ -53,23 +53,32 @@ class OverflowStatistics:
     events
         Number of events.
     first
-        The first event, or None.
+        Finds the first event, if there is one.
     prefixes
-        Range of the exact prefix sums, or a function that computes it when it is asked for.
+        Finds the range of the exact prefix sums.
     """
 
     def __init__(
-        self, outputs: int, events: int, first: FirstEvent | None, prefixes: PrefixRange | Callable[[], PrefixRange]
+        self,
+        outputs: int,
+        events: int,
+        first: Callable[[], FirstEvent | None],
+        prefixes: Callable[[], PrefixRange],
     ) -> None:
         self.outputs = outputs
         self.events = events
-        self.first = first
+        self._first = first
         self._prefixes = prefixes
 
     @cached_property
+    def first(self) -> FirstEvent | None:
+        """The first event, or None; found on first use."""
+        return self._first()
+
+    @cached_property
     def prefixes(self) -> PrefixRange:
-        """Range of the exact prefix sums, computed on first use if a certificate made counting unnecessary."""
-        return self._prefixes if isinstance(self._prefixes, PrefixRange) else self._prefixes()
+        """Range of the exact prefix sums; found on first use."""
+        return self._prefixes()
 
     @property
     def bits_needed(self) -> int:
@@ -85,6 +94,10 @@ class OverflowStatistics:
         if not isinstance(other, OverflowStatistics):
             return NotImplemented
         return self._values() == other._values()
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is still to be found is found first: operands do not travel with a pickle."""
+        return {"outputs": self.outputs, "events": self.events, "first": self.first, "prefixes": self.prefixes}
 
     __hash__ = None  # type: ignore[assignment]
 

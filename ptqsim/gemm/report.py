@@ -42,18 +42,24 @@ def combined(
     def exact() -> bool:
         return all(part.exact if isinstance(part.exact, bool) else part.exact() for part in parts)
 
+    def failure() -> tuple[tuple[int, ...], Step]:
+        return _first_failure(a, b, accumulator, events, shape)
+
+    def first() -> FirstEvent | None:
+        if not overflowing:
+            return None
+        element, step = failure()
+        return FirstEvent(element, step.depth_index)
+
     counted = [part.events for part in parts if part.events is not None]
     events = sum(counted[1:], start=counted[0]) if counted else np.zeros(0, np.int32)
-    failed = _first_failure(a, b, accumulator, events, shape)
-    if failed is not None and accumulator.overflow == OverflowMode.TRAP:
-        element, step = failed
-        needed = OverflowStatistics(1, 1, None, prefixes)
-        width = needed.inner_bits_needed if step.register == "inner" else needed.bits_needed
+    overflowing = int(np.count_nonzero(events))
+    statistics_of_all = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, prefixes)
+    if overflowing and accumulator.overflow == OverflowMode.TRAP:
+        element, step = failure()
+        inner = step.register == "inner"
+        width = statistics_of_all.inner_bits_needed if inner else statistics_of_all.bits_needed
         raise AccumulatorOverflowError(element, step.depth_index, step.register, step.bits, width)
-    overflow = None
-    if statistics:
-        first = None if failed is None else FirstEvent(failed[0], failed[1].depth_index)
-        overflow = OverflowStatistics(int(np.count_nonzero(events)), int(events.sum(dtype=np.int64)), first, prefixes)
     acc = registers[0][0].acc
     if len(registers) > 1:
         acc = np.zeros_like(acc)
@@ -63,7 +69,7 @@ def combined(
     return MatmulResult(
         acc.reshape(shape),
         a.format.scale * b.format.scale,
-        overflow,
+        statistics_of_all if statistics else None,
         ", ".join(dict.fromkeys(part.kernel for part in parts)),
         _joined([part.certificate for part in parts]),
         exact() if known else exact,
@@ -72,11 +78,9 @@ def combined(
 
 def _first_failure(
     a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, events: NDArray[np.int32], shape: tuple[int, ...]
-) -> tuple[tuple[int, ...], Step] | None:
+) -> tuple[tuple[int, ...], Step]:
     """The first output element with an event, and its first failing step as the reference sees it."""
-    if not events.any():
-        return None
-    element = tuple(int(i) for i in np.unravel_index(int(np.flatnonzero(events)[0]), shape))
+    element = tuple(int(i) for i in np.unravel_index(int(np.argmax(events != 0)), shape))
     *lead, _, j = element
     index: tuple[Any, ...] = (*lead, slice(None), j)
     row = np.broadcast_to(a.codes, (*shape[:-2], *a.shape[-2:]))[element[:-1]]

@@ -82,6 +82,10 @@ class MatmulResult:
         """The product as real numbers, float64: acc * scale."""
         return self.acc * np.float64(self.scale)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is still to be found is found first: operands do not travel with a pickle."""
+        return {**self.__dict__, "_exact": self.exact}
+
     def __repr__(self) -> str:
         return (
             f"MatmulResult(acc={self.acc.shape}, scale={self.scale:.6g}, kernel={self.kernel!r}, "

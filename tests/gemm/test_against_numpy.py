@@ -71,7 +71,9 @@ def test_every_machine_type_ran(rng: np.random.Generator) -> None:
     } <= ran  # fmt: skip
 
 
-@pytest.mark.parametrize("bits", range(2, 11))
+@pytest.mark.parametrize(
+    "bits", [*range(2, 10), *(pytest.param(bits, marks=pytest.mark.slow) for bits in (10, 11, 12))]
+)
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
 def test_every_register_value_meets_every_term(bits: int, overflow: str) -> None:
     # Depth 2: the first product puts any value into the register, the second is any term up to twice its range.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -226,6 +228,16 @@ def test_what_a_result_says(rng: np.random.Generator) -> None:
     assert "events=" in repr(result)
     assert str(result.certificate).startswith(result.certificate.name)
     assert result.overflow != "something else"
+
+
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+@pytest.mark.parametrize("bits", [13, 40])
+def test_results_travel(overflow: str, bits: int, rng: np.random.Generator) -> None:
+    result = pq.matmul(random((3, 40), rng), random((40, 5), rng), pq.Accumulator(bits, overflow))
+    again = pickle.loads(pickle.dumps(result))
+    assert np.array_equal(again.acc, result.acc)
+    assert again.overflow == result.overflow
+    assert (again.exact, again.certificate, again.scale) == (result.exact, result.certificate, result.scale)
 
 
 def test_widths_are_found_later_and_operands_let_go(rng: np.random.Generator) -> None:
