@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.datapath.spec import bits_for
@@ -94,8 +96,9 @@ class IntegerProduct:
             In trap mode; the message names the layer and the group.
         """
         left = self.encode(a, a_formats)
-        outputs = []
-        for group in range(max(len(left), len(b))):
+        groups = max(len(left), len(b))
+        out: NDArray[np.float32] | None = None
+        for group in range(groups):
             qa, qb = left[group % len(left)], b[group % len(b)]
             try:
                 result = pq.matmul(qa, qb, self.accumulator, statistics=self.statistics)
@@ -105,5 +108,8 @@ class IntegerProduct:
                 self.overflow.add(result)
             if self.recorder is not None:
                 self.recorder(self.name, group, qa, qb, result)
-            outputs.append(torch.from_numpy(result.real()).to(a.device, a.dtype))
-        return torch.stack(outputs)
+            if out is None:
+                out = np.empty((groups, *result.acc.shape), np.float32)
+            # result.real() rounded to float32, in one pass: the product is still taken in float64
+            np.multiply(result.acc, np.float64(result.scale), out=out[group], casting="unsafe")
+        return torch.from_numpy(out).to(a.device, a.dtype)
