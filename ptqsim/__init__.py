@@ -7,6 +7,9 @@ from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
 from ptqsim.datapath.bounds import Bound as Bound
 from ptqsim.datapath.bounds import required_bits as required_bits
+from ptqsim.datapath.requantize import Requantizer as Requantizer
+from ptqsim.datapath.requantize import RequantizeRounding as RequantizeRounding
+from ptqsim.datapath.requantize import requantize as requantize
 from ptqsim.datapath.spec import Accumulator as Accumulator
 from ptqsim.datapath.spec import Alignment as Alignment
 from ptqsim.datapath.spec import OverflowMode as OverflowMode

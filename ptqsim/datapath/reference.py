@@ -20,11 +20,15 @@ Operands are Python integers (aligned values), or `Operand` (mantissa, shift and
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
+from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
 from ptqsim.datapath.register import Step, add, first_event, fits, saturate, steps, wrap
+from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError
@@ -35,12 +39,8 @@ from ptqsim.formats.uniform import Uniform
 
 __all__ = [
     "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
-    "saturate", "steps", "trace", "wrap",
+    "requantized", "saturate", "steps", "trace", "wrap",
 ]  # fmt: skip
-
-Nested: TypeAlias = list[Any]
-"""Lists of lists, as deep as an array has dimensions."""
-
 
 # --- what a code stands for -----------------------------------------------------------------------------------------
 
@@ -81,7 +81,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
 
 def operands(array: QuantizedArray) -> Nested:
     """The operands of a quantized array, nested as it is shaped."""
-    nested: Nested = _mapped(array.codes.tolist(), lambda code: operand(code, array.format))
+    nested: Nested = mapped(array.codes.tolist(), lambda code: operand(code, array.format))
     return nested
 
 
@@ -195,7 +195,7 @@ def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: 
     """
     if accumulator is not None and accumulator.overflow == OverflowMode.TRAP:
         return matmul_with_statistics(a, b, accumulator)[0]
-    return _mapped_outputs(
+    return mapped_outputs(
         _nested(a, accumulator), _nested(b, accumulator), lambda row, column, _: dot(row, column, accumulator)
     )
 
@@ -211,7 +211,7 @@ def matmul_with_statistics(
         traced.append((element, done))
         return value
 
-    outputs = _mapped_outputs(_nested(a, accumulator), _nested(b, accumulator), output)
+    outputs = mapped_outputs(_nested(a, accumulator), _nested(b, accumulator), output)
     if accumulator.overflow == OverflowMode.TRAP:
         _raise_first(traced)
     failed = [(element, step) for element, done in traced if (step := first_event(done)) is not None]
@@ -233,40 +233,12 @@ def _raise_first(traced: Sequence[tuple[tuple[int, ...], list[Step]]]) -> None:
             raise AccumulatorOverflowError(element, failed.depth_index, failed.register, failed.bits, needed)
 
 
-def _mapped_outputs(a: Nested, b: Nested, output: Callable[..., int], element: tuple[int, ...] = ()) -> Nested:
-    depth_a, depth_b = _depth(a), _depth(b)
-    if min(depth_a, depth_b) < 2 and not element:
-        raise ValueError("nested lists for a and b need two dimensions or more, and a depth K of 1 or more")
-    if depth_a == depth_b == 2:
-        columns = [list(column) for column in zip(*b, strict=True)]
-        return [[output(row, column, (*element, i, j)) for j, column in enumerate(columns)] for i, row in enumerate(a)]
-    if depth_a != depth_b:
-        rest_a = a if depth_a > depth_b else [a]
-        rest_b = b if depth_b > depth_a else [b]
-    else:
-        rest_a, rest_b = a, b
-    count = max(len(rest_a), len(rest_b)) if 0 not in (len(rest_a), len(rest_b)) else 0
-    if not {len(rest_a), len(rest_b)} <= {1, count}:
-        raise ValueError(f"leading dimensions of {len(rest_a)} and {len(rest_b)} do not broadcast")
-    return [
-        _mapped_outputs(rest_a[i % len(rest_a)], rest_b[i % len(rest_b)], output, (*element, i)) for i in range(count)
-    ]
-
-
 def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> Nested:
     if not isinstance(array, QuantizedArray):
         return array
     nested = operands(array)
     deferred = accumulator is not None and accumulator.alignment == Alignment.DEFERRED
-    return nested if deferred else _mapped(nested, _aligned)
-
-
-def _mapped(nested: Any, function: Callable[[Any], Any]) -> Any:
-    return [_mapped(item, function) for item in nested] if isinstance(nested, list) else function(nested)
-
-
-def _depth(nested: Any) -> int:
-    return 1 + _depth(nested[0]) if isinstance(nested, list) and nested else int(isinstance(nested, list))
+    return nested if deferred else mapped(nested, _aligned)
 
 
 def _aligned(value: Any) -> int:
@@ -284,3 +256,35 @@ def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
             "deferred alignment keeps one register per range, and an integer does not say which range it came from; "
             "give QuantizedArray or Operand instead"
         )
+
+
+# --- requantization ---------------------------------------------------------------------------------------------------
+
+
+def requantized(acc: int, requantizer: Requantizer) -> int:
+    """round(acc * multiplier / 2**shift) from the definition of each rounding."""
+    if requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE:
+        return _in_two_roundings(acc, requantizer.multiplier, 31 - requantizer.shift)
+    quotient = acc * requantizer.multiplier * Fraction(2) ** -requantizer.shift
+    floor, half = math.floor(quotient), Fraction(1, 2)
+    if requantizer.rounding == RequantizeRounding.TRUNCATE:
+        return floor
+    if requantizer.rounding == RequantizeRounding.TOWARD_ZERO:
+        return math.trunc(quotient)
+    if quotient - floor != half:
+        return math.floor(quotient + half)
+    if requantizer.rounding == RequantizeRounding.HALF_AWAY:
+        return floor if acc < 0 else floor + 1
+    if requantizer.rounding == RequantizeRounding.HALF_EVEN:
+        return floor + floor % 2
+    return floor + 1
+
+
+def _in_two_roundings(acc: int, multiplier: int, exponent: int) -> int:
+    """As gemmlowp's fixedpoint.h writes it: SaturatingRoundingDoublingHighMul, then RoundingDivideByPOT."""
+    product = (acc << max(0, exponent)) * multiplier
+    nudge = 1 << 30 if product >= 0 else 1 - (1 << 30)
+    high = math.trunc(Fraction(product + nudge, 1 << 31))
+    mask = (1 << max(0, -exponent)) - 1
+    threshold = (mask >> 1) + (1 if high < 0 else 0)
+    return (high >> max(0, -exponent)) + (1 if high & mask > threshold else 0)
