@@ -34,6 +34,7 @@ from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRan
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
@@ -76,6 +77,9 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
         if flag:
             return Operand(magnitude, number_format.shift, 1)
         return Operand(-magnitude if isinstance(number_format, TwinGELU) else magnitude, 0, 0)
+    if isinstance(number_format, Log2) and number_format.shift_alignable:
+        zero = 2 * half - 1
+        return Operand(0 if code == zero else 1 << (zero - 1 - code), 0, 0)
     raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats.base import Codes, NumberFormat, checked_integer, checked_scale
 from ptqsim.formats.choice import Choice
+from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
 
 
@@ -235,18 +236,8 @@ def _shifted(values: NDArray[Any], shift: int, rounding: str) -> NDArray[Any]:
 
 def _rounded(quotients: NDArray[np.float64], rounding: str) -> NDArray[np.float64]:
     """Reals to integers; only multiplication by a real factor needs it."""
-    whole = np.trunc(quotients)
-    rest = quotients - whole
-    match rounding:
-        case RequantizeRounding.TRUNCATE:
-            return np.floor(quotients)
-        case RequantizeRounding.TOWARD_ZERO:
-            return whole
-        case RequantizeRounding.HALF_AWAY:
-            return whole + (rest >= 0.5) - (rest <= -0.5)
-        case RequantizeRounding.HALF_EVEN:
-            return np.rint(quotients)
-        case RequantizeRounding.HALF_UP:
-            return whole + (rest >= 0.5) - (rest < -0.5)
-        case _:
-            raise ValueError(f"rounding {str(rounding)!r} is defined for multiplier_bits=31, not for a real factor")
+    if rounding in _TFLITE:
+        raise ValueError(f"rounding {str(rounding)!r} is defined for multiplier_bits=31, not for a real factor")
+    if rounding == RequantizeRounding.TRUNCATE:
+        return np.floor(quotients)
+    return RoundingMode(rounding).of_reals(quotients)

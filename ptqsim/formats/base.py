@@ -56,6 +56,11 @@ class NumberFormat(ABC):
             """Alignment exponent m between the two ranges; 0 for a format with one range."""
 
     @property
+    def shift_alignable(self) -> bool:
+        """Whether the codes are integers on one grid, apart from a shift: what a datapath can multiply and add."""
+        return True
+
+    @property
     def storage_bits(self) -> int:
         """Bits that one code takes in memory."""
         return self.bits
@@ -117,12 +122,12 @@ class NumberFormat(ABC):
     @property
     def real_min(self) -> float:
         """Least value of any code."""
-        return self.aligned_min * self.scale
+        return float(self.real_table().min())
 
     @property
     def real_max(self) -> float:
         """Greatest value of any code."""
-        return self.aligned_max * self.scale
+        return float(self.real_table().max())
 
     def align(self, codes: ArrayLike) -> NDArray[np.int64]:
         """Aligned integers of `codes`, in their shape: real = aligned * scale.
@@ -142,8 +147,11 @@ class NumberFormat(ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        table = self.aligned_table() * np.float64(self.scale)
-        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), table)
+        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.real_table())
+
+    def real_table(self) -> NDArray[np.float64]:
+        """The real value of every code, redundant codes included."""
+        return self.aligned_table() * np.float64(self.scale)
 
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
@@ -184,15 +192,15 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
     return int(value)
 
 
-def checked_scale(scale: object) -> float:
+def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float if it is finite and positive, else a ValueError."""
     try:
         value = float(scale)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise ValueError(f"scale must be one finite positive number, got {scale!r}") from None
+        raise ValueError(f"{name} must be one finite positive number, got {scale!r}") from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(
-            f"scale must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: "
+            f"{name} must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: "
             "give it any positive one"
         )
     return value

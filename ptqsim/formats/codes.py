@@ -109,6 +109,13 @@ def encode(
     return out
 
 
+def finite(real: NDArray[Any]) -> NDArray[Any]:
+    """`real`, if every value is finite; else the ValueError of `encode`."""
+    if not np.isfinite(real).all():
+        raise _not_finite(real)
+    return real
+
+
 def _not_finite(real: NDArray[Any]) -> ValueError:
     wrong = ~np.isfinite(real)
     first = tuple(int(i) for i in np.argwhere(wrong)[0])

@@ -7,10 +7,12 @@ from typing import Any
 
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.log2 import Log2
+from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
-FORMATS: dict[str, type[NumberFormat]] = {kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU)}
+FORMATS: dict[str, type[NumberFormat]] = {kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, PWLQ)}
 
 
 def from_dict(data: Mapping[str, Any]) -> NumberFormat:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptqsim.formats.choice import Choice
 
@@ -26,6 +27,17 @@ class RoundingMode(Choice):
     HALF_AWAY = "half_away"
     HALF_UP = "half_up"
     TOWARD_ZERO = "toward_zero"
+
+    def of_reals(self, quotients: NDArray[Any]) -> NDArray[Any]:
+        """Every value of a float array as an integer of the same float type."""
+        ties = TIES[self]
+        if ties.to_even:
+            return np.asarray(np.rint(quotients))
+        up, down = ties.thresholds(quotients.dtype)
+        whole = np.trunc(quotients)
+        with np.errstate(invalid="ignore"):  # the fraction of an infinite quotient
+            fraction = quotients - whole
+        return np.asarray(whole + (fraction >= up) - (fraction <= down).astype(whole.dtype))
 
 
 class RangeChoice(Choice):
