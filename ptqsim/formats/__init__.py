@@ -6,11 +6,13 @@ from ptqsim.formats.log2 import Log2
 from ptqsim.formats.packing import pack, packed_size, unpack
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.registry import FORMATS, from_dict
+from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import GELU_MIN, TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
 __all__ = [
     "FORMATS", "GELU_MIN", "PWLQ", "Codes", "GridRange", "Log2", "NumberFormat", "QuantizedArray", "RangeChoice",
-    "RoundingMode", "TwinGELU", "TwinSoftmax", "Uniform", "from_dict", "pack", "packed_size", "quantize", "unpack",
+    "ReleasedTwinGELU", "ReleasedTwinSoftmax", "RoundingMode", "TwinGELU", "TwinSoftmax", "Uniform", "from_dict",
+    "pack", "packed_size", "quantize", "unpack",
 ]  # fmt: skip

@@ -9,10 +9,13 @@ from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
 from ptqsim.formats.pwlq import PWLQ
+from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
-FORMATS: dict[str, type[NumberFormat]] = {kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, PWLQ)}
+FORMATS: dict[str, type[NumberFormat]] = {
+    kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, PWLQ, ReleasedTwinSoftmax, ReleasedTwinGELU)
+}
 
 
 def from_dict(data: Mapping[str, Any]) -> NumberFormat:

@@ -1,0 +1,174 @@
+"""What PTQ4ViT's released code does where it differs from the paper: for comparison only.
+
+Three facts separate it from the format of the paper. Its fake-quantizer quantizes every value in both ranges, clamped
+to each, and adds the two, where Eq. 4 chooses one: after softmax that moves values at or above the split up by the
+split, and values below it up by the split rounded to the coarse grid. Its scales are free: 1 / (2**(k-1) - 1) for the
+coarse softmax range, and any positive scale after GELU, so that no shift aligns the two ranges of Eq. 5. And its export
+adds 2**(k-1) to the sum of both magnitudes, so that every code says R2 and none can be decoded.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+
+
+class _Released(NumberFormat):
+    """Both ranges quantized and added, and every exported code flagged as R2."""
+
+    __slots__ = ()
+
+    @property
+    def shift(self) -> int:
+        """0: nothing is shifted."""
+        return 0
+
+    @property
+    def shift_alignable(self) -> bool:
+        """False: the scales are not a power of two apart."""
+        return False
+
+    @property
+    def _top(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+    @abstractmethod
+    def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Rounded magnitudes in R1 and R2, in the type of x."""
+
+    @abstractmethod
+    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+        """The released fake-quantizer, in the type and shape of `real`: the sum of both clamped and rounded ranges.
+
+        Raises
+        ------
+        ValueError
+            As for `NumberFormat.encode`.
+        """
+
+    def encode(self, real: ArrayLike) -> Codes:
+        """The codes that the released code exports: 2**(k-1) + both magnitudes, in k bits that wrap around."""
+        first, second = self._magnitudes(code_arrays.finite(code_arrays.as_reals(real)))
+        exported = (1 << (self.bits - 1)) + first.astype(np.int64) + second.astype(np.int64)
+        dtype: Any = self.code_dtype
+        return np.asarray(exported & (self.code_count - 1), dtype)
+
+    def real_table(self) -> NDArray[np.float64]:
+        """Refused: exported codes do not say which range they came from."""
+        raise ValueError(
+            f"codes of {type(self).__name__} cannot be decoded: the released export adds 2**{self.bits - 1} to all of "
+            "them, so that the range is lost; use fake_quantize for its real values"
+        )
+
+    def ranges(self) -> tuple[GridRange, ...]:
+        """Refused: no shift aligns the ranges."""
+        self._refuse()
+
+    def aligned_table(self) -> NDArray[np.int64]:
+        """Refused: no shift aligns the ranges."""
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise ValueError(
+            f"{type(self).__name__} follows the released code, whose two scales are no power of two apart, whose "
+            "ranges are added instead of chosen and whose export loses the flag: no shift aligns it. Use TwinSoftmax or "
+            "TwinGELU, the formats of the paper"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedTwinSoftmax(_Released):
+    """The released code's quantizer for values after softmax.
+
+    Parameters
+    ----------
+    bits
+        Width k, 2 to 16.
+    split
+        Where the coarse range starts, finite and positive, up to 1.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    kind: ClassVar[str] = "released_twin_softmax"
+
+    bits: int
+    split: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", checked_bits(self.bits))
+        object.__setattr__(self, "split", checked_scale(self.split, "split"))
+        if self.split > 1:
+            raise ValueError(f"split must be at most 1, the largest value after softmax, got {self.split!r}")
+
+    @property
+    def scale(self) -> float:
+        """Scale of the fine range, split / (2**(k-1) - 1). That of the coarse range is 1 / (2**(k-1) - 1)."""
+        return self.split / self._top
+
+    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+        """The sum of both ranges; see the class above."""
+        x = code_arrays.finite(code_arrays.as_reals(real))
+        first, second = self._magnitudes(x)
+        return np.asarray(second / x.dtype.type(self._top) + first * x.dtype.type(self.scale))
+
+    def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        kind = x.dtype.type
+        split, top = kind(self.split), kind(self._top)
+        first = np.rint(np.clip(x, kind(0), split) / code_arrays.in_type_of(x, self.scale))
+        second = np.rint(np.clip(x, split, kind(1)) * top)
+        return np.clip(first, kind(0), top), np.clip(second, kind(0), top)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedTwinGELU(_Released):
+    """The released code's quantizer for values after GELU. Each range holds one sign, so adding them chooses one.
+
+    Parameters
+    ----------
+    bits
+        Width k, 2 to 16.
+    scale
+        Scale of the negative range, finite and positive; the released code fixes 0.16997124254703522 / 2**(k-1).
+    positive_scale
+        Scale of the positive range, finite and positive, and free of the other.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+    """
+
+    kind: ClassVar[str] = "released_twin_gelu"
+
+    bits: int
+    scale: float
+    positive_scale: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", checked_bits(self.bits))
+        object.__setattr__(self, "scale", checked_scale(self.scale))
+        object.__setattr__(self, "positive_scale", checked_scale(self.positive_scale, "positive_scale"))
+
+    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+        """The sum of both ranges; see the class above."""
+        x = code_arrays.finite(code_arrays.as_reals(real))
+        first, second = self._magnitudes(x)
+        return np.asarray(second * x.dtype.type(self.positive_scale) - first * x.dtype.type(self.scale))
+
+    def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        kind = x.dtype.type
+        with np.errstate(over="ignore"):
+            first = np.rint(-x / code_arrays.in_type_of(x, self.scale))
+            second = np.rint(x / code_arrays.in_type_of(x, self.positive_scale))
+        return np.clip(first, kind(0), kind(self._top)), np.clip(second, kind(0), kind(self._top))
