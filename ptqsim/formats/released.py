@@ -78,8 +78,8 @@ class _Released(NumberFormat):
     def _refuse(self) -> NoReturn:
         raise ValueError(
             f"{type(self).__name__} follows the released code, whose two scales are no power of two apart, whose "
-            "ranges are added instead of chosen and whose export loses the flag: no shift aligns it. Use TwinSoftmax or "
-            "TwinGELU, the formats of the paper"
+            "ranges are added instead of chosen and whose export loses the flag: no shift aligns it. Use TwinSoftmax "
+            "or TwinGELU, the formats of the paper"
         )
 
 
