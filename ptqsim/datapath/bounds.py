@@ -223,8 +223,6 @@ def _greatest_aligned_sum(points: list[tuple[int, int]], depth: int, budget: Fra
         return 0
     hull: list[tuple[int, int]] = [(0, 0)]
     for x, v in points:
-        if v <= hull[-1][1]:
-            continue
         while hull[-1][0] == x or (
             len(hull) > 1
             and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) <= (v - hull[-2][1]) * (hull[-1][0] - hull[-2][0])

@@ -47,10 +47,6 @@ class Side:
         """The largest of each norm."""
         return Norms(*(float(norm.max(initial=0.0)) for norm in (self.peak, self.total, self.energy)))
 
-    def within(self, dtype: Any) -> NDArray[Any]:
-        """The values in another type, which the caller knows to hold them."""
-        return self.values.astype(dtype, copy=False)
-
 
 class Norms(NamedTuple):
     """The largest peak, total and energy of any row or column."""

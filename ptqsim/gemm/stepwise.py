@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -120,8 +119,8 @@ def _run(
         return
     a, panels = product.a.astype(dtype, copy=False), product.panels(dtype)
     counts = np.zeros((0, 0, 0), np.int32) if events is None else events
-    run = partial(_threads.run, kernel, len(tiles), _GRAIN)
-    run(tiles, a, panels, groups.group, *limits, acc, events is not None, counts)
+    arguments = (tiles, a, panels, groups.group, *limits, acc, events is not None, counts)
+    _threads.run(kernel, len(tiles), _GRAIN, *arguments)
 
 
 def _saturating_type(product: Product, groups: Groups) -> Any:

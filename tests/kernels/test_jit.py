@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).with_name("small_cases.py")
 
 
-def run(disabled: bool) -> tuple[str, str]:
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1" if disabled else "0"}
+def run(**settings: str) -> tuple[str, str]:
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "0"} | settings
     done = subprocess.run(
         [sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True, check=False, cwd=Path.cwd()
     )
@@ -21,7 +24,7 @@ def run(disabled: bool) -> tuple[str, str]:
 
 
 def test_compiled_and_interpreted_kernels_agree() -> None:
-    (compiled, fast), (interpreted, slow) = run(disabled=False), run(disabled=True)
+    (compiled, fast), (interpreted, slow) = run(), run(NUMBA_DISABLE_JIT="1")
     assert (compiled, interpreted) == ("0", "1")
     assert fast == slow
     for kernel in (
@@ -29,3 +32,13 @@ def test_compiled_and_interpreted_kernels_agree() -> None:
         "wrap_int32", "wrap_int64",
     ):  # fmt: skip
         assert kernel in fast
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
+@pytest.mark.parametrize("processor", ["generic", "haswell", "skylake-avx512"])
+def test_processors_agree(processor: str) -> None:
+    # generic has no fused multiply-add and vectors of 128 bits, haswell has it and 256 bits.
+    if processor == "skylake-avx512" and "avx512f" not in Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        pytest.skip("needs AVX-512")
+    assert run(NUMBA_CPU_NAME=processor)[1] == run()[1]
