@@ -10,6 +10,7 @@ EXTRA_OF: Final = {
     "typer": "cli",
     "safetensors": "models",
     "sklearn": "models",
+    "threadpoolctl": "models",
     "timm": "models",
     "torch": "models",
     "torchvision": "models",

@@ -11,6 +11,7 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.ptq.capture import Captured, OperationData, capture
+from ptqsim.ptq.concurrency import each
 from ptqsim.ptq.methods import Method, make_method
 from ptqsim.ptq.operations import MatmulOperation, OperandFormats
 from ptqsim.ptq.quantized_model import QuantizedModel
@@ -53,7 +54,7 @@ def calibrate(
         What :func:`ptqsim.ptq.capture` returned for this model and these images, to share one capture among several
         calibrations.
     progress : callable
-        Called with layers done, all layers, and the name of the layer that comes next.
+        Called with layers done, all layers, and the name of the layer that was done last.
     **options
         Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.methods`.
 
@@ -106,12 +107,18 @@ def _search_all(
     if missing := [name for name in quantized.layers if name not in captured]:
         raise ValueError(f"layer {missing[0]!r} was not captured: capture from the same model")
     device = next(quantized.model.parameters()).device
-    for done, (name, op) in enumerate(quantized.layers.items()):
-        progress(done, len(quantized.layers), name)
-        data = _to_device(captured[name], device)
+
+    def search(op: MatmulOperation) -> str:
+        data = _to_device(captured[op.name], device)
         op.depth = data.a.shape[-1]
         op.formats, op.report = search_operation(op, data, method, w_bits, a_bits)
-    progress(len(quantized.layers), len(quantized.layers), "")
+        return op.name
+
+    # Layers are independent of each other. On a CPU, one layer per thread beats many threads per layer, whose
+    # products are small; and as each runs on one thread, no sum depends on their number.
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    for done, name in enumerate(each(search, quantized.layers.values(), workers), start=1):
+        progress(done, len(quantized.layers), name)
 
 
 def search_operation(

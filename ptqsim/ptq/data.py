@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, get_args
 
@@ -138,10 +138,3 @@ def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
         raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
     order = np.random.RandomState(seed).permutation(min(len(data), 2**20))  # a stream that NumPy keeps for good
     return data.read([int(i) for i in order[:count]])[0]
-
-
-def batches(data: Dataset, limit: int | None = None, size: int = 100) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """The first ``limit`` images in batches, with their labels."""
-    end = len(data) if limit is None else min(limit, len(data))
-    for start in range(0, end, size):
-        yield data.read(range(start, min(start + size, end)))

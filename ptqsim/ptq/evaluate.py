@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ptqsim.ptq.data import Dataset, batches
+from ptqsim.ptq.concurrency import each
+from ptqsim.ptq.data import Dataset
 from ptqsim.ptq.quantized_model import QuantizedModel
 
 
@@ -89,15 +90,23 @@ def evaluate(
     total = len(data) if limit is None else min(limit, len(data))
     network = model.model if isinstance(model, QuantizedModel) else model
     device = next(network.parameters()).device
-    logits, labels = [], []
+
+    def run(indices: range) -> tuple[int, torch.Tensor, torch.Tensor]:
+        images, truth = data.read(indices)
+        with torch.no_grad():
+            return indices.start, model(images.to(device)).float().cpu(), truth
+
+    # batches side by side, each on one thread; counters of a datapath are for one batch at a time
+    counting = isinstance(model, QuantizedModel) and model.statistics
+    workers = torch.get_num_threads() if device.type == "cpu" and not counting else 1
+    parts = []
     done = 0
-    with torch.no_grad():
-        for images, truth in batches(data, limit, batch):
-            logits.append(model(images.to(device)).float().cpu())
-            labels.append(truth)
-            done += len(truth)
-            progress(done, total)
-    outputs, truths = torch.cat(logits), torch.cat(labels)
+    for part in each(run, [range(i, min(i + batch, total)) for i in range(0, total, batch)], workers):
+        parts.append(part)
+        done += len(part[2])
+        progress(done, total)
+    parts.sort(key=lambda part: part[0])
+    outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
             f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Modu
     import timm
 
     arguments: dict[str, Any] = {} if num_classes is None else {"num_classes": num_classes}
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries; the error below says what failed
     try:
         model: nn.Module = timm.create_model(name, pretrained=pretrained, **arguments)
     except Exception as error:

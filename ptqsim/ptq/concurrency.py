@@ -1,0 +1,43 @@
+"""Independent pieces of work side by side, each on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TypeVar
+
+import torch
+from threadpoolctl import threadpool_limits
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """``work(item)`` for every item, as the results come.
+
+    Inside of ``work`` torch and BLAS use one thread, whatever the number of workers, so that no result depends on it.
+    An error, or Ctrl-C, ends the iteration once the pieces in progress are done; the others are not begun.
+
+    Parameters
+    ----------
+    work : callable
+    items : iterable
+    workers : int
+        Pieces in progress at a time.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with (
+            threadpool_limits(1, user_api="blas"),
+            ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ):
+            futures = [pool.submit(work, item) for item in items]
+            try:
+                for future in as_completed(futures):
+                    yield future.result()
+            finally:
+                for future in futures:
+                    future.cancel()
+    finally:
+        torch.set_num_threads(threads)
