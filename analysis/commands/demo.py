@@ -52,9 +52,8 @@ def demo(
     parts = plan(source, full=full)
     results: dict[str, Any] = {}
     wrong = 0
-    with on_interrupt(
-        lambda: f"{len(results)} of {len(parts)} parts are in {out}; the same command goes on from there"
-    ):
+    interrupted = on_interrupt(lambda: f"{len(results)} of {len(parts)} parts are in {out}; the same command resumes")
+    with source, interrupted:
         for part in parts:
             start = time.perf_counter()
             found = part.make(source, out)

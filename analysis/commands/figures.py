@@ -44,7 +44,8 @@ def figures(
         progress=output.progress,
     )
     written: list[str] = []
-    with on_interrupt(lambda: f"{len(written)} of {len(chosen)} are in {out}; the same command goes on from there"):
+    interrupted = on_interrupt(lambda: f"{len(written)} of {len(chosen)} are in {out}; the same command resumes")
+    with source, interrupted:
         for made in chosen:
             made.make(source, out)
             written.append(made.name)
