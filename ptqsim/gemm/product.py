@@ -17,6 +17,8 @@ from ptqsim.kernels import accumulate
 class Product:
     """Operands whose leading dimensions are broadcast by index instead of by copy.
 
+    The result is [batch, M, N], which in C order is the result of the caller's shape.
+
     Parameters
     ----------
     a, b
@@ -40,6 +42,10 @@ class Product:
         """The product of two operands whose shapes are known to fit."""
         a, b = left.values, right.values
         lead_a, lead_b = a.shape[:-2], b.shape[:-2]
+        if math.prod(lead_b) == 1:
+            # One right matrix for all: the rows of every left one are rows of a single, larger product.
+            a = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
+            lead_a, lead_b = (), ()
         lead = np.broadcast_shapes(lead_a, lead_b)
         columns = [
             np.broadcast_to(np.arange(math.prod(own)).reshape(own), lead).reshape(-1) for own in (lead_a, lead_b)

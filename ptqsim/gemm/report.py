@@ -15,7 +15,7 @@ from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRan
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import stepwise
-from ptqsim.gemm.accumulation import Accumulated
+from ptqsim.gemm.accumulation import Accumulated, exact_product
 from ptqsim.gemm.result import Certificate, MatmulResult
 
 
@@ -39,9 +39,6 @@ def combined(
     def prefixes() -> PrefixRange:
         return reduce(PrefixRange.joined, (stepwise.prefixes(part.product, accumulator) for part in parts))
 
-    def exact() -> bool:
-        return all(part.exact if isinstance(part.exact, bool) else part.exact() for part in parts)
-
     def failure() -> tuple[tuple[int, ...], Step]:
         return _first_failure(a, b, accumulator, events, shape)
 
@@ -60,20 +57,30 @@ def combined(
         inner = step.register == "inner"
         width = statistics_of_all.inner_bits_needed if inner else statistics_of_all.bits_needed
         raise AccumulatorOverflowError(element, step.depth_index, step.register, step.bits, width)
-    acc = registers[0][0].acc
-    if len(registers) > 1:
-        acc = np.zeros_like(acc)
-        for part, shift in registers:
-            acc += part.acc << shift
-    known = all(isinstance(part.exact, bool) for part in parts)
+    acc = _shifted_sum([(part.acc, shift) for part, shift in registers])
+
+    def exact() -> bool:
+        # Registers that are all wrong can still make a right sum.
+        return np.array_equal(acc, _shifted_sum([(exact_product(part.product)[0], shift) for part, shift in registers]))
+
+    known = [part.exact for part in parts]
     return MatmulResult(
         acc.reshape(shape),
         a.format.scale * b.format.scale,
         statistics_of_all if statistics else None,
         ", ".join(dict.fromkeys(part.kernel for part in parts)),
         _joined([part.certificate for part in parts]),
-        exact() if known else exact,
+        True if all(value is True for value in known) else known[0] if len(known) == 1 else exact,
     )
+
+
+def _shifted_sum(registers: list[tuple[NDArray[np.int64], int]]) -> NDArray[np.int64]:
+    if len(registers) == 1:
+        return registers[0][0]  # one register is not shifted
+    total = np.zeros_like(registers[0][0])
+    for register, shift in registers:
+        total += register << shift
+    return total
 
 
 def _first_failure(

@@ -248,3 +248,17 @@ def test_widths_are_found_later_and_operands_let_go(rng: np.random.Generator) ->
     assert result.overflow is not None
     assert (result.overflow.prefixes.lowest, result.overflow.prefixes.highest) == (exact.min(), exact.max())
     assert result.overflow.bits_needed == max(int(exact.max()), ~int(exact.min())).bit_length() + 1
+
+
+def test_wrong_registers_can_make_a_right_sum() -> None:
+    # R1 holds 12 - 16 and R2 -10 + 16: both wrapped, and 2 is right all the same.
+    twin, uniform = pq.TwinGELU(4, 0, 1.0), pq.Uniform(4, 1.0)
+    a, b = pq.QuantizedArray(np.array([[2, 13]]), twin), pq.QuantizedArray(np.array([[10], [14]]), uniform)
+    accumulator = pq.Accumulator(4, "wrap", alignment="deferred")
+    for statistics in (True, False):
+        result = pq.matmul(a, b, accumulator, statistics)
+        assert result.acc.tolist() == pq.reference.matmul(a, b, accumulator) == [[2]]
+        assert result.exact
+    counted = pq.matmul(a, b, accumulator).overflow
+    assert counted is not None
+    assert counted.outputs == 1
