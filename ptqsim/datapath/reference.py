@@ -20,15 +20,13 @@ Operands are Python integers (aligned values), or `Operand` (mantissa, shift and
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
 from ptqsim.datapath.register import Step, add, first_event, fits, saturate, steps, wrap
-from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
+from ptqsim.datapath.requantize_reference import requantized
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError
@@ -149,25 +147,32 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
     ValueError
         As for `trace`.
     """
-    if accumulator is None:
-        _check_lengths(a_row, b_column)
-        return sum(map(operator.mul, map(_aligned, a_row), map(_aligned, b_column)))
-    quick = accumulator.overflow != OverflowMode.TRAP and accumulator.alignment != Alignment.DEFERRED
-    if not (quick and isinstance(accumulator.order, Sequential)):
-        output, done = trace(a_row, b_column, accumulator)
-        if accumulator.overflow == OverflowMode.TRAP:
-            _raise_first([((), done)])
-        return output
+    if accumulator is not None and accumulator.alignment == Alignment.DEFERRED:
+        return _traced(a_row, b_column, accumulator)
     if isinstance(next(iter(a_row), None), Operand) or isinstance(next(iter(b_column), None), Operand):
         a_row, b_column = [_aligned(x) for x in a_row], [_aligned(w) for w in b_column]
+    if accumulator is None:
+        _check_lengths(a_row, b_column)
+        return sum(map(operator.mul, a_row, b_column))
+    if not isinstance(accumulator.order, Sequential):
+        return _traced(a_row, b_column, accumulator)
     low, high, bits = accumulator.minimum, accumulator.maximum, accumulator.bits
     bounded = wrap if accumulator.overflow == OverflowMode.WRAP else saturate
     register = 0
     for x, w in zip(a_row, b_column, strict=True):
         register += x * w
         if not low <= register <= high:
+            if accumulator.overflow == OverflowMode.TRAP:
+                return _traced(a_row, b_column, accumulator)  # which raises
             register = bounded(register, bits)
     return register
+
+
+def _traced(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator) -> int:
+    output, done = trace(a_row, b_column, accumulator)
+    if accumulator.overflow == OverflowMode.TRAP:
+        _raise_first([((), done)])
+    return output
 
 
 # --- a matrix of outputs --------------------------------------------------------------------------------------------
@@ -260,35 +265,3 @@ def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
             "deferred alignment keeps one register per range, and an integer does not say which range it came from; "
             "give QuantizedArray or Operand instead"
         )
-
-
-# --- requantization ---------------------------------------------------------------------------------------------------
-
-
-def requantized(acc: int, requantizer: Requantizer) -> int:
-    """round(acc * multiplier / 2**shift) from the definition of each rounding."""
-    if requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE:
-        return _in_two_roundings(acc, requantizer.multiplier, 31 - requantizer.shift)
-    quotient = acc * requantizer.multiplier * Fraction(2) ** -requantizer.shift
-    floor, half = math.floor(quotient), Fraction(1, 2)
-    if requantizer.rounding == RequantizeRounding.TRUNCATE:
-        return floor
-    if requantizer.rounding == RequantizeRounding.TOWARD_ZERO:
-        return math.trunc(quotient)
-    if quotient - floor != half:
-        return math.floor(quotient + half)
-    if requantizer.rounding == RequantizeRounding.HALF_AWAY:
-        return floor if acc < 0 else floor + 1
-    if requantizer.rounding == RequantizeRounding.HALF_EVEN:
-        return floor + floor % 2
-    return floor + 1
-
-
-def _in_two_roundings(acc: int, multiplier: int, exponent: int) -> int:
-    """As gemmlowp's fixedpoint.h writes it: SaturatingRoundingDoublingHighMul, then RoundingDivideByPOT."""
-    product = (acc << max(0, exponent)) * multiplier
-    nudge = 1 << 30 if product >= 0 else 1 - (1 << 30)
-    high = math.trunc(Fraction(product + nudge, 1 << 31))
-    mask = (1 << max(0, -exponent)) - 1
-    threshold = (mask >> 1) + (1 if high < 0 else 0)
-    return (high >> max(0, -exponent)) + (1 if high & mask > threshold else 0)
