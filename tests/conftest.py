@@ -10,6 +10,8 @@ import hypothesis
 import numpy as np
 import pytest
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see ptqsim/cli/__main__.py
+
 # The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones, and keeps what it finds.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)

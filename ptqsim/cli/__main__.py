@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ptqsim.cli.extras import missing_extra
+
+# Read by the OpenMP library when PyTorch loads it.  Its threads would otherwise spin while they wait, and where other
+# programs share the cores that makes small networks ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def main() -> int:
