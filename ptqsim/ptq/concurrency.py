@@ -9,6 +9,8 @@ from typing import TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+import ptqsim as pq
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -16,7 +18,8 @@ R = TypeVar("R")
 def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
     """``work(item)`` for every item, as the results come.
 
-    Inside of ``work`` torch and BLAS use one thread, whatever the number of workers, so that no result depends on it.
+    Inside of ``work`` torch and BLAS use one thread, whatever the number of workers, so that no result depends on it,
+    and the simulator's kernels, whose results never do, the threads that are left.
     An error, or Ctrl-C, ends the iteration once the pieces in progress are done; the others are not begun.
 
     Parameters
@@ -26,7 +29,8 @@ def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R
     workers : int
         Pieces in progress at a time.
     """
-    threads = torch.get_num_threads()
+    threads, kernel_threads = torch.get_num_threads(), pq.get_num_threads()
+    pq.set_num_threads(max(1, kernel_threads // workers))
     try:
         with (
             threadpool_limits(1, user_api="blas"),
@@ -41,3 +45,4 @@ def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R
                     future.cancel()
     finally:
         torch.set_num_threads(threads)
+        pq.set_num_threads(kernel_threads)
