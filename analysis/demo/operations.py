@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -39,8 +40,10 @@ class Operations(IllustratedTable):
         setting = Setting(self.method, self.bits, self.bits)
         quantized = workload.quantized(setting)
         with workload.progress(f"{setting.label}, observed widths", "image") as report:
-            report(0, workload.images, "")
-            observe_widths(quantized, lambda: quantized(workload.calibration_images))
+            with exact_and_counting(quantized):
+                for done, batch in enumerate(workload.calibration_images.split(8), start=1):
+                    quantized(batch)
+                    report(min(8 * done, workload.images), workload.images, "")
         rows = []
         for name, layer in quantized.layers.items():
             widths: dict[str, int | None] = dict.fromkeys(BOUNDS)
@@ -80,13 +83,14 @@ class Operations(IllustratedTable):
         return figure
 
 
-def observe_widths(quantized: ptq.QuantizedModel, run: Callable[[], object]) -> None:
-    """Let ``run`` use the model in exact integers and count; the layers' ``calibrated`` bounds are then of that run."""
+@contextmanager
+def exact_and_counting(quantized: ptq.QuantizedModel) -> Iterator[None]:
+    """Exact integers with statistics; afterwards the layers' ``calibrated`` bounds are of what was run within."""
     quantized.mode, quantized.accumulator, quantized.statistics = "integer", pq.Accumulator(bits=WIDEST), True
     for layer in quantized.layers.values():
         layer.integer.overflow = OverflowCount()
     try:
-        run()
+        yield
     finally:
         quantized.statistics = False
 

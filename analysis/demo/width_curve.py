@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Drawing
 import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
-from analysis.demo.operations import THEOREMS, observe_widths
+from analysis.demo.operations import THEOREMS, exact_and_counting
+from analysis.evaluation import evaluate
 from analysis.frame import Data, Frame
 from analysis.printed import Printed
 from analysis.workload import Setting, Workload, counting
@@ -73,23 +74,19 @@ class WidthCurve(IllustratedTable):
         def compute() -> Data:
             label = "exact" if register is None else f"{register[1]}, {register[0]} bits"
             with workload.progress(f"Width curve, {label}", "image") as report:
-
-                def run() -> ptq.Evaluation:
-                    return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
-
-                needed = None
                 if register is None:
-                    found: list[ptq.Evaluation] = []
-                    observe_widths(quantized, lambda: found.append(run()))
+                    with exact_and_counting(quantized):
+                        found = ptq.evaluate(
+                            quantized, workload.validation, limit=self.images, progress=counting(report)
+                        )
                     needed = _widest(quantized, ("calibrated",))
-                    evaluation = found[0]
                 else:
                     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(register[0], register[1])
-                    evaluation = run()
+                    found, needed = evaluate(quantized, workload.validation, self.images, counting(report)), None
             row = {
-                "images": evaluation.images,
-                "top1": evaluation.top1,
-                "cross_entropy": evaluation.cross_entropy,
+                "images": found.images,
+                "top1": found.top1,
+                "cross_entropy": found.cross_entropy,
                 "bits_needed": needed,
             }
             return {"point": Frame.of_rows([row])}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,9 +18,10 @@ from torch.nn import functional as F
 import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
+from analysis.evaluation import evaluate
+from analysis.frame import Data, Frame, concatenate
 from analysis.printed import Printed
-from analysis.workload import Workload
+from analysis.workload import Workload, counting
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.fake_quant import fake_quantize
@@ -64,32 +66,47 @@ class Metrics(IllustratedTable):
     title: ClassVar[str] = "Metrics and task loss against the normalized scaling factor of one operand"
 
     def compute(self, workload: Workload) -> Data:
-        """Curves of every metric and of the task loss, and the loss at each metric's choice."""
-        chosen = self.operands or default_operands(workload)
-        ratios = np.linspace(self.low, self.high, self.points)
+        """Curves of every metric and of the task loss, and the loss at each metric's choice; kept by operand."""
         quantized = ptq.QuantizedModel(workload.network)
-        images, labels = workload.validation.read(range(min(self.images, len(workload.validation))))
-        curves: list[dict[str, Any]] = []
-        choices: list[dict[str, Any]] = []
-        with workload.progress("Fig. 5", "scale") as report:
-            for number, operand in enumerate(chosen):
-                layer, side = parse_operand(operand, quantized)
-                found = {metric: np.empty(len(ratios)) for metric in self.metrics}
-                losses = np.empty((len(ratios), len(labels)))
-                data = workload.captured[layer.name]
-                maxima = group_max(getattr(data, side))
-                for i, ratio in enumerate(ratios):
-                    formats = self._formats(ratio, maxima)
-                    out_hat = _output(data, side, formats)
-                    for metric in self.metrics:
-                        found[metric][i] = find_objective(metric)(data, out_hat).mean()
-                    with one_operand_quantized(layer, side, formats):
-                        losses[i] = _losses(quantized, images, labels)
-                    report(number * len(ratios) + i + 1, len(chosen) * len(ratios), operand)
-                found[TASK_LOSS] = losses.mean(axis=1)
-                curves += _curve_rows(operand, ratios, found)
-                choices += _choice_rows(operand, ratios, found, losses)
-        return {"curves": Frame.of_rows(curves), "choices": Frame.of_rows(choices)}
+        chosen = self.operands or default_operands(workload)
+        layers = {operand: parse_operand(operand, quantized) for operand in chosen}
+        parts = []
+        for operand, (layer, side) in layers.items():
+            key = replace(self, operands=(operand,)).key(workload)
+            with workload.progress(f"Fig. 5, {operand}", "scale") as report:
+                compute = partial(self._one_operand, workload, quantized, operand, layer, side, counting(report))
+                parts.append(workload.store.data("fig5_operand", key, compute))
+        return {frame: concatenate([part[frame] for part in parts]) for frame in ("curves", "choices")}
+
+    def _one_operand(
+        self,
+        workload: Workload,
+        quantized: ptq.QuantizedModel,
+        operand: str,
+        layer: MatmulOperation,
+        side: Operand,
+        progress: Callable[[int, int], None],
+    ) -> Data:
+        data = workload.captured[layer.name]
+        maxima = group_max(getattr(data, side))
+        ratios = np.linspace(self.low, self.high, self.points)
+        found = {metric: np.empty(len(ratios)) for metric in self.metrics}
+        losses = []
+        for i, ratio in enumerate(ratios):
+            formats = self._formats(ratio, maxima)
+            out_hat = _output(data, side, formats)
+            for metric in self.metrics:
+                found[metric][i] = find_objective(metric)(data, out_hat).mean()
+            with one_operand_quantized(layer, side, formats):
+                run = evaluate(quantized, workload.validation, self.images, lambda done, total: None)
+            losses.append(F.cross_entropy(run.logits.double(), run.labels, reduction="none").numpy())
+            progress(i + 1, len(ratios))
+        by_image = np.stack(losses)
+        found[TASK_LOSS] = by_image.mean(axis=1)
+        return {
+            "curves": Frame.of_rows(_curve_rows(operand, ratios, found)),
+            "choices": Frame.of_rows(_choice_rows(operand, ratios, found, by_image)),
+        }
 
     def _formats(self, ratio: float, maxima: list[float]) -> tuple[pq.Uniform, ...]:
         """One uniform format per group: scale = ratio * max / 2^(k-1), rounded to float32 as in the search."""
@@ -176,13 +193,6 @@ def _output(data: ptq.OperationData, side: Operand, formats: tuple[pq.Uniform, .
     if side == "a":
         return torch.matmul(fake_quantize(data.a, formats), data.b)
     return torch.matmul(data.a, fake_quantize(data.b, formats))
-
-
-def _losses(quantized: ptq.QuantizedModel, images: torch.Tensor, labels: torch.Tensor, batch: int = 64) -> Curve:
-    """Cross-entropy of each image."""
-    logits = torch.cat([quantized(images[start : start + batch]) for start in range(0, len(images), batch)])
-    losses: Curve = F.cross_entropy(logits.double(), labels, reduction="none").numpy()
-    return losses
 
 
 def _curve_rows(operand: str, ratios: Curve, found: dict[str, Curve]) -> list[dict[str, Any]]:
