@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from analysis.evaluation import evaluate
 from analysis.store import Store, write_atomically
 from analysis.style import NAMES, bits_label
 from ptqsim import ptq
@@ -180,6 +179,6 @@ class Workload:
                 model.mode = mode
             label = NAMES["float"] if setting is None else f"{setting.label}, {NAMES[mode].lower()}"
             with self.progress(label, "image") as report:
-                made = evaluate(model, self.validation, limit, counting(report))
+                made = ptq.evaluate(model, self.validation, limit=limit, progress=counting(report))
             write_atomically(path, save({"logits": made.logits, "labels": made.labels}))
         return ptq.Evaluation(**load_file(path))

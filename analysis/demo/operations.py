@@ -39,11 +39,11 @@ class Operations(IllustratedTable):
         """One row per operation.  ``calibrated`` is the width that the calibration images need: an observation."""
         setting = Setting(self.method, self.bits, self.bits)
         quantized = workload.quantized(setting)
-        with workload.progress(f"{setting.label}, observed widths", "image") as report:
-            with exact_and_counting(quantized):
-                for done, batch in enumerate(workload.calibration_images.split(8), start=1):
-                    quantized(batch)
-                    report(min(8 * done, workload.images), workload.images, "")
+        title = f"{setting.label}, observed widths"
+        with workload.progress(title, "image") as report, exact_and_counting(quantized):
+            for done, batch in enumerate(workload.calibration_images.split(8), start=1):
+                quantized(batch)
+                report(min(8 * done, workload.images), workload.images, "")
         rows = []
         for name, layer in quantized.layers.items():
             widths: dict[str, int | None] = dict.fromkeys(BOUNDS)

@@ -11,7 +11,6 @@ import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
 from analysis.demo.operations import THEOREMS, exact_and_counting
-from analysis.evaluation import evaluate
 from analysis.frame import Data, Frame
 from analysis.printed import Printed
 from analysis.workload import Setting, Workload, counting
@@ -82,7 +81,8 @@ class WidthCurve(IllustratedTable):
                     needed = _widest(quantized, ("calibrated",))
                 else:
                     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(register[0], register[1])
-                    found, needed = evaluate(quantized, workload.validation, self.images, counting(report)), None
+                    needed = None
+                    found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
             row = {
                 "images": found.images,
                 "top1": found.top1,
@@ -125,13 +125,13 @@ class WidthCurve(IllustratedTable):
             look = style.LOOKS[row["bound"]]
             axes.axvline(row["bits"], color=look.color, linestyle=look.line, linewidth=0.7, zorder=0)
             axes.text(
-                row["bits"], 1.0, f" {look.label} ", transform=axes.get_xaxis_transform(), rotation=90, fontsize=6,
-                ha="right", va="top", color=look.color,
+                row["bits"], 0.02, f" {look.label} ", transform=axes.get_xaxis_transform(), rotation=90, fontsize=6,
+                ha="right", va="bottom", color=look.color,
             )  # fmt: skip
         axes.set_xlabel("accumulator width $P$ / bits")
         axes.set_ylabel("top-1 / %")
         axes.set_ylim(bottom=0)
-        axes.legend(loc="center left", bbox_to_anchor=(0.0, 0.6))
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(self.modes), borderaxespad=0.2)
         return figure
 
 

@@ -18,7 +18,6 @@ from torch.nn import functional as F
 import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
-from analysis.evaluation import evaluate
 from analysis.frame import Data, Frame, concatenate
 from analysis.printed import Printed
 from analysis.workload import Workload, counting
@@ -98,7 +97,7 @@ class Metrics(IllustratedTable):
             for metric in self.metrics:
                 found[metric][i] = find_objective(metric)(data, out_hat).mean()
             with one_operand_quantized(layer, side, formats):
-                run = evaluate(quantized, workload.validation, self.images, lambda done, total: None)
+                run = ptq.evaluate(quantized, workload.validation, limit=self.images, batch=32)
             losses.append(F.cross_entropy(run.logits.double(), run.labels, reduction="none").numpy())
             progress(i + 1, len(ratios))
         by_image = np.stack(losses)
