@@ -12,6 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= analysis,dev
 ARGS ?=
+PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo test test-slow coverage lint format clean
+.PHONY: help setup demo docs test test-slow coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -55,6 +56,10 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)
+
+docs: $(STAMP)  ## draw the pictures of docs/ anew
+	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
+	cp $(PICTURES:%=build/docs/%.svg) docs/images/
 
 test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)

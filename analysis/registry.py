@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from analysis.artifact import Artifact
 
 ARTIFACTS: Final[dict[str, str]] = {
+    "docs.overflow": "analysis.docs.overflow:Overflow",
+    "docs.requantize": "analysis.docs.requantize:RequantizeRoundings",
+    "docs.rounding": "analysis.docs.rounding:Rounding",
+    "docs.steps": "analysis.docs.steps:Steps",
     "ptq4vit.fig2": "analysis.ptq4vit.fig2_distributions:Distributions",
     "ptq4vit.fig3": "analysis.ptq4vit.fig3_points:UniformPoints",
     "ptq4vit.fig4": "analysis.ptq4vit.fig4_twin_points:TwinPoints",
