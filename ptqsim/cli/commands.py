@@ -30,6 +30,7 @@ BUILT_IN: Final = {
     "simulate": "ptqsim.cli.simulate:simulate",
     "verify": "ptqsim.cli.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
+    "vectors": "ptqsim.cli.vectors:vectors",
 }
 
 

@@ -1,0 +1,195 @@
+"""Write golden vectors for hardware and C test benches, and check them.
+
+Codes in, accumulators out and every step of one output: hex files for $readmemh, a C header, npz, and a manifest that
+says in JSON what the datapath is and how to read them. The accumulators come from the reference in Python integers.
+
+    ptqsim vectors --bits 18 --overflow saturate --a-format twin_gelu --shift 4 --depth 64 -o gelu18
+
+takes codes made to hit the corners and to overflow; a layer of a calibrated model gives real ones:
+
+    ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --images 1 --bits 18 -o fc2
+
+*ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
+
+The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+import ptqsim as pq
+from ptqsim import golden
+from ptqsim.cli.bounds import A_FORMATS, make_format
+from ptqsim.cli.options import (
+    AlignmentOption,
+    BitsOption,
+    DataOption,
+    OrderOption,
+    OverflowOption,
+    SeedOption,
+    load_calibrated,
+    make_accumulator,
+)
+from ptqsim.cli.output import JsonOption, Output
+
+_ROWS: Final = 8
+
+
+def vectors(
+    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory to write.")] = None,
+    checked: Annotated[Path | None, typer.Option("--check", help="Directory to verify instead.")] = None,
+    bits: BitsOption = 32,
+    overflow: OverflowOption = "wrap",
+    order: OrderOption = "sequential",
+    alignment: AlignmentOption = "product",
+    depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_ROWS}, or all of a layer.")
+    ] = None,
+    cols: Annotated[
+        int | None, typer.Option("--cols", min=1, help=f"Columns of b, N: {_ROWS}, or all of a layer.")
+    ] = None,
+    a_bits: Annotated[int | None, typer.Option("--a-bits", help="Width of the left codes, 2 to 16; 8.")] = None,
+    b_bits: Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")] = None,
+    shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    pattern: Annotated[str | None, typer.Option("--codes", help="mixed, corners or random; mixed.")] = None,
+    seed: SeedOption = 0,
+    layer: Annotated[str | None, typer.Option("--layer", help="Layer of the calibrated model.")] = None,
+    group: Annotated[int, typer.Option("--group", min=0, help="Its head, or part of a qkv layer.")] = 0,
+    data: DataOption = "digits",
+    images: Annotated[int, typer.Option("--images", min=1, help="Images to run, for a layer.")] = 1,
+    trace: Annotated[
+        str | None, typer.Option("--trace", help="Output to trace, e.g. 0,3; the first that overflows by default.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="Prefix of the names in the C header.")] = "golden",
+    as_json: JsonOption = False,
+) -> None:
+    out = Output(as_json)
+    plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
+             "--codes": pattern}  # fmt: skip
+    if checked is not None:
+        given = plain | {"FILE": calibrated, "--output": output, "--layer": layer, "--trace": trace}
+        _refuse(given, f"{checked} says what it holds")
+        _check(checked, out)
+        return
+    if output is None:
+        raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
+    accumulator = make_accumulator(bits, overflow, order, alignment)
+    element, name = _parse_element(trace), golden.checked_name(name)
+    if calibrated is not None:
+        _refuse(plain, f"{calibrated} says what its layers are")
+        a, b, source = _codes_of_layer(calibrated, layer, group, data, images, seed)
+        a, b = a[..., :rows, :], b[..., :cols]
+    else:
+        _refuse({"--layer": layer}, "no calibrated model was given")
+        if depth is None:
+            raise ValueError(
+                "neither a calibrated model nor --depth was given: try ptqsim vectors --depth 64 -o vectors"
+            )
+        width = 8 if a_bits is None else a_bits
+        formats = make_format(a_format, width, shift), pq.Uniform(width if b_bits is None else b_bits, scale=1.0)
+        chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
+        a, b = golden.stimulus(*formats, rows or _ROWS, depth, cols or _ROWS, chosen, seed)
+        source = {"kind": "stimulus", "pattern": str(chosen), "seed": seed}
+    with out.progress("reference", "output") as report:
+        found = golden.compute(a, b, accumulator, element, progress=lambda done, total: report(done, total, ""))
+    written = golden.write(found, output, source, name)
+    _show(out, found, f"golden vectors in {output}")
+    if found.overflow == (0, 0):
+        out.note("No register overflows: a narrower one (--bits) would show what happens then.")
+    out.result({"output": output, "files": [path.name for path in written], **_summary(found)})
+
+
+def _check(directory: Path, out: Output) -> None:
+    with out.progress("recomputing", "output") as report:
+        result = golden.check(directory, progress=lambda done, total: report(done, total, ""))
+    if result.vectors is not None:
+        _show(out, result.vectors, f"recomputed from {directory}")
+    if result.findings:
+        columns = ["file", "line", "mismatch"]
+        out.table(columns, [(finding.file, finding.line, finding.what) for finding in result.findings])
+    out.note(f"{directory}: {len(result.findings)} mismatches")
+    summary = {} if result.vectors is None else _summary(result.vectors)
+    out.result({"directory": directory, "ok": result.ok, "mismatches": result.findings, **summary})
+    if not result.ok:
+        raise typer.Exit(1)
+
+
+def _codes_of_layer(
+    calibrated: Path, layer: str | None, group: int, data: str, images: int, seed: int
+) -> tuple[pq.QuantizedArray, pq.QuantizedArray, Mapping[str, Any]]:
+    from ptqsim import ptq
+    from ptqsim.ptq.record import record_codes
+
+    quantized = load_calibrated(calibrated)
+    if layer is None:
+        raise ValueError(f"no layer was given: try --layer {next(iter(quantized.layers))}")
+    dataset = ptq.load_data(data, quantized.model)
+    a, b = record_codes(quantized, ptq.sample_images(dataset, images, seed), layer, group)
+    source = {
+        "kind": "layer",
+        "calibrated": calibrated.name,
+        "calibrated_sha256": hashlib.sha256(calibrated.read_bytes()).hexdigest(),
+        "layer": layer,
+        "group": group,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "images": images,
+        "seed": seed,
+    }
+    return a, b, source
+
+
+def _show(out: Output, found: golden.GoldenVectors, title: str) -> None:
+    a, b, accumulator = found.a, found.b, found.accumulator
+    out.table(
+        ["what", "shape", "bits", "how"],
+        [
+            ["a", str(list(a.shape)), a.format.storage_bits, a.format.kind],
+            ["b", str(list(b.shape)), b.format.storage_bits, b.format.kind],
+            ["out", str(list(found.output_shape)), found.output_bits, _outcome(found)],
+            ["trace", str(list(found.traced)), accumulator.bits, f"{len(found.trace)} steps"],
+        ],
+        title=title,
+    )
+
+
+def _outcome(found: golden.GoldenVectors) -> str:
+    accumulator = found.accumulator
+    how = f"{accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}"
+    if found.trapped is not None:
+        element, step, register, bits = found.trapped
+        return f"{how}: output {list(element)} traps at step {step} in the {bits}-bit {register} register"
+    return how if found.overflow is None else f"{how}: {found.overflow[0]} outputs overflow, {found.overflow[1]} events"
+
+
+def _summary(found: golden.GoldenVectors) -> dict[str, object]:
+    return {
+        "outputs": 0 if found.acc is None else found.acc.size,
+        "overflow": None if found.overflow is None else {"outputs": found.overflow[0], "events": found.overflow[1]},
+        "trap": None if found.trapped is None else found.trapped._asdict(),
+        "trace": {"element": list(found.traced), "steps": len(found.trace)},
+    }
+
+
+def _parse_element(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(index) for index in text.split(","))
+    except ValueError:
+        raise ValueError(f"--trace {text!r} can't be read; legal is an index of an output: try --trace 0,3") from None
+
+
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{why}: leave {', '.join(given)} out")

@@ -1,0 +1,12 @@
+"""Golden vectors: what a datapath gets and what it has to give, in files that hardware and C test benches read."""
+
+from ptqsim.golden.check import CheckReport, Finding, check
+from ptqsim.golden.directory import write
+from ptqsim.golden.layout import checked_name
+from ptqsim.golden.stimulus import Pattern, stimulus
+from ptqsim.golden.vectors import GoldenVectors, Trapped, compute
+
+__all__ = [
+    "CheckReport", "Finding", "GoldenVectors", "Pattern", "Trapped", "check", "checked_name", "compute", "stimulus",
+    "write",
+]  # fmt: skip

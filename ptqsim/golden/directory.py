@@ -1,0 +1,54 @@
+"""Golden vectors into a directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptqsim.golden import archive, header, hexfile, manifest
+from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, words
+from ptqsim.golden.vectors import GoldenVectors
+
+
+def write(
+    vectors: GoldenVectors, directory: str | Path, source: Mapping[str, Any] | None = None, name: str = "golden"
+) -> list[Path]:
+    """Write hex files, C header, npz and manifest; the same vectors give the same bytes.
+
+    Parameters
+    ----------
+    vectors
+        What `compute` gave.
+    directory
+        Made if it is not there. Vectors that are already in it are replaced; other files are left alone.
+    source
+        Where the codes come from, plain data for the manifest.
+    name
+        Prefix of every name in the C header.
+
+    Returns
+    -------
+    list of Path
+        What was written, the manifest last.
+
+    Raises
+    ------
+    ValueError
+        If the name cannot prefix names in C.
+    """
+    folder, prefix = Path(directory), checked_name(name)
+    contents = {quantity.file: hexfile.render(quantity).encode() for quantity in words(vectors)}
+    contents["trace.hex"] = hexfile.render_trace(vectors).encode()
+    contents[HEADER] = header.render(vectors, prefix).encode()
+    contents[ARCHIVE] = archive.render(vectors)
+    digests = {file: manifest.digest(data) for file, data in contents.items()}
+    document = manifest.document(vectors, prefix, source or {"kind": "given"}, manifest.versions(), digests)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Without a manifest there are no vectors: it goes first and comes last, and an interruption leaves nothing whole.
+    for stale in (MANIFEST, "acc.hex"):
+        (folder / stale).unlink(missing_ok=True)
+    contents[MANIFEST] = manifest.render(document).encode()
+    for file, data in contents.items():
+        (folder / file).write_bytes(data)
+    return [folder / file for file in contents]
