@@ -10,6 +10,9 @@ import difflib
 from collections.abc import Iterable
 
 
+_LISTED = 40  # names that a message lists in full
+
+
 def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
     """The error for a name that is not one of the legal ones, with the nearest legal one suggested.
 
@@ -23,7 +26,10 @@ def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
         Every legal name.
     """
     names = list(legal)
-    near = difflib.get_close_matches(str(given), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(given), names, n=3, cutoff=0.4)
+    if len(names) > _LISTED:
+        hint = f"near are {', '.join(map(repr, near))}" if near else f"for instance {', '.join(map(repr, names[:3]))}"
+        return ValueError(f"unknown {what} {given!r}; {len(names)} names are legal, {hint}")
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return ValueError(f"unknown {what} {given!r}; legal are {', '.join(map(repr, names))}.{hint}")
 
