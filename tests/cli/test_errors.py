@@ -116,3 +116,13 @@ def test_interrupt_while_importing_a_command(add_command: AddCommand, capsys: py
     add_command("raise KeyboardInterrupt\ndef trial() -> None: ...\n")
     assert app.main(["trial"]) == 130
     assert capsys.readouterr().err == "ptqsim trial: interrupted\n"
+
+
+def test_a_long_list_of_legal_names_is_cut_to_the_nearest() -> None:
+    from ptqsim.errors import unknown_name
+
+    names = [f"layer_{i}" for i in range(1000)]
+    text = str(unknown_name("layer", "layer_77x", names))
+    assert "1000 names are legal" in text
+    assert "'layer_77'" in text
+    assert len(text) < 200
