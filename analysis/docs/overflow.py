@@ -14,6 +14,7 @@ from analysis.artifact import Figure
 from analysis.frame import Data, Frame
 from analysis.workload import Workload
 
+
 @dataclass(frozen=True)
 class Overflow(Figure):
     """Options: the width P of the register."""

@@ -33,4 +33,6 @@ def staircase(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], jumps:
         for at, sample in ((left, x[first]), (right, x[last])):
             if at in jumps:
                 fill = style.BLUE if at == sample else "white"
-                axes.plot(at, y[first], "o", color=style.BLUE, markerfacecolor=fill, markersize=SIZE, markeredgewidth=0.7)
+                axes.plot(
+                    at, y[first], "o", color=style.BLUE, markerfacecolor=fill, markersize=SIZE, markeredgewidth=0.7
+                )
