@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ESSAYS = sorted((ROOT / "docs").glob("*.md"))
 FENCED = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\[[^]]*\]\(([^)#]+)[^)]*\)")
+LINK = re.compile(r"""(?:\]\(|src=")([^)#"]+)""")
 
 
 def only_python(text: str) -> str:
