@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -140,8 +141,7 @@ def _hex_files(folder: Path, vectors: GoldenVectors, findings: list[Finding]) ->
     for quantity in words(vectors):
         bits = quantity.bits
         expected = [value & ((1 << bits) - 1) for value in quantity.values]
-        read = _reader(lambda text, bits=bits: hexfile.read(text, bits))  # type: ignore[misc]
-        found = read(folder, quantity.file, findings)
+        found = _reader(partial(hexfile.read, bits=bits))(folder, quantity.file, findings)
         if found is not None:
             _same(quantity.file, quantity.name, quantity.shape, expected, found, findings, base=16)
     found = _reader(hexfile.read_trace)(folder, "trace.hex", findings)

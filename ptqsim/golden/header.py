@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -130,14 +130,21 @@ def read(text: str) -> Header:
                     raise UnreadableError(line, f"{value!r} is no decimal integer")
                 current.values.append(Located(line, int(value)))
         elif macro := re.fullmatch(r"#define\s+(\w+)(?:\s+(\S+))?", code):
+            _once(line, macro[1], header.macros)
             header.macros[macro[1]] = line, macro[2] or ""
         elif array := re.fullmatch(r"(static const \w+ (\w+)\[\d+\]) = \{", code):
+            _once(line, array[2], header.arrays)
             current = header.arrays[array[2]] = Array(line, array[1])
         elif code and not re.fullmatch(r"#ifndef \w+|#endif|#include <stdint\.h>", code):
             raise UnreadableError(line, f"{code!r} does not belong into this header")
     if current is not None:
         raise UnreadableError(text.count("\n") + 1, f"{current.declaration} is not closed")
     return header
+
+
+def _once(line: int, name: str, known: Container[str]) -> None:
+    if name in known:
+        raise UnreadableError(line, f"{name} is there twice")
 
 
 def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:

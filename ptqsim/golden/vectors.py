@@ -208,11 +208,12 @@ def _pairs(
                 yield (*lead, i, j), row, column
 
 
-def _meanings(array: QuantizedArray, accumulator: Accumulator) -> list[Any]:
-    """What each code stands for; with its range where registers are told apart by it."""
-    operands = [reference.operand(code, array.format) for code in range(array.format.code_count)]
-    deferred = accumulator.alignment == Alignment.DEFERRED
-    return list(operands) if deferred else [operand.aligned for operand in operands]
+def _meanings(array: QuantizedArray, accumulator: Accumulator) -> dict[int, Any]:
+    """What each code of the array stands for; with its range where registers are told apart by it."""
+    operands = {code: reference.operand(code, array.format) for code in np.unique(array.codes).tolist()}
+    if accumulator.alignment == Alignment.DEFERRED:
+        return operands
+    return {code: operand.aligned for code, operand in operands.items()}
 
 
 def _broadcast(array: QuantizedArray, lead: tuple[int, ...]) -> QuantizedArray:

@@ -51,6 +51,7 @@ def record_codes(
         quantized.mode, unit.recorder = mode, recorder
         quantized.accumulators.update(accumulators)
     if group not in recorded:
-        raise ValueError(f"layer {layer!r} has the groups 0 to {max(recorded)}, got {group}")
+        legal = f"group 0 to {max(recorded)}" if len(recorded) > 1 else "group 0"
+        raise ValueError(f"layer {layer!r} has no group {group}; legal is {legal}")
     a, b = recorded[group]
     return (a.reshape(-1, a.shape[-1]) if b.ndim == 2 else a), b
