@@ -12,14 +12,19 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import analysis
 import ptqsim
 from analysis.frame import Data, Frame
 
-# What an arithmetic result can depend on; the command line and the drawings cannot change one.
-_CODE = ("formats", "datapath", "kernels", "gemm", "ptq")
+# What a number can depend on: the library's arithmetic (its command line can't change one), and what computes.
+_ARITHMETIC: Final = ("formats", "datapath", "kernels", "gemm", "ptq")
+_PACKAGES: Final = ("numpy", "torch", "timm")
+# What draws and prints the numbers can't change them either.
+_PRESENTATION: Final = ("style.py", "printed.py", "provenance.py", "registry.py", "__main__.py", "commands")
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Store:
     directory: Path
 
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
-        """Where the result ``name`` of ``key`` lies, or would lie."""
+        """Where what the library itself makes of ``key`` lies, or would lie."""
         return self.directory / f"{name}-{digest({**key, 'code': code_fingerprint()})[:16]}{suffix}"
 
     def data(self, name: str, key: Mapping[str, Any], compute: Callable[[], Data]) -> Data:
@@ -50,7 +55,7 @@ class Store:
         compute : callable
             Makes the frames.
         """
-        path = self.path(name, key)
+        path = self.path(name, {**key, "analysis": analysis_fingerprint()})
         kept = _read(path)
         if kept is not None:
             return kept
@@ -66,13 +71,23 @@ def digest(value: Mapping[str, Any]) -> str:
 
 @cache
 def code_fingerprint() -> str:
-    """SHA-256 of the library's arithmetic, so that no result outlives the code that made it."""
+    """SHA-256 of the library's arithmetic and what it stands on, so that no result outlives the code that made it."""
     root = Path(ptqsim.__file__).parent
-    files = sorted(
-        file for part in _CODE for file in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
-    )
-    found = hashlib.sha256()
-    for file in files:
+    packages = " ".join(f"{package} {version(package)}" for package in _PACKAGES)
+    return _fingerprint(root, [file for part in _ARITHMETIC for file in (root / part).rglob("*.py")], packages)
+
+
+@cache
+def analysis_fingerprint() -> str:
+    """The same of what computes the data of figures and tables."""
+    root = Path(analysis.__file__).parent
+    files = [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
+    return _fingerprint(root, files)
+
+
+def _fingerprint(root: Path, files: list[Path], more: str = "") -> str:
+    found = hashlib.sha256(more.encode())
+    for file in sorted(files):
         found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return found.hexdigest()
 

@@ -92,10 +92,12 @@ LOOKS: Final[dict[str, Look]] = {
     "ptq4vit": Look("PTQ4ViT", BLUE, "-", "o"),
     # metrics of the scale search, and what they stand for
     "task_loss": Look("Task loss (CE)", BLACK, "-", "*"),
+    "label_loss": Look("CE by true labels", GREY, (0, (1, 1)), "+"),
     "mse": Look("MSE", SKY, (0, (1, 1)), "s"),
     "cosine": Look("Cosine", ORANGE, (0, (4, 1.5)), "D"),
     "pearson": Look("Pearson", PURPLE, (0, (4, 1.5, 1, 1.5)), "^"),
     "hessian": Look("Hessian guided", BLUE, (0, (6, 1)), "o"),
+    "random": Look("Random gradient", GREEN, (0, (2, 1)), "v"),
     # number formats and their ranges
     "uniform": Look("Uniform", ORANGE, (0, (4, 1.5)), "s"),
     "softmax": Look("Twin (softmax)", BLUE, "-", "o"),

@@ -37,7 +37,7 @@ def test_a_damaged_file_is_computed_again(tmp_path):
     calls, compute = counted(DATA)
     store = Store(tmp_path)
     store.data("points", {}, compute)
-    path = store.path("points", {})
+    (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
     assert store.data("points", {}, compute) == DATA
     assert len(calls) == 2
@@ -52,10 +52,21 @@ def test_a_failed_computation_leaves_nothing(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-def test_the_code_is_part_of_every_key(tmp_path, monkeypatch):
-    before = Store(tmp_path).path("points", {})
+@pytest.mark.parametrize("code", ["code_fingerprint", "analysis_fingerprint"])
+def test_the_code_is_part_of_the_key_of_data(tmp_path, monkeypatch, code):
+    calls, compute = counted(DATA)
+    Store(tmp_path).data("points", {}, compute)
+    monkeypatch.setattr(f"analysis.store.{code}", lambda: "another")
+    Store(tmp_path).data("points", {}, compute)
+    assert len(calls) == 2
+
+
+def test_what_the_library_makes_does_not_depend_on_the_figures(tmp_path, monkeypatch):
+    before = Store(tmp_path).path("calibrated", {})
+    monkeypatch.setattr("analysis.store.analysis_fingerprint", lambda: "another")
+    assert Store(tmp_path).path("calibrated", {}) == before
     monkeypatch.setattr("analysis.store.code_fingerprint", lambda: "another")
-    assert Store(tmp_path).path("points", {}) != before
+    assert Store(tmp_path).path("calibrated", {}) != before
 
 
 def test_the_order_of_a_key_does_not_matter():

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cosine
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 from torch.nn import functional as F
 
-from analysis.ptq4vit.fig5_metrics import Metrics, default_operands
+from analysis.ptq4vit.fig5_metrics import LOSSES, Metrics, default_operands
 from ptqsim import ptq
 
 FC1 = "blocks.1.mlp.fc1:a"
@@ -48,10 +48,16 @@ def expected_distances(o, o_hat, grad):
     }
 
 
-def cross_entropy(model, images, labels):
+def cross_entropies(model, images, labels, target):
+    """By true labels, and expected under the probabilities ``target``."""
     with torch.no_grad():
-        logits = model(images).double().numpy()
-    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean()
+        log = log_softmax(model(images).double().numpy(), axis=1)
+    return {"label_loss": -log[np.arange(len(labels)), labels].mean(), "task_loss": -(target * log).sum(axis=1).mean()}
+
+
+def probabilities(model, images):
+    with torch.no_grad():
+        return softmax(model(images).double().numpy(), axis=1)
 
 
 def distances(data, operand, metric):
@@ -65,6 +71,7 @@ def test_an_activation(workload, tiny_model, options):
     x, grad = trace(tiny_model, fc1, ptq.sample_images(workload.calibration, 4, 0))
     weight = fc1.weight.detach().double().numpy()
     images, labels = workload.validation.read(range(12))
+    target = probabilities(tiny_model, images)
     ratios, _ = distances(data, FC1, "mse")
     np.testing.assert_allclose(ratios, [0.3, 0.5, 0.7, 0.9, 1.1], rtol=1e-12)
     for i, ratio in enumerate(ratios):
@@ -74,9 +81,8 @@ def test_an_activation(workload, tiny_model, options):
         handle = fc1.register_forward_pre_hook(
             lambda _, args, s=scale: torch.from_numpy(quantized(args[0].numpy(), s)).float()
         )
-        assert distances(data, FC1, "task_loss")[1][i] == pytest.approx(
-            cross_entropy(tiny_model, images, labels), abs=1e-4
-        )
+        for loss, value in cross_entropies(tiny_model, images, labels, target).items():
+            assert distances(data, FC1, loss)[1][i] == pytest.approx(value, abs=1e-5)
         handle.remove()
 
 
@@ -86,27 +92,28 @@ def test_a_weight_has_one_scale_per_part(workload, tiny_model, options):
     x, grad = trace(tiny_model, qkv, ptq.sample_images(workload.calibration, 4, 0))
     whole = qkv.weight.detach().clone()
     images, labels = workload.validation.read(range(12))
+    target = probabilities(tiny_model, images)
     for i, ratio in enumerate(distances(data, QKV, "mse")[0]):
         parts, per_part = [], []
         for part, part_grad in zip(np.split(whole.double().numpy(), 3), np.split(grad, 3, axis=-1), strict=True):
             parts.append(quantized(part, ratio * np.abs(part).max() / 2 ** (BITS - 1)))
             per_part.append(expected_distances(x @ part.T, x @ parts[-1].T, part_grad))
-        for metric in options.metrics:
+        for metric in per_part[0]:
             value = np.mean([found[metric] for found in per_part])
             assert distances(data, QKV, metric)[1][i] == pytest.approx(value, rel=1e-2)
         try:
             qkv.weight.data = torch.from_numpy(np.concatenate(parts)).float()
-            loss = cross_entropy(tiny_model, images, labels)
+            losses = cross_entropies(tiny_model, images, labels, target)
         finally:
             qkv.weight.data = whole
-        assert distances(data, QKV, "task_loss")[1][i] == pytest.approx(loss, abs=1e-4)
+        for loss, value in losses.items():
+            assert distances(data, QKV, loss)[1][i] == pytest.approx(value, abs=1e-5)
 
 
 def test_choices_and_normalization(workload, options):
     data = options.compute(workload)
     for operand in (FC1, QKV):
-        loss = distances(data, operand, "task_loss")[1]
-        for metric in (*options.metrics, "task_loss"):
+        for metric in (*options.metrics, *LOSSES):
             shown = data["curves"].where(operand=operand, metric=metric)
             values = shown.values("distance")
             normalized = (values - values.min()) / (values.max() - values.min())
@@ -114,9 +121,10 @@ def test_choices_and_normalization(workload, options):
             (choice,) = data["choices"].where(operand=operand, metric=metric).records()
             best = np.flatnonzero(shown.values("scale") == choice["scale"])[0]
             assert values[best] == values.min()
-            assert choice["task_loss"] == pytest.approx(loss[best], rel=1e-12)
-            assert choice["excess_task_loss"] == pytest.approx(loss[best] - loss.min(), abs=1e-12)
-            assert choice["standard_error"] >= 0
+            for loss in LOSSES:
+                losses = distances(data, operand, loss)[1]
+                assert choice[loss] == pytest.approx(losses[best], rel=1e-12)
+                assert choice[f"{loss}_excess"] == pytest.approx(losses[best] - losses.min(), abs=1e-12)
 
 
 def test_nothing_else_changes(workload, options):
@@ -133,3 +141,11 @@ def test_default_operands(workload):
 def test_an_unknown_operand(workload, operand):
     with pytest.raises(ValueError, match=r"unknown (operand|layer) .*blocks\.1\.mlp\.fc1"):
         Metrics(operands=(operand,)).compute(workload)
+
+
+def test_the_control_is_the_squared_error_with_random_weights(workload, options):
+    data = options.compute(workload)
+    mse, random = (distances(data, FC1, metric)[1] for metric in ("mse", "random"))
+    # E[g^2] = 1: a sum over 4 images x 17 tokens x 128 outputs of g^2 (o_hat - o)^2
+    np.testing.assert_allclose(random / (4 * 17 * 128), mse, rtol=0.1)
+    assert not np.allclose(random / (4 * 17 * 128), mse, rtol=1e-4)
