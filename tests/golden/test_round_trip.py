@@ -112,6 +112,21 @@ def test_trap_that_does_not_happen_gives_accumulators(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alignment", ALIGNMENTS)
+@pytest.mark.parametrize("order", ORDERS)
+def test_trap_in_a_later_output(order: str, alignment: str, tmp_path: Path) -> None:
+    a, b = golden.stimulus(*FORMATS["twin_pair"], 4, 11, 5, "random", seed=2)
+    codes = a.codes.copy()
+    codes[:2] = 0  # ten outputs that are zero
+    accumulator = pq.Accumulator(9, "trap", ORDERS[order], alignment)
+    vectors = golden.compute(pq.QuantizedArray(codes, a.format), b, accumulator)
+    assert vectors.trapped is not None
+    assert vectors.trapped.element >= (2, 0)
+    golden.write(vectors, tmp_path)
+    recompute_in_c(tmp_path)
+    assert golden.check(tmp_path).ok
+
+
+@pytest.mark.parametrize("alignment", ALIGNMENTS)
 def test_batches_are_broadcast(alignment: str, tmp_path: Path, rng: np.random.Generator) -> None:
     a = pq.QuantizedArray(rng.integers(0, 256, (2, 1, 3, 6)), pq.TwinSoftmax(8, 4))
     b = pq.QuantizedArray(rng.integers(0, 256, (2, 6, 4)), pq.Uniform(8, 1.0))

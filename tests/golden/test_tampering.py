@@ -271,6 +271,13 @@ def test_manifest_fields_of_another_type(key: str, value: object, directory: Pat
     assert any(line.startswith(("manifest.json", "vectors")) for line in lines)
 
 
+def test_manifest_with_more_lines(directory: Path) -> None:
+    path = directory / "manifest.json"
+    lines = path.read_text(encoding="utf-8").count("\n") + 1
+    path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert found(directory) == [f"manifest.json:{lines}: has {lines + 1} lines, expected {lines}"]
+
+
 def test_accumulators_beside_a_trap(tmp_path: Path) -> None:
     golden.write(make("gelu", "trap", "sequential", "product"), tmp_path)
     (tmp_path / "acc.hex").write_text("00\n", encoding="ascii")
