@@ -129,8 +129,8 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
     per_output = np.array([bits_for(*pair) for pair in zip(low.flat, high.flat, strict=True)], np.int64)
     lowest, highest = min(low.flat, default=0), max(high.flat, default=0)
     why = (
-        f"the weights of one output sum to {lowest} .. {highest} at most, times activations of "
-        f"{a_format.aligned_min} .. {a_format.aligned_max}"
+        f"the weights of one output times activations of {a_format.aligned_min} .. {a_format.aligned_max} sum to "
+        f"{lowest} .. {highest} at most"
     )
     return Bound("weight_aware", "theorem", int(lowest), int(highest), why, per_output.reshape(low.shape))
 

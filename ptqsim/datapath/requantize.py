@@ -90,7 +90,7 @@ class Requantizer:
         Parameters
         ----------
         factor
-            scale_in / scale_out, from 2**-62 to 2**31.
+            scale_in / scale_out, from 2**-62 to below 2**32.
         multiplier_bits
             Significant bits of the multiplier, 1 to 31.
         rounding

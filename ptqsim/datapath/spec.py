@@ -121,7 +121,8 @@ class Accumulator:
     overflow
         An `OverflowMode`, or its name: "wrap", "saturate" or "trap".
     order
-        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`. Order matters only when something saturates.
+        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`. Order matters where something saturates
+        or traps, and where a wrapping tile register is narrower than the accumulator.
     alignment
         An `Alignment`, or its name: "product", "operand" or "deferred".
 

@@ -87,7 +87,7 @@ class NumberFormat(ABC):
 
     @abstractmethod
     def encode(self, real: ArrayLike) -> Codes:
-        """Codes of the nearest values, in the shape of `real`.
+        """Codes of the values that the format rounds to, in the shape of `real`.
 
         Division and rounding are done in the type of `real` if that is float32 or float64. Every float16 is a float32
         and is treated as one; integers and booleans are treated as float64.

@@ -39,7 +39,8 @@ class TwinSoftmax(NumberFormat):
     """Twin uniform format for values after softmax (PTQ4ViT, Eq. 4 and Fig. 4 left).
 
     The code is flag * 2**(k-1) + magnitude, with magnitudes in 0 .. 2**(k-1) - 1 in both ranges. R2 (flag 1) has the
-    scale 2**-(k-1) and covers [0, 1]; R1 (flag 0) has the scale 2**-(k-1+m) and covers [0, 2**-m).
+    scale 2**-(k-1) and reaches to 1 - 2**-(k-1), to which larger values are clamped; R1 (flag 0) has the scale
+    2**-(k-1+m) and covers [0, 2**-m).
     aligned = magnitude << (m if flag else 0).
 
     Parameters
@@ -60,8 +61,8 @@ class TwinSoftmax(NumberFormat):
 
     Notes
     -----
-    For m >= k the paper's range rule leaves a hole: values from 2**-m to half a step of R2 choose R2 and round to zero
-    there. ``range_choice="nearest"`` gives them the top of R1 instead.
+    For m >= k the paper's range rule leaves a hole: values from 2**-m to half a step of R2 (a whole step where rounding
+    is toward zero) choose R2 and round to zero there. ``range_choice="nearest"`` gives them the top of R1 instead.
     """
 
     kind: ClassVar[str] = "twin_softmax"

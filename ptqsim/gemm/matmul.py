@@ -32,7 +32,7 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
         Register width, overflow mode, order and alignment.
     statistics
         Whether to report overflow events. Switched off they cost nothing. Widths (`overflow.bits_needed`) are computed
-        when they are asked for, which keeps the operands alive until then.
+        when they are asked for, so the result keeps the operands alive.
 
     Returns
     -------
