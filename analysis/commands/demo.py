@@ -52,7 +52,12 @@ def demo(
     parts = plan(source, full=full)
     results: dict[str, Any] = {}
     wrong = 0
-    interrupted = on_interrupt(lambda: f"{len(results)} of {len(parts)} parts are in {out}; the same command resumes")
+    interrupted = on_interrupt(
+        lambda: (
+            f"{len(results)} of {len(parts)} parts are in {out}, and what the next one has finished is kept: "
+            "the same command resumes"
+        )
+    )
     with source, interrupted:
         for part in parts:
             start = time.perf_counter()

@@ -44,7 +44,12 @@ def figures(
         progress=output.progress,
     )
     written: list[str] = []
-    interrupted = on_interrupt(lambda: f"{len(written)} of {len(chosen)} are in {out}; the same command resumes")
+    interrupted = on_interrupt(
+        lambda: (
+            f"{len(written)} of {len(chosen)} parts are in {out}, and what the next one has finished is kept: "
+            "the same command resumes"
+        )
+    )
     with source, interrupted:
         for made in chosen:
             made.make(source, out)

@@ -67,7 +67,7 @@ class Metrics(IllustratedTable):
     bits: int = 4
     low: float = 0.2
     high: float = 1.2
-    points: int = 31
+    points: int = 26
     images: int = 256
     name: ClassVar[str] = "ptq4vit.fig5"
     title: ClassVar[str] = "Metrics and task loss against the normalized scaling factor of one operand"

@@ -79,7 +79,7 @@ def test_an_interrupted_demo_keeps_what_was_finished(demo, monkeypatch, capsys, 
     assert demo() == 130
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("ptqsim demo: interrupted; 0 of 5 parts are in ")
-    assert last.endswith("the same command resumes")
+    assert last.endswith("what the next one has finished is kept: the same command resumes")
 
     def no_calibration(*arguments, **options):
         raise AssertionError("a finished calibration was repeated")

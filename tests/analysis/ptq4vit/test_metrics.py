@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from scipy.stats import pearsonr
 from torch.nn import functional as F
 
 from analysis.ptq4vit.fig5_metrics import LOSSES, Metrics, default_operands
+from analysis.store import Store
 from ptqsim import ptq
 
 FC1 = "blocks.1.mlp.fc1:a"
@@ -149,3 +152,9 @@ def test_the_control_is_the_squared_error_with_random_weights(workload, options)
     # E[g^2] = 1: a sum over 4 images x 17 tokens x 128 outputs of g^2 (o_hat - o)^2
     np.testing.assert_allclose(random / (4 * 17 * 128), mse, rtol=0.1)
     assert not np.allclose(random / (4 * 17 * 128), mse, rtol=1e-4)
+
+
+def test_two_computations_give_the_same_data(workload, options, tmp_path):
+    data = options.compute(workload)
+    with replace(workload, store=Store(tmp_path / "another")) as again:
+        assert options.compute(again) == data

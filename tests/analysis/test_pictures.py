@@ -1,0 +1,68 @@
+"""Every picture at print size: nothing clipped, no text over other text, the width of one column or two."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from analysis import style
+from analysis.demo.accuracy import Accuracy
+from analysis.demo.operations import Operations
+from analysis.demo.width_curve import WidthCurve
+from analysis.ptq4vit.fig5_metrics import Metrics
+from analysis.registry import ARTIFACTS, artifact
+
+SMALL = {
+    "ptq4vit.fig5": Metrics(points=4, images=8),
+    "demo.accuracy": Accuracy(widths=(6, 4), images=8),
+    "demo.operations": Operations(bits=6),
+    "demo.width_curve": WidthCurve(bits=6, images=8, floor=0.9),
+}
+
+
+def undrawn_labels(drawing):
+    """Labels of ticks beyond the ends of an axis, which matplotlib keeps and does not draw."""
+    labels = set()
+    for axis in (axis for axes in drawing.axes for axis in (axes.xaxis, axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        margin = 1e-9 * (high - low)
+        ticks = (tick for tick in axis.get_major_ticks() if not low - margin <= tick.get_loc() <= high + margin)
+        labels.update(label for tick in ticks for label in (tick.label1, tick.label2))
+    return labels
+
+
+def texts(drawing):
+    """Boxes of all texts, shrunk by half a point, as letters leave room at the edges of their boxes."""
+    renderer = FigureCanvasAgg(drawing).get_renderer()
+    drawing.draw(renderer)
+    boxes = {}
+    for text in drawing.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text not in undrawn_labels(drawing):
+            box = text.get_window_extent(renderer)
+            if box.width > 2 and box.height > 2 and drawing.bbox.overlaps(box):
+                half = drawing.dpi / 72 / 2
+                boxes[text] = Bbox.from_extents(box.x0 + half, box.y0 + half, box.x1 - half, box.y1 - half)
+    return boxes
+
+
+@pytest.mark.parametrize("name", [*ARTIFACTS, *(name for name in SMALL if name not in ARTIFACTS)])
+def test_layout(workload, name):
+    made = SMALL.get(name) or artifact(name)
+    with style.applied():
+        drawing = made.render(made.compute(workload))
+        boxes = texts(drawing)
+        assert boxes
+        width = drawing.get_figwidth()
+        assert name.startswith("docs.") or width in (style.COLUMN, style.DOUBLE)
+        tight = drawing.get_tightbbox()
+        assert tight.x0 >= -0.01
+        assert tight.y0 >= -0.01
+        assert tight.x1 <= width + 0.01
+        assert tight.y1 <= drawing.get_figheight() + 0.01
+        for (one, one_box), (other, other_box) in combinations(boxes.items(), 2):
+            assert not one_box.overlaps(other_box), f"{one.get_text()!r} and {other.get_text()!r} overlap"
+        assert min(text.get_fontsize() for text in boxes) >= 6
