@@ -41,29 +41,27 @@ class Accuracy(IllustratedTable):
     def printed(self, data: Data) -> Printed:
         """The papers' layout, with what integer arithmetic changes."""
         rows = []
+        compared = 0
         for row in data["accuracy"].records():
-            bits = "" if row["w_bits"] is None else style.bits_label(row["w_bits"], row["a_bits"])
-            compared = row["logits_compared"]
-            differ = "" if compared is None else f"{row['logits_differ']:,} of {compared:,}"
-            rows.append(
-                (
-                    bits,
-                    style.NAMES[row["method"]],
-                    style.NAMES[row["mode"]] if bits else "",
-                    f"{row['top1']:.2f}",
-                    f"{row['cross_entropy']:.4f}",
-                    differ,
-                    "" if compared is None else str(row["predictions_differ"]),
-                    "" if compared is None else f"{row['largest_difference']:.2g}",
-                )
-            )
+            measured = (f"{row['top1']:.2f}", f"{row['cross_entropy']:.4f}")
+            if row["method"] == "float":
+                rows.append(("", style.NAMES["float"], "", *measured, "", "", ""))
+                continue
+            change = ("", "", "")
+            if row["mode"] == "integer":
+                compared = row["logits_compared"]
+                largest = f"{row['largest_difference']:.2g}"
+                change = (f"{row['logits_differ']:,}", str(row["predictions_differ"]), largest)
+            bits = style.bits_label(row["w_bits"], row["a_bits"])
+            rows.append((bits, style.NAMES[row["method"]], row["mode"], *measured, *change))
         images = data["accuracy"].column("images")[0]
-        columns = (
-            "Bits", "Method", "Mode", "Top-1 %", "CE",
-            "Logits that differ", "Predictions that differ", "Largest difference",
-        )  # fmt: skip
-        note = "Differences are those of integer mode from fake quantization in float32."
-        return Printed(f"{self.title}, {images:,} validation images", columns, tuple(rows), (note,))
+        columns = ("Bits", "Method", "Mode", "Top-1", "CE", "Logits ≠", "Top-1 ≠", "Largest")
+        note = (
+            f"Top-1 in percent. On the right, integer against fake_quant: how many of {compared:,} logits and of "
+            f"{images:,} predictions differ, and the largest difference of two logits. float32 rounds the sums that "
+            "integers keep exact, and a value that this moves past a rounding boundary changes what comes after it."
+        )
+        return Printed(f"Accuracy on {images:,} validation images", columns, tuple(rows), (note,))
 
     def render(self, data: Data) -> Drawing:
         """Top-1 against the width; the float network is the line above."""

@@ -63,7 +63,7 @@ class Exactness(Table):
             label = f"{NAMES[self.method]} {bits_label(bits, bits)}"
             counts = (len(shown), f"{min(outputs):,}", f"{sum(outputs):,}", sum(shown.column("mismatches")))
             rows.append((label, *map(str, counts)))
-        columns = ("Setting", "Operations", "Outputs of each, at least", "Outputs in all", "Mismatches")
+        columns = ("Setting", "Operations", "Outputs each", "In all", "Mismatches")
         wrong = [
             f"{row['layer']}: {row['mismatches']} mismatches, the first at {row['first_mismatch']}"
             for row in checks.records()

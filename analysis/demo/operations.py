@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -22,6 +22,7 @@ from ptqsim.ptq.operations import MatmulOperation
 
 THEOREMS: Final = ("datatype", "weight_aware", "row_stochastic")
 BOUNDS: Final = (*THEOREMS, "calibrated")
+_LETTERS: Final = {"uniform": "U", "twin_softmax": "S", "twin_gelu": "G"}
 WIDEST: Final = 48
 """Bits of an accumulator in which nothing overflows, to observe how many are needed."""
 
@@ -57,15 +58,17 @@ class Operations(IllustratedTable):
         for row in data["operations"].records():
             low, high = row["shift_min"], row["shift_max"]
             shift = "" if low is None else str(low) if low == high else f"{low}–{high}"
+            formats = " × ".join(f"{_LETTERS[row[f'{side}_format']]}{row[f'{side}_bits']}" for side in "ab")
             widths = ["" if row[bound] is None else str(row[bound]) for bound in BOUNDS]
-            rows.append((row["layer"], str(row["depth"]), row["a_format"], row["b_format"], shift, *widths))
-        columns = ("Operation", "K", "A", "B", "m", *(style.NAMES[bound] for bound in BOUNDS))
+            rows.append((row["layer"], str(row["depth"]), formats, shift, *widths))
+        columns = ("Operation", "K", "A × B", "m", "Data", "Weight", "Row", "Seen")
         notes = (
-            "Widths in bits. An empty cell: the bound does not apply. The last column is observed on the calibration "
-            "images; the others hold for every input.",
+            "A × B: formats and their bits (U uniform, S twin softmax, G twin GELU). Then the accumulator width in "
+            "bits by each bound that applies: datatype, weight-aware and row-stochastic hold for every input; the last "
+            "was seen on the calibration images.",
         )
-        return Printed(f"{self.title}, {style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}", columns,
-                       tuple(rows), notes)  # fmt: skip
+        title = f"Accumulator widths, {style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}"
+        return Printed(title, columns, tuple(rows), notes)
 
     def render(self, data: Data) -> Drawing:
         """Width by each bound, along the network."""
@@ -100,13 +103,11 @@ def _formats(layer: MatmulOperation) -> dict[str, Any]:
     assert formats is not None, "a calibrated model has formats everywhere"
     shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
     return {
-        "a_format": _format_name(formats.a),
-        "b_format": _format_name(formats.b),
+        "a_format": formats.a[0].kind,
+        "a_bits": formats.a[0].bits,
+        "b_format": formats.b[0].kind,
+        "b_bits": formats.b[0].bits,
         "groups": max(len(formats.a), len(formats.b)),
         "shift_min": min(shifts, default=None),
         "shift_max": max(shifts, default=None),
     }
-
-
-def _format_name(formats: Sequence[pq.NumberFormat]) -> str:
-    return f"{formats[0].kind.replace('_', ' ')} {formats[0].bits}"

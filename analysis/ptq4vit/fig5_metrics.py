@@ -128,15 +128,17 @@ class Metrics(IllustratedTable):
 
     def printed(self, data: Data) -> Printed:
         """What each metric's choice costs, by operand."""
-        rows = []
-        for row in data["choices"].records():
-            costs = [f"{1e3 * row[f'{loss}_excess']:.2f} ± {1e3 * row[f'{loss}_error']:.2f}" for loss in LOSSES]
-            rows.append((row["operand"], style.NAMES[row["metric"]], f"{row['scale']:.3f}", *costs))
-        columns = ("Operand", "Metric", "Scale", *(f"{style.NAMES[loss]}, 10⁻³" for loss in LOSSES))
+        rows: list[tuple[str, ...]] = []
+        for operand in data["choices"].distinct("operand"):
+            rows.append((operand, "", "", ""))
+            for row in data["choices"].where(operand=operand).records():
+                costs = [f"{1e3 * row[f'{loss}_excess']:.2f} ± {1e3 * row[f'{loss}_error']:.2f}" for loss in LOSSES]
+                rows.append((f"  {style.NAMES[row['metric']]}", f"{row['scale']:.3f}", *costs))
         notes = (
-            f"One operand quantized alone, to {self.bits} bits. Scale: normalized. Loss: above that of the best scale, "
-            f"with its standard error over {self.images} images.",
+            f"One operand quantized alone, to {self.bits} bits. Scale: normalized. Losses: 10⁻³ nats above that of the "
+            f"best scale, with the standard error over {self.images} images.",
         )
+        columns = ("Operand, metric", "Scale", *(style.NAMES[loss] for loss in LOSSES))
         return Printed("The scale that each metric chooses, and what the choice costs", columns, tuple(rows), notes)
 
     def render(self, data: Data) -> Drawing:

@@ -16,9 +16,9 @@ def test_everything_is_printed_and_written(demo, tmp_path, capsys):
     assert demo() == 0
     printed = capsys.readouterr()
     for title in (
-        "Accuracy of the float network",
+        "Accuracy on 12",
         "Outputs recomputed",
-        "Formats and accumulator widths",
+        "Accumulator widths",
         "Top-1 against",
     ):
         assert title in printed.out
