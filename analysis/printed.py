@@ -84,7 +84,7 @@ def _escape(text: str) -> str:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text.rstrip("%") or "0")
+        float(text.rstrip("%").replace(",", "") or "0")
     except ValueError:
         return False
     return True

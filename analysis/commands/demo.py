@@ -79,7 +79,7 @@ def show(part: Artifact, found: Data, output: Output) -> None:
     if not isinstance(part, Table):
         return
     printed = part.printed(found)
-    output.table(printed.columns, printed.rows, printed.title)
+    output.table(printed.columns, [[cell or None for cell in row] for row in printed.rows], printed.title)
     for note in printed.notes:
         output.note(note)
 

@@ -18,6 +18,11 @@ def test_markdown():
     ]
 
 
+def test_columns_of_numbers_are_set_flush_right():
+    table = Printed("", ("a", "b", "c", "d"), (("1,024", "", "99.5%", "1 ± 2"), ("-3", "1e-3", "", "4")))
+    assert table.numeric() == [True, True, True, False]
+
+
 def test_latex_escapes_and_aligns():
     text = TABLE.latex()
     assert r"\caption{Top-1 \& loss}" in text
