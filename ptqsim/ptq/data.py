@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.scenes import SPLIT_SIZES, Split, make_scenes
+from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, Split, make_scenes
 
 DIGITS = "digits"
 
@@ -126,6 +126,12 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
     if str(source) == DIGITS and not Path(source).is_dir():
+        expected = getattr(getattr(model, "patch_embed", None), "img_size", None)
+        if expected is not None and tuple(expected) != (SIZE, SIZE):
+            raise ValueError(
+                f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {expected[0]}x{expected[1]}: name a "
+                "folder of images as the data (--data DIR), or a bundled model"
+            )
         return DigitScenes(split)  # type: ignore[arg-type]
     folder = Path(source)
     names = ("val", "validation") if split == "validation" else ("train",)

@@ -112,6 +112,12 @@ def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:
         ptq.load_data(tmp_path / "bad", model).read([0])
 
 
+def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
+    model = timm.create_model("test_vit", num_classes=100).eval()
+    with pytest.raises(ValueError, match=r"32x32 pixels, and the model takes 160x160: name a folder"):
+        ptq.load_data("digits", model)
+
+
 def test_evaluation_counts_what_it_says() -> None:
     logits = torch.tensor([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [0.0, 1.0]])
     one = ptq.Evaluation(logits, torch.tensor([0, 1, 1, 1]))
