@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+from ptqsim.formats.base import Codes, checked_bits, checked_scale
 from ptqsim.formats.rounding import RoundingMode
+from ptqsim.formats.unaligned import Unaligned
 
 MAX_BITS = 15
 """One less than of other formats: the range takes a bit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class PWLQ(NumberFormat):
+class PWLQ(Unaligned):
     """Two ranges with a free scale each: a dense center and two coarse tails.
 
     The code is flag * 2**k + c with k bits c. In the center (flag 0), where |x| < `breakpoint`, c is round(x / scale)
@@ -78,24 +79,6 @@ class PWLQ(NumberFormat):
     def storage_bits(self) -> int:
         """k + 1: the range takes a bit of its own."""
         return self.bits + 1
-
-    @property
-    def shift(self) -> int:
-        """0: nothing is shifted."""
-        return 0
-
-    @property
-    def shift_alignable(self) -> bool:
-        """False: the two scales have no common grid."""
-        return False
-
-    def ranges(self) -> tuple[GridRange, ...]:
-        """Refused: the two scales have no common grid."""
-        self._refuse()
-
-    def aligned_table(self) -> NDArray[np.int64]:
-        """Refused: the two scales have no common grid."""
-        self._refuse()
 
     def _refuse(self) -> NoReturn:
         raise ValueError(

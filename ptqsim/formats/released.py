@@ -17,23 +17,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+from ptqsim.formats.base import Codes, checked_bits, checked_scale
+from ptqsim.formats.unaligned import Unaligned
 
 
-class _Released(NumberFormat):
+class _Released(Unaligned):
     """Both ranges quantized and added, and every exported code flagged as R2."""
 
     __slots__ = ()
-
-    @property
-    def shift(self) -> int:
-        """0: nothing is shifted."""
-        return 0
-
-    @property
-    def shift_alignable(self) -> bool:
-        """False: the scales are not a power of two apart."""
-        return False
 
     @property
     def _top(self) -> int:
@@ -66,14 +57,6 @@ class _Released(NumberFormat):
             f"codes of {type(self).__name__} cannot be decoded: the released export adds 2**{self.bits - 1} to all of "
             "them, so that the range is lost; use fake_quantize for its real values"
         )
-
-    def ranges(self) -> tuple[GridRange, ...]:
-        """Refused: no shift aligns the ranges."""
-        self._refuse()
-
-    def aligned_table(self) -> NDArray[np.int64]:
-        """Refused: no shift aligns the ranges."""
-        self._refuse()
 
     def _refuse(self) -> NoReturn:
         raise ValueError(
