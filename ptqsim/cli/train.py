@@ -32,11 +32,12 @@ def train(
     from ptqsim import ptq
     from ptqsim.errors import unknown_name
     from ptqsim.ptq import training
+    from ptqsim.ptq.recipe import RECIPES
 
     out = Output(as_json)
     if model not in ptq.BUNDLED:
         raise unknown_name("bundled model", model, ptq.BUNDLED)
-    recipe = training.Recipe(seed=seed, bfloat16=not float32)
+    recipe = replace(RECIPES[model], seed=seed, bfloat16=not float32)
     if images is not None:
         recipe = replace(recipe, images=images)
     kept = state or Path("runs") / model / "state.safetensors"

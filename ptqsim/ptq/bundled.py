@@ -20,7 +20,7 @@ class BundledModel:
     name : str
         What the CLI's ``--model`` calls it.
     timm_class : str
-        Class of timm's ``vision_transformer`` module.
+        Class of ``timm.models``.
     arguments : dict
         Arguments of that class.
     """
@@ -36,9 +36,9 @@ class BundledModel:
 
     def build(self) -> nn.Module:
         """The model with timm's own random initialization; seed torch to make it reproducible."""
-        from timm.models import vision_transformer
+        from timm import models
 
-        model: nn.Module = getattr(vision_transformer, self.timm_class)(**self.arguments)
+        model: nn.Module = getattr(models, self.timm_class)(**self.arguments)
         return model
 
 
@@ -56,4 +56,23 @@ VIT_DIGITS: Final = BundledModel(
     },
 )
 
-BUNDLED: Final[dict[str, BundledModel]] = {model.name: model for model in (VIT_DIGITS,)}
+# the same with a distillation token, which learns from vit_digits
+DEIT_DIGITS: Final = BundledModel("deit_digits", "VisionTransformerDistilled", VIT_DIGITS.arguments)
+
+# two stages of 8x8 and 4x4 tokens in windows of 4x4, shifted in every other block of the first; 0.85 M parameters
+SWIN_DIGITS: Final = BundledModel(
+    "swin_digits",
+    "SwinTransformer",
+    {
+        "img_size": 32,
+        "patch_size": 4,
+        "num_classes": 100,
+        "embed_dim": 64,
+        "depths": (4, 3),
+        "num_heads": (2, 4),
+        "window_size": 4,
+        "drop_path_rate": 0.0,
+    },
+)
+
+BUNDLED: Final[dict[str, BundledModel]] = {model.name: model for model in (VIT_DIGITS, DEIT_DIGITS, SWIN_DIGITS)}

@@ -1,21 +1,17 @@
-"""Training of the bundled models on digit scenes: a recipe, a resumable loop, a recorded result.
+"""Training of the bundled models on digit scenes: a resumable loop and a recorded result.
 
-Scenes are drawn without end and never twice, so nothing is memorized but the source scans.  Two auxiliary losses make
-a small model learn in an hour on two cores what class labels alone teach in many: the class token names each digit
-apart, and each patch token names what its patch shows (token labeling, Jiang et al., NeurIPS 2021).  Their heads are
-dropped afterwards.
+Scenes are drawn without end and never twice, so nothing is memorized but the source scans.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -23,89 +19,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
-from torch.nn import functional as F
 
 from ptqsim.ptq.bundled import BundledModel
 from ptqsim.ptq.data import normalize
 from ptqsim.ptq.evaluate import Evaluation
-from ptqsim.ptq.scenes import Scenes, SceneStyle, make_scenes
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that decides the weights, besides the model.
-
-    Attributes
-    ----------
-    images : int
-        Number of training scenes, each seen once.
-    batch : int
-        Scenes per step.
-    seed : int
-        Seed of the initial weights and of the scenes.
-    learning_rate, weight_decay, warmup : float
-        AdamW with a cosine schedule; ``warmup`` is the fraction of the steps with a linear rise.
-    scenes : SceneStyle
-        Style of the training scenes, harder than the data set's own.
-    curriculum : float
-        Fraction of the steps over which clutter, noise and low contrast come in.
-    auxiliary : float
-        Weight of the two auxiliary losses.
-    bfloat16 : bool
-        Matrix products in bfloat16 (autocast), twice as fast where the CPU has AMX.
-    """
-
-    images: int = 1_600_000
-    batch: int = 256
-    seed: int = 0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.05
-    warmup: float = 0.02
-    scenes: SceneStyle = SceneStyle(clutter=5, contrast=45, noise=16)
-    curriculum: float = 0.25
-    auxiliary: float = 0.5
-    bfloat16: bool = True
-
-    @property
-    def steps(self) -> int:
-        return self.images // self.batch
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: linear warmup, then half a cosine down to zero."""
-        warm = max(1, int(self.warmup * self.steps))
-        if step < warm:
-            return self.learning_rate * (step + 1) / warm
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * (step - warm) / (self.steps - warm)))
-
-    def style(self, step: int) -> SceneStyle:
-        """How hard the scenes of a step are: from clean and clear to the recipe's own style."""
-        full = self.scenes
-        done = min(1.0, step / max(1.0, self.curriculum * self.steps))
-        return SceneStyle(
-            clutter=round(done * full.clutter),
-            contrast=round(100 + done * (full.contrast - 100)),
-            noise=round(done * full.noise),
-        )
-
-
-class _Learner(nn.Module):
-    """The model with its auxiliary heads."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        width: int = model.embed_dim  # type: ignore[assignment]
-        self.digits = nn.Linear(width, 20)  # tens and units, from the class token
-        self.patches = nn.Linear(width, 21)  # what each patch shows, from its token
-
-    def loss(self, images: torch.Tensor, labels: torch.Tensor, patches: torch.Tensor, auxiliary: float) -> torch.Tensor:
-        tokens = self.model.forward_features(images)  # type: ignore[operator]
-        logits = self.model.forward_head(tokens).float()  # type: ignore[operator]
-        digits = self.digits(tokens[:, 0]).float()
-        shown = self.patches(tokens[:, 1:]).float()
-        apart = F.cross_entropy(digits[:, :10], labels // 10) + F.cross_entropy(digits[:, 10:], labels % 10)
-        token = F.cross_entropy(shown.flatten(0, 1), patches.flatten())
-        return F.cross_entropy(logits, labels) + auxiliary * (apart + token)
+from ptqsim.ptq.learner import Learner
+from ptqsim.ptq.models import load_model
+from ptqsim.ptq.recipe import Recipe
+from ptqsim.ptq.scenes import Scenes, make_scenes
 
 
 def train(
@@ -137,10 +58,9 @@ def train(
         Where ``state`` belongs to another model or recipe.
     """
     torch.manual_seed(recipe.seed)
-    learner = _Learner(bundled.build())
-    for (
-        module
-    ) in learner.modules():  # the fused kernel's backward is slow in bfloat16 on CPUs, and sums in another order
+    teacher = None if recipe.teacher is None else load_model(recipe.teacher)
+    learner = Learner(bundled.build(), teacher, recipe.temperature)
+    for module in learner.modules():  # the fused kernel's backward is slow in bfloat16, and sums in another order
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # type: ignore[assignment]
     decayed = [p for p in learner.parameters() if p.ndim > 1]
@@ -206,7 +126,7 @@ def _batch(recipe: Recipe, step: int) -> Scenes:
     return make_scenes("train", step * recipe.batch, recipe.batch, seed=recipe.seed, style=recipe.style(step))
 
 
-def _learn(learner: _Learner, optimizer: torch.optim.Optimizer, scenes: Scenes, recipe: Recipe, step: int) -> float:
+def _learn(learner: Learner, optimizer: torch.optim.Optimizer, scenes: Scenes, recipe: Recipe, step: int) -> float:
     for group in optimizer.param_groups:
         group["lr"] = recipe.rate(step)
     labels, patches = torch.from_numpy(scenes.labels), torch.from_numpy(scenes.patches)
@@ -224,7 +144,7 @@ def _identity(bundled: BundledModel, recipe: Recipe) -> str:
 
 
 def _save(
-    learner: _Learner,
+    learner: Learner,
     optimizer: torch.optim.Optimizer,
     bundled: BundledModel,
     recipe: Recipe,
@@ -242,7 +162,7 @@ def _save(
 
 
 def _resume(
-    learner: _Learner, optimizer: torch.optim.Optimizer, bundled: BundledModel, recipe: Recipe, state: Path
+    learner: Learner, optimizer: torch.optim.Optimizer, bundled: BundledModel, recipe: Recipe, state: Path
 ) -> int:
     try:
         with safe_open(state, framework="pt") as file:

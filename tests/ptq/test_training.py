@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from ptqsim.ptq.bundled import BundledModel
-from ptqsim.ptq.training import Recipe, train
+from ptqsim.ptq.recipe import Recipe
+from ptqsim.ptq.training import train
 
 SMALL = BundledModel(
     "small",
