@@ -37,12 +37,20 @@ class OperationData:
         O = A B, before any bias.
     grad : float tensor [G, ..., M, N] or None
         dL/dO.
+    images : int
+        How many images axis 1 of a, out and grad holds, one after the other.
     """
 
     a: torch.Tensor
     b: torch.Tensor
     out: torch.Tensor
     grad: torch.Tensor | None
+    images: int = 1
+
+    def to(self, device: torch.device) -> OperationData:
+        """The same on another device."""
+        grad = None if self.grad is None else self.grad.to(device)
+        return OperationData(self.a.to(device), self.b.to(device), self.out.to(device), grad, self.images)
 
 
 class Captured(Mapping[str, OperationData]):
@@ -68,7 +76,7 @@ class Captured(Mapping[str, OperationData]):
         joined = {key: torch.cat([p[key] for p in parts], dim=1) for key in parts[0]}  # axis 0 is the group
         weight = self._weights[name]
         b = joined["b"] if weight is None else weight
-        return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"))
+        return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"), self.images)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)

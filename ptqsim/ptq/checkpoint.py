@@ -1,8 +1,8 @@
 """Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``float/<parameter>`` what is not
-quantized (biases, normalization, embeddings); the metadata key ``ptqsim`` holds a JSON header with the formats of
-every layer, how the model was calibrated, and a digest of all tensors.
+quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all tensors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.formats import from_dict
-from ptqsim.ptq.fake_quant import Format
+from ptqsim.ptq.fake_quant import FORMATS, Format
 from ptqsim.ptq.models import build
 from ptqsim.ptq.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.quantized_model import QuantizedModel
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, 2)
+"""Version 1 had no corrected biases."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -54,6 +56,8 @@ def save(quantized: QuantizedModel, path: Path) -> None:
             layers[name]["shape"] = list(op.weight_codes[0].shape)
             for group, codes in enumerate(op.weight_codes):
                 tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
+            if op.corrected_bias is not None:
+                tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
     for name, parameter in quantized.model.state_dict().items():
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
@@ -144,8 +148,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if "ptqsim" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but no ptqsim checkpoint: make one with ptqsim calibrate")
     header: dict[str, Any] = json.loads(metadata["ptqsim"])
-    if header.get("version") != VERSION:
-        raise ValueError(f"{path} has checkpoint version {header.get('version')}, this ptqsim reads version {VERSION}")
+    if header.get("version") not in READABLE:
+        raise ValueError(
+            f"{path} has checkpoint version {header.get('version')}, this ptqsim reads {READABLE[0]} to "
+            f"{READABLE[-1]}: make it anew"
+        )
     if header["digest"] != fingerprint(tensors.items()):
         raise ValueError(f"{path} was changed after it was written (its digest differs): make it anew")
     return header, tensors
@@ -154,7 +161,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 def _restore(
     op: MatmulOperation, layer: dict[str, Any], tensors: dict[str, torch.Tensor], path: Path, *, decode: bool
 ) -> None:
-    op.formats = OperandFormats(_formats(layer["a"]), _formats(layer["b"]))
+    op.formats = OperandFormats(read_formats(layer["a"]), read_formats(layer["b"]))
     op.depth = layer["depth"]
     op.report = layer["report"]
     if not isinstance(op, WeightOperation):
@@ -174,13 +181,20 @@ def _restore(
         rows = torch.from_numpy(decoded).to(op.weight.dtype).transpose(1, 2)
         op.weight.data = rows.reshape(op.weight.shape).to(op.weight.device)
     op.weight_codes = codes
+    bias = tensors.get(f"bias/{op.name}")
+    if bias is not None:
+        if bias.shape != (shape[1] * len(codes),):
+            raise ValueError(f"layer {op.name!r} of {path} has a bias of shape {tuple(bias.shape)}: make the file anew")
+        op.corrected_bias = bias.to(op.weight.device)
 
 
-def _formats(entries: list[dict[str, Any]]) -> tuple[Format, ...]:
+def read_formats(entries: list[dict[str, Any]]) -> tuple[Format, ...]:
+    """The formats that ``to_dict`` wrote; one that no layer runs in is a ValueError."""
     formats = tuple(from_dict(entry) for entry in entries)
     for fmt in formats:
-        if not isinstance(fmt, pq.Uniform | pq.TwinSoftmax | pq.TwinGELU):
-            raise ValueError(f"a checkpoint holds format {fmt!r}; layers run in Uniform, TwinSoftmax and TwinGELU")
+        if not isinstance(fmt, FORMATS):
+            names = ", ".join(kind.__name__ for kind in FORMATS)
+            raise ValueError(f"a checkpoint holds format {fmt!r}; layers run in {names}")
     return formats  # type: ignore[return-value]
 
 

@@ -8,12 +8,16 @@ together; the formats of :mod:`ptqsim.formats` remain the authority.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 
 import ptqsim as pq
+from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 
-Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU
+Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | ReleasedTwinSoftmax | ReleasedTwinGELU
+FORMATS: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, ReleasedTwinSoftmax, ReleasedTwinGELU)
+"""What an operand of a network can be quantized to; the released ones run as fake quantization only."""
 
 
 def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
@@ -29,9 +33,12 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     Returns
     -------
     float tensor [G, ...]
-        ``formats[g].decode(formats[g].encode(x[g]))`` in the dtype of ``x``.
+        ``formats[g].decode(formats[g].encode(x[g]))`` in the dtype of ``x``; of the released formats, whose codes
+        can't be decoded, ``formats[g].fake_quantize(x[g])``.
     """
     first = formats[0]
+    if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
+        return _released(x, formats)
     if first.rounding != "half_even":
         raise ValueError(
             f"fake quantization was asked for with rounding {first.rounding!r}; legal is 'half_even': "
@@ -103,3 +110,27 @@ def _round_ties_to_zero(t: torch.Tensor) -> torch.Tensor:
     """Nearest integer of t >= 0; the fraction is exact, so 0.5 - 1 ulp is no tie.  Negative t are clamped later."""
     whole = t.trunc()
     return whole + (t - whole > 0.5)
+
+
+def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torch.Tensor:
+    """The real values of one array of codes per group, [G, ...], in the dtype and on the device of ``like``.
+
+    One product in that dtype, as in :func:`fake_quantize`: the two give the same bits for codes that were rounded.
+    """
+    aligned = torch.stack([torch.from_numpy(c.aligned()) for c in codes]).to(like.device, like.dtype)
+    return aligned.mul_(per_group([c.format.scale for c in codes], aligned))
+
+
+def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
+    """What PTQ4ViT's released code computes: both clamped ranges, added (:mod:`ptqsim.formats.released`)."""
+    first = formats[0]
+    top = 2 ** (first.bits - 1) - 1
+    scale = per_group([f.scale for f in formats], x)
+    if isinstance(first, ReleasedTwinSoftmax):
+        split = per_group([f.split for f in formats if isinstance(f, ReleasedTwinSoftmax)], x)
+        low = (x.clamp(min=0).minimum(split) / scale).round_().clamp_(0, top).mul_(scale)
+        high: torch.Tensor = (x.maximum(split).clamp(max=1) * top).round_().clamp_(0, top).div_(top)
+        return high.add_(low)
+    positive = per_group([f.positive_scale for f in formats if isinstance(f, ReleasedTwinGELU)], x)
+    negative = (-x / scale).round_().clamp_(0, top).mul_(scale)
+    return (x / positive).round_().clamp_(0, top).mul_(positive).sub_(negative)

@@ -39,12 +39,15 @@ class Objective:
         From sums, added over all parts, to a score per group.
     additive : bool
         Every part adds to the score, so that a partial one is a lower bound.
+    per_image : bool
+        Parts must hold whole images.
     """
 
     name: str
     prepare: Callable[[OperationData], Summer]
     score: Callable[[Sums], Scores]
     additive: bool
+    per_image: bool = False
 
     def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:
         """Score of one quantized output [G, ..., M, N]."""
@@ -73,6 +76,31 @@ def _moments(data: OperationData) -> Summer:
     return lambda out_hat: _columns(_sum(out_hat * out), _sum(out_hat), _sum(out_hat.square_()), sum_o, square_o, count)
 
 
+def _image_correlations(data: OperationData) -> Summer:
+    exact = _unit(images_of(data.out, data.images))
+
+    def total(out_hat: torch.Tensor) -> Sums:
+        hat = _unit(images_of(out_hat, data.images))
+        # 1 - u v = |u - v|^2 / 2 for unit vectors, which float32 holds to its last digits where u v is nearly 1
+        distance = hat.sub(exact).square_().sum(dim=-1) / 2
+        one_is_zero = (hat == 0).all(dim=-1) | (exact == 0).all(dim=-1)
+        return _columns(distance.where(~one_is_zero, 1).double().sum(dim=1).cpu().numpy())
+
+    return total
+
+
+def _unit(x: torch.Tensor) -> torch.Tensor:
+    """x [..., values] less its mean, of length 1; zero where it is constant."""
+    centered = x - x.mean(dim=-1, keepdim=True)
+    unit: torch.Tensor = centered / centered.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
+    return unit
+
+
+def images_of(out: torch.Tensor, images: int) -> torch.Tensor:
+    """The values of each image in a row: [G, images, values]."""
+    return out.reshape(out.shape[0], images, -1)
+
+
 def _one_minus_cosine(sums: Sums) -> Scores:
     dot, _, square_h, _, square_o, _ = sums.T
     return _one_minus(dot, square_h * square_o)
@@ -99,13 +127,15 @@ def _columns(*sums: Scores | float) -> Sums:
     return np.stack(np.broadcast_arrays(*sums), axis=-1)
 
 
-# EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1). Liu et al. Eq. 6 and 7: Pearson. PTQ4ViT Eq. 7: hessian.
+# EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1). PTQ4ViT Fig. 5: pearson, of a whole layer. Liu et al. Eq. 11 and
+# 12: similarity, the sum over the images of one minus their correlations. PTQ4ViT Eq. 7: hessian.
 OBJECTIVES: Final[dict[str, Objective]] = {
     objective.name: objective
     for objective in (
         Objective("mse", _squared_error, lambda sums: sums[:, 0] / sums[:, 1], additive=False),
         Objective("cosine", _moments, _one_minus_cosine, additive=False),
         Objective("pearson", _moments, _one_minus_correlation, additive=False),
+        Objective("similarity", _image_correlations, lambda sums: sums[:, 0], additive=True, per_image=True),
         Objective("hessian", _weighted_error, lambda sums: sums[:, 0], additive=True),
     )
 }

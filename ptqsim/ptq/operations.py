@@ -19,7 +19,7 @@ from torch.nn import functional as F
 import ptqsim as pq
 from ptqsim.ptq.bounds import operation_bounds
 from ptqsim.ptq.execute import IntegerProduct, WeightCodes
-from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.fake_quant import Format, decode_codes, fake_quantize
 
 Mode = Literal["float", "fake_quant", "integer"]
 Kind = Literal["linear", "qkv", "patch", "matmul_qk", "matmul_pv"]
@@ -51,7 +51,8 @@ class MatmulOperation(nn.Module):
     mode : str
         ``float``, ``fake_quant`` or ``integer``.
     observer : callable or None
-        Called in float mode with the operation and its canonical a, b and output.
+        Called in float mode with the operation and its canonical a, b and output.  It may set formats and a mode; the
+        operation then goes on in that mode, so that what follows sees its quantized output.
     report : mapping
         What the calibration found: objective, normalized scales, candidates tried.
     """
@@ -103,7 +104,8 @@ class MatmulOperation(nn.Module):
             out = torch.matmul(a, b)
             if self.observer is not None:
                 self.observer(self, a, b, out)
-            return out
+            if self.mode == "float":
+                return out
         formats = self._require_formats()
         if self.mode == "fake_quant":
             return torch.matmul(fake_quantize(a, formats.a), self._fake_b(b, formats))
@@ -125,7 +127,17 @@ class MatmulOperation(nn.Module):
 
 
 class WeightOperation(MatmulOperation):
-    """A product with a constant right operand: a fully-connected layer or the patch projection."""
+    """A product with a constant right operand: a fully-connected layer or the patch projection.
+
+    Attributes
+    ----------
+    weight_codes : list of QuantizedArray
+        What the weight is stored as, one array per group: rounded to the formats unless a method chose the codes.
+    corrected_bias : float tensor [N] or None
+        Takes the place of the bias wherever the operation is quantized (bias correction, Liu et al. Eq. 15).
+    """
+
+    corrected_bias: torch.Tensor | None
 
     def __init__(
         self, name: str, kind: Kind, weight: torch.Tensor, bias: torch.Tensor | None, groups: int, a_kind: InputKind
@@ -137,6 +149,7 @@ class WeightOperation(MatmulOperation):
         self._groups = groups
         self._fake_weight: torch.Tensor | None = None
         self._codes: WeightCodes | None = None
+        self.register_buffer("corrected_bias", None, persistent=False)
 
     @property
     def formats(self) -> OperandFormats | None:
@@ -144,7 +157,7 @@ class WeightOperation(MatmulOperation):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
-        self._formats, self._fake_weight, self._codes = formats, None, None
+        self._formats, self._fake_weight, self._codes, self.corrected_bias = formats, None, None, None
 
     @property
     def groups(self) -> tuple[int, int]:
@@ -163,11 +176,11 @@ class WeightOperation(MatmulOperation):
 
     @weight_codes.setter
     def weight_codes(self, codes: WeightCodes) -> None:
-        self._codes = codes
+        self._codes, self._fake_weight = codes, None
 
     def _fake_b(self, b: torch.Tensor, formats: OperandFormats) -> torch.Tensor:
         if self._fake_weight is None or self._fake_weight.device != b.device:
-            self._fake_weight = fake_quantize(b, formats.b)
+            self._fake_weight = decode_codes(self.weight_codes, b)
         return self._fake_weight
 
     def _integer_b(self, b: torch.Tensor, formats: OperandFormats) -> WeightCodes:
@@ -180,7 +193,8 @@ class WeightOperation(MatmulOperation):
         out = self.product(x.reshape(1, -1, x.shape[-1]), self.constant_b)
         # [G, rows, N / G] -> [rows, N]
         out = out.transpose(0, 1).reshape(*x.shape[:-1], -1)
-        return out if self.bias is None else out + self.bias
+        bias = self.bias if self.mode == "float" or self.corrected_bias is None else self.corrected_bias
+        return out if bias is None else out + bias
 
 
 class LinearOperation(WeightOperation):

@@ -3,33 +3,55 @@
 It returns what the full grid returns, in a fraction of the work:
 
 - outputs are computed in parts that stay in the cache;
-- where every part adds to the score (the Hessian guided metric), a candidate is given up as soon as its partial score
-  exceeds the best whole one of every group, as it can only grow;
+- where every part adds to the score (the Hessian guided metric, the similarity of images), a candidate is given up as
+  soon as its partial score exceeds the best whole one of every group, as it can only grow;
 - a round that changes nothing is a fixed point; the rounds after it would repeat it and are not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
-import torch
 
 from ptqsim.ptq.capture import OperationData
-from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.fake_quant import Format
 from ptqsim.ptq.objectives import Objective, Scores, Sums
+from ptqsim.ptq.products import Partials, Products
 from ptqsim.ptq.search_space import Candidates
 
 Chosen = tuple[int, ...]
 """One candidate number per group."""
-Partials = Callable[[tuple[Format, ...]], Iterator[Sums]]
-"""From a candidate to the sums of its parts."""
+Operand = Literal["a", "b"]
+Formats = tuple[Format, ...]
 
-_PART: Final = 2**17  # output elements in one part: half a MiB in float32
-_PARTS: Final = 8  # at most; each costs a round of calls
+
+@dataclass(frozen=True)
+class Schedule:
+    """In which order a search goes through the operands, and what it does between.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds at most; 1 or more.
+    first : {"a", "b"}
+        The operand that is searched first in a round, with the other in its initial format.
+    float_b : bool
+        Search a against the float b.
+    correct_bias : bool
+        Take the mean error of every output unit off the output after each round (Liu et al., Bias Correction).
+    """
+
+    rounds: int
+    first: Operand = "a"
+    float_b: bool = False
+    correct_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"the search was asked for {self.rounds} rounds; legal is 1 or more: PTQ4ViT's is 3")
 
 
 @dataclass(frozen=True)
@@ -58,15 +80,14 @@ class SearchResult:
 
 def alternate(
     data: OperationData,
-    a_space: Candidates,
-    b_space: Candidates,
-    b_start: tuple[Format, ...],
+    spaces: tuple[Candidates, Candidates],
+    start: tuple[Formats, Formats],
     objective: Objective,
-    rounds: int,
+    schedule: Schedule,
     *,
     constant_b: bool,
 ) -> SearchResult:
-    """Search a's candidates with b fixed, then b's with a fixed, ``rounds`` times.
+    """Search the candidates of one operand with the other fixed, then those of the other, round after round.
 
     Groups are independent where both operands have one scale per group: each takes its own best candidate from one
     pass over the list.  An operand with a single scale takes the best of the sum.
@@ -74,87 +95,44 @@ def alternate(
     Parameters
     ----------
     data : OperationData
-    a_space, b_space : Candidates
-    b_start : tuple of formats
-        Delta_B before the first round: max |B| / 2**(bits-1) (Algorithm 1, line 8).
+    spaces : two Candidates
+        Of a and of b.
+    start : two tuples of formats
+        Of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
     objective : Objective
-    rounds : int
-        At least 1.
+    schedule : Schedule
     constant_b : bool
         Whether b is a weight, the same for all rows of a.
     """
-    if rounds < 1:
-        raise ValueError(f"the search was asked for {rounds} rounds; legal is 1 or more: the paper's is 3")
-    problem = _Problem(data, objective, constant_b)
-    b_formats = b_start
-    a: Chosen = ()
-    b: Chosen = ()
+    products = Products(data, objective, constant_b)
+    space: dict[Operand, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    formats: dict[Operand, Formats] = dict(zip(_OPERANDS, start, strict=True))
+    chosen: dict[Operand, Chosen] = {"a": (), "b": ()}
+    order: tuple[Operand, Operand] = ("a", "b") if schedule.first == "a" else ("b", "a")
     score, done, evaluated, pruned = float("nan"), 0, 0, 0
-    while done < rounds:
+    settled = False
+    while done < schedule.rounds and not settled:
         done += 1
-        new_a, score, full = _best(a_space, problem.with_b(b_formats), objective)
-        evaluated, pruned = evaluated + full, pruned + len(a_space) - full
-        if new_a == a:  # b was searched for this very a
-            break
-        a = new_a
-        new_b, score, full = _best(b_space, problem.with_a(a_space.choose(a)), objective)
-        evaluated, pruned = evaluated + full, pruned + len(b_space) - full
-        if new_b == b:
-            break
-        b = new_b
-        b_formats = b_space.choose(b)
-    return SearchResult(a, b, score, done, evaluated, pruned)
+        before = dict(chosen)
+        for operand in order:
+            if operand == "a":
+                partials = products.with_b(None if schedule.float_b else formats["b"])
+            else:
+                partials = products.with_a(formats["a"])
+            found, score, full = _best(space[operand], partials, objective)
+            evaluated, pruned = evaluated + full, pruned + len(space[operand]) - full
+            # the other operand was searched for this very choice; with a new bias it has to be searched again
+            settled = found == chosen[operand] and not schedule.correct_bias
+            chosen[operand], formats[operand] = found, space[operand].choose(found)
+            if settled:
+                break
+        if schedule.correct_bias:
+            settled = chosen == before  # the bias is the one that this round began with
+            products.correct(formats["a"], formats["b"])
+    return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned)
 
 
-class _Problem:
-    """One operation's data in parts, with one operand fixed at a time."""
-
-    def __init__(self, data: OperationData, objective: Objective, constant_b: bool) -> None:
-        self.constant_b = constant_b
-        self.parts = _split(data, constant_b)
-        self.sums = [objective.prepare(part) for part in self.parts]
-        self.buffers = [torch.empty_like(part.out) for part in self.parts]
-
-    def with_b(self, formats: tuple[Format, ...]) -> Partials:
-        """Outputs for candidates of a, b being quantized in ``formats``."""
-        if self.constant_b:
-            fixed = [fake_quantize(self.parts[0].b, formats)] * len(self.parts)
-        else:
-            fixed = [fake_quantize(part.b, formats) for part in self.parts]
-
-        def partials(candidate: tuple[Format, ...]) -> Iterator[Sums]:
-            for part, b_hat, buffer, sums in zip(self.parts, fixed, self.buffers, self.sums, strict=True):
-                yield sums(torch.matmul(fake_quantize(part.a, candidate), b_hat, out=buffer))
-
-        return partials
-
-    def with_a(self, formats: tuple[Format, ...]) -> Partials:
-        """Outputs for candidates of b, a being quantized in ``formats``."""
-        fixed = [fake_quantize(part.a, formats) for part in self.parts]
-
-        def partials(candidate: tuple[Format, ...]) -> Iterator[Sums]:
-            shared = fake_quantize(self.parts[0].b, candidate) if self.constant_b else None
-            for part, a_hat, buffer, sums in zip(self.parts, fixed, self.buffers, self.sums, strict=True):
-                b_hat = fake_quantize(part.b, candidate) if shared is None else shared
-                yield sums(torch.matmul(a_hat, b_hat, out=buffer))
-
-        return partials
-
-
-def _split(data: OperationData, constant_b: bool) -> list[OperationData]:
-    """The data in parts along axis 1: rows, or images of an attention product."""
-    length = data.out.shape[1]
-    count = max(1, min(_PARTS, data.out.numel() // _PART, length))
-    edges = [length * i // count for i in range(count + 1)]
-    return [
-        OperationData(
-            data.a[:, low:high].contiguous(),
-            data.b if constant_b else data.b[:, low:high].contiguous(),
-            data.out[:, low:high].contiguous(),
-            None if data.grad is None else data.grad[:, low:high].contiguous(),
-        )
-        for low, high in pairwise(edges)
-    ]
+_OPERANDS: Final[tuple[Operand, Operand]] = ("a", "b")
 
 
 def _best(space: Candidates, partials: Partials, objective: Objective) -> tuple[Chosen, float, int]:

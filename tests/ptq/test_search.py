@@ -13,7 +13,7 @@ import ptqsim as pq
 from ptqsim.ptq import search_space
 from ptqsim.ptq.capture import OperationData
 from ptqsim.ptq.objectives import OBJECTIVES
-from ptqsim.ptq.search import alternate
+from ptqsim.ptq.search import Schedule, alternate
 
 
 def random_data(seed: int, groups_a: int = 2, groups_b: int = 2, rows: int = 700) -> OperationData:
@@ -21,7 +21,7 @@ def random_data(seed: int, groups_a: int = 2, groups_b: int = 2, rows: int = 700
     a = torch.randn(groups_a, 8, rows // 8, 12, generator=generator)
     b = torch.randn(groups_b, 8, 12, 9, generator=generator)
     out = torch.matmul(a, b)
-    return OperationData(a, b, out, torch.randn(out.shape, generator=generator) ** 3)
+    return OperationData(a, b, out, torch.randn(out.shape, generator=generator) ** 3, images=8)
 
 
 def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarray) -> list[float]:
@@ -34,6 +34,9 @@ def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarr
                 scores.append(1 - (o * h).sum() / np.sqrt((o**2).sum() * (h**2).sum()))
             case "pearson":
                 scores.append(1 - scipy.stats.pearsonr(o.ravel(), h.ravel()).statistic)
+            case "similarity":
+                images = zip(o.reshape(8, -1), h.reshape(8, -1), strict=True)
+                scores.append(sum(1 - scipy.stats.pearsonr(x, y).statistic for x, y in images))
             case "hessian":
                 scores.append((g**2 * (h - o) ** 2).sum())
     return scores
@@ -53,6 +56,11 @@ def test_objectives_agree_with_numpy_and_scipy(name: str) -> None:
 def test_an_output_without_direction_gets_the_worst_score(name: str) -> None:
     data = random_data(1)
     assert OBJECTIVES[name](data, torch.zeros_like(data.out)).tolist() == [1.0, 1.0]
+
+
+def test_an_image_without_direction_gets_the_worst_similarity() -> None:
+    data = random_data(1)
+    assert OBJECTIVES["similarity"](data, torch.full_like(data.out, 3.0)).tolist() == [8.0, 8.0]
 
 
 def plain_search(data, a_space, b_space, b_formats, name, rounds):  # type: ignore[no-untyped-def]
@@ -79,7 +87,7 @@ def plain_search(data, a_space, b_space, b_formats, name, rounds):  # type: igno
 
 
 @pytest.mark.parametrize("groups", [(1, 1), (1, 3), (2, 2)])
-@pytest.mark.parametrize("name", ["cosine", "hessian"])
+@pytest.mark.parametrize("name", ["cosine", "hessian", "similarity"])
 @pytest.mark.parametrize("bits", [3, 6])
 def test_pruning_and_fixed_points_change_no_choice(groups: tuple[int, int], name: str, bits: int) -> None:
     data = random_data(bits, *groups)
@@ -87,10 +95,10 @@ def test_pruning_and_fixed_points_change_no_choice(groups: tuple[int, int], name
     a_space = search_space.uniform(search_space.group_max(data.a), bits, ratios)
     b_space = search_space.uniform(search_space.group_max(data.b), bits, ratios)
     start = search_space.uniform(search_space.group_max(data.b), bits, [1.0]).choose([0] * groups[1])
-    found = alternate(data, a_space, b_space, start, OBJECTIVES[name], 3, constant_b=False)
+    found = alternate(data, (a_space, b_space), ((), start), OBJECTIVES[name], Schedule(3), constant_b=False)
     assert (found.a, found.b) == plain_search(data, a_space, b_space, start, name, 3)
     assert found.evaluated + found.pruned <= 6 * 40
-    assert (found.pruned > 0) == (name == "hessian")
+    assert (found.pruned > 0) == (name in ("hessian", "similarity"))
 
 
 def test_thread_count_changes_no_bit() -> None:
@@ -100,12 +108,13 @@ def test_thread_count_changes_no_bit() -> None:
         search_space.uniform(search_space.group_max(data.a), 4, ratios),
         search_space.uniform(search_space.group_max(data.b), 4, ratios),
     )
+    start = space[1].choose([0, 0])
     before = torch.get_num_threads()
     try:
         results = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            results.append(alternate(data, *space, space[1].choose([0, 0]), OBJECTIVES["hessian"], 2, constant_b=False))
+            results.append(alternate(data, space, ((), start), OBJECTIVES["hessian"], Schedule(2), constant_b=False))
     finally:
         torch.set_num_threads(before)
     assert results[0] == results[1] == results[2]

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 
+from ptqsim.errors import unknown_name
 from ptqsim.ptq import search_space
 from ptqsim.ptq.gradients import Gradient, check_gradient
-from ptqsim.ptq.objectives import OBJECTIVES, Objective
+from ptqsim.ptq.methods.bit_split import check_bit_splitting
+from ptqsim.ptq.methods.protocol import BitSplitting, LinearSearch
+from ptqsim.ptq.objectives import Objective, find_objective
 from ptqsim.ptq.operations import MatmulOperation
-from ptqsim.ptq.search_space import Candidates, GeluPair, RangeChoice
+from ptqsim.ptq.search_space import GELU_PAIRS, RANGE_CHOICES, Candidates, GeluPair, RangeChoice
+
+WeightRounding = Literal["nearest", "bit_split"]
 
 
-@dataclass(frozen=True)
-class PTQ4ViT:
-    """PTQ4ViT, with each of its parts switchable (the paper's Table 3).
+@dataclass(frozen=True, kw_only=True)
+class PTQ4ViT(LinearSearch):
+    """PTQ4ViT, with each of its parts switchable (the paper's Table 3), and with bias correction (its Table 2).
 
     Where the paper is silent or its released code differs, spec section 2 and 5 decide: the two scales of every twin
-    format are a power of two apart, the range is chosen, not summed, and the task loss has hard pseudo-labels.
+    format are a power of two apart, the range is chosen, not summed, and the task loss has hard pseudo-labels.  What
+    the released code does is the variant ``released``.  Bias correction is by Liu et al. Eq. 15; the paper cites Nagel
+    et al., who estimate the same expectation without data.
 
     Attributes
     ----------
-    alpha, beta : float
-        Search range in multiples of max / 2**(bits-1) (section 4.1).
-    n : int
-        Number of candidates of a uniform scale.
-    rounds : int
-        Rounds of the alternating search.
     hessian_guided : bool
         Hessian guided metric (Eq. 7); else cosine, as in Base PTQ.
     softmax_twin, gelu_twin : bool
@@ -40,14 +41,17 @@ class PTQ4ViT:
     max_shift : int
         Largest m of the softmax search; the paper's 11 is Delta_R1 = 2**-(bits+10).
     range_choice : {"paper", "nearest"}
-        How softmax codes choose their range (spec section 2).
+        How softmax codes choose their range, and on which side ties fall (spec section 2).
+    weight_rounding : {"nearest", "bit_split"}
+        How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.bit_split`) weighs the rows
+        by the Hessian guided metric.  Not in the paper.
+    epochs, damping : int, float
+        Of bit splitting, as in :class:`~ptqsim.ptq.methods.bit_split.BitSplit`.
     """
 
     name: ClassVar[str] = "ptq4vit"
 
     alpha: float = 0.0
-    beta: float = 1.2
-    n: int = 100
     rounds: int = 3
     hessian_guided: bool = True
     softmax_twin: bool = True
@@ -56,28 +60,40 @@ class PTQ4ViT:
     gelu_pair: GeluPair = "fixed_negative"
     max_shift: int = 11
     range_choice: RangeChoice = "paper"
+    weight_rounding: WeightRounding = "nearest"
+    epochs: int = 20
+    damping: float = 0.01
 
     def __post_init__(self) -> None:
+        LinearSearch.__post_init__(self)
         check_gradient(self.gradient)
+        for what, given, legal in (
+            ("gelu_pair", self.gelu_pair, GELU_PAIRS),
+            ("range_choice", self.range_choice, RANGE_CHOICES),
+            ("weight_rounding", self.weight_rounding, get_args(WeightRounding)),
+        ):
+            if given not in legal:
+                raise unknown_name(what, given, legal)
+        search_space.check_max_shift(self.max_shift)
+        check_bit_splitting(self.epochs, self.damping)
+
+    @property
+    def bit_splitting(self) -> BitSplitting | None:
+        if self.weight_rounding == "nearest":
+            return None
+        return BitSplitting(self.epochs, self.damping, guided=self.hessian_guided)
 
     @property
     def task_loss(self) -> Gradient | None:
         return self.gradient if self.hessian_guided else None
 
-    @property
-    def objective(self) -> Objective:
-        return OBJECTIVES["hessian" if self.hessian_guided else "cosine"]
+    def objective(self, op: MatmulOperation) -> Objective:
+        return find_objective("hessian" if self.hessian_guided else "cosine")
 
     def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
         if op.a_kind == "softmax" and self.softmax_twin:
             return search_space.twin_softmax(a.shape[0], bits, self.max_shift, self.range_choice)
-        maxima = search_space.group_max(a)
         if op.a_kind == "gelu" and self.gelu_twin:
-            return search_space.twin_gelu(maxima, bits, self._ratios(), self.gelu_pair)
-        return search_space.uniform(maxima, bits, self._ratios())
-
-    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
-        return search_space.uniform(search_space.group_max(b), bits, self._ratios())
-
-    def _ratios(self) -> list[float]:
-        return search_space.linear_ratios(self.alpha, self.beta, self.n)
+            maxima = search_space.group_max(a)
+            return search_space.twin_gelu(maxima, bits, self.ratios(), self.gelu_pair, self.range_choice)
+        return self.uniform(a, bits)

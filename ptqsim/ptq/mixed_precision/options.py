@@ -1,0 +1,57 @@
+"""What mixed precision can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from ptqsim.errors import unknown_name
+
+Sensitivity = Literal["nuclear_norm", "hessian"]
+SENSITIVITIES: Final[tuple[Sensitivity, ...]] = get_args(Sensitivity)
+Solver = Literal["pareto", "milp"]
+SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedPrecision:
+    """Options of mixed precision.
+
+    Attributes
+    ----------
+    sensitivity : {"nuclear_norm", "hessian"}
+        What the error of a module is weighed by: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
+        or the trace of the loss's Hessian (their Table 4, after HAWQ-V2).
+    solver : {"pareto", "milp"}
+        How the widths are chosen: as the paper, among those that give a more sensitive module no fewer bits; or as the
+        optimum of the same sum over all widths, by integer programming.
+    model_size : float, optional
+        Megabytes (10**6 bytes) that the packed weights may take; by default what uniform precision takes.
+    widths : tuple of int, optional
+        By default the target's width and up to two less and more: {4..8} for 6 and {6..10} for 8, as in section 4.1.
+    probes : int
+        Random vectors of the trace estimate.
+    """
+
+    sensitivity: Sensitivity = "nuclear_norm"
+    solver: Solver = "pareto"
+    model_size: float | None = None
+    widths: tuple[int, ...] | None = None
+    probes: int = 32
+
+    def __post_init__(self) -> None:
+        if self.sensitivity not in SENSITIVITIES:
+            raise unknown_name("sensitivity", self.sensitivity, SENSITIVITIES)
+        if self.solver not in SOLVERS:
+            raise unknown_name("solver", self.solver, SOLVERS)
+        if self.model_size is not None and not 0 < self.model_size < float("inf"):
+            raise ValueError(f"model_size is {self.model_size} MB; legal is a size above 0")
+        if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
+            raise ValueError(f"widths are {self.widths}; legal are one or more from 2 to 16: try (4, 5, 6, 7, 8)")
+        if self.probes < 1:
+            raise ValueError(f"probes is {self.probes}; legal is 1 or more: try 32")
+
+    def widths_for(self, target: int) -> tuple[int, ...]:
+        """The widths to choose from, least first."""
+        chosen = self.widths if self.widths is not None else range(max(2, target - 2), min(16, target + 2) + 1)
+        return tuple(sorted(set(chosen)))
