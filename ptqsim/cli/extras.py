@@ -15,6 +15,8 @@ EXTRA_OF: Final = {
     "torch": "models",
     "torchvision": "models",
     "matplotlib": "analysis",
+    "apytypes": "bench",
+    "fxpmath": "bench",
 }
 
 

@@ -1,0 +1,140 @@
+"""Measure cases: draw operands, ask the oracle, check, time, check again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+import ptqsim as pq
+from benchmarks.cases import Case, Group
+from benchmarks.contenders import Contender, Oracle, contenders
+from benchmarks.peers import exact_peers
+from benchmarks.shapes import Shape
+from benchmarks.targets import target
+from benchmarks.timing import Call, Timing, interleaved
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to measure.
+
+    Parameters
+    ----------
+    rounds, least
+        As `interleaved` takes them.
+    seed
+        Of the operands.
+    portable
+        Whether the targets are those of a processor without AVX-512.
+    """
+
+    rounds: int = 9
+    least: float = 0.005
+    seed: int = 0
+    portable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was found about one case.
+
+    Parameters
+    ----------
+    shape, operands, case
+        What was measured.
+    timings
+        By "prepared" and "fresh"; either may be missing.
+    wrong
+        Number of outputs that differ from the oracle's, in any of the calls that were checked.
+    clamped
+        Share of the outputs that overflowed at some step.
+    kernel, certificate, certified
+        What ran and why it may; the share of outputs proven unable to overflow.
+    target
+        Wanted ratio to the baseline, or None.
+    """
+
+    shape: Shape
+    operands: str
+    case: str
+    timings: Mapping[str, Timing]
+    wrong: int
+    clamped: float | None = None
+    kernel: str = ""
+    certificate: str = ""
+    certified: float | None = None
+    target: float | None = None
+    of: str | None = None
+    of_target: float | None = None
+    peer: bool = False
+
+
+def baseline(shape: Shape, seed: int) -> Call:
+    """numpy's float32 product in this shape."""
+    rng = np.random.default_rng((seed, 1))
+    lead = () if shape.batch == 1 else (shape.batch,)
+    x = rng.normal(size=(*lead, shape.rows, shape.depth)).astype(np.float32)
+    w = rng.normal(size=(*lead, shape.depth, shape.columns)).astype(np.float32)
+    return lambda: x @ w
+
+
+def measure(shape: Shape, group: Group, plan: Plan, state: Callable[[str], None]) -> list[Row]:
+    """All cases of a group in one shape, in the same rounds."""
+    a, b = group.operands.draw(shape, plan.seed)
+    known = Oracle(a, b)
+    calls: dict[tuple[str, str], Contender] = {}
+    cases = []
+    for case in group.cases:
+        state(f"oracle, {case.name}")
+        case = case.with_bits(known.bits_needed()) if case.bits_as_needed else case
+        cases.append(case)
+        calls |= {(case.name, how): call for how, call in contenders(case, shape, a, b, known).items()}
+    peers = exact_peers(shape, a, b, known.product()) if group.peers else {}
+    calls |= {(name, "prepared"): call for name, call in peers.items()}
+    state("timing")
+    wrong = dict.fromkeys(calls, 0)
+
+    def check() -> None:
+        for name, call in calls.items():
+            wrong[name] = max(wrong[name], call.wrong())
+
+    for call in calls.values():
+        call()
+    check()
+    named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
+    timed = interleaved(baseline(shape, plan.seed), named, plan.rounds, plan.least, time.process_time)
+    check()
+    rows = []
+    for case in cases:
+        timings = {how: timed[f"{name}\0{how}"] for name, how in calls if name == case.name}
+        errors = max(wrong[name, how] for name, how in calls if name == case.name)
+        rows.append(_row(shape, group, case, timings, errors, known, a, b, plan))
+    for name in peers:
+        timings = {"prepared": timed[f"{name}\0prepared"]}
+        rows.append(Row(shape, str(group.operands), name, timings, wrong[name, "prepared"], peer=True))
+    return rows
+
+
+def _row(
+    shape: Shape, group: Group, case: Case, timings: Mapping[str, Timing], wrong: int, known: Oracle,
+    a: pq.QuantizedArray, b: pq.QuantizedArray, plan: Plan,
+) -> Row:  # fmt: skip
+    result = pq.matmul(a, b, case.accumulator, case.statistics)
+    stepped = case.accumulator.overflow != "wrap"
+    return Row(
+        shape,
+        str(group.operands),
+        case.name,
+        timings,
+        wrong,
+        known.expected(case).clamped / shape.outputs if stepped else None,
+        result.kernel,
+        result.certificate.name,
+        result.certificate.certified / shape.outputs if stepped else None,
+        target(case.kind, shape.attention, plan.portable),
+        case.of,
+        case.of_target,
+    )
