@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -27,14 +27,14 @@ class Plan:
         As `interleaved` takes them.
     seed
         Of the operands.
-    portable
-        Whether the targets are those of a processor without AVX-512.
+    targets
+        Which targets count: those of this processor's kernels, those of one without AVX-512, or none.
     """
 
     rounds: int = 9
     least: float = 0.005
     seed: int = 0
-    portable: bool = False
+    targets: Literal["native", "portable", "none"] = "native"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +55,10 @@ class Row:
         What ran and why it may; the share of outputs proven unable to overflow.
     target
         Wanted ratio to the baseline, or None.
+    of, of_target
+        The case of the same operands that it is compared with, and the wanted share of its speed.
+    peer
+        Whether it is another library's product.
     """
 
     shape: Shape
@@ -71,6 +75,21 @@ class Row:
     of_target: float | None = None
     peer: bool = False
 
+    @property
+    def main(self) -> Timing:
+        """The timing that the row is judged by first."""
+        return self.timings.get("prepared") or self.timings["fresh"]
+
+    @property
+    def met(self) -> Literal["yes", "part", "no"] | None:
+        """Whether the target is met in every way, when prepared only, or not; None without a target."""
+        if self.target is None:
+            return None
+        reached = [timing.ratio >= self.target for timing in self.timings.values()]
+        if all(reached):
+            return "yes"
+        return "part" if self.main.ratio >= self.target else "no"
+
 
 def baseline(shape: Shape, seed: int) -> Call:
     """numpy's float32 product in this shape."""
@@ -81,20 +100,20 @@ def baseline(shape: Shape, seed: int) -> Call:
     return lambda: x @ w
 
 
-def measure(shape: Shape, group: Group, plan: Plan, state: Callable[[str], None]) -> list[Row]:
-    """All cases of a group in one shape, in the same rounds."""
+def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], None]) -> list[Row]:
+    """All cases of a group in one shape, in the same rounds; `step` hears of the progress, by `Group.weight`."""
     a, b = group.operands.draw(shape, plan.seed)
     known = Oracle(a, b)
     calls: dict[tuple[str, str], Contender] = {}
     cases = []
     for case in group.cases:
-        state(f"oracle, {case.name}")
+        step(0, f"oracle, {case.name}")
         case = case.with_bits(known.bits_needed()) if case.bits_as_needed else case
         cases.append(case)
         calls |= {(case.name, how): call for how, call in contenders(case, shape, a, b, known).items()}
+        step(1, "")
     peers = exact_peers(shape, a, b, known.product()) if group.peers else {}
     calls |= {(name, "prepared"): call for name, call in peers.items()}
-    state("timing")
     wrong = dict.fromkeys(calls, 0)
 
     def check() -> None:
@@ -105,7 +124,10 @@ def measure(shape: Shape, group: Group, plan: Plan, state: Callable[[str], None]
         call()
     check()
     named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
-    timed = interleaved(baseline(shape, plan.seed), named, plan.rounds, plan.least, time.process_time)
+    share = len(group.cases) + group.peers
+    timed = interleaved(
+        baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(share, "timing")
+    )
     check()
     rows = []
     for case in cases:
@@ -134,7 +156,7 @@ def _row(
         result.kernel,
         result.certificate.name,
         result.certificate.certified / shape.outputs if stepped else None,
-        target(case.kind, shape.attention, plan.portable),
+        None if plan.targets == "none" else target(case.kind, shape.attention, plan.targets == "portable"),
         case.of,
-        case.of_target,
+        None if plan.targets == "none" else case.of_target,
     )
