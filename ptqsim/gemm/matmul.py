@@ -57,11 +57,11 @@ def _registers(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -
     """Every register of the datapath: the product that it accumulates, and how far it is shifted at the end."""
     if accumulator.alignment != Alignment.DEFERRED:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
-        yield Product.of(operands.left(a), operands.right(b)), 0
+        yield Product(operands.left(a), operands.right(b)), 0
         return
     ranges = pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges()))
     for (i, a_range), (j, b_range) in ranges:
-        yield Product.of(operands.left(a, i), operands.right(b, j)), a_range.shift + b_range.shift
+        yield Product(operands.left(a, i), operands.right(b, j)), a_range.shift + b_range.shift
 
 
 def _checked_lead(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> tuple[int, ...]:

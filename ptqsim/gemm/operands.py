@@ -1,17 +1,24 @@
-"""Operands of a product, aligned in the type that it will run in, with the norms that bound it."""
+"""Operands of a product: their codes, and what kernels need of them, made when it is first asked for.
+
+What is made lives as long as the array it was made of: the weights of a layer meet many activations.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.base import GridRange, NumberFormat
+from ptqsim.formats.codes import look_up
 from ptqsim.kernels import _threads, align
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 FLOAT32_EXACT = 1 << 24
 """Every integer up to this magnitude is a float32."""
@@ -19,33 +26,13 @@ FLOAT32_EXACT = 1 << 24
 FLOAT64_EXACT = 1 << 53
 """Every integer up to this magnitude is a float64."""
 
-# Aligned codes, as long as their array lives: the weights of a layer meet many activations.
-_aligned: WeakKeyDictionary[QuantizedArray, dict[tuple[str, int | None], Side]] = WeakKeyDictionary()
+INT64_MAX = (1 << 63) - 1
 
+# Elements below which another thread costs more than it brings.
+_GRAIN = 1 << 16
+_STRIPS = 16
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One operand of a product.
-
-    Parameters
-    ----------
-    values
-        Aligned values [..., M, K] (left) or [..., K, N] (right), in float32 if that holds every aligned value of the
-        format exactly, else in float64, which does: 16-bit codes with the largest shift take 48 bits.
-    peak, total, energy
-        Largest magnitude, sum of magnitudes and sum of squares of each row (left, [..., M]) or column (right,
-        [..., N]), float64; `total` and `energy` are exact below 2**53 and slightly off above.
-    """
-
-    values: NDArray[Any]
-    peak: NDArray[np.float64]
-    total: NDArray[np.float64]
-    energy: NDArray[np.float64]
-
-    @property
-    def norms(self) -> Norms:
-        """The largest of each norm."""
-        return Norms(*(float(norm.max(initial=0.0)) for norm in (self.peak, self.total, self.energy)))
+Made = TypeVar("Made")
 
 
 class Norms(NamedTuple):
@@ -56,52 +43,222 @@ class Norms(NamedTuple):
     energy: float
 
 
-def left(array: QuantizedArray, grid_range: int | None = None) -> Side:
-    """The left operand: all of it aligned, or the mantissas of one range only."""
-    return _side(array, "left", grid_range)
+class LineNorms(NamedTuple):
+    """Largest magnitude, sum of magnitudes and sum of squares of each row (left) or column (right).
 
-
-def right(array: QuantizedArray, grid_range: int | None = None) -> Side:
-    """The right operand: all of it aligned, or the mantissas of one range only."""
-    return _side(array, "right", grid_range)
-
-
-def _side(array: QuantizedArray, which: str, grid_range: int | None) -> Side:
-    known = _aligned.setdefault(array, {})
-    key = (which, grid_range)
-    if key not in known:
-        number_format = array.format
-        table = number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
-        known[key] = _align(array.codes, table, which == "left")
-    return known[key]
-
-
-def _align(codes: NDArray[Any], table: NDArray[np.int64], rows: bool) -> Side:
-    largest = int(np.abs(table).max())
-    dtype = np.float32 if largest <= FLOAT32_EXACT else np.float64
-    *lead, first, last = codes.shape
-    table = table.astype(dtype)
-    values = np.empty(codes.shape, dtype)
-    norm_shape = (*lead, first) if rows else (*lead, last)
-    peak, total, energy = np.zeros((3, *norm_shape))
-    if values.size:
-        flat = (-1, last) if rows else (-1, first, last)
-        parts = [np.ascontiguousarray(codes).reshape(flat), table, values.reshape(flat)]
-        norms = [norm.reshape(-1) if rows else norm.reshape(-1, last) for norm in (peak, total, energy)]
-        kernel = align.align_rows if rows else align.align_columns
-        _threads.run(kernel, parts[0].shape[0], max(1, (1 << 15) // max(1, last)), *parts, *norms)
-    return Side(values, peak, total, energy)
-
-
-def magnitude_bound(a: Norms, b: Norms) -> int:
-    """An integer that no sum over any subset of one output's products exceeds in magnitude.
-
-    Every such sum is at most sum |a_l| |w_l|, and that is at most max|a| * sum|w|, sum|a| * max|w|, and by Cauchy and
-    Schwarz sqrt(sum a_l**2 * sum w_l**2); here with the largest norm of any row and any column.
+    Float64 [n, lines]; `total` and `energy` are exact below 2**53 and slightly off above.
     """
-    # 2**-20 covers the rounding of the sums: each of K < 2**31 additions is off by at most 2**-53, relatively.
-    margin = 1.0 + 2.0**-20
-    products = [a.peak * b.total, a.total * b.peak]
-    bounds = [value if value < FLOAT64_EXACT else value * margin for value in products]
-    bounds.append((a.energy * b.energy) ** 0.5 * margin)
-    return math.ceil(min(bounds))
+
+    peak: NDArray[np.float64]
+    total: NDArray[np.float64]
+    energy: NDArray[np.float64]
+
+
+class Plane(NamedTuple):
+    """One range of a format in bytes: its mantissas are `values - offset`, and count for 2**shift each.
+
+    `sums` [B, panel * COLUMNS] are those of a right operand's columns.
+    """
+
+    values: NDArray[Any]
+    offset: int
+    shift: int
+    sums: NDArray[np.int32] | None
+
+
+Kind = tuple[NumberFormat, int | None]
+"""What codes stand for in a product: a format, all of it or the mantissas of the range of that number."""
+
+
+def ranges_of(kind: Kind) -> tuple[GridRange, ...]:
+    """What the values are put together from."""
+    number_format, grid_range = kind
+    ranges = number_format.ranges()
+    return ranges if grid_range is None else (GridRange(0, ranges[grid_range].mantissa),)
+
+
+def table_of(kind: Kind) -> NDArray[np.int64]:
+    """The value of every code."""
+    number_format, grid_range = kind
+    return number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
+
+
+class Operand:
+    """One operand of a product: all of it aligned, or the mantissas of one range only.
+
+    Parameters
+    ----------
+    array
+        [..., M, K] if left, [..., K, N] if right.
+    is_left
+        Which of both.
+    grid_range
+        Number of the range, or None.
+
+    Attributes
+    ----------
+    lead
+        Leading dimensions of the array.
+    kind
+        What the fields from `table` on follow from.
+    codes
+        [n, M, K] or [n, K, N], contiguous.
+    table
+        The value of every code.
+    ranges
+        What `table` is put together from.
+    largest
+        Largest magnitude in `table`: of any code, whether it occurs or not.
+    """
+
+    def __init__(self, array: QuantizedArray, is_left: bool, grid_range: int | None) -> None:
+        self.lead, self.is_left = array.shape[:-2], is_left
+        self.kind: Kind = array.format, grid_range
+        self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(self.lead), *array.shape[-2:])
+        self.ranges, self.table = ranges_of(self.kind), table_of(self.kind)
+        self.largest = max(-int(self.table.min()), int(self.table.max()))
+        self._made: dict[Any, Any] = {}
+
+    def _make(self, key: Any, maker: Callable[[], Made]) -> Made:
+        if key not in self._made:
+            self._made[key] = maker()
+        made: Made = self._made[key]
+        return made
+
+    @cached_property
+    def float_type(self) -> type[np.float32] | type[np.float64]:
+        """float32 if it holds every value of the table exactly, else float64: 16-bit codes at most take 48 bits."""
+        return np.float32 if self.largest <= FLOAT32_EXACT else np.float64
+
+    def values(self, dtype: Any) -> NDArray[Any]:
+        """The values in `dtype`, in the shape of the codes."""
+        return self._make(("values", dtype), lambda: look_up(self.codes, self.table.astype(dtype)))
+
+    def strips(self, dtype: Any, rows: int) -> NDArray[Any]:
+        """The values of a left operand in `dtype`, in strips [A, block, K, ROWS] of matrices of `rows` rows each."""
+        return self._make(("strips", dtype, rows), lambda: self._strips(self.table.astype(dtype), rows))
+
+    def panels(self, dtype: Any) -> NDArray[Any]:
+        """The values of a right operand in `dtype`, in panels [B, panel, K, COLUMNS]."""
+        return self._make(("panels", dtype), lambda: self._panels(self.table.astype(dtype)))
+
+    def word_strips(self, table: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
+        """The words of a left operand in strips; of all tables only the latest are kept, as every width has its own."""
+        return self._make_words(table, rows, lambda: self._strips(table, rows))
+
+    def word_panels(self, table: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The words of a right operand in panels; likewise."""
+        return self._make_words(table, 0, lambda: self._panels(table))
+
+    def _make_words(
+        self, table: NDArray[np.int32], rows: int, maker: Callable[[], NDArray[np.int32]]
+    ) -> NDArray[np.int32]:
+        known: tuple[NDArray[np.int32], int, NDArray[np.int32]] | None = self._made.get("words")
+        if known is not None and known[1] == rows and np.array_equal(known[0], table):
+            return known[2]
+        words = maker()
+        self._made["words"] = table, rows, words
+        return words
+
+    def byte_strips(self, rows: int) -> tuple[Plane, ...] | None:
+        """The ranges of a left operand in unsigned bytes, in strips; None if a range does not fit."""
+        return self._make(("bytes", rows), lambda: self._byte_strips(rows))
+
+    def byte_panels(self) -> tuple[Plane, ...] | None:
+        """The ranges of a right operand in signed bytes, in panels; None if a range does not fit."""
+        return self._make("bytes", self._byte_panels)
+
+    @cached_property
+    def norms(self) -> LineNorms:
+        """Norms of each row or column."""
+        count, first, last = self.codes.shape
+        exact = max(first, last) * self.largest**2 <= INT64_MAX
+        magnitudes = np.abs(self.table).astype(np.int64 if exact else np.float64)
+        lines = (count, first if self.is_left else last)
+        peak, total, energy = np.zeros((3, *lines), magnitudes.dtype)
+        if self.codes.size:
+            flat = self.codes.reshape(-1, last) if self.is_left else self.codes
+            norms = [norm.reshape(-1) if self.is_left else norm for norm in (peak, total, energy)]
+            kernel = align.row_norms if self.is_left else align.column_norms
+            grain = max(1, _GRAIN // (last if self.is_left else first * last))
+            _threads.run(kernel, len(flat), grain, flat, magnitudes, *norms)
+        return LineNorms(*(norm.astype(np.float64) for norm in (peak, total, energy)))
+
+    @cached_property
+    def largest_norms(self) -> Norms:
+        """The largest of each norm."""
+        return Norms(*(float(norm.max(initial=0.0)) for norm in self.norms))
+
+    def block_norms(self, lines: int, size: int) -> LineNorms:
+        """The largest of each norm in blocks of `size` rows or columns, of matrices of `lines` of them, [n, block]."""
+
+        def find() -> LineNorms:
+            starts = np.arange(0, lines, size)
+            return LineNorms(*(np.maximum.reduceat(norm.reshape(-1, lines), starts, axis=1) for norm in self.norms))
+
+        return self._make(("block_norms", lines, size), find)
+
+    def _blocks(self, rows: int) -> tuple[NDArray[Any], int]:
+        """The codes as matrices of `rows` rows, and in how many strips each is cut."""
+        codes = self.codes.reshape(-1 if self.codes.size else 0, rows, self.codes.shape[2])
+        return codes, -(-rows // ROWS)
+
+    def _strips(self, table: NDArray[Any], rows: int) -> NDArray[Any]:
+        codes, blocks = self._blocks(rows)
+        strips = np.empty((len(codes), blocks, codes.shape[2], ROWS), table.dtype)
+        _threads.run(align.strip_values, len(codes) * blocks, _STRIPS, codes, table, strips)
+        return strips
+
+    def _panels(self, table: NDArray[Any]) -> NDArray[Any]:
+        count, depth, columns = self.codes.shape
+        panels = np.empty((count, -(-columns // COLUMNS), depth, COLUMNS), table.dtype)
+        _threads.run(align.panel_values, count * panels.shape[1], 1, self.codes, table, panels)
+        return panels
+
+    def _byte_strips(self, rows: int) -> tuple[Plane, ...] | None:
+        codes, blocks = self._blocks(rows)
+        planes = []
+        for grid_range in self.ranges:
+            low, high = int(grid_range.mantissa.min()), int(grid_range.mantissa.max())
+            offset = 0 if low >= 0 else 128
+            if low + offset < 0 or high + offset > 255:
+                return None
+            strips = np.empty((len(codes), blocks, -(-codes.shape[2] // 4), ROWS, 4), np.uint8)
+            table = (grid_range.mantissa + offset).astype(np.uint8)
+            _threads.run(align.byte_strips, len(codes) * blocks, _STRIPS, codes, table, strips)
+            planes.append(Plane(strips.view(np.int32)[..., 0], offset, grid_range.shift, None))
+        return tuple(planes)
+
+    def _byte_panels(self) -> tuple[Plane, ...] | None:
+        count, depth, columns = self.codes.shape
+        planes = []
+        for grid_range in self.ranges:
+            if grid_range.mantissa.min() < -128 or grid_range.mantissa.max() > 127:
+                return None
+            panels = np.empty((count, -(-columns // COLUMNS), -(-depth // 4), COLUMNS, 4), np.int8)
+            sums = np.empty((count, panels.shape[1] * COLUMNS), np.int32)
+            table = grid_range.mantissa.astype(np.int8)
+            _threads.run(align.byte_panels, count * panels.shape[1], 1, self.codes, table, panels, sums)
+            planes.append(Plane(panels.view(np.int32)[..., 0], 0, grid_range.shift, sums))
+        return tuple(planes)
+
+
+_known: WeakKeyDictionary[QuantizedArray, dict[tuple[bool, int | None], Operand]] = WeakKeyDictionary()
+
+
+def left(array: QuantizedArray, grid_range: int | None = None) -> Operand:
+    """The left operand: all of it aligned, or the mantissas of one range only."""
+    return _operand(array, True, grid_range)
+
+
+def right(array: QuantizedArray, grid_range: int | None = None) -> Operand:
+    """The right operand: all of it aligned, or the mantissas of one range only."""
+    return _operand(array, False, grid_range)
+
+
+def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Operand:
+    operands = _known.setdefault(array, {})
+    key = (is_left, grid_range)
+    if key not in operands:
+        operands[key] = Operand(array, is_left, grid_range)
+    return operands[key]

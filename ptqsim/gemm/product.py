@@ -1,19 +1,21 @@
-"""One batch of matrix products into one register each: its shapes, its bound, and its exact result."""
+"""One batch of matrix products into one register each: its shapes, and what bounds its sums."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Side, magnitude_bound
-from ptqsim.kernels import accumulate
+from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, LineNorms, Norms, Operand
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
+
+# Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.
+_MARGIN = 1.0 + 2.0**-20
 
 
-@dataclass(frozen=True, slots=True)
 class Product:
     """Operands whose leading dimensions are broadcast by index instead of by copy.
 
@@ -21,54 +23,58 @@ class Product:
 
     Parameters
     ----------
-    a, b
-        Left values [A, M, K] and right values [B, K, N].
+    left, right
+        Operands whose shapes are known to fit.
+
+    Attributes
+    ----------
     pairs
         [batch, 2], which left and which right matrix each product of the batch takes.
-    bound
-        No sum over any subset of one output's products is larger in magnitude.
-    peak
-        No single product is larger in magnitude.
+    shape
+        Batch, rows and columns of the result.
+    depth
+        Number of products per output, K.
     """
 
-    a: NDArray[Any]
-    b: NDArray[Any]
-    pairs: NDArray[np.int64]
-    bound: int
-    peak: int
-
-    @classmethod
-    def of(cls, left: Side, right: Side) -> Product:
-        """The product of two operands whose shapes are known to fit."""
-        a, b = left.values, right.values
-        lead_a, lead_b = a.shape[:-2], b.shape[:-2]
-        if math.prod(lead_b) == 1:
+    def __init__(self, left: Operand, right: Operand) -> None:
+        self.left, self.right = left, right
+        matrices, rows, depth = left.codes.shape
+        self.depth = int(depth)
+        lead_left, lead_right = left.lead, right.lead
+        if math.prod(lead_right) == 1:
             # One right matrix for all: the rows of every left one are rows of a single, larger product.
-            a = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-            lead_a, lead_b = (), ()
-        lead = np.broadcast_shapes(lead_a, lead_b)
-        columns = [
-            np.broadcast_to(np.arange(math.prod(own)).reshape(own), lead).reshape(-1) for own in (lead_a, lead_b)
-        ]
-        norms = left.norms, right.norms
-        bound = magnitude_bound(*norms)
-        return cls(
-            a.reshape(math.prod(lead_a), *a.shape[-2:]),
-            b.reshape(math.prod(lead_b), *b.shape[-2:]),
-            np.stack(columns, axis=1).astype(np.int64),
-            bound,
-            min(int(norms[0].peak * norms[1].peak), bound),
-        )
+            matrices, rows, lead_left, lead_right = 1, matrices * rows, (), ()
+        self._matrices = matrices
+        self.pairs = _pairs(lead_left, lead_right)
+        self.shape = (len(self.pairs), rows, int(right.codes.shape[2]))
+
+    def rows_of(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Something of the left operand [n, rows, ...], with its rows as those of this product."""
+        return array.reshape(self._matrices, self.shape[1], *array.shape[2:])
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """Batch, rows and columns of the result."""
-        return len(self.pairs), int(self.a.shape[1]), int(self.b.shape[2])
+    def outputs(self) -> int:
+        """Number of output elements."""
+        return int(math.prod(self.shape))
 
-    @property
-    def depth(self) -> int:
-        """Number of products per output, K."""
-        return int(self.a.shape[2])
+    @cached_property
+    def datatype_bound(self) -> int:
+        """No sum over any subset of one output's products is larger in magnitude, whatever the codes are."""
+        return self.depth * self.left.largest * self.right.largest
+
+    @cached_property
+    def bound(self) -> int:
+        """No sum over any subset of one output's products is larger in magnitude, with these codes."""
+        return min(self.datatype_bound, magnitude_bound(self.left.largest_norms, self.right.largest_norms))
+
+    @cached_property
+    def peak(self) -> int:
+        """No single product is larger in magnitude."""
+        return min(int(self.left.largest_norms.peak * self.right.largest_norms.peak), self.bound)
+
+    def is_below(self, limit: int) -> bool:
+        """Whether `bound` is at most `limit`; codes are looked at only if their formats do not tell."""
+        return self.datatype_bound <= limit or self.bound <= limit
 
     def exact_type(self) -> type[np.float32] | type[np.float64] | None:
         """The float type in which every partial sum is exact in any order, or None.
@@ -77,17 +83,13 @@ class Product:
         of the products: whatever order and blocking a BLAS takes, and with or without fused multiply-add, no addition
         rounds.
         """
-        if self.bound <= FLOAT32_EXACT and self.a.dtype == self.b.dtype == np.float32:
+        if self.is_below(FLOAT32_EXACT) and self.left.float_type == self.right.float_type == np.float32:
             return np.float32
-        if self.bound <= FLOAT64_EXACT:
-            return np.float64
-        return None
+        return np.float64 if self.is_below(FLOAT64_EXACT) else None
 
-    def by_blas(self, dtype: Any, magnitudes: bool = False) -> NDArray[Any]:
-        """[batch, M, N] in the float type `dtype`: the product, or that of the magnitudes."""
-        a, b = self.a.astype(dtype, copy=False), self.b.astype(dtype, copy=False)
-        if magnitudes:
-            a, b = np.abs(a), np.abs(b)
+    def by_blas(self, dtype: Any) -> NDArray[Any]:
+        """The product [batch, M, N] in the float type `dtype`."""
+        a, b = self.rows_of(self.left.values(dtype)), self.right.values(dtype)
         if len(a) == len(b) == len(self.pairs):
             return np.asarray(np.matmul(a, b))
         out = np.empty(self.shape, dtype)
@@ -95,23 +97,53 @@ class Product:
             np.matmul(a[left], b[right], out=out[index])
         return out
 
-    def tiles(self) -> NDArray[np.int64]:
-        """[tiles, 5] work list of the accumulation kernels: batch, left and right matrix, first row, panel.
-
-        Tiles of one panel follow each other, so that it stays in the cache.
-        """
+    @property
+    def tiles(self) -> tuple[int, int, int]:
+        """Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows."""
         batch, rows, columns = self.shape
-        panels = range(-(-columns // accumulate.COLUMNS))
-        parts = np.meshgrid(np.arange(batch), panels, np.arange(0, rows, accumulate.ROWS), indexing="ij")
-        which, panel, row = (part.reshape(-1).astype(np.int64) for part in parts)
-        return np.stack([which, *self.pairs[which].T, row, panel], axis=1)
+        return batch, -(-columns // COLUMNS), -(-rows // ROWS)
 
-    def panels(self, dtype: Any) -> NDArray[Any]:
-        """The right operand in `dtype`, cut into panels [B, panel, K, COLUMNS], the last one filled up with zeros."""
-        count, depth, columns = self.b.shape
-        panels = -(-columns // accumulate.COLUMNS)
-        cut = np.zeros((count, panels, depth, accumulate.COLUMNS), dtype)
-        for panel in range(panels):
-            part = self.b[:, :, panel * accumulate.COLUMNS : (panel + 1) * accumulate.COLUMNS]
-            cut[:, panel, :, : part.shape[2]] = part
-        return cut
+    def tile_bounds(self) -> NDArray[np.float64]:
+        """`bound` for the outputs of each tile apart, in the numbering of `kernels.accumulate`."""
+        rows, columns = self.left.block_norms(self.shape[1], ROWS), self.right.block_norms(self.shape[2], COLUMNS)
+        # [batch, panel, block of rows]
+        a = LineNorms(*(norm[self.pairs[:, 0], None, :] for norm in rows))
+        b = LineNorms(*(norm[self.pairs[:, 1], :, None] for norm in columns))
+        return np.asarray(_least_bound(a, b)).reshape(-1)
+
+    def certified_outputs(self, certified: NDArray[np.bool_]) -> int:
+        """Number of outputs in the tiles that are marked."""
+        if not certified.any():
+            return 0
+        _, rows, columns = self.shape
+        _, panels, blocks = self.tiles
+        heights = np.minimum(ROWS, rows - np.arange(blocks) * ROWS)
+        widths = np.minimum(COLUMNS, columns - np.arange(panels) * COLUMNS)
+        return int((certified.reshape(-1, panels, blocks) * widths[:, None] * heights).sum())
+
+
+@lru_cache(maxsize=256)
+def _pairs(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64]:
+    """Numbers of the left and the right matrix of each product of the batch, [batch, 2]."""
+    lead = np.broadcast_shapes(left, right)
+    columns = [np.broadcast_to(np.arange(math.prod(own)).reshape(own), lead).reshape(-1) for own in (left, right)]
+    pairs: NDArray[np.int64] = np.stack(columns, axis=1)
+    pairs.flags.writeable = False
+    return pairs
+
+
+def magnitude_bound(a: Norms, b: Norms) -> int:
+    """An integer that no sum over any subset of one output's products exceeds in magnitude.
+
+    Every such sum is at most sum |a_l| |w_l|, and that is at most max|a| * sum|w|, sum|a| * max|w|, and by Cauchy and
+    Schwarz sqrt(sum a_l**2 * sum w_l**2); here with the largest norm of any row and any column.
+    """
+    least: float = _least_bound(a, b)
+    return math.ceil(least)
+
+
+def _least_bound(a: Any, b: Any) -> Any:
+    """The least of the three bounds, for norms that broadcast; an upper bound of it where floats round."""
+    product = np.minimum(a.peak * b.total, a.total * b.peak)
+    exact_or_above = np.where(product < FLOAT64_EXACT, product, product * _MARGIN)
+    return np.minimum(exact_or_above, np.sqrt(a.energy * b.energy) * _MARGIN)

@@ -15,7 +15,8 @@ from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRan
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import stepwise
-from ptqsim.gemm.accumulation import Accumulated, exact_product
+from ptqsim.gemm.accumulation import Accumulated
+from ptqsim.gemm.exact import exact_product
 from ptqsim.gemm.result import Certificate, MatmulResult
 
 
@@ -61,7 +62,9 @@ def combined(
 
     def exact() -> bool:
         # Registers that are all wrong can still make a right sum.
-        return np.array_equal(acc, _shifted_sum([(exact_product(part.product)[0], shift) for part, shift in registers]))
+        return np.array_equal(
+            acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
+        )
 
     known = [part.exact for part in parts]
     return MatmulResult(

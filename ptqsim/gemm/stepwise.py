@@ -1,4 +1,4 @@
-"""Accumulation step by step, in the narrowest machine type that is proven exact."""
+"""Accumulation step by step, in the fastest machine type that is proven exact."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.datapath.spec import Accumulator, Split
+from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
 from ptqsim.datapath.statistics import PrefixRange
+from ptqsim.gemm import words
+from ptqsim.gemm.exact import GRAIN, INT32_MAX
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate
-
-# Tiles below which another thread costs more than it brings.
-_GRAIN = 4
-
-INT32_MAX, INT64_MAX = (1 << 31) - 1, (1 << 63) - 1
+from ptqsim.gemm.words import INT16_MAX
+from ptqsim.kernels import _threads, accumulate, machine
 
 
 class Groups(NamedTuple):
@@ -53,47 +51,114 @@ class Groups(NamedTuple):
         """Width of the wider register."""
         return self.bits if self.inner_bits is None else max(self.bits, self.inner_bits)
 
+    def inner_bound(self, product: Product) -> int:
+        """The largest magnitude that the inner register ends with."""
+        if self.inner_bits is None:
+            return min(self.group * product.peak, product.bound)
+        return 1 << (self.inner_bits - 1)
+
     def term_bound(self, product: Product) -> int:
         """The largest magnitude that is ever added to a register."""
         if self.inner_bits is None:
-            return min(self.group * product.peak, product.bound)
-        inner = 1 << (self.inner_bits - 1) if self.group < product.depth else 0
-        return max(product.peak, inner)
+            return self.inner_bound(product)
+        return max(product.peak, self.inner_bound(product) if self.group < product.depth else 0)
 
 
-def saturate(
+def run(
+    product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
+    events: NDArray[np.int32] | None,
+) -> str:  # fmt: skip
+    """Accumulate some tiles into `acc`, with their events in `events` if given; the kernel's name.
+
+    Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many.
+    """
+    name = _in_words(product, groups, overflow, tiles, acc, events)
+    if name is not None:
+        return name
+    if overflow == OverflowMode.WRAP:
+        return _wrap(product, groups, tiles, acc, events)
+    return _saturate(product, groups, tiles, acc, events)
+
+
+_WAYS = {
+    OverflowMode.WRAP: (accumulate.WRAP, accumulate.WRAP_COUNTED),
+    OverflowMode.SATURATE: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
+    OverflowMode.TRAP: (accumulate.SATURATE, accumulate.SATURATE_FLAGGED),
+}
+
+
+def _in_words(
+    product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
+    events: NDArray[np.int32] | None,
+) -> str | None:  # fmt: skip
+    """The steps as dot products of words; None where that could be wrong or the processor has no such instruction.
+
+    The inner register is the machine's. Without limits of its own its sums have to fit as they are; and the outer sum,
+    in int32 too, must not leave that before it is bounded.
+    """
+    if not machine.DOT:
+        return None
+    inner = groups.inner_bound(product)
+    several = groups.group < product.depth
+    if groups.inner_bits is None and inner > INT32_MAX:
+        return None
+    if several and (1 << (groups.bits - 1)) + inner > INT32_MAX:
+        return None
+    pair = words.scaled(product.left, product.right, groups.inner_bits or 32)
+    if pair is None:
+        return None
+    wraps = overflow == OverflowMode.WRAP
+    # With one group the outer sum is what the inner register holds, which is as wide: no limit acts.
+    limits = (32 - min(groups.bits, 32),) * 2 if wraps else _limits(min(groups.bits, 32), int)
+    arguments = (
+        product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right), groups.group,
+        _WAYS[overflow][events is not None], pair.scale, *limits,
+    )  # fmt: skip
+    _run(accumulate.word_tiles, product, tiles, arguments, acc, events)
+    return ("wrap" if wraps else "saturate") + "_dot"
+
+
+def _saturate(
     product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
 ) -> str:
-    """Clamped accumulation of some tiles into `acc`, counted in `events` if given; the kernel's name."""
-    dtype = _saturating_type(product, groups)
+    dtype = _saturating_type(product, groups, counting=events is not None)
     wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
     inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
-    limits = (*inner, *_limits(groups.bits, dtype))
-    _run(accumulate.saturate_tiles, product, groups, tiles, dtype, limits, acc, events)
+    _run_lanes(
+        accumulate.saturate_tiles, product, groups, tiles, dtype, (*inner, *_limits(groups.bits, dtype)), acc, events
+    )
     return f"saturate_{np.dtype(dtype).name}"
 
 
-def wrap(
+def _wrap(
     product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
 ) -> str:
-    """Wrapped accumulation of some tiles into `acc`, counted in `events` if given; the kernel's name."""
-    fits = (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX and groups.widest < 32
+    fits = groups.widest < 32 and (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX
     dtype: Any = np.int32 if fits and _holds(product, np.int32) else np.int64
     word = np.iinfo(dtype).bits
     drops = (dtype(0 if groups.inner_bits is None else word - groups.inner_bits), dtype(word - groups.bits))
-    _run(accumulate.wrap_tiles, product, groups, tiles, dtype, drops, acc, events)
+    _run_lanes(accumulate.wrap_tiles, product, groups, tiles, dtype, drops, acc, events)
     return f"wrap_{np.dtype(dtype).name}"
 
 
 def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     """Range of the exact prefix sums of all outputs, in the order given."""
-    dtype = product.exact_type() or np.int64
     order = accumulator.order
     # A sequential prefix is what a tile register as deep as the product sees.
     sequential = order.group == 1 and not isinstance(order, Split)
     group = max(product.depth, 1) if sequential else order.group
-    a, tiles = product.a.astype(dtype, copy=False), product.tiles()
-    parts = _threads.run(accumulate.prefix_range, len(tiles), _GRAIN, tiles, a, product.panels(dtype), group)
+    pair = words.scaled(product.left, product.right, 32) if machine.DOT and product.is_below(INT32_MAX) else None
+    rows = product.shape[1]
+    kernel: Any
+    if pair is not None:
+        kernel = accumulate.prefix_range_of_words
+        strips, panels = product.left.word_strips(pair.left, rows), product.right.word_panels(pair.right)
+    else:
+        kernel, dtype = accumulate.prefix_range, product.exact_type() or np.int64
+        strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
+    tiles = np.arange(int(np.prod(product.tiles)))
+    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
+    parts: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
     least, greatest, inner_least, inner_greatest = zip(*parts, strict=True)
     outer, inner = (int(min(least)), int(max(greatest))), (int(min(inner_least)), int(max(inner_greatest)))
     if isinstance(order, Split):
@@ -101,36 +166,33 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     return PrefixRange(*(inner if sequential else outer))
 
 
-def exact_integer(product: Product) -> NDArray[np.int64]:
-    """The exact product in int64, for sums that no float type holds."""
-    acc = np.zeros(product.shape, np.int64)
-    tiles = product.tiles()
-    groups = Groups(max(product.depth, 1), None, 63)
-    limits = tuple(np.int64(sign * INT64_MAX) for sign in (-1, 1, -1, 1))
-    _run(accumulate.saturate_tiles, product, groups, tiles, np.int64, limits, acc, None)
-    return acc
-
-
-def _run(
+def _run_lanes(
     kernel: Any, product: Product, groups: Groups, tiles: NDArray[np.int64], dtype: Any, limits: tuple[Any, ...],
     acc: NDArray[np.int64], events: NDArray[np.int32] | None,
 ) -> None:  # fmt: skip
-    if not len(tiles):
-        return
-    a, panels = product.a.astype(dtype, copy=False), product.panels(dtype)
+    strips, panels = product.left.strips(dtype, product.shape[1]), product.right.panels(dtype)
+    _run(kernel, product, tiles, (strips, panels, groups.group, *limits), acc, events)
+
+
+def _run(
+    kernel: Any, product: Product, tiles: NDArray[np.int64], arguments: tuple[Any, ...], acc: NDArray[np.int64],
+    events: NDArray[np.int32] | None,
+) -> None:  # fmt: skip
     counts = np.zeros((0, 0, 0), np.int32) if events is None else events
-    arguments = (tiles, a, panels, groups.group, *limits, acc, events is not None, counts)
-    _threads.run(kernel, len(tiles), _GRAIN, *arguments)
+    _threads.run(kernel, len(tiles), GRAIN, tiles, product.pairs, *arguments, acc, events is not None, counts)
 
 
-def _saturating_type(product: Product, groups: Groups) -> Any:
+def _saturating_type(product: Product, groups: Groups, counting: bool) -> Any:
     """The fastest type in which clamped accumulation is exact.
 
     A float type needs its registers, limits and operands exact, and an adder tree's sums; a product may be rounded (see
-    kernels/accumulate.py). An integer type needs register + term.
+    kernels/accumulate.py). An integer type needs register + term; int16, which adds and clamps at once, needs only both
+    apart, but counting takes its advantage away.
     """
     term = groups.term_bound(product)
     exact_terms = groups.inner_bits is not None
+    if not counting and groups.widest <= 16 and max(term, product.peak) <= INT16_MAX and _holds(product, np.int16):
+        return np.int16
     for dtype, exact, bits in ((np.float32, FLOAT32_EXACT, 24), (np.int32, 0, 0), (np.float64, FLOAT64_EXACT, 53)):
         if dtype is np.int32:
             fits = (1 << (groups.widest - 1)) + term <= INT32_MAX
@@ -143,7 +205,9 @@ def _saturating_type(product: Product, groups: Groups) -> Any:
 
 def _holds(product: Product, dtype: Any) -> bool:
     """Whether every operand is exact in `dtype`. Operands in float32 are within 2**24; others may be greater."""
-    return dtype in (np.float64, np.int64) or product.a.dtype == product.b.dtype == np.float32
+    if dtype is np.int16:
+        return max(product.left.largest, product.right.largest) <= INT16_MAX
+    return dtype in (np.float64, np.int64) or product.left.float_type == product.right.float_type == np.float32
 
 
 def _limits(bits: int, dtype: Any) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""LLVM vector operations for one machine type, in the words that the groups of `vector` need."""
+"""LLVM vector operations for one machine type, in the words that groups of steps need."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-# 512 bits; a processor with narrower vectors takes them in pieces.
-VECTOR_BITS = 512
+from ptqsim.kernels.machine import VECTOR_BITS
 
 _INT32 = ir.IntType(32)
 
@@ -26,8 +25,25 @@ class Emitter:
 
     def splat(self, value: Any) -> Any:
         """A vector of copies of one scalar."""
-        one = self.builder.insert_element(ir.Constant(self.kind, ir.Undefined), value, ir.Constant(_INT32, 0))
-        return self.builder.shuffle_vector(one, one, ir.Constant(self.counts, None))
+        return self._copies(value, self.kind)
+
+    def _copies(self, value: Any, kind: Any) -> Any:
+        first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT32, 0))
+        return self.builder.shuffle_vector(first, first, ir.Constant(self.counts, None))
+
+    def zero(self, kind: Any) -> Any:
+        """A vector of zeros."""
+        return ir.Constant(kind, None)
+
+    def constant(self, value: int) -> Any:
+        """A vector of copies of an integer constant."""
+        return ir.Constant(self.kind, [value] * self.lanes)
+
+    def variable(self, value: Any) -> Any:
+        """A place that holds a vector from step to step; the optimizer makes a register of it."""
+        place = cgutils.alloca_once(self.builder, value.type)
+        self.builder.store(value, place)
+        return place
 
     def load(self, pointer: Any, index: Any, kind: Any) -> Any:
         """The vector that starts at element `index`."""
@@ -40,14 +56,32 @@ class Emitter:
     def _at(self, pointer: Any, index: Any, kind: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(pointer, [index]), kind.as_pointer())
 
+    def add(self, x: Any, y: Any) -> Any:
+        """The sum, lane by lane."""
+        return (self.builder.fadd if self.is_float else self.builder.add)(x, y)
+
     def multiply_add(self, register: Any, x: Any, w: Any) -> Any:
         """register + x * w; in floats with one rounding or two, whichever the machine does faster."""
         if not self.is_float:
             return self.builder.add(register, self.builder.mul(x, w))
-        signature = ir.FunctionType(self.kind, [self.kind] * 3)
-        name = f"llvm.fmuladd.v{self.lanes}f{self.bits}"
-        function = cgutils.get_or_insert_function(self.builder.module, signature, name)  # type: ignore[no-untyped-call]
-        return self.builder.call(function, [x, w, register])
+        return self._call(f"llvm.fmuladd.v{self.lanes}f{self.bits}", x, w, register)
+
+    def saturating_add(self, x: Any, y: Any) -> Any:
+        """The sum of integers, clamped to what the machine type holds."""
+        return self._call(f"llvm.sadd.sat.v{self.lanes}i{self.bits}", x, y)
+
+    def dot(self, instruction: str, register: Any, x: Any, w: Any) -> Any:
+        """An instruction of AVX-512 VNNI: register + the sum of the products of the narrow integers in x and w.
+
+        ``vpdpbusd``: four unsigned bytes times four signed ones. ``vpdpwssd``: two int16 times two int16;
+        ``vpdpwssds``: the same, and the sum of all three terms is clamped to int32 instead of wrapped.
+        """
+        return self._call(f"llvm.x86.avx512.{instruction}.512", register, x, w)
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        signature = ir.FunctionType(arguments[0].type, [argument.type for argument in arguments])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
+        return self.builder.call(function, arguments)
 
     def compare(self, how: str, x: Any, y: Any) -> Any:
         """A mask of the lanes in which the comparison holds."""
@@ -60,3 +94,20 @@ class Emitter:
     def smaller(self, x: Any, y: Any) -> Any:
         """The smaller of two values, lane by lane."""
         return self.builder.select(self.compare(">", y, x), x, y)
+
+    def shifted_back(self, value: Any, drop: Any) -> Any:
+        """The low bits of integers, sign included: left by `drop` and back."""
+        return self.builder.ashr(self.builder.shl(value, drop), drop)
+
+    def one(self) -> Any:
+        """Ones to count with, which the optimizer does not know to be that.
+
+        It would turn an addition under a mask, one instruction, into two without.
+        """
+        one = ir.Constant(_INT32, 1)
+        hidden = self.builder.asm(ir.FunctionType(_INT32, [_INT32]), "", "=r,0", [one], False)
+        return self._copies(hidden, self.counts)
+
+    def counted(self, count: Any, mask: Any, one: Any) -> Any:
+        """The counts, one more where the mask is set."""
+        return self.builder.select(mask, self.builder.add(count, one), count)

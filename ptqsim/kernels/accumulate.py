@@ -1,19 +1,24 @@
 """Accumulation one addition at a time, for every output of a list of tiles.
 
-A tile is ``ROWS`` rows by ``COLUMNS`` columns of one matrix of the batch, and the right operand comes in panels of that
-many columns, the last one filled up with zeros. All orders are one loop: the depth is cut into groups; within a group
-products are added into an inner register with limits of its own (see `vector`), and after it that register is added
-into the outer one, the accumulator:
+A tile is ``ROWS`` rows by ``COLUMNS`` columns of one matrix of the batch. The left operand comes in strips of that many
+rows, each turned so that what a step needs lies together, and the right one in panels of that many columns; the last
+ones are filled up with zeros. All orders are one loop: the depth is cut into groups; within a group products are added
+into an inner register with limits of its own (see `vector` and `words`), and after it that register is added into the
+outer one, the accumulator:
 
 - sequential: one group, whose limits are the accumulator's; the outer addition is then 0 + register and fits;
 - tree: groups of `lanes`, inner limits so wide that they never act;
 - split: groups of `tile`, both limits real.
 
-Operands come in float32, float64, int32 or int64, and the caller has proven that the loop is exact in that type. For
-floats that means that the limits and every value within them are integers the type holds. A sum beyond the limits may
-be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A product too large
-to be exact is so large that the sum is beyond a limit whatever its last bits are, so it does not matter either
-whether product and addition are rounded once or twice.
+Operands come in float32, float64, int16, int32 or int64, or in words, and the caller has proven that the loop is exact
+in that type. For floats that means that the limits and every value within them are integers the type holds. A sum
+beyond the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A
+product too large to be exact is so large that the sum is beyond a limit whatever its last bits are, so it does not
+matter either whether product and addition are rounded once or twice.
+
+Every kernel takes ``(start, stop, which, pairs, strips, panels, ...)``: it runs the tiles ``which[start:stop]``;
+`pairs` [batch, 2] says which left matrix of `strips` [A, block, K, ROWS] and which right one of `panels` [B, panel, K,
+COLUMNS] a product of the batch takes.
 """
 
 from __future__ import annotations
@@ -22,127 +27,174 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels import vector
+from ptqsim.kernels import vector, words
 from ptqsim.kernels._jit import jit
-
-ROWS, COLUMNS = vector.ROWS, vector.COLUMNS
+from ptqsim.kernels._store import store
+from ptqsim.kernels._tiles import expect, place, put
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
 @jit
 def saturate_tiles(
-    start: int,
-    stop: int,
-    tiles: Any,
-    a: Any,
-    panels: Any,
-    group: int,
-    inner_low: Any,
-    inner_high: Any,
-    low: Any,
-    high: Any,
-    out: Any,
-    counting: bool,
-    events: Any,
-) -> int:
-    """Clamped accumulation of the tiles [start, stop); if `counting`, `events` [batch, M, N] counts clamps."""
-    rows, depth = a.shape[1], a.shape[2]
-    inner = np.empty((ROWS, COLUMNS), a.dtype)
-    outer = np.empty((ROWS, COLUMNS), a.dtype)
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
+) -> int:  # fmt: skip
+    """Clamped accumulation; if `counting`, `events` [batch, M, N] counts clamps."""
+    depth, columns = strips.shape[2], out.shape[2]
+    registers = np.empty((ROWS, COLUMNS), strips.dtype)
     count = np.zeros((ROWS, COLUMNS), np.int32)
-    for tile in range(start, stop):
-        batch, left, right, row, panel = tiles[tile]
-        matrix, weights = a[left], panels[right, panel]
-        outer[:] = 0
-        count[:] = 0
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
+        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
+        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        width = min(COLUMNS, columns - panel * COLUMNS)
+        registers[:] = 0
+        if counting:
+            count[:] = 0
         for first in range(0, depth, group):
-            last = min(first + group, depth)
+            stop_at = min(first + group, depth)
             if counting:
                 vector.saturate_counted(
-                    matrix, row, rows - 1, first, last, weights, inner_low, inner_high, inner, count
-                )
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )  # fmt: skip
             else:
-                vector.saturate(matrix, row, rows - 1, first, last, weights, inner_low, inner_high, inner, count)
-            for r in range(ROWS):
-                for j in range(COLUMNS):
-                    total = outer[r, j] + inner[r, j]
-                    clamped = total if total > low else low
-                    clamped = clamped if clamped < high else high
-                    outer[r, j] = clamped
-                    count[r, j] += np.int32(clamped != total)
-        _put(outer, count, batch, row, panel, out, counting, events)
+                vector.saturate(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )  # fmt: skip
+        put(registers, batch, block, panel, out)
+        if counting:
+            put(count, batch, block, panel, events)
     return 0
 
 
 @jit
 def wrap_tiles(
-    start: int,
-    stop: int,
-    tiles: Any,
-    a: Any,
-    panels: Any,
-    group: int,
-    inner_drop: Any,
-    drop: Any,
-    out: Any,
-    counting: bool,
-    events: Any,
-) -> int:
-    """Wrapped accumulation of the tiles [start, stop), in int32 or int64; `events` as for `saturate_tiles`.
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int,
+    inner_drop: Any, drop: Any, out: Any, counting: bool, events: Any,
+) -> int:  # fmt: skip
+    """Wrapped accumulation in int32 or int64; `events` as for `saturate_tiles`.
 
     A drop is how many of the machine word's bits the register lacks: shifting left and back by it keeps the low bits,
     sign included.
     """
-    kind = a.dtype.type
-    rows, depth = a.shape[1], a.shape[2]
-    inner = np.empty((ROWS, COLUMNS), a.dtype)
-    outer = np.empty((ROWS, COLUMNS), a.dtype)
+    depth, columns = strips.shape[2], out.shape[2]
+    registers = np.empty((ROWS, COLUMNS), strips.dtype)
     count = np.zeros((ROWS, COLUMNS), np.int32)
-    for tile in range(start, stop):
-        batch, left, right, row, panel = tiles[tile]
-        matrix, weights = a[left], panels[right, panel]
-        outer[:] = 0
-        count[:] = 0
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
+        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
+        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        width = min(COLUMNS, columns - panel * COLUMNS)
+        registers[:] = 0
+        if counting:
+            count[:] = 0
         for first in range(0, depth, group):
-            last = min(first + group, depth)
+            stop_at = min(first + group, depth)
             if counting:
-                vector.wrap_counted(matrix, row, rows - 1, first, last, weights, inner_drop, inner_drop, inner, count)
+                vector.wrap_counted(
+                    strips, x, first, stop_at, panels, w, width, inner_drop, inner_drop, drop, drop, registers, count
+                )  # fmt: skip
             else:
-                vector.wrap(matrix, row, rows - 1, first, last, weights, inner_drop, inner_drop, inner, count)
-            for r in range(ROWS):
-                for j in range(COLUMNS):
-                    total = kind(outer[r, j] + inner[r, j])
-                    wrapped = kind(kind(total << drop) >> drop)
-                    outer[r, j] = wrapped
-                    count[r, j] += np.int32(wrapped != total)
-        _put(outer, count, batch, row, panel, out, counting, events)
+                vector.wrap(
+                    strips, x, first, stop_at, panels, w, width, inner_drop, inner_drop, drop, drop, registers, count
+                )  # fmt: skip
+        put(registers, batch, block, panel, out)
+        if counting:
+            put(count, batch, block, panel, events)
+    return 0
+
+
+SATURATE, SATURATE_COUNTED, SATURATE_FLAGGED, WRAP, WRAP_COUNTED = range(5)
+"""What `word_tiles` does."""
+
+
+@jit
+def word_tiles(
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
+    scale: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
+) -> int:  # fmt: skip
+    """Accumulation of words, in the way `how`; `scale` and the limits as in `words`, `events` as it counts or flags."""
+    depth, columns = strips.shape[2], out.shape[2]
+    registers = np.empty((ROWS, COLUMNS), np.int32)
+    count = np.zeros((ROWS, COLUMNS), np.int32)
+    nothing = np.zeros(COLUMNS, np.int32)
+    blocks, panels_of_one = strips.shape[1], panels.shape[1]
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
+        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
+        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        row, column = block * ROWS, panel * COLUMNS
+        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, columns - column)
+        at = (batch * out.shape[1] + row) * columns + column
+        expect(which, index + 1, stop, blocks, panels_of_one, out)
+        registers[:] = 0
+        if counting:
+            count[:] = 0
+        for first in range(0, depth, group):
+            stop_at = min(first + group, depth)
+            if how == SATURATE:
+                words.saturate(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
+            elif how == SATURATE_COUNTED:
+                words.saturate_counted(
+                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
+                )
+            elif how == SATURATE_FLAGGED:
+                words.saturate_flagged(
+                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
+                )
+            elif how == WRAP:
+                words.wrap(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
+            else:
+                words.wrap_counted(
+                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
+                )
+        store(registers, nothing, 0, height, width, 0, out, at)
+        if counting:
+            put(count, batch, block, panel, events)
     return 0
 
 
 @jit
-def _put(registers: Any, count: Any, batch: int, row: int, panel: int, out: Any, counting: bool, events: Any) -> None:
-    """Store the part of a tile that is not beyond the last row or column."""
-    column = panel * COLUMNS
-    for r in range(min(ROWS, out.shape[1] - row)):
-        for j in range(min(COLUMNS, out.shape[2] - column)):
-            out[batch, row + r, column + j] = np.int64(registers[r, j])
-            if counting:
-                events[batch, row + r, column + j] = count[r, j]
+def prefix_range(
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int
+) -> tuple[Any, Any, Any, Any]:
+    """Least and greatest exact prefix sums: after whole groups, then within groups."""
+    extremes = np.zeros((4, COLUMNS), strips.dtype)
+    registers = np.empty((ROWS, COLUMNS), strips.dtype)
+    depth = strips.shape[2]
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
+        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
+        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        width = min(COLUMNS, columns - panel * COLUMNS)
+        registers[:] = 0
+        for first in range(0, depth, group):
+            stop_at = min(first + group, depth)
+            vector.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
+    return _ends(extremes)
 
 
 @jit
-def prefix_range(start: int, stop: int, tiles: Any, a: Any, panels: Any, group: int) -> tuple[Any, Any, Any, Any]:
-    """Least and greatest exact prefix sums of the tiles [start, stop): after whole groups, then within groups."""
-    rows, depth = a.shape[1], a.shape[2]
-    inner = np.empty((ROWS, COLUMNS), a.dtype)
-    outer = np.empty((ROWS, COLUMNS), a.dtype)
-    inner_range = np.zeros((2, COLUMNS), a.dtype)
-    lowest, highest = np.int64(0), np.int64(0)
-    for tile in range(start, stop):
-        _, left, right, row, panel = tiles[tile]
-        outer[:] = 0
+def prefix_range_of_words(
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int
+) -> tuple[Any, Any, Any, Any]:
+    """As `prefix_range`, of words that are not scaled."""
+    extremes = np.zeros((4, COLUMNS), np.int32)
+    registers = np.empty((ROWS, COLUMNS), np.int32)
+    depth = strips.shape[2]
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
+        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
+        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        width = min(COLUMNS, columns - panel * COLUMNS)
+        registers[:] = 0
         for first in range(0, depth, group):
-            last = min(first + group, depth)
-            vector.prefixes(a[left], row, rows - 1, first, last, panels[right, panel], 0, 0, inner, inner_range)
-            outer += inner
-            lowest, highest = min(lowest, np.int64(outer.min())), max(highest, np.int64(outer.max()))
-    return lowest, highest, np.int64(inner_range[0].min()), np.int64(inner_range[1].max())
+            stop_at = min(first + group, depth)
+            words.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
+    return _ends(extremes)
+
+
+@jit
+def _ends(extremes: Any) -> tuple[Any, Any, Any, Any]:
+    outer = np.int64(extremes[2].min()), np.int64(extremes[3].max())
+    return outer[0], outer[1], np.int64(extremes[0].min()), np.int64(extremes[1].max())

@@ -1,9 +1,4 @@
-"""Codes to aligned values in the type that a product will run in, with the norms that its bounds need.
-
-The values are integers in a float or integer type that holds them exactly. A norm is per row of the left operand and
-per column of the right one: `peak` is the largest magnitude, `total` the sum of magnitudes, `energy` the sum of
-squares. Sums are float64: exact below 2**53, and rounded above.
-"""
+"""Codes to what products are made of: tables looked up, panels cut, bytes put together, and norms that bound sums."""
 
 from __future__ import annotations
 
@@ -12,37 +7,130 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels._jit import jit
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
 @jit
-def align_rows(start: int, stop: int, codes: Any, table: Any, values: Any, peak: Any, total: Any, energy: Any) -> int:
-    """Rows [start, stop) of codes [rows, K]."""
-    depth = codes.shape[1]
-    for i in range(start, stop):
+def panel_values(start: int, stop: int, codes: Any, table: Any, panels: Any) -> int:
+    """Codes [B, K, N] through a table into panels [B, panel, K, COLUMNS], zero beyond N.
+
+    `start` and `stop` are numbers of panels, as below of strips.
+    """
+    depth, columns = codes.shape[1], codes.shape[2]
+    for index in range(start, stop):
+        batch, panel = index // panels.shape[1], index % panels.shape[1]
+        first = panel * COLUMNS
+        width = min(COLUMNS, columns - first)
         for k in range(depth):
-            values[i, k] = table[codes[i, k]]
-        largest, magnitudes, squares = 0.0, 0.0, 0.0
-        for k in range(depth):
-            magnitude = abs(np.float64(values[i, k]))
-            largest = max(largest, magnitude)
-            magnitudes += magnitude
-            squares += magnitude * magnitude
-        peak[i], total[i], energy[i] = largest, magnitudes, squares
+            for j in range(width):
+                panels[batch, panel, k, j] = table[codes[batch, k, first + j]]
+            for j in range(width, COLUMNS):
+                panels[batch, panel, k, j] = 0
     return 0
 
 
 @jit
-def align_columns(
-    start: int, stop: int, codes: Any, table: Any, values: Any, peak: Any, total: Any, energy: Any
-) -> int:
-    """Columns of the matrices [start, stop) of codes [batch, K, N]; the norms [batch, N] come as zeros."""
+def strip_values(start: int, stop: int, codes: Any, table: Any, strips: Any) -> int:
+    """Codes [A, M, K] through a table into strips [A, block, K, ROWS], zero beyond M."""
+    rows, depth = codes.shape[1], codes.shape[2]
+    for index in range(start, stop):
+        matrix, block = index // strips.shape[1], index % strips.shape[1]
+        strip = strips[matrix, block]
+        height = min(ROWS, rows - block * ROWS)
+        for r in range(height):
+            line = codes[matrix, block * ROWS + r]
+            for k in range(depth):
+                strip[k, r] = table[line[k]]
+        for r in range(height, ROWS):
+            for k in range(depth):
+                strip[k, r] = 0
+    return 0
+
+
+@jit
+def byte_strips(start: int, stop: int, codes: Any, table: Any, strips: Any) -> int:
+    """Codes [A, M, K] through a table of bytes into strips [A, block, K / 4, ROWS, 4], zero beyond K and M."""
+    rows, depth = codes.shape[1], codes.shape[2]
+    for index in range(start, stop):
+        matrix, block = index // strips.shape[1], index % strips.shape[1]
+        strip = strips[matrix, block]
+        strip[:] = 0
+        for r in range(min(ROWS, rows - block * ROWS)):
+            line = codes[matrix, block * ROWS + r]
+            for word in range(depth // 4):
+                for byte in range(4):
+                    strip[word, r, byte] = table[line[4 * word + byte]]
+            for k in range(depth // 4 * 4, depth):
+                strip[k // 4, r, k % 4] = table[line[k]]
+    return 0
+
+
+@jit
+def byte_panels(start: int, stop: int, codes: Any, table: Any, panels: Any, sums: Any) -> int:
+    """Codes [B, K, N] through a table of bytes into panels [B, panel, K / 4, COLUMNS, 4], zero beyond K and N.
+
+    `sums` [B, panel * COLUMNS] gets the sum of each column.
+    """
     depth, columns = codes.shape[1], codes.shape[2]
+    line = np.empty((4, COLUMNS), np.int8)
+    total = np.empty(COLUMNS, np.int32)
+    for index in range(start, stop):
+        batch, panel = index // panels.shape[1], index % panels.shape[1]
+        first = panel * COLUMNS
+        width = min(COLUMNS, columns - first)
+        total[:] = 0
+        line[:] = 0
+        for word in range(panels.shape[2]):
+            for byte in range(4):
+                k = 4 * word + byte
+                if k < depth:
+                    for j in range(width):
+                        line[byte, j] = table[codes[batch, k, first + j]]
+                    for j in range(width):
+                        total[j] += line[byte, j]
+                else:
+                    line[byte] = 0
+            for j in range(COLUMNS):
+                for byte in range(4):
+                    panels[batch, panel, word, j, byte] = line[byte, j]
+        for j in range(COLUMNS):
+            sums[batch, first + j] = total[j]
+    return 0
+
+
+@jit
+def row_norms(start: int, stop: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
+    """Largest magnitude, sum of magnitudes and sum of their squares of the rows [start, stop) of codes [rows, K].
+
+    In the type of the table `magnitudes`: float64, or int64 where no sum overflows.
+    """
+    depth = codes.shape[1]
+    line = np.empty(depth, magnitudes.dtype)
+    zero = magnitudes.dtype.type(0)
+    for i in range(start, stop):
+        for k in range(depth):
+            line[k] = magnitudes[codes[i, k]]
+        largest, sum_of_magnitudes, sum_of_squares = zero, zero, zero
+        for k in range(depth):
+            magnitude = line[k]
+            largest = max(largest, magnitude)
+            sum_of_magnitudes += magnitude
+            sum_of_squares += magnitude * magnitude
+        peak[i], total[i], energy[i] = largest, sum_of_magnitudes, sum_of_squares
+    return 0
+
+
+@jit
+def column_norms(start: int, stop: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
+    """Norms of the columns of the matrices [start, stop) of codes [batch, K, N]; the norms [batch, N] come as zeros."""
+    depth, columns = codes.shape[1], codes.shape[2]
+    line = np.empty(columns, magnitudes.dtype)
     for batch in range(start, stop):
         for k in range(depth):
             for j in range(columns):
-                value = table[codes[batch, k, j]]
-                values[batch, k, j] = value
-                magnitude = abs(np.float64(value))
+                line[j] = magnitudes[codes[batch, k, j]]
+            for j in range(columns):
+                magnitude = line[j]
                 peak[batch, j] = max(peak[batch, j], magnitude)
                 total[batch, j] += magnitude
                 energy[batch, j] += magnitude * magnitude

@@ -2,61 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-ROWS = 4
-COLUMNS = 64
+ROWS = 8
+COLUMNS = 96
 
 
-def _totals(a: Any, row: int, last: int, k: int, panel: Any, registers: Any) -> Any:
-    rows = np.minimum(np.arange(row, row + ROWS), last)
-    return registers + a[rows, k, None] * panel[k]
+def _run(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, registers: Any,
+    inner: Callable[[Any], Any], outer: Callable[[Any], Any],
+) -> None:  # fmt: skip
+    # A sum may leave int16, and no other type.
+    wide = np.int64 if strips.dtype == np.int16 else strips.dtype
+    register = np.zeros(registers.shape, wide)
+    x, w = strips.reshape(-1, ROWS).astype(wide, copy=False), panels.reshape(-1, COLUMNS)
+    for k in range(start, stop):
+        register = inner(register + x[strip + k, :, None] * w[panel + k])
+    registers[:] = outer(registers + register)
 
 
 def saturate_counted(
-    a: Any, row: int, last: int, start: int, stop: int, panel: Any, low: Any, high: Any, registers: Any, more: Any
-) -> None:
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
     """Clamp after every addition, and count the additions that were clamped."""
-    registers[:] = 0
-    for k in range(start, stop):
-        total = _totals(a, row, last, k, panel, registers)
-        registers[:] = np.clip(total, low, high)
-        more += registers != total
+
+    def clamped(total: Any, least: Any, greatest: Any) -> Any:
+        new = np.clip(total, least, greatest)
+        np.add(more, new != total, out=more)
+        return new
+
+    _run(
+        strips, strip, start, stop, panels, panel, registers,
+        lambda total: clamped(total, inner_low, inner_high), lambda total: clamped(total, low, high),
+    )  # fmt: skip
 
 
 def wrap_counted(
-    a: Any, row: int, last: int, start: int, stop: int, panel: Any, low: Any, high: Any, registers: Any, more: Any
-) -> None:
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
     """Keep the low bits after every addition, and count the additions that lost some."""
-    registers[:] = 0
-    for k in range(start, stop):
-        total = _totals(a, row, last, k, panel, registers)
-        registers[:] = (total << low) >> low
-        more += registers != total
+
+    def wrapped(total: Any, drop: Any) -> Any:
+        new = (total << drop) >> drop
+        np.add(more, new != total, out=more)
+        return new
+
+    _run(
+        strips, strip, start, stop, panels, panel, registers,
+        lambda total: wrapped(total, inner_low), lambda total: wrapped(total, low),
+    )  # fmt: skip
 
 
 def saturate(
-    a: Any, row: int, last: int, start: int, stop: int, panel: Any, low: Any, high: Any, registers: Any, more: Any
-) -> None:
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
     """As `saturate_counted`, without the count."""
-    saturate_counted(a, row, last, start, stop, panel, low, high, registers, np.zeros((ROWS, COLUMNS), np.int32))
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    saturate_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
+    )
 
 
 def wrap(
-    a: Any, row: int, last: int, start: int, stop: int, panel: Any, low: Any, high: Any, registers: Any, more: Any
-) -> None:
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
     """As `wrap_counted`, without the count."""
-    wrap_counted(a, row, last, start, stop, panel, low, high, registers, np.zeros((ROWS, COLUMNS), np.int32))
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    wrap_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
+    )
 
 
 def prefixes(
-    a: Any, row: int, last: int, start: int, stop: int, panel: Any, low: Any, high: Any, registers: Any, more: Any
-) -> None:
-    """Never bounded; ``more[0]`` goes down to the least sum of each column and ``more[1]`` up to the greatest."""
-    registers[:] = 0
-    for k in range(start, stop):
-        registers[:] = _totals(a, row, last, k, panel, registers)
-        more[0] = np.minimum(more[0], registers.min(axis=0))
-        more[1] = np.maximum(more[1], registers.max(axis=0))
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """Never bounded; `more` goes down to the least and up to the greatest sums of each column."""
+
+    def seen(total: Any, first: int) -> Any:
+        more[first] = np.minimum(more[first], total.min(axis=0))
+        more[first + 1] = np.maximum(more[first + 1], total.max(axis=0))
+        return total
+
+    _run(
+        strips, strip, start, stop, panels, panel, registers, lambda total: seen(total, 0), lambda total: seen(total, 2)
+    )

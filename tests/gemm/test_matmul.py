@@ -93,10 +93,10 @@ def test_threads_do_not_matter(rng: np.random.Generator) -> None:
         pq.set_num_threads(0)
 
 
-def test_wrap_needs_no_steps() -> None:
+def test_wrap_needs_no_steps(fast: bool) -> None:
     a = pq.quantize(np.full((8, 64), 127), pq.Uniform(8, 1.0))
     result = pq.matmul(a, a.swapaxes(0, 1), pq.Accumulator(16), statistics=False)
-    assert result.kernel == "blas_float32"
+    assert result.kernel == ("dot_int8" if fast else "blas_float32")
     assert result.certificate.name == "ring_homomorphism"
     assert not result.exact
     assert np.all(result.acc == stepping.bounded(np.int64(64 * 127 * 127), 16, "wrap"))
@@ -112,7 +112,7 @@ def test_certificate_ends_where_the_register_does(order: pq.Sequential) -> None:
     a = ones(3, 8, [16])
     for bits, certified in ((13, True), (12, False)):
         result = pq.matmul(a, a.swapaxes(0, 1), pq.Accumulator(bits, "saturate", order))
-        assert (result.certificate.name == "norms") == certified
+        assert (result.certificate.certified == 9) == certified
         assert result.exact == certified
         assert np.all(result.acc == (2048 if certified else 2047))
         assert result.overflow is not None
@@ -129,7 +129,7 @@ def test_certificate_output_by_output(rng: np.random.Generator) -> None:
     for overflow in ("saturate", "wrap"):
         accumulator = pq.Accumulator(15, overflow)
         result = pq.matmul(left, right, accumulator)
-        assert result.certificate.name == "sums_of_magnitudes"
+        assert result.certificate.name == "norms_of_tiles"
         assert 0 < result.certificate.certified < result.certificate.outputs
         expected, events, _ = stepping.run(a, b, accumulator)
         assert np.array_equal(result.acc, expected)

@@ -1,0 +1,144 @@
+"""The exact product, in the fastest way that is proven to give its bits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.gemm.operands import INT64_MAX, Plane
+from ptqsim.gemm.product import Product
+from ptqsim.kernels import _threads, accumulate, exact, machine
+
+# Tiles below which another thread costs more than it brings.
+GRAIN = 4
+
+INT32_MAX = (1 << 31) - 1
+
+# About half of what a core has for itself (its second-level cache).
+_CACHE_BYTES = 1 << 20
+
+
+class Exact(NamedTuple):
+    """Exact sums int64 [batch, M, N], perhaps reduced to some bits; whether that changed any; and what ran."""
+
+    acc: NDArray[np.int64]
+    reduced: bool
+    kernel: str
+
+
+def exact_product(product: Product, bits: int = 63) -> Exact:
+    """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included."""
+    acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
+    reduced = by_bytes(product, acc, bits)
+    if reduced is not None:
+        return Exact(acc, reduced, BYTES)
+    dtype = product.exact_type()
+    if dtype is None:
+        _by_steps(product, acc)
+        kernel = "integer_int64"
+    else:
+        np.copyto(acc, product.by_blas(dtype), casting="unsafe")
+        kernel = f"blas_{np.dtype(dtype).name}"
+    if product.is_below((1 << (bits - 1)) - 1):
+        return Exact(acc, False, kernel)
+    kept = wrapped(acc, bits)
+    return Exact(kept, not np.array_equal(kept, acc), kernel)
+
+
+def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """The low `bits` bits of each value, as two's complement."""
+    drop = np.int64(64 - bits)
+    return (exact << drop) >> drop
+
+
+BYTES = "dot_int8"
+"""Name of the kernel behind `by_bytes`."""
+
+
+def by_bytes(
+    product: Product, acc: NDArray[np.int64], bits: int = 63, which: NDArray[np.int64] | None = None
+) -> bool | None:
+    """Exact sums by products of bytes, put into `acc`; whether the reduction to `bits` bits changed any.
+
+    A mantissa of 8 bits is a byte, and a twin code has one per range, so the product is a sum of one product of bytes
+    per pair of ranges, each shifted (PTQ4ViT, Eq. 5, with the shift after the sum). Left mantissas that can be negative
+    are raised by 128 to be unsigned; what that adds, 128 times the sum of a column, is subtracted at the end. The
+    machine computes mod 2**32, which is a ring homomorphism, so whatever the sums are on the way the result is right
+    mod 2**32: it is the result if that fits 32 bits, and its low `bits` bits are right if they are no more than 32.
+
+    Parameters
+    ----------
+    product
+        What to multiply.
+    acc
+        Where to put it, int64 [batch, M, N].
+    bits
+        How many bits to keep.
+    which
+        The tiles to compute; all of them if None.
+
+    Returns
+    -------
+    bool or None
+        None if the processor has no such instruction, a mantissa is no byte, or the result could be wrong.
+    """
+    if not machine.DOT or not (bits <= 32 or product.is_below(INT32_MAX)):
+        return None
+    left, right = product.left.byte_strips(product.shape[1]), product.right.byte_panels()
+    if left is None or right is None:
+        return None
+    terms = _terms(left, right)
+    if terms is None or not product.outputs:
+        return None
+    strips, panels = (_stacked(planes) for planes in (left, right))
+    tiles = _in_order(product, panels.nbytes) if which is None else which
+    arguments = (tiles, product.pairs, terms, strips, panels, _correction(left, right), 64 - bits, acc)
+    return any(_threads.run(exact.exact_tiles, len(tiles), GRAIN, *arguments))
+
+
+def _stacked(planes: tuple[Plane, ...]) -> NDArray[np.int32]:
+    values = [plane.values for plane in planes]
+    return values[0][None] if len(values) == 1 else np.stack(values)
+
+
+def _in_order(product: Product, right_bytes: int) -> NDArray[np.int64]:
+    """All tiles: row by row where the right operand stays in the cache, so that the result is written in one stream."""
+    numbers = np.arange(math.prod(product.tiles))
+    if right_bytes > _CACHE_BYTES:
+        return numbers
+    return numbers.reshape(product.tiles).swapaxes(1, 2).reshape(-1)
+
+
+def _terms(left: tuple[Plane, ...], right: tuple[Plane, ...]) -> NDArray[np.int64] | None:
+    """Pairs of planes by falling shift, with how far the sum is shifted before each; None if that is 32 or more."""
+    pairs = sorted(
+        ((x.shift + w.shift, i, j) for i, x in enumerate(left) for j, w in enumerate(right)), key=lambda t: (-t[0], t)
+    )
+    before = [0, *(pairs[t][0] - pairs[t + 1][0] for t in range(len(pairs) - 1))]
+    if pairs[-1][0] != 0 or max(before) > 31:
+        return None
+    return np.array([(i, j, shift) for (_, i, j), shift in zip(pairs, before, strict=True)], np.int64)
+
+
+def _correction(left: tuple[Plane, ...], right: tuple[Plane, ...]) -> NDArray[np.int32]:
+    """What the offsets of the left planes add to each column, mod 2**32."""
+    assert right[0].sums is not None
+    total = np.zeros(right[0].sums.shape, np.int64)
+    for x in left:
+        for w in right:
+            assert w.sums is not None
+            total += (x.offset * w.sums.astype(np.int64)) << (x.shift + w.shift)
+    return total.astype(np.int32)  # keeps the low 32 bits
+
+
+def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
+    """The exact product in int64, for sums that no float type holds."""
+    tiles = np.arange(int(np.prod(product.tiles)))
+    strips, panels = product.left.strips(np.int64, product.shape[1]), product.right.panels(np.int64)
+    limits = [np.int64(sign * INT64_MAX) for sign in (-1, 1, -1, 1)]
+    none: Any = np.zeros((0, 0, 0), np.int32)
+    arguments = (tiles, product.pairs, strips, panels, max(product.depth, 1), *limits, acc, False, none)
+    _threads.run(accumulate.saturate_tiles, len(tiles), GRAIN, *arguments)

@@ -1,0 +1,84 @@
+"""Operands as words of two int16 for the instructions of `kernels.words`, scaled to the width of a register."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.formats.base import GridRange
+from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
+
+INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
+
+_Halves = tuple[GridRange, ...]
+
+
+class Words(NamedTuple):
+    """The word of every left and every right code, such that their product is scaled by 2**scale."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    scale: int
+
+
+def scaled(left: Operand, right: Operand, register_bits: int) -> Words | None:
+    """Words whose products fill a register of `register_bits` bits up to 32; None if they do not fit int16.
+
+    A step multiplies word by word, half by half: either both operands are in the low halves, or one of them has a
+    range in each half and the other is in both. The scale, 2**(32 - register_bits), and the shift of a range are given
+    to both factors, to each as much as it can hold. Roughly: a register no narrower than a product is served.
+    """
+    return _scaled(left.kind, right.kind, register_bits)
+
+
+# A layer meets the same formats and register again and again.
+@lru_cache(maxsize=256)
+def _scaled(left: Kind, right: Kind, register_bits: int) -> Words | None:
+    if register_bits > 32:
+        return None
+    scale = 32 - register_bits
+    for left_halves, right_halves in _representations(left, right):
+        factors = [_factors(x, w, scale) for x, w in zip(left_halves, right_halves, strict=True)]
+        if all(factor is not None for factor in factors):
+            given = [factor for factor in factors if factor is not None]
+            return Words(_joined([x for x, _ in given]), _joined([w for _, w in given]), scale)
+    return None
+
+
+def _representations(left: Kind, right: Kind) -> Iterator[tuple[_Halves, _Halves]]:
+    """Ways to put the operands into halves: pairs of ranges whose products sum to that of the operands."""
+    whole_left, whole_right = (GridRange(0, table_of(kind)) for kind in (left, right))
+    left_ranges, right_ranges = ranges_of(left), ranges_of(right)
+    yield (whole_left,), (whole_right,)
+    if len(left_ranges) == 2:
+        yield left_ranges, (whole_right, whole_right)
+    if len(right_ranges) == 2:
+        yield (whole_left, whole_left), right_ranges
+
+
+def _factors(x: GridRange, w: GridRange, scale: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """The mantissas of both, shifted by `scale` and their own shifts together, if they stay int16."""
+    shift = scale + x.shift + w.shift
+    room_of_x, room_of_w = _room(x.mantissa), _room(w.mantissa)
+    if min(room_of_x, room_of_w) < 0 or shift > room_of_x + room_of_w:
+        return None
+    of_x = min(shift, room_of_x)
+    return x.mantissa << of_x, w.mantissa << (shift - of_x)
+
+
+def _room(mantissa: NDArray[np.int64]) -> int:
+    """How far values can be shifted left and stay int16; negative if they are not int16 as they are."""
+    low, high = int(mantissa.min()), int(mantissa.max())
+    if low == high == 0:
+        return 15
+    return min(15 - high.bit_length(), 15 - (-low - 1).bit_length() if low < 0 else 15)
+
+
+def _joined(halves: list[NDArray[np.int64]]) -> NDArray[np.int32]:
+    low = halves[0] & 0xFFFF
+    high = halves[1] & 0xFFFF if len(halves) == 2 else np.zeros_like(low)
+    return (low | high << 16).astype(np.uint32).view(np.int32)

@@ -1,0 +1,187 @@
+"""The loop that every group of steps is: which columns and depth it goes through, and what it keeps.
+
+See `vector` for what a group is. What happens in a step is the matter of a `Steps`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array
+
+from ptqsim.kernels._emit import Emitter
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.machine import STATE_VECTORS
+
+# Ranges are shared by the rows of a column.
+_VECTORS_PER_REGISTER = {"nothing": 1.0, "ranges": 1.5, "changes": 2.0}
+
+
+class Limits(NamedTuple):
+    """Constants of the inner register and of the outer one, and ones to count with, as vectors."""
+
+    inner_low: Any
+    inner_high: Any
+    low: Any
+    high: Any
+    one: Any
+
+
+class Steps:
+    """What a group does in one step and after the last, for one vector of registers."""
+
+    tracks: ClassVar[str] = "nothing"
+    """``"changes"``: something kept for every register; ``"ranges"``: least and greatest sums of every column."""
+
+    def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
+        """What the inner register starts from."""
+        return emit.zero(emit.kind)
+
+    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        """The inner register after one product, and what is tracked."""
+        raise NotImplementedError
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        """The outer register after the inner one was added to it, and what is tracked."""
+        raise NotImplementedError
+
+
+class _Arguments:
+    """The arguments of a call, as LLVM values."""
+
+    def __init__(self, emit: Emitter, context: Any, signature: Any, values: Any) -> None:
+        builder, kinds = emit.builder, signature.args
+        self.strips, self.panels, self.registers, self.more = (
+            make_array(kinds[i])(context, builder, value=values[i]).data for i in (0, 4, 11, 12)
+        )
+        self.strip, self.start, self.stop, self.panel, self.columns = (
+            context.cast(builder, values[i], kinds[i], types.intp) for i in (1, 2, 3, 5, 6)
+        )
+        scalars = [context.cast(builder, values[i], kinds[i], kinds[0].dtype) for i in (7, 8, 9, 10)]
+        inner_low, inner_high, low, high = (emit.splat(scalar) for scalar in scalars)
+        self.limits = Limits(inner_low, inner_high, low, high, emit.one())
+
+
+class _Group:
+    """The code of one kind of group."""
+
+    def __init__(self, steps: Steps) -> None:
+        self.steps = steps
+
+    def generate(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        """A loop over chunks of columns, whose registers fit the machine's, with a loop over the depth in each."""
+        emit = Emitter(context, builder, signature.args[0].dtype)
+        given = _Arguments(emit, context, signature, values)
+        integer = given.start.type
+        width = max(1, int(STATE_VECTORS / ROWS / _VECTORS_PER_REGISTER[self.steps.tracks]))
+        while COLUMNS % (width * emit.lanes):
+            width -= 1
+        zero, chunk = ir.Constant(integer, 0), ir.Constant(integer, width * emit.lanes)
+        with cgutils.for_range_slice(builder, zero, given.columns, chunk, integer) as (column, _):
+            if width == 1:
+                self._chunk(emit, given, column, 1)
+            else:
+                # The last few columns of a matrix may need one vector only.
+                left = builder.sub(given.columns, column)
+                narrow = builder.icmp_signed("<=", left, ir.Constant(integer, emit.lanes))
+                with builder.if_else(narrow) as (few, many):
+                    with few:
+                        self._chunk(emit, given, column, 1)
+                    with many:
+                        self._chunk(emit, given, column, width)
+        return context.get_dummy_value()
+
+    def _chunk(self, emit: Emitter, given: _Arguments, column: Any, width: int) -> None:
+        builder, integer, steps = emit.builder, column.type, self.steps
+        offsets = [builder.add(column, ir.Constant(integer, v * emit.lanes)) for v in range(width)]
+        cells = [(r, v) for r in range(ROWS) for v in range(width)]
+        where = {(r, v): builder.add(offsets[v], ir.Constant(integer, r * COLUMNS)) for r, v in cells}
+
+        def stored(cell: tuple[int, int]) -> Any:
+            return emit.load(given.registers, where[cell], emit.kind)
+
+        registers = {cell: emit.variable(steps.begin(emit, stored(cell), given.limits)) for cell in cells}
+        tracked: dict[tuple[int, int], Any] = {}
+        if steps.tracks == "changes":
+            tracked = {cell: emit.variable(emit.load(given.more, where[cell], emit.counts)) for cell in cells}
+        if steps.tracks == "ranges":
+            shared = [_Ranges(emit, given, offset) for offset in offsets]
+            tracked = {(r, v): shared[v] for r, v in cells}
+        with cgutils.for_range_slice(builder, given.start, given.stop, ir.Constant(integer, 1), integer) as (k, _):
+            first = builder.mul(builder.add(given.panel, k), ir.Constant(integer, COLUMNS))
+            weights = [emit.load(given.panels, builder.add(first, offset), emit.kind) for offset in offsets]
+            top = builder.mul(builder.add(given.strip, k), ir.Constant(integer, ROWS))
+            for r in range(ROWS):
+                place = builder.gep(given.strips, [builder.add(top, ir.Constant(integer, r))])
+                x = emit.splat(builder.load(place))
+                for v in range(width):
+                    self._update(emit, registers[r, v], tracked.get((r, v)), lambda reg, seen: (
+                        steps.step(emit, reg, x, weights[v], seen, given.limits)  # noqa: B023
+                    ))  # fmt: skip
+        for cell in cells:
+            before = stored(cell)
+            self._update(emit, registers[cell], tracked.get(cell), lambda reg, seen: (
+                steps.end(emit, before, reg, seen, given.limits)  # noqa: B023
+            ))  # fmt: skip
+            emit.store(builder.load(registers[cell]), given.registers, where[cell])
+            if steps.tracks == "changes":
+                emit.store(builder.load(tracked[cell]), given.more, where[cell])
+        if steps.tracks == "ranges":
+            for ranges in shared:
+                ranges.save()
+
+    def _update(self, emit: Emitter, register: Any, tracked: Any, change: Any) -> None:
+        seen = emit.builder.load(tracked) if self.steps.tracks == "changes" else tracked
+        value, seen = change(emit.builder.load(register), seen)
+        emit.builder.store(value, register)
+        if self.steps.tracks == "changes":
+            emit.builder.store(seen, tracked)
+
+
+class _Ranges:
+    """Least and greatest inner sums (rows 0 and 1 of `more`) and outer sums (rows 2 and 3) of a vector of columns."""
+
+    def __init__(self, emit: Emitter, given: _Arguments, offset: Any) -> None:
+        self.emit, self.more = emit, given.more
+        builder = emit.builder
+        self.places = [builder.add(offset, ir.Constant(offset.type, i * COLUMNS)) for i in range(4)]
+        self.held = [emit.variable(emit.load(self.more, place, emit.kind)) for place in self.places]
+
+    def inner(self, value: Any) -> None:
+        """Take a sum of the inner register into account."""
+        self._widen(0, value)
+
+    def outer(self, value: Any) -> None:
+        """Take a sum of the outer register into account."""
+        self._widen(2, value)
+
+    def _widen(self, first: int, value: Any) -> None:
+        builder = self.emit.builder
+        low, high = self.held[first], self.held[first + 1]
+        builder.store(self.emit.smaller(builder.load(low), value), low)
+        builder.store(self.emit.larger(builder.load(high), value), high)
+
+    def save(self) -> None:
+        """Put them back into memory."""
+        for place, held in zip(self.places, self.held, strict=True):
+            self.emit.store(self.emit.builder.load(held), self.more, place)
+
+
+def compiled(steps: Steps) -> Any:
+    """The group of these steps, callable from compiled code; see `vector` for its arguments."""
+    group = _Group(steps)
+
+    @intrinsic
+    def call(  # type: ignore[no-untyped-def]
+        typing_context,
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more,
+    ):  # fmt: skip
+        kinds = (
+            strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more
+        )  # fmt: skip
+        return types.void(*kinds), group.generate
+
+    return call

@@ -1,0 +1,40 @@
+"""Where tiles lie, and what they leave in the result.
+
+Tiles are numbered so that those of one panel follow each other and it stays in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptqsim.kernels._jit import jit
+from ptqsim.kernels._store import fetch
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
+
+
+@jit
+def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
+    """Batch, panel and block of rows of a tile."""
+    batch, rest = tile // (panels * blocks), tile % (panels * blocks)
+    return batch, rest // blocks, rest % blocks
+
+
+@jit
+def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any) -> None:
+    """Ask for the memory of the tile that comes next, if there is one."""
+    if index < stop:
+        batch, panel, block = place(which[index], panels, blocks)
+        row, column = block * ROWS, panel * COLUMNS
+        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, out.shape[2] - column)
+        fetch(height, width, out, (batch * out.shape[1] + row) * out.shape[2] + column)
+
+
+@jit
+def put(values: Any, batch: int, block: int, panel: int, out: Any) -> None:
+    """Store the part of a tile that is not beyond the last row or column."""
+    row, column = block * ROWS, panel * COLUMNS
+    width = min(COLUMNS, out.shape[2] - column)
+    for r in range(min(ROWS, out.shape[1] - row)):
+        line = out[batch, row + r, column : column + width]
+        for j in range(width):
+            line[j] = line.dtype.type(values[r, j])

@@ -1,0 +1,46 @@
+"""Exact products of bytes, four at a time (see `words.exact`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptqsim.kernels import words
+from ptqsim.kernels._jit import jit
+from ptqsim.kernels._store import store
+from ptqsim.kernels._tiles import expect, place
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
+
+
+@jit
+def exact_tiles(
+    start: int, stop: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any, drop: int,
+    out: Any,
+) -> bool:  # fmt: skip
+    """The exact sums, less a correction per column, in words of four bytes; whether the reduction changed any.
+
+    The sum over the terms of ``(a[left] @ panels[right]) << shift`` is found by Horner's rule: `terms` [T, 3] holds
+    left and right plane and how far the sum of the terms before it is shifted first. All is done mod 2**32, and
+    `correction` [B, N] is subtracted, so the caller has proven that either the result fits 32 bits, or that no more
+    than 32 bits of it are asked for: the low 64 - `drop` bits of it are kept, sign included.
+    """
+    depth, columns = strips.shape[3], out.shape[2]
+    registers = np.empty((ROWS, COLUMNS), np.int32)
+    more = np.empty((0, 0), np.int32)
+    changed = np.int64(0)
+    blocks, panels_of_one = strips.shape[2], panels.shape[2]
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels.shape[2], strips.shape[2])
+        left, right = pairs[batch, 0], pairs[batch, 1]
+        row, column = block * ROWS, panel * COLUMNS
+        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, columns - column)
+        at = (batch * out.shape[1] + row) * columns + column
+        expect(which, index + 1, stop, blocks, panels_of_one, out)
+        for t in range(terms.shape[0]):
+            x = ((terms[t, 0] * strips.shape[1] + left) * strips.shape[2] + block) * depth
+            w = ((terms[t, 1] * panels.shape[1] + right) * panels.shape[2] + panel) * depth
+            keep = -1 if t else 0
+            words.exact(strips, x, 0, depth, panels, w, width, terms[t, 2], keep, 0, 0, registers, more)
+        changed |= store(registers, correction, right * correction.shape[1] + column, height, width, drop, out, at)
+    return bool(changed != 0)

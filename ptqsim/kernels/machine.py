@@ -1,0 +1,29 @@
+"""What the processor that code is compiled for can do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numba
+from numba.core.codegen import get_host_cpu_features
+
+
+def _features() -> frozenset[str]:
+    """Extensions of the instruction set: those that numba compiles for, which its own settings can narrow."""
+    listed: str | None = numba.config.CPU_FEATURES  # type: ignore[attr-defined]
+    if listed is None:
+        listed = get_host_cpu_features()
+    return frozenset(feature[1:] for feature in listed.split(",") if feature.startswith("+"))
+
+
+COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
+"""Whether loops are compiled at all."""
+
+DOT: Final = COMPILED and {"avx512f", "avx512bw", "avx512vnni"} <= _features()
+"""Whether one instruction multiplies, sums and adds a few narrow integers in every lane of 512 bits (AVX-512 VNNI)."""
+
+VECTOR_BITS: Final = 512 if "avx512f" in _features() else 256
+"""Width of a vector; a processor with narrower ones takes it in pieces."""
+
+STATE_VECTORS: Final = 24 if VECTOR_BITS == 512 else 8
+"""Vectors that a loop may hold from step to step; the rest of the machine's 32 or 16 are for what comes and goes."""
