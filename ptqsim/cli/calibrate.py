@@ -2,12 +2,17 @@
 
 Writes packed codes, formats and scales to a safetensors file, which **evaluate**, **simulate**, **verify** and
 **bounds** read. Options of the method are given as *-O name=value*, for instance *-O gradient=sampled* or
-*-O softmax_twin=false*.
+*-O softmax_twin=false*; *-O help* lists them.
+
+Layers are kept as they are finished: after an interruption the same command goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,14 +29,50 @@ from ptqsim.cli.options import (
     load_network,
 )
 from ptqsim.cli.output import JsonOption, Output
+from ptqsim.errors import unknown_name
 
 
 def calibrate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Safetensors file to write.")],
     model: ModelOption = "vit_digits",
-    method: Annotated[str, typer.Option("--method", help="ptq4vit or base_ptq.")] = "ptq4vit",
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, or the preset ptq4vit_plus."
+        ),
+    ] = "ptq4vit",
+    variant: Annotated[
+        str, typer.Option("--variant", help="paper, or released: what PTQ4ViT's released code does instead.")
+    ] = "paper",
     w_bits: Annotated[int, typer.Option("--w-bits", help="Width of weights, 2 to 16.")] = 8,
     a_bits: Annotated[int, typer.Option("--a-bits", help="Width of activations, 2 to 16.")] = 8,
+    paradigm: Annotated[
+        str | None,
+        typer.Option(
+            "--paradigm",
+            help="parallel or sequential: what a layer sees while it is calibrated; the method's by default.",
+        ),
+    ] = None,
+    bias_correction: Annotated[
+        bool | None,
+        typer.Option(
+            "--bias-correction/--no-bias-correction",
+            help="Take the expected error of each output off the bias; the method's choice by default.",
+        ),
+    ] = None,
+    mixed_precision: Annotated[
+        str | None,
+        typer.Option(
+            "--mixed-precision",
+            help="nuclear_norm or hessian: choose the width of every MSA and MLP module by this sensitivity.",
+        ),
+    ] = None,
+    model_size: Annotated[
+        float | None,
+        typer.Option(
+            "--model-size", help="MB that the packed weights may take in mixed precision; by default as at --w-bits."
+        ),
+    ] = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=1, help="Number of calibration images.")] = 32,
     seed: SeedOption = 0,
@@ -39,32 +80,54 @@ def calibrate(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
     option: Annotated[
-        list[str] | None, typer.Option("-O", "--option", help="Option of the method: name=value.")
+        list[str] | None, typer.Option("-O", "--option", help="Option of the method: name=value, or help.")
+    ] = None,
+    mixed_option: Annotated[
+        list[str] | None,
+        typer.Option("-M", "--mixed-option", help="Option of mixed precision, e.g. solver=milp or widths=[4,5,6]."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", help="Folder for finished layers, removed at the end; by default OUTPUT.state."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
 
     out = Output(as_json)
-    options = dict(_parse(text) for text in option or [])
+    if option == ["help"]:
+        _list_options(out, method, variant)
+        return
+    options = dict(map(_parse, option or []))
+    options |= {} if paradigm is None else {"paradigm": paradigm}
+    options |= {} if bias_correction is None else {"bias_correction": bias_correction}
+    mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
     network = load_network(model, pretrained, checkpoint, device)
     source = ptq.load_data(data, network, split="calibration")
     samples = ptq.sample_images(source, images, seed).to(device)
-    with on_interrupt(lambda: "nothing was written"), out.progress("calibrating", "layer") as report:
-        quantized = ptq.calibrate(
-            network, samples, method=method, w_bits=w_bits, a_bits=a_bits, seed=seed, progress=report, **options
-        )
-    quantized.info |= {"model": model, "data": source.name, "data_fingerprint": source.fingerprint}
-    quantized.save(output)
-    out.table(
-        ["layer", "kind", "formats of A", "formats of B", "score"],
-        [
-            [name, op.kind, ptq.describe(op.formats.a), ptq.describe(op.formats.b), f"{op.report['score']:.4g}"]
-            for name, op in quantized.layers.items()
-            if op.formats is not None
-        ],
-        title=f"{model}, {method}, W{w_bits}A{a_bits}",
+    folder = state or output.with_name(output.name + ".state")
+    interrupted = on_interrupt(
+        lambda: f"{_count(folder)} layers are kept in {folder}: the same command goes on from them"
     )
+    with interrupted, out.progress("calibrating", "layer") as report:
+        quantized = ptq.calibrate(
+            network,
+            samples,
+            method=method,
+            variant=variant,
+            w_bits=w_bits,
+            a_bits=a_bits,
+            seed=seed,
+            mixed_precision=mixed,
+            state=folder,
+            progress=report,
+            **options,
+        )
+        quantized.info |= {"model": model, "data": source.name, "data_fingerprint": source.fingerprint}
+        quantized.save(output)
+    shutil.rmtree(folder, ignore_errors=True)
+    title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
+    _show(out, quantized, title)
     out.note(f"written to {output} ({output.stat().st_size:,} bytes)")
     out.result(
         {
@@ -82,6 +145,77 @@ def calibrate(
             },
         }
     )
+
+
+def _show(out: Output, quantized: Any, title: str) -> None:
+    from ptqsim import ptq
+
+    out.table(
+        ["layer", "kind", "formats of A", "formats of B", "score"],
+        [
+            [name, op.kind, ptq.describe(op.formats.a), ptq.describe(op.formats.b), f"{op.report['score']:.4g}"]
+            for name, op in quantized.layers.items()
+        ],
+        title=title,
+    )
+    if (mixed := quantized.info.get("mixed_precision")) is not None:
+        sensitivity = mixed["sensitivity"]
+        rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]
+        out.table(["module", "bits", "sensitivity"], rows, title="Mixed precision")
+        out.note(
+            f"weights {mixed['model_size']:.4g} MB, at the same width everywhere {mixed['uniform_size']:.4g} MB; "
+            f"Omega of the Pareto frontier is {mixed['omega']['pareto']:.6g}, {100 * mixed['gap']:.2g} % above the "
+            f"optimum, {mixed['omega']['milp']:.6g}"
+        )
+    if (trail := quantized.info.get("selection")) is not None:
+        rows = [
+            [
+                ", ".join(f"{k}={v}" for k, v in step["added"].items()) or "start",
+                f"{step['cross_entropy']:.4f}",
+                step["kept"],
+            ]
+            for step in trail
+        ]
+        out.table(["added", "held-out CE", "kept"], rows, title="Choice of the preset, on calibration images held out")
+
+
+def _list_options(out: Output, method: str, variant: str) -> None:
+    from ptqsim.ptq.methods import make_method
+
+    made = make_method(method, {}, variant)
+    defaults = {field.name: getattr(made, field.name) for field in fields(made)}  # type: ignore[arg-type]
+    out.table(
+        ["option", "default"], [[name, str(value)] for name, value in defaults.items()], title=f"Options of {method}"
+    )
+    out.result(defaults)
+
+
+def _mixed_precision(sensitivity: str | None, model_size: float | None, options: Iterable[tuple[str, Any]]) -> Any:
+    """What the flags of mixed precision ask for; None if they ask for none."""
+    from ptqsim import ptq
+
+    given: Mapping[str, Any] = dict(options)
+    if sensitivity is None:
+        if given or model_size is not None:
+            raise ValueError(
+                "mixed precision was not asked for, but an option of it was: add --mixed-precision nuclear_norm"
+            )
+        return None
+    legal = [field.name for field in fields(ptq.MixedPrecision) if field.default is not MISSING]
+    for name in given:
+        if name not in legal:
+            raise unknown_name("option of mixed precision", name, legal)
+    widths = given.get("widths")
+    if widths is not None and not (isinstance(widths, list) and all(type(width) is int for width in widths)):
+        raise ValueError(f"widths are {widths!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
+    return ptq.MixedPrecision(
+        **{**given, "sensitivity": sensitivity, "model_size": given.get("model_size", model_size)}
+        | ({} if widths is None else {"widths": tuple(widths)})
+    )
+
+
+def _count(folder: Path) -> int:
+    return len(list(folder.glob("*.safetensors")))
 
 
 def _parse(text: str) -> tuple[str, Any]:

@@ -6,11 +6,11 @@ then stitched together again.  The scale is refitted in closed form before every
 
 What is minimized, per group of weights with one scale,
 
-    ||D^(1/2) (O - A_hat s Q)||^2 + lambda ||W - s Q||^2,
+    ||O - A_hat s Q||^2 + lambda ||W - s Q||^2,
 
-depends on the data only through H = A_hat^T D A_hat + lambda I and R = A_hat^T D O + lambda W, so that its cost does
-not grow with the number of images.  A_hat being the quantized input and O the exact output, the weights make up for
-the errors of the activations (the paper's error compensation).
+depends on the data only through H = A_hat^T A_hat + lambda I and R = A_hat^T O + lambda W, so that its cost does not
+grow with the number of images.  A_hat being the quantized input and O the exact output, the weights make up for the
+errors of the activations (the paper's error compensation).
 """
 
 from __future__ import annotations
@@ -48,13 +48,7 @@ class Reconstruction:
         return float((codes * self.target).sum()) / square if square > 0 else 0.0
 
 
-def reconstruction(
-    a_hat: torch.Tensor,
-    out: torch.Tensor,
-    weight: torch.Tensor,
-    damping: float,
-    row_weights: torch.Tensor | None = None,
-) -> Reconstruction:
+def reconstruction(a_hat: torch.Tensor, out: torch.Tensor, weight: torch.Tensor, damping: float) -> Reconstruction:
     """H and R of one group.
 
     Parameters
@@ -66,16 +60,12 @@ def reconstruction(
     weight : float tensor [K, N]
     damping : float
         lambda in multiples of the mean of H's diagonal.  It keeps the weights where few images say nothing of them.
-    row_weights : float tensor [rows], optional
-        The diagonal of D; ones by default.
     """
     a, o, w = a_hat.double(), out.double(), weight.double()
-    weighted = a if row_weights is None else a * row_weights.double()[:, None]
-    gram = weighted.T @ a
+    gram = a.T @ a
     ridge = damping * float(gram.diagonal().mean())
-    return Reconstruction(
-        gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device), weighted.T @ o + ridge * w
-    )
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    return Reconstruction(gram + ridge * eye, a.T @ o + ridge * w)
 
 
 def split_digits(codes: torch.Tensor, bits: int) -> torch.Tensor:

@@ -100,12 +100,8 @@ def _split_bits(
     found, found_formats = [], []
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)
-        weights = None
-        if options.guided and data.grad is not None:
-            weights = data.grad[group].square().mean(dim=-1)  # Eq. 7, the mean over the outputs of a row
-            weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
         weight = data.b[group]
-        problem = reconstruction(a_hat, data.out[group], weight, options.damping, weights)
+        problem = reconstruction(a_hat, data.out[group], weight, options.damping)
         nearest = (weight / fmt.scale).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
         q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)
         chosen = replace(fmt, scale=scale)

@@ -77,23 +77,30 @@ def _moments(data: OperationData) -> Summer:
 
 
 def _image_correlations(data: OperationData) -> Summer:
-    exact = _unit(images_of(data.out, data.images))
+    exact = images_of(data.out, data.images)
+    centered = exact - exact.mean(dim=-1, keepdim=True)
+    square_o = _dot(centered, centered)
+    count = exact.shape[-1]
 
     def total(out_hat: torch.Tensor) -> Sums:
-        hat = _unit(images_of(out_hat, data.images))
-        # 1 - u v = |u - v|^2 / 2 for unit vectors, which float32 holds to its last digits where u v is nearly 1
-        distance = hat.sub(exact).square_().sum(dim=-1) / 2
-        one_is_zero = (hat == 0).all(dim=-1) | (exact == 0).all(dim=-1)
-        return _columns(distance.where(~one_is_zero, 1).double().sum(dim=1).cpu().numpy())
+        error = images_of(out_hat.sub_(data.out), data.images)
+        along, mean = _dot(error, centered), error.sum(dim=-1).double() / count
+        variance = (_dot(error, error) - count * mean**2).clamp(min=0)  # of the error, times the count
+        square_h = square_o + 2 * along + variance
+        squares = square_o * square_h
+        # 1 - Gamma from 1 - Gamma^2, which the error gives to its last digits where Gamma is nearly 1 (Eq. 12)
+        gamma = (square_o + along) / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()
+        distance = (square_o * variance - along**2) / squares / (1 + gamma)
+        distance = torch.where(gamma > 0, distance, 1 - gamma)
+        return _columns(distance.where(squares > 0, 1.0).clamp(min=0).sum(dim=1).cpu().numpy())
 
     return total
 
 
-def _unit(x: torch.Tensor) -> torch.Tensor:
-    """x [..., values] less its mean, of length 1; zero where it is constant."""
-    centered = x - x.mean(dim=-1, keepdim=True)
-    unit: torch.Tensor = centered / centered.norm(dim=-1, keepdim=True).clamp(min=torch.finfo(x.dtype).tiny)
-    return unit
+def _dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Sums of x y over the last axis, in float64 at the end."""
+    dots: torch.Tensor = torch.linalg.vecdot(x, y)
+    return dots.double()
 
 
 def images_of(out: torch.Tensor, images: int) -> torch.Tensor:

@@ -23,10 +23,12 @@ class _Sorted:
     def loss(self, scores: torch.Tensor, theta: float) -> torch.Tensor:
         """Eq. 10 of each row of ``scores`` [R, w]."""
         ranked = scores.gather(1, self.order).T.contiguous()  # [w, R]
+        wanted = ranked - theta  # what a lower place may reach without a loss
         total = torch.zeros(len(scores), dtype=scores.dtype, device=scores.device)
+        buffer = torch.empty_like(ranked)
         for d in range(1, len(ranked)):
             # p stands d places before q: m = (A_p - A_q) sign(+), and Phi(m) = (theta - m)_+
-            hinge = ranked[d:].sub(ranked[:-d]).add_(theta).clamp_(min=0)
+            hinge = torch.sub(ranked[d:], wanted[:-d], out=buffer[d:]).clamp_(min=0)
             if self.values is not None:  # equal exact scores have sign 0, and Phi(0) = theta
                 hinge = hinge.where(self.values[d:] != self.values[:-d], max(theta, 0.0))
             total += hinge.sum(dim=0)
@@ -71,7 +73,7 @@ def ranking_objective(gamma: float, theta: float) -> Objective:
         def total(out_hat: torch.Tensor) -> Sums:
             scaled = (images_of(out_hat, data.images) / unit[..., None]).reshape(-1, width)
             loss = images_of(rows.loss(scaled, theta).reshape(exact.shape[0], -1), data.images).double().sum(dim=(1, 2))
-            sums: Sums = correlations(out_hat) + gamma * (loss.cpu().numpy() / max(pairs, 1))[:, None]
+            sums: Sums = gamma * (loss.cpu().numpy() / max(pairs, 1))[:, None] + correlations(out_hat)
             return sums
 
         return total

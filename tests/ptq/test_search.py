@@ -60,7 +60,8 @@ def test_an_output_without_direction_gets_the_worst_score(name: str) -> None:
 
 def test_an_image_without_direction_gets_the_worst_similarity() -> None:
     data = random_data(1)
-    assert OBJECTIVES["similarity"](data, torch.full_like(data.out, 3.0)).tolist() == [8.0, 8.0]
+    assert OBJECTIVES["similarity"](data, torch.full_like(data.out, 3.0)) == pytest.approx([8.0, 8.0], rel=1e-3)
+    assert OBJECTIVES["similarity"](data, -data.out) == pytest.approx([16.0, 16.0])
 
 
 def plain_search(data, a_space, b_space, b_formats, name, rounds):  # type: ignore[no-untyped-def]

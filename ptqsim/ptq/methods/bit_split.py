@@ -20,7 +20,8 @@ class BitSplit(LinearSearch):
     Deviations: the paper has one scale per output channel, and one per input channel where activations are compensated;
     here both operands have one per group, as the datapath has.  The scale of the activations is searched instead of
     fitted to them alone.  Damping, which the paper does not have, keeps the weights where the images say nothing of
-    them: with 32 images, the 32 rows that reach a classifier don't determine it.
+    them: with 32 images, the 32 rows that reach a classifier don't determine it, and on images that were held out the
+    error of a layer of vit_digits is less with a damping of 0.3 to 3 than with 0.01.
 
     Attributes
     ----------
@@ -34,7 +35,7 @@ class BitSplit(LinearSearch):
 
     paradigm: Paradigm = "sequential"
     epochs: int = 20
-    damping: float = 0.01
+    damping: float = 1.0
 
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
@@ -42,7 +43,7 @@ class BitSplit(LinearSearch):
 
     @property
     def bit_splitting(self) -> BitSplitting:
-        return BitSplitting(self.epochs, self.damping, guided=False)
+        return BitSplitting(self.epochs, self.damping)
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("mse")
@@ -53,4 +54,4 @@ def check_bit_splitting(epochs: int, damping: float) -> None:
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}; legal is 1 or more: try 20")
     if not 0 <= damping < float("inf"):
-        raise ValueError(f"damping is {damping}; legal is 0 or more: try 0.01")
+        raise ValueError(f"damping is {damping}; legal is 0 or more: try 1")

@@ -21,11 +21,10 @@ PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
 
 @dataclass(frozen=True)
 class BitSplitting:
-    """Options of :mod:`ptqsim.ptq.bit_split`: sweeps at most, damping, and whether gradients weigh the rows."""
+    """Options of :mod:`ptqsim.ptq.bit_split`: sweeps at most, and damping."""
 
     epochs: int
     damping: float
-    guided: bool
 
 
 class Method(Protocol):

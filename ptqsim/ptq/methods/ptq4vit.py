@@ -43,8 +43,9 @@ class PTQ4ViT(LinearSearch):
     range_choice : {"paper", "nearest"}
         How softmax codes choose their range, and on which side ties fall (spec section 2).
     weight_rounding : {"nearest", "bit_split"}
-        How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.bit_split`) weighs the rows
-        by the Hessian guided metric.  Not in the paper.
+        How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.bit_split`) reconstructs the
+        output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.  Not in the
+        paper.
     epochs, damping : int, float
         Of bit splitting, as in :class:`~ptqsim.ptq.methods.bit_split.BitSplit`.
     """
@@ -62,7 +63,7 @@ class PTQ4ViT(LinearSearch):
     range_choice: RangeChoice = "paper"
     weight_rounding: WeightRounding = "nearest"
     epochs: int = 20
-    damping: float = 0.01
+    damping: float = 1.0
 
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
@@ -81,7 +82,7 @@ class PTQ4ViT(LinearSearch):
     def bit_splitting(self) -> BitSplitting | None:
         if self.weight_rounding == "nearest":
             return None
-        return BitSplitting(self.epochs, self.damping, guided=self.hessian_guided)
+        return BitSplitting(self.epochs, self.damping)
 
     @property
     def task_loss(self) -> Gradient | None:

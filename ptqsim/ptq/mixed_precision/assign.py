@@ -98,7 +98,7 @@ def _omega(
 ) -> tuple[Floats, Floats]:
     """Sensitivity of every module, and its Omega_i at every width."""
     if options.sensitivity == "nuclear_norm":
-        norms, errors = module_errors(layerwise.quantized, layerwise.images, modules, results)
+        norms, errors = module_errors(layerwise.quantized, layerwise.images, modules, results, options.attention)
         return norms, norms[:, None] * errors  # Eq. 17
     traces = weight_traces(network, layerwise.images, options.probes, layerwise.seed)
     weights = [[op for op in module.operations if isinstance(op, WeightOperation)] for module in modules]

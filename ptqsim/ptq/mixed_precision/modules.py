@@ -34,13 +34,6 @@ class TransformerModule:
         """Number of weights."""
         return sum(weight_count(op) for op in self.operations)
 
-    @property
-    def sensed(self) -> MatmulOperation:
-        """The operation whose output Eq. 17 looks at: the attention scores A (Eq. 3), or the MLP's output O (Eq. 5)."""
-        if self.kind == "msa":
-            return next(op for op in self.operations if op.kind == "matmul_qk")
-        return self.operations[-1]
-
 
 def transformer_modules(layers: Mapping[str, MatmulOperation]) -> list[TransformerModule]:
     """The MSA and MLP modules among the operations of a network, in order; what is in neither is left out."""

@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 from ptqsim.ptq.capture import BATCH
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.mixed_precision.modules import TransformerModule
+from ptqsim.ptq.mixed_precision.options import Attention
 from ptqsim.ptq.quantized_model import QuantizedModel
 
 Floats = NDArray[np.float64]
@@ -28,6 +30,7 @@ def module_errors(
     images: torch.Tensor,
     modules: Sequence[TransformerModule],
     results: Mapping[int, Mapping[str, LayerResult]],
+    attention: Attention,
 ) -> tuple[Floats, Floats]:
     """Nuclear norm of every module, and the squared error of every width.
 
@@ -43,6 +46,8 @@ def module_errors(
         Of that model.
     results : mapping
         By width, the calibrated layers.
+    attention : {"scores", "probabilities"}
+        Whether A is Q K^T or its softmax.
 
     Returns
     -------
@@ -55,8 +60,22 @@ def module_errors(
     seen: dict[str, torch.Tensor] = {}
     device = next(quantized.model.parameters()).device
 
-    def keep(op: nn.Module, args: Any, out: torch.Tensor) -> None:
-        seen["out"] = out.flatten(1, -3) if out.ndim > 3 else out  # of Swin's MLP, a row of windows' tokens is a matrix
+    def keep_output(op: nn.Module, args: Any, out: torch.Tensor) -> None:
+        seen["out"] = out
+
+    def keep_features(op: nn.Module, args: Any, out: torch.Tensor) -> None:
+        seen["out"] = out.flatten(1, -2)  # tokens by features, also of Swin, whose tokens lie in a plane
+
+    def keep_input(op: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        seen["out"] = args[0]
+
+    def watch(module: TransformerModule) -> RemovableHandle:
+        if module.kind == "mlp":
+            return module.operations[-1].register_forward_hook(keep_features)  # O of Eq. 5
+        by_kind = {op.kind: op for op in module.operations}
+        if attention == "scores":
+            return by_kind["matmul_qk"].register_forward_hook(keep_output)
+        return by_kind["matmul_pv"].register_forward_pre_hook(keep_input)
 
     def rerun(index: int, module: nn.Module) -> Any:
         def hook(_: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
@@ -73,7 +92,7 @@ def module_errors(
 
         return hook
 
-    handles = [module.sensed.register_forward_hook(keep) for module in modules]
+    handles = [watch(module) for module in modules]
     for index, module in enumerate(modules):
         found = quantized.model.get_submodule(module.name)
         handles.append(found.register_forward_hook(rerun(index, found), with_kwargs=True))

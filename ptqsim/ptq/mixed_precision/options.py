@@ -9,6 +9,8 @@ from ptqsim.errors import unknown_name
 
 Sensitivity = Literal["nuclear_norm", "hessian"]
 SENSITIVITIES: Final[tuple[Sensitivity, ...]] = get_args(Sensitivity)
+Attention = Literal["scores", "probabilities"]
+ATTENTIONS: Final[tuple[Attention, ...]] = get_args(Attention)
 Solver = Literal["pareto", "milp"]
 SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
 
@@ -22,6 +24,9 @@ class MixedPrecision:
     sensitivity : {"nuclear_norm", "hessian"}
         What the error of a module is weighed by: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
         or the trace of the loss's Hessian (their Table 4, after HAWQ-V2).
+    attention : {"scores", "probabilities"}
+        What the attention map A of Eq. 17 is: Q K^T, as in Eq. 3, where A is defined; or its softmax, as the words have
+        it.  Scores are not bounded, so that their errors outweigh those of the MLPs' outputs in the sum.
     solver : {"pareto", "milp"}
         How the widths are chosen: as the paper, among those that give a more sensitive module no fewer bits; or as the
         optimum of the same sum over all widths, by integer programming.
@@ -34,6 +39,7 @@ class MixedPrecision:
     """
 
     sensitivity: Sensitivity = "nuclear_norm"
+    attention: Attention = "scores"
     solver: Solver = "pareto"
     model_size: float | None = None
     widths: tuple[int, ...] | None = None
@@ -42,14 +48,18 @@ class MixedPrecision:
     def __post_init__(self) -> None:
         if self.sensitivity not in SENSITIVITIES:
             raise unknown_name("sensitivity", self.sensitivity, SENSITIVITIES)
+        if self.attention not in ATTENTIONS:
+            raise unknown_name("attention", self.attention, ATTENTIONS)
         if self.solver not in SOLVERS:
             raise unknown_name("solver", self.solver, SOLVERS)
-        if self.model_size is not None and not 0 < self.model_size < float("inf"):
-            raise ValueError(f"model_size is {self.model_size} MB; legal is a size above 0")
+        if self.model_size is not None and not (
+            isinstance(self.model_size, int | float) and 0 < self.model_size < float("inf")
+        ):
+            raise ValueError(f"model_size is {self.model_size!r} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
             raise ValueError(f"widths are {self.widths}; legal are one or more from 2 to 16: try (4, 5, 6, 7, 8)")
-        if self.probes < 1:
-            raise ValueError(f"probes is {self.probes}; legal is 1 or more: try 32")
+        if not isinstance(self.probes, int) or self.probes < 1:
+            raise ValueError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
 
     def widths_for(self, target: int) -> tuple[int, ...]:
         """The widths to choose from, least first."""
