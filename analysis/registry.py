@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
-    from analysis.artifact import Artifact
+    from analysis.artifact import Artifact, Table
 
 ARTIFACTS: Final[dict[str, str]] = {
     "docs.overflow": "analysis.docs.overflow:Overflow",
@@ -21,6 +21,17 @@ ARTIFACTS: Final[dict[str, str]] = {
     "ptq4vit.fig5": "analysis.ptq4vit.fig5_metrics:Metrics",
     "ptq4vit.range_rule": "analysis.ptq4vit.range_rule:RangeRule",
 }
+
+TABLES: Final[dict[str, str]] = {"methods.accuracy": "analysis.methods.accuracy:MethodAccuracy"}
+
+
+def table(name: str) -> Table:
+    """The table of that name with its default options; an unknown name is a ValueError that suggests the nearest."""
+    if name not in TABLES:
+        raise unknown_name("table", name, TABLES)
+    module, _, attribute = TABLES[name].partition(":")
+    made: Table = getattr(import_module(module), attribute)()
+    return made
 
 
 def artifact(name: str) -> Artifact:

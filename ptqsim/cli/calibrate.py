@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +33,7 @@ from ptqsim.errors import unknown_name
 
 
 def calibrate(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Safetensors file to write.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Safetensors file to write.")] = None,
     model: ModelOption = "vit_digits",
     method: Annotated[
         str,
@@ -98,6 +98,8 @@ def calibrate(
     if option == ["help"]:
         _list_options(out, method, variant)
         return
+    if output is None:
+        raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
     options = dict(map(_parse, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
@@ -194,24 +196,25 @@ def _mixed_precision(sensitivity: str | None, model_size: float | None, options:
     """What the flags of mixed precision ask for; None if they ask for none."""
     from ptqsim import ptq
 
-    given: Mapping[str, Any] = dict(options)
+    given: dict[str, Any] = dict(options)
     if sensitivity is None:
         if given or model_size is not None:
             raise ValueError(
-                "mixed precision was not asked for, but an option of it was: add --mixed-precision nuclear_norm"
+                "an option of mixed precision was given, but not mixed precision: add --mixed-precision nuclear_norm"
             )
         return None
-    legal = [field.name for field in fields(ptq.MixedPrecision) if field.default is not MISSING]
-    for name in given:
+    legal = {field.name: field.default for field in fields(ptq.MixedPrecision)}
+    for name, value in given.items():
         if name not in legal:
             raise unknown_name("option of mixed precision", name, legal)
-    widths = given.get("widths")
-    if widths is not None and not (isinstance(widths, list) and all(type(width) is int for width in widths)):
-        raise ValueError(f"widths are {widths!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
-    return ptq.MixedPrecision(
-        **{**given, "sensitivity": sensitivity, "model_size": given.get("model_size", model_size)}
-        | ({} if widths is None else {"widths": tuple(widths)})
-    )
+        if name == "widths":
+            if not (isinstance(value, list) and all(type(width) is int for width in value)):
+                raise ValueError(f"widths are {value!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
+            given["widths"] = tuple(value)
+        elif not isinstance(value, (int, float) if name == "model_size" else type(legal[name])):
+            raise ValueError(f"option {name!r} of mixed precision is {value!r}; legal is a value like {legal[name]!r}")
+    sizes = {} if model_size is None else {"model_size": model_size}
+    return ptq.MixedPrecision(**{"sensitivity": sensitivity, **sizes, **given})
 
 
 def _count(folder: Path) -> int:

@@ -52,14 +52,12 @@ class MixedPrecision:
             raise unknown_name("attention", self.attention, ATTENTIONS)
         if self.solver not in SOLVERS:
             raise unknown_name("solver", self.solver, SOLVERS)
-        if self.model_size is not None and not (
-            isinstance(self.model_size, int | float) and 0 < self.model_size < float("inf")
-        ):
-            raise ValueError(f"model_size is {self.model_size!r} MB; legal is a number above 0")
+        if self.model_size is not None and not 0 < self.model_size < float("inf"):
+            raise ValueError(f"model_size is {self.model_size} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
             raise ValueError(f"widths are {self.widths}; legal are one or more from 2 to 16: try (4, 5, 6, 7, 8)")
-        if not isinstance(self.probes, int) or self.probes < 1:
-            raise ValueError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
+        if self.probes < 1:
+            raise ValueError(f"probes is {self.probes}; legal is 1 or more: try 32")
 
     def widths_for(self, target: int) -> tuple[int, ...]:
         """The widths to choose from, least first."""

@@ -1,0 +1,1 @@
+"""Every calibration method beside every other."""

@@ -1,0 +1,87 @@
+"""The methods of the comparison: what each is called, and how it is calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ptqsim import ptq
+from ptqsim.errors import unknown_name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the comparison.
+
+    Attributes
+    ----------
+    name : str
+        Key of the line.
+    label : str
+        As printed.
+    method : str
+    options : mapping
+        Of the method.
+    variant : str
+    mixed : mapping or None
+        Options of mixed precision, or None for the same width everywhere.
+    """
+
+    name: str
+    label: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    variant: str = "paper"
+    mixed: Mapping[str, Any] | None = None
+
+    def key(self) -> dict[str, Any]:
+        """What decides its result, as JSON values."""
+        mixed = None if self.mixed is None else dict(self.mixed)
+        return {"method": self.method, "options": dict(self.options), "variant": self.variant, "mixed": mixed}
+
+    def mixed_precision(self) -> ptq.MixedPrecision | None:
+        """The mixed precision asked for."""
+        return None if self.mixed is None else ptq.MixedPrecision(**self.mixed)
+
+
+_SIMILARITY: Final = {"ranking": False, "bias_correction": False}
+
+ENTRIES: Final[dict[str, Entry]] = {
+    entry.name: entry
+    for entry in (
+        Entry("percentile", "Percentile", "percentile"),
+        Entry("easyquant", "EasyQuant", "easyquant"),
+        Entry("base_ptq", "Base PTQ", "base_ptq"),
+        Entry("bit_split", "Bit-Split", "bit_split"),
+        # Liu et al. Table 3
+        Entry("liu2021.similarity", "Liu: similarity", "liu2021", _SIMILARITY),
+        Entry("liu2021.ranking", "Liu: + ranking", "liu2021", {"bias_correction": False}),
+        Entry("liu2021.bias", "Liu: + bias correction", "liu2021", {"ranking": False}),
+        Entry("liu2021", "Liu: + both", "liu2021"),
+        Entry("liu2021.parallel", "Liu, in parallel", "liu2021", {"paradigm": "parallel"}),
+        Entry("liu2021.mixed", "Liu + MP (nuclear norm)", "liu2021", mixed={}),
+        Entry("liu2021.mixed_hessian", "Liu + MP (Hessian)", "liu2021", mixed={"sensitivity": "hessian"}),
+        # PTQ4ViT Table 3, Table 2, and the control of its metric
+        Entry("ptq4vit.hessian", "PTQ4ViT: Hessian", "ptq4vit", {"softmax_twin": False, "gelu_twin": False}),
+        Entry("ptq4vit.softmax", "PTQ4ViT: Hessian, softmax twin", "ptq4vit", {"gelu_twin": False}),
+        Entry("ptq4vit.gelu", "PTQ4ViT: Hessian, GELU twin", "ptq4vit", {"softmax_twin": False}),
+        Entry("ptq4vit.twin", "PTQ4ViT: twins, cosine", "ptq4vit", {"hessian_guided": False}),
+        Entry("ptq4vit.random", "PTQ4ViT: random gradient", "ptq4vit", {"gradient": "random"}),
+        Entry("ptq4vit", "PTQ4ViT", "ptq4vit"),
+        Entry("ptq4vit.released", "PTQ4ViT, released code", "ptq4vit", variant="released"),
+        Entry("ptq4vit.sequential", "PTQ4ViT, in sequence", "ptq4vit", {"paradigm": "sequential"}),
+        Entry("ptq4vit.bias", "PTQ4ViT + BC", "ptq4vit", {"bias_correction": True}),
+        Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
+        Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),
+        Entry("ptq4vit_plus", "PTQ4ViT+", "ptq4vit_plus"),
+    )
+}
+"""In the order of the table."""
+
+
+def entry(name: str) -> Entry:
+    """The entry of that name; an unknown name is a ValueError that suggests the nearest."""
+    if name not in ENTRIES:
+        raise unknown_name("line of the comparison", name, ENTRIES)
+    return ENTRIES[name]
