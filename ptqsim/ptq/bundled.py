@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# how timm's transforms bring an image to the range of a scene: -1 to 1
+PREPROCESSING: Final[dict[str, Any]] = {
+    "input_size": (3, 32, 32),
+    "mean": (0.5, 0.5, 0.5),
+    "std": (0.5, 0.5, 0.5),
+    "interpolation": "bicubic",
+    "crop_pct": 1.0,
+}
+
+
 @dataclass(frozen=True)
 class BundledModel:
     """A model that ships in the package, with its weights.
@@ -39,6 +49,7 @@ class BundledModel:
         from timm import models
 
         model: nn.Module = getattr(models, self.timm_class)(**self.arguments)
+        model.pretrained_cfg = PREPROCESSING  # type: ignore[assignment]
         return model
 
 

@@ -1,11 +1,11 @@
-"""Images and labels: the bundled digit scenes, and folders of the user's own."""
+"""Images and labels: the bundled digit scenes, and local copies of ImageNet, CIFAR or other images."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, get_args
+from typing import Protocol, get_args
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ptqsim.errors import unknown_name
+from ptqsim.ptq.cifar import find_cifar
+from ptqsim.ptq.image_data import ImageFolder
+from ptqsim.ptq.models import input_size
 from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, Split, make_scenes
 
 DIGITS = "digits"
@@ -64,77 +67,46 @@ class DigitScenes:
         return normalize(images), torch.from_numpy(labels)
 
 
-class ImageFolder:
-    """A folder with one sub-folder of images per class, in the order of their names, as ImageNet is usually kept.
-
-    Images are preprocessed by timm's own evaluation transform for the model.
-    """
-
-    def __init__(self, folder: Path, model: nn.Module) -> None:
-        from timm.data import create_transform, resolve_data_config
-        from torchvision.datasets import ImageFolder as Files
-
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, "
-                f"or {DIGITS!r} for the bundled scenes"
-            )
-        try:
-            self._files = Files(str(folder))
-        except FileNotFoundError as error:
-            raise ValueError(
-                f"{folder} holds no images in class folders ({error}): see ptqsim evaluate --help"
-            ) from None
-        config: dict[str, Any] = resolve_data_config({}, model=model)
-        self._transform = create_transform(**config)
-        self.name = folder.name
-
-    @property
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for path, label in self._files.samples:
-            digest.update(f"{Path(path).name}:{label}:{Path(path).stat().st_size};".encode())
-        return digest.hexdigest()[:16]
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        images, labels = [], []
-        for i in indices:
-            path, label = self._files.samples[i]
-            try:
-                images.append(self._transform(self._files.loader(path)))
-            except OSError as error:
-                raise ValueError(f"{path} is no readable image ({error}): repair or remove it") from None
-            labels.append(label)
-        return torch.stack(images), torch.tensor(labels)
-
-
 def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:
     """A data set by name or folder.
 
     Parameters
     ----------
     source : str or path
-        ``"digits"``, or a folder of class folders.  A folder that has sub-folders ``train`` and ``val`` (or
-        ``validation``) is read as ImageNet is: ``calibration`` takes images from ``train``.
+        ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
+        that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
+        ``calibration`` takes images from ``train``.
     model : nn.Module
         Whose preprocessing is used.
     split : {"train", "calibration", "validation"}
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such folder.
+    ValueError
+        For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
+        unpickled, and scenes for a model of another image size.
     """
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
-    if str(source) == DIGITS and not Path(source).is_dir():
-        expected = getattr(getattr(model, "patch_embed", None), "img_size", None)
-        if expected is not None and tuple(expected) != (SIZE, SIZE):
+    folder = Path(source)
+    if str(source) == DIGITS and not folder.is_dir():
+        _, height, width = input_size(model)
+        if (height, width) != (SIZE, SIZE):
             raise ValueError(
-                f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {expected[0]}x{expected[1]}: name a "
+                f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {height}x{width}: name a "
                 "folder of images as the data (--data DIR), or a bundled model"
             )
         return DigitScenes(split)  # type: ignore[arg-type]
-    folder = Path(source)
-    names = ("val", "validation") if split == "validation" else ("train",)
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, or with the "
+            f"binary version of CIFAR-10 or CIFAR-100, or {DIGITS!r} for the bundled scenes"
+        )
+    if (cifar := find_cifar(folder, model, split)) is not None:
+        return cifar
+    names = ("val", "validation", "test") if split == "validation" else ("train",)
     return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
 
 

@@ -71,12 +71,14 @@ class Learner(nn.Module):
         """Tokens of the last map, [N, side, side, width]: Swin's as they are, ViT's without the prefix tokens."""
         if tokens.ndim == 4:
             return tokens
-        image = tokens[:, self.model.num_prefix_tokens :]  # type: ignore[misc]
+        prefix: int = self.model.num_prefix_tokens  # type: ignore[assignment]
+        image = tokens[:, prefix:]
         side = round(image.shape[1] ** 0.5)
-        return image.unflatten(1, (side, side))
+        return image.reshape(-1, side, side, image.shape[2])
 
     def _shown(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits [N, 8, 8, 21] of what every patch shows."""
         of_tokens: torch.Tensor = self.patches(self._map(tokens)).float()
-        apart = of_tokens.unflatten(-1, (self.covered, self.covered, _SHOWN))  # [N, y, x, dy, dx, 21]
-        return apart.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        images, side = of_tokens.shape[:2]
+        apart = of_tokens.reshape(images, side, side, self.covered, self.covered, _SHOWN)  # N, y, x, dy, dx, 21
+        return apart.transpose(2, 3).reshape(images, side * self.covered, side * self.covered, _SHOWN)

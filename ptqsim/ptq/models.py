@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ptqsim.errors import unknown_name
 from ptqsim.ptq.bundled import BUNDLED
+from ptqsim.ptq.model_names import timm_name
 
 
 def load_model(
@@ -23,11 +24,12 @@ def load_model(
     Parameters
     ----------
     name : str
-        A bundled model (``vit_digits``) or any model name of timm.
+        A bundled model (``vit_digits``), a short name of a network of the papers (``deit_small``, see
+        :data:`ptqsim.ptq.model_names.PAPER_MODELS`) or any model name of timm.
     pretrained : bool
         Fetch timm's pretrained weights over the network.  A bundled model brings its own.
     checkpoint : path, optional
-        A local safetensors file with the network's weights, instead.
+        A local safetensors file with the network's weights, instead.  Files of timm's own hub are read as they are.
     num_classes : int, optional
         Of a timm model; by default that of the checkpoint's head, or timm's own.
 
@@ -39,27 +41,22 @@ def load_model(
     FileNotFoundError
         Where the checkpoint isn't there.
     """
-    import timm
-
     if checkpoint is not None and pretrained:
         raise ValueError("both pretrained weights and a checkpoint were asked for: choose one of them")
+    full = timm_name(name)
     weights = None if checkpoint is None else read_weights(Path(checkpoint))
-    if name in BUNDLED:
+    if full is None:
         if pretrained:
             raise ValueError(f"{name} is bundled with its weights: leave --pretrained out")
         model = BUNDLED[name].build()
         weights = weights if weights is not None else read_weights(BUNDLED[name].weights)
     else:
-        if not timm.is_model(name):
-            raise unknown_name("model", name, [*BUNDLED, *timm.list_models()])
         if weights is None and not pretrained:
             raise ValueError(
                 f"no weights were given for {name}: fetch timm's with --pretrained (needs the network), or name a "
                 "local safetensors file with --checkpoint"
             )
-        if num_classes is None and weights is not None and "head.bias" in weights:
-            num_classes = len(weights["head.bias"])
-        model = _timm_model(name, pretrained, num_classes)
+        model = _timm_model(full, pretrained, num_classes or _classes(full, weights))
     if weights is not None:
         _fill(model, weights, name)
     return model.eval()
@@ -70,13 +67,17 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
 
     For loading a calibrated model, which brings its own parameters.
     """
-    import timm
-
-    if name in BUNDLED:
+    full = timm_name(name)
+    if full is None:
         return load_model(name)
-    if not timm.is_model(name):
-        raise unknown_name("model", name, [*BUNDLED, *timm.list_models()])
-    return _timm_model(name, pretrained=False, num_classes=num_classes).eval()
+    return _timm_model(full, pretrained=False, num_classes=num_classes).eval()
+
+
+def input_size(model: nn.Module) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a network takes: its own word first, then that of its weights."""
+    channels, *sides = getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
+    height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or sides
+    return int(channels), int(height), int(width)
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +112,17 @@ def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Modu
     return model
 
 
+def _classes(name: str, weights: dict[str, torch.Tensor] | None) -> int | None:
+    """Number of classes of a checkpoint's head, wherever this network of timm has it."""
+    import timm
+
+    heads = getattr(timm.get_pretrained_cfg(name), "classifier", None)
+    bias = f"{heads[0] if isinstance(heads, tuple) else heads}.bias"
+    return None if weights is None or bias not in weights else len(weights[bias])
+
+
 def _fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
+    weights = _under_present_names(model, weights)
     expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
     for key, shape in expected.items():
         if key not in weights:
@@ -124,6 +135,17 @@ def _fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None
     if extra := [key for key in weights if key not in expected]:
         raise ValueError(f"the checkpoint has a tensor {extra[0]!r}, which {name} has not: it is of another network")
     model.load_state_dict(weights)
+
+
+def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """timm's hub keeps some networks under the names of their first release; each network knows how to read them."""
+    read = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if read is None or weights.keys() == model.state_dict().keys():
+        return weights
+    renamed: dict[str, torch.Tensor] = read(dict(weights), model)
+    # it would also resize tables to another image size: the error about their shape is the better answer
+    resized = any(key in weights and tensor.shape != weights[key].shape for key, tensor in renamed.items())
+    return weights if resized else renamed
 
 
 def check_device(device: str) -> str:

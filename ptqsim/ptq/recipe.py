@@ -76,6 +76,6 @@ class Recipe:
 
 RECIPES: Final[dict[str, Recipe]] = {
     "vit_digits": Recipe(),
-    "deit_digits": Recipe(images=1_000_000, teacher="vit_digits"),
-    "swin_digits": Recipe(images=1_400_000),
+    "deit_digits": Recipe(images=500_000, batch=128, learning_rate=1.5e-3, teacher="vit_digits"),
+    "swin_digits": Recipe(images=700_000, batch=128, learning_rate=1.5e-3),
 }

@@ -15,20 +15,51 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ptqsim.ptq.models import input_size
 from ptqsim.ptq.operations import MatmulOperation
 
 _PRODUCTS: Final = frozenset(
     {
-        torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__, torch.mm, torch.Tensor.mm,
-        torch.bmm, torch.Tensor.bmm, torch.baddbmm, torch.addmm, torch.einsum, torch.tensordot, F.linear, F.bilinear,
-        torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d, F.scaled_dot_product_attention,
+        torch.matmul, torch.linalg.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__, torch.Tensor.__rmatmul__,
+        torch.mm, torch.Tensor.mm, torch.mv, torch.Tensor.mv, torch.bmm, torch.Tensor.bmm, torch.inner,
+        torch.Tensor.inner, torch.linalg.multi_dot, torch.chain_matmul,
+        torch.addmm, torch.Tensor.addmm, torch.addmv, torch.Tensor.addmv, torch.addbmm, torch.Tensor.addbmm,
+        torch.baddbmm, torch.Tensor.baddbmm, torch.einsum, torch.tensordot, F.linear, F.bilinear,
+        torch.conv1d, torch.conv2d, torch.conv3d, F.conv1d, F.conv2d, F.conv3d,
+        F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d, F.scaled_dot_product_attention,
+        F.multi_head_attention_forward, torch._native_multi_head_attention,
+        torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu,
     }
 )  # fmt: skip
 
 
+class StrayProductError(ValueError):
+    """A matrix product outside of every operation; ``name`` is that of its module, empty for the network itself."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def first_stray_product(network: nn.Module) -> StrayProductError | None:
+    """The error for the first stray product in the order of execution, found without computing anything.
+
+    The network is run on torch's meta device, and is of no use afterwards.  None where it has no stray product, or
+    can't be run there.
+    """
+    try:
+        with torch.no_grad(), refuse_stray_products(network.to("meta")):
+            network(torch.empty(1, *input_size(network), device="meta"))
+    except StrayProductError as error:
+        return error
+    except Exception:  # whatever a foreign network raises
+        return None
+    return None
+
+
 @contextmanager
 def refuse_stray_products(network: nn.Module) -> Iterator[None]:
-    """Within it, a matrix product outside of every operation of the network is a ValueError that names its module."""
+    """Within it, a matrix product outside of every operation of the network is a StrayProductError."""
     running: list[tuple[str, nn.Module]] = []
     handles = []
     for name, module in network.named_modules():
@@ -64,9 +95,10 @@ class _Watch(TorchFunctionMode):
         name, module = self.running[-1] if self.running else ("", None)
         if func in _PRODUCTS and not isinstance(module, MatmulOperation):
             what = f"operation {name!r} ({type(module).__name__})" if name else "the network itself"
-            raise ValueError(
+            raise StrayProductError(
+                name,
                 f"{what} multiplies matrices by {getattr(func, '__name__', func)}, which is not supported, as it would "
                 "stay unquantized; supported are the products of timm's ViT, DeiT and Swin: choose such a model, "
-                "or write an adapter for it (ptqsim/ptq/adapters.py)"
+                "or write an adapter for it (ptqsim/ptq/adapters.py)",
             )
         return func(*args, **(kwargs or {}))

@@ -9,6 +9,7 @@ from torch import nn
 
 from ptqsim.ptq.adapters import ADAPTERS
 from ptqsim.ptq.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
+from ptqsim.ptq.strays import first_stray_product
 
 
 def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
@@ -29,14 +30,22 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     Raises
     ------
     ValueError
-        Where a matrix product is not one of the supported ones; it names the first.
+        Where a matrix product is not one of the supported ones; it names the first, in the order of execution.
     """
     wrapped = copy.deepcopy(model).eval()
     gelu_inputs = _linears_after_gelu(wrapped)
+    refused: dict[str, ValueError] = {}
     for name, module in list(wrapped.named_modules()):
-        replacement = _replacement(name, module, gelu_inputs)
+        try:
+            replacement = _replacement(name, module, gelu_inputs)
+        except ValueError as error:
+            refused[name] = error
+            continue
         if replacement is not None:
             _set(wrapped, name, replacement)
+    if refused:
+        stray = first_stray_product(wrapped)
+        raise next(iter(refused.values())) if stray is None else refused.get(stray.name, stray)
     operations = {m.name: m for m in wrapped.modules() if isinstance(m, MatmulOperation)}
     if not operations:
         raise ValueError(

@@ -6,11 +6,13 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from ptqsim.ptq.bundled import BundledModel
-from ptqsim.ptq.recipe import Recipe
+from ptqsim.ptq.bundled import BUNDLED, BundledModel
+from ptqsim.ptq.learner import Learner
+from ptqsim.ptq.recipe import RECIPES, Recipe
 from ptqsim.ptq.training import train
 
 SMALL = BundledModel(
@@ -62,3 +64,56 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "s.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
     with pytest.raises(ValueError, match="damaged"):
         train(SMALL, RECIPE, tmp_path / "s.safetensors")
+
+
+@pytest.mark.parametrize("name", sorted(BUNDLED))
+def test_every_bundled_model_has_a_recipe_and_learns(name: str, tmp_path: Path) -> None:
+    losses: list[float] = []
+    recipe = replace(RECIPES[name], images=16 * 40, batch=16, warmup=0.2, bfloat16=False)
+    network = train(BUNDLED[name], recipe, tmp_path / "s.safetensors", progress=lambda s, n, loss: losses.append(loss))
+    assert sum(losses[-8:]) < sum(losses[:8])
+    assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 100)
+    assert network.state_dict().keys() == BUNDLED[name].build().state_dict().keys()  # auxiliary heads are dropped
+
+
+def test_every_patch_is_named_by_the_token_that_covers_it() -> None:
+    """Swin's last map has one token for 2x2 patches."""
+    learner = Learner(BUNDLED["swin_digits"].build())
+    assert learner.covered == 2
+    tokens = torch.arange(16.0).reshape(1, 4, 4, 1).expand(1, 4, 4, 128)
+    with torch.no_grad():
+        learner.patches.weight.zero_()
+        learner.patches.weight[:, 0] = 1.0
+        learner.patches.bias.copy_(torch.arange(4.0).repeat_interleave(21) / 4)  # the place within the token
+    shown = learner._shown(tokens)
+    assert shown.shape == (1, 8, 8, 21)
+    for y in range(8):
+        for x in range(8):
+            expected = 4 * (y // 2) + x // 2 + (2 * (y % 2) + x % 2) / 4
+            assert torch.all(shown[0, y, x] == expected)
+
+
+def test_a_distilled_model_learns_what_its_teacher_says() -> None:
+    """With the teacher's own probabilities as its output, the distillation costs nothing and pulls nowhere."""
+
+    class Echo(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1)[:, :100] * 5
+
+    learner = Learner(BUNDLED["deit_digits"].build(), Echo(), temperature=3.0)
+    images = torch.randn(4, 3, 32, 32)
+    labels = torch.tensor([3, 14, 15, 92])
+    taught = (images.flatten(1)[:, :100] * 5).requires_grad_()
+    named = torch.zeros(4, 100)
+    named[range(4), labels] = 50.0
+    loss = learner._of_classes((named, taught), images, labels)
+    loss.backward()
+    assert loss.item() == pytest.approx(0, abs=1e-5)
+    assert taught.grad is not None
+    assert taught.grad.abs().max() < 1e-6
+    # logits [0, ln 3] at temperature 3 against the teacher's [0, 0]: 9 KL((1/2, 1/2) || softmax(0, ln 3 / 3)) / 2
+    learner = Learner(BUNDLED["deit_digits"].build(), torch.nn.Flatten(), temperature=3.0)
+    pair = torch.tensor([[0.0, float(np.log(3))]])
+    loss = learner._of_classes((torch.tensor([[50.0, 0.0]]), pair), torch.zeros(1, 2), torch.tensor([0]))
+    p = 1 / (1 + 3 ** (1 / 3))
+    assert loss.item() == pytest.approx(9 * (0.5 * np.log(0.5 / p) + 0.5 * np.log(0.5 / (1 - p))) / 2, rel=1e-5)

@@ -1,4 +1,4 @@
-"""Networks and images from where users have them."""
+"""Networks from where users have them, and their evaluation."""
 
 from __future__ import annotations
 
@@ -8,24 +8,9 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
 from safetensors.torch import save_file
 
 from ptqsim import ptq
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two classes, three PNG images each, in ImageNet's layout."""
-    root = tmp_path_factory.mktemp("images")
-    rng = np.random.default_rng(0)
-    for part in ("train", "val"):
-        for label in ("cat", "dog"):
-            (root / part / label).mkdir(parents=True)
-            for i in range(3):
-                pixels = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / part / label / f"{i}.png")
-    return root
 
 
 def test_the_bundled_model_loads_and_is_accurate() -> None:
@@ -53,24 +38,6 @@ def test_a_timm_model_from_a_local_checkpoint_calibrates_on_a_folder(folder: Pat
     assert result.images == 6
 
 
-def test_fingerprints_follow_the_images(folder: Path) -> None:
-    model = ptq.BUNDLED["vit_digits"].build()
-    one = ptq.load_data(folder, model, split="train")
-    assert one.fingerprint == ptq.load_data(folder / "train", model).fingerprint
-    digits = {ptq.load_data("digits", model, split=s).fingerprint for s in ("train", "calibration", "validation")}
-    assert len(digits) == 3
-
-
-def test_samples_follow_the_seed_and_never_repeat() -> None:
-    data = ptq.load_data("digits", ptq.BUNDLED["vit_digits"].build(), split="calibration")
-    assert torch.equal(ptq.sample_images(data, 5, 3), ptq.sample_images(data, 5, 3))
-    assert not torch.equal(ptq.sample_images(data, 5, 3), ptq.sample_images(data, 5, 4))
-    every = ptq.sample_images(data, 1000, 0)
-    assert len({image.numpy().tobytes() for image in every}) == 1000
-    with pytest.raises(ValueError, match="has 1000"):
-        ptq.sample_images(data, 1001)
-
-
 def test_wrong_models_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="vit_digits"):
         ptq.load_model("vit_digit")
@@ -95,27 +62,6 @@ def test_wrong_models_are_named(tmp_path: Path) -> None:
     save_file(weights | {"head.bias": torch.zeros(7)}, tmp_path / "shape.safetensors")
     with pytest.raises(ValueError, match=r"shape \(7,\)"):
         ptq.load_model("vit_digits", checkpoint=tmp_path / "shape.safetensors")
-
-
-def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:
-    model = ptq.BUNDLED["vit_digits"].build()
-    with pytest.raises(FileNotFoundError, match="no data folder"):
-        ptq.load_data(tmp_path / "nowhere", model)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no images in class folders"):
-        ptq.load_data(tmp_path / "empty", model)
-    with pytest.raises(ValueError, match="validation"):
-        ptq.load_data("digits", model, split="valdation")
-    (tmp_path / "bad" / "a").mkdir(parents=True)
-    (tmp_path / "bad" / "a" / "x.png").write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"x\.png is no readable image"):
-        ptq.load_data(tmp_path / "bad", model).read([0])
-
-
-def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
-    model = timm.create_model("test_vit", num_classes=100).eval()
-    with pytest.raises(ValueError, match=r"32x32 pixels, and the model takes 160x160: name a folder"):
-        ptq.load_data("digits", model)
 
 
 def test_evaluation_counts_what_it_says() -> None:
