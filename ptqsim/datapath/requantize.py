@@ -123,22 +123,23 @@ class Requantizer:
         if (largest * self.multiplier << max(0, -self.shift)) >> max(0, self.shift) >= 1 << 62:
             raise ValueError(f"accumulators up to {largest} times {self.factor:.6g} leave 63 bits")
         if self.rounding == RequantizeRounding.TFLITE_DOUBLE:
-            return self._in_two_roundings(values, largest)
-        # The product may need 63 + 31 bits: beyond one machine word it is worked out in Python integers.
-        fits = largest * self.multiplier << max(0, -self.shift) < 1 << 62
+            return self._in_two_roundings(values)
+        # The product may need 63 + 31 bits: beyond one machine word it is worked out in Python integers. A shift to the
+        # left leaves it in the word, as the result is within 62 bits.
+        fits = largest * self.multiplier < 1 << 62
         wide = values.astype(np.int64 if fits else object)
         return np.asarray(_shifted(wide * self.multiplier, self.shift, self.rounding)).astype(np.int64)
 
-    def _in_two_roundings(self, values: NDArray[np.int64], largest: int) -> NDArray[np.int64]:
+    def _in_two_roundings(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         # factor = multiplier / 2**31 * 2**exponent; a positive exponent is applied first, to the int32 input.
-        exponent = 31 - self.shift
-        if largest << max(0, exponent) > _INT32_MAX:
-            raise ValueError(
-                f"rounding 'tflite_double' works in int32, and {largest} << {max(0, exponent)} is outside; narrow the "
-                "accumulator, or use another rounding"
-            )
-        high = _shifted((values << max(0, exponent)) * self.multiplier, 31, RequantizeRounding.HALF_UP)
-        return np.asarray(_shifted(high, max(0, -exponent), RequantizeRounding.HALF_AWAY))
+        left, right = max(0, 31 - self.shift), max(0, self.shift - 31)
+        for extreme in (int(values.min(initial=0)), int(values.max(initial=0))):
+            if not _INT32_MIN <= extreme << left <= _INT32_MAX:
+                raise ValueError(
+                    f"rounding 'tflite_double' works in int32, and {extreme} << {left} is outside; narrow the "
+                    "accumulator, or use another rounding"
+                )
+        return _rounded_twice(values << left, self.multiplier, right)
 
 
 def requantize(
@@ -203,12 +204,20 @@ def _integers(what: str, given: ArrayLike) -> NDArray[np.int64]:
 
 
 def _sum(acc: NDArray[np.int64], bias: NDArray[np.int64]) -> NDArray[np.int64]:
-    if np.broadcast_shapes(acc.shape, bias.shape) != acc.shape:
-        raise ValueError(f"bias {bias.shape} does not broadcast to acc {acc.shape}")
+    try:
+        broadcast = np.broadcast_to(bias, acc.shape)
+    except ValueError:
+        raise ValueError(f"bias {bias.shape} does not broadcast to acc {acc.shape}") from None
     for name, array in (("acc", acc), ("bias", bias)):
         if max(int(array.max(initial=0)), -int(array.min(initial=0))) > 1 << 61:
             raise ValueError(f"{name} has magnitudes above 2**61, and acc + bias might leave 63 bits")
-    return acc + bias
+    return acc + broadcast
+
+
+def _rounded_twice(values: NDArray[np.int64], multiplier: int, shift: int) -> NDArray[np.int64]:
+    """gemmlowp's SaturatingRoundingDoublingHighMul by `multiplier`, then its RoundingDivideByPOT by `shift`."""
+    high = _shifted(values * multiplier, 31, RequantizeRounding.HALF_UP)
+    return np.asarray(_shifted(high, shift, RequantizeRounding.HALF_AWAY))
 
 
 def _shifted(values: NDArray[Any], shift: int, rounding: str) -> NDArray[Any]:

@@ -21,8 +21,8 @@ class QuantizedArray:
     Parameters
     ----------
     codes
-        Unsigned integers below ``2**format.storage_bits``, of any shape. Kept as a read-only view if their type is
-        already the format's; whoever owns them should not change them afterwards.
+        Unsigned integers below ``2**format.storage_bits``, of any shape. They are copied if anybody could still write
+        to them: what is known of an array, such as the bounds of its rows, stays true for as long as it lives.
     format
         What they stand for.
 
@@ -38,9 +38,7 @@ class QuantizedArray:
     def __post_init__(self) -> None:
         if not isinstance(self.format, NumberFormat):
             raise ValueError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
-        view = code_arrays.checked(self.codes, self.format.storage_bits).view()
-        view.flags.writeable = False
-        object.__setattr__(self, "codes", view)
+        object.__setattr__(self, "codes", _unchanging(code_arrays.checked(self.codes, self.format.storage_bits)))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -92,6 +90,17 @@ class QuantizedArray:
         return QuantizedArray(self.codes[index], self.format)
 
 
+def _unchanging(codes: NDArray[Any]) -> NDArray[Any]:
+    """The array itself if it is read-only down to the memory that it shows, else a read-only copy."""
+    memory: object = codes
+    while isinstance(memory, np.ndarray) and not memory.flags.writeable:
+        memory = memory.base
+    if memory is not None and not isinstance(memory, bytes):
+        codes = codes.copy()
+        codes.flags.writeable = False
+    return codes
+
+
 def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
     """Encode reals in a format: ``QuantizedArray(number_format.encode(real), number_format)``.
 
@@ -100,4 +109,6 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
     ValueError
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
-    return QuantizedArray(number_format.encode(real), number_format)
+    codes = number_format.encode(real)
+    codes.flags.writeable = False  # nobody else has it: no need of a copy
+    return QuantizedArray(codes, number_format)

@@ -104,11 +104,29 @@ def test_immutable() -> None:
     assert pq.Uniform(8, 1.0).with_scale(2.0) == pq.Uniform(8, 2.0)
 
 
+def test_codes_cannot_change_behind_its_back() -> None:
+    """Bounds are computed once and kept, so whoever made the codes must not be able to change them later."""
+    number_format = pq.Uniform(4, 1.0)
+    owned = np.full((2, 3), 3, np.uint8)
+    shown = owned[:, :2]
+    shown.flags.writeable = False  # and yet `owned` can be written
+    for given in (owned, shown, owned.reshape(3, 2), np.broadcast_to(owned, (4, 2, 3)), memoryview(owned)):
+        owned[:] = 3
+        array = pq.QuantizedArray(given, number_format)
+        owned[:] = 200
+        assert set(array.codes.ravel().tolist()) == {3}
+    for array in (pq.QuantizedArray([[1, 2]], number_format), pq.quantize([[1.0, 2.0]], number_format)):
+        with pytest.raises(ValueError, match="WRITEABLE"):
+            array.codes.view().flags.writeable = True
+
+
 def test_views(rng: np.random.Generator) -> None:
     codes = rng.integers(0, 256, (2, 3, 4), np.uint8)
     array = pq.QuantizedArray(codes, pq.Uniform(8, 0.5))
-    assert np.shares_memory(array.codes, codes)
+    assert not np.shares_memory(array.codes, codes)
     assert codes.flags.writeable
+    assert np.shares_memory(array[:, 1:].codes, array.codes)
+    assert np.shares_memory(pq.QuantizedArray(array.codes, array.format).codes, array.codes)
     assert (array.shape, array.ndim, array.size) == ((2, 3, 4), 3, 24)
     assert np.array_equal(array.swapaxes(0, 2).aligned(), array.aligned().T)
     assert array.reshape(6, 4).shape == (6, 4)

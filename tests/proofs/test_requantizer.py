@@ -12,7 +12,7 @@ import pytest
 import z3
 
 from ptqsim.datapath import requantize
-from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
+from ptqsim.datapath.requantize import RequantizeRounding
 from tests.proofs import symbolic
 from tests.proofs.symbolic import Integer, prove, refute, value
 
@@ -104,9 +104,9 @@ def test_the_whole_unit_of_two_roundings(multiplier: int) -> None:
     """Every accumulator of 32 bits, for these multipliers and every shift."""
     for shift in range(25, 95):
         exponent = 31 - shift
-        unit = Requantizer(multiplier, shift, "tflite_double")
-        fits = z3.And(v * 2 ** max(0, exponent) >= -(2**31), v * 2 ** max(0, exponent) < 2**31)
-        result = value(lambda: unit._in_two_roundings(Integer(v), 0))  # type: ignore[arg-type]  # noqa: B023
+        left, right = max(0, exponent), max(0, -exponent)
+        fits = z3.And(v * 2**left >= -(2**31), v * 2**left < 2**31)
+        result = value(lambda: requantize._rounded_twice(Integer(v) << left, multiplier, right))  # type: ignore[arg-type]  # noqa: B023
         high = saturating_rounding_doubling_high_mul(v * 2 ** max(0, exponent) * multiplier)
         expected = rounding_divide_by_pot(high, max(0, -exponent))
         prove(result == expected, fits)
