@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import checked_bits
+from ptqsim.kernels import _threads, packing
 
 # Codes handled at a time. A multiple of 8, so that every block starts at a whole byte.
 _BLOCK = 1 << 18
@@ -79,11 +80,9 @@ def unpack(data: bytes | bytearray | memoryview, bits: int, shape: int | Sequenc
             "check the shape and the width that the codes were packed with"
         )
     dtype = code_arrays.dtype_for(bits)
+    if bits in (8, 16):  # whole bytes
+        return stored.view(dtype.newbyteorder("<")).astype(dtype).reshape(sizes)
     out = np.empty(count, dtype)
-    places: NDArray[Any] = (1 << np.arange(bits)).astype(dtype)
-    for start in range(0, count, _BLOCK):
-        block = out[start : start + _BLOCK]
-        piece = stored[start * bits // 8 :][: packed_size(block.size, bits)]
-        stream = np.unpackbits(piece, bitorder="little", count=block.size * bits).reshape(-1, bits)
-        block[:] = stream @ places
+    padded = np.concatenate([stored, np.zeros(packing.SPARE, np.uint8)])
+    _threads.run(packing.unpack, count, _BLOCK, padded, bits, out)
     return out.reshape(sizes)

@@ -60,7 +60,9 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
     """
     groups = Groups.of(accumulator, product.depth)
     limit = (1 << (groups.narrowest - 1)) - 1
-    if product.is_below(limit):
+    reduces = accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic
+    # Where wrapping is one reduction at the end, no norm has to be found.
+    if product.datatype_bound <= limit or (not reduces and product.bound <= limit):
         by_formats = product.datatype_bound <= limit
         bound = product.datatype_bound if by_formats else product.bound
         reason = (
@@ -73,8 +75,7 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
         certificate = Certificate(name, bits_for(-bound, bound), product.outputs, product.outputs, why)
         found = exact_product(product)
         return Accumulated(product, found.acc, None, found.kernel, certificate, True)
-    wraps = accumulator.overflow == OverflowMode.WRAP
-    if wraps and not statistics and groups.homomorphic:
+    if reduces:
         found = exact_product(product, accumulator.bits)
         why = f"wrapping at every step equals one reduction of the exact sum mod 2**{accumulator.bits}"
         certificate = Certificate("ring_homomorphism", accumulator.bits, 0, product.outputs, why)

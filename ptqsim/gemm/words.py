@@ -29,8 +29,9 @@ def scaled(left: Operand, right: Operand, register_bits: int) -> Words | None:
     """Words whose products fill a register of `register_bits` bits up to 32; None if they do not fit int16.
 
     A step multiplies word by word, half by half: either both operands are in the low halves, or one of them has a
-    range in each half and the other is in both. The scale, 2**(32 - register_bits), and the shift of a range are given
-    to both factors, to each as much as it can hold. Roughly: a register no narrower than a product is served.
+    range in each half and the other is in both, or both are in both and the product counts twice. The scale,
+    2**(32 - register_bits), and the shift of a range are given to both factors, to each as much as it can hold.
+    Roughly: a register no narrower than a product is served.
     """
     return _scaled(left.kind, right.kind, register_bits)
 
@@ -41,30 +42,36 @@ def _scaled(left: Kind, right: Kind, register_bits: int) -> Words | None:
     if register_bits > 32:
         return None
     scale = 32 - register_bits
-    for left_halves, right_halves in _representations(left, right):
-        factors = [_factors(x, w, scale) for x, w in zip(left_halves, right_halves, strict=True)]
+    for left_halves, right_halves, same in _representations(left, right):
+        # The same product in both halves counts twice.
+        of_each = scale - 1 if same else scale
+        factors = [_factors(x, w, of_each) for x, w in zip(left_halves, right_halves, strict=True)]
         if all(factor is not None for factor in factors):
             given = [factor for factor in factors if factor is not None]
             return Words(_joined([x for x, _ in given]), _joined([w for _, w in given]), scale)
     return None
 
 
-def _representations(left: Kind, right: Kind) -> Iterator[tuple[_Halves, _Halves]]:
-    """Ways to put the operands into halves: pairs of ranges whose products sum to that of the operands."""
+def _representations(left: Kind, right: Kind) -> Iterator[tuple[_Halves, _Halves, bool]]:
+    """Ways to put the operands into halves: pairs of ranges whose products sum to that of the operands.
+
+    The last one has the same in both halves, and the sum is twice the product.
+    """
     whole_left, whole_right = (GridRange(0, table_of(kind)) for kind in (left, right))
     left_ranges, right_ranges = ranges_of(left), ranges_of(right)
-    yield (whole_left,), (whole_right,)
+    yield (whole_left,), (whole_right,), False
     if len(left_ranges) == 2:
-        yield left_ranges, (whole_right, whole_right)
+        yield left_ranges, (whole_right, whole_right), False
     if len(right_ranges) == 2:
-        yield (whole_left, whole_left), right_ranges
+        yield (whole_left, whole_left), right_ranges, False
+    yield (whole_left, whole_left), (whole_right, whole_right), True
 
 
 def _factors(x: GridRange, w: GridRange, scale: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
     """The mantissas of both, shifted by `scale` and their own shifts together, if they stay int16."""
     shift = scale + x.shift + w.shift
     room_of_x, room_of_w = _room(x.mantissa), _room(w.mantissa)
-    if min(room_of_x, room_of_w) < 0 or shift > room_of_x + room_of_w:
+    if min(room_of_x, room_of_w) < 0 or not 0 <= shift <= room_of_x + room_of_w:
         return None
     of_x = min(shift, room_of_x)
     return x.mantissa << of_x, w.mantissa << (shift - of_x)
