@@ -1,0 +1,86 @@
+"""Steps in one instruction: a register of P bits in a machine register of 32, and one of 16 bits lifted to its limit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import z3
+
+from tests.proofs.symbolic import prove, refute
+
+MACHINE_BITS = 32
+
+
+def clamped(total: Any, bits: int) -> Any:
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return z3.If(total > high, high, z3.If(total < low, low, total))
+
+
+def wrapped(total: Any, bits: int) -> Any:
+    half = 1 << (bits - 1)
+    return (total + half) % (2 * half) - half
+
+
+def holds(value: Any, bits: int) -> Any:
+    return z3.And(-(1 << (bits - 1)) <= value, value < 1 << (bits - 1))
+
+
+@pytest.mark.parametrize("bits", range(2, MACHINE_BITS + 1))
+class TestScaledRegister:
+    """The machine register is value * 2**scale + rest, 0 <= rest < 2**scale; products are multiples of 2**scale."""
+
+    value, product, rest = z3.Ints("value product rest")
+
+    def machine(self, bits: int) -> tuple[int, Any, Any]:
+        scale = 1 << (MACHINE_BITS - bits)
+        legal = z3.And(holds(self.value, bits), self.rest >= 0, self.rest < scale)
+        return scale, self.value * scale + self.rest + self.product * scale, legal
+
+    def test_clamp(self, bits: int) -> None:
+        scale, total, legal = self.machine(bits)
+        after = clamped(total, MACHINE_BITS)
+        # Division rounds down, as a shift to the right does; what is left is the new rest, and again in range.
+        prove(after / scale == clamped(self.value + self.product, bits), legal)
+        if bits < MACHINE_BITS:
+            refute(after / scale == clamped(self.value + self.product, bits), z3.And(legal.arg(0), self.rest >= -1))
+
+    def test_wrap(self, bits: int) -> None:
+        scale, total, legal = self.machine(bits)
+        after = wrapped(total, MACHINE_BITS)
+        prove(after == wrapped(self.value + self.product, bits) * scale, legal, self.rest == 0)
+        refute(after == (self.value + self.product) * scale, legal, self.rest == 0)
+
+    def test_event(self, bits: int) -> None:
+        _, total, legal = self.machine(bits)
+        differ = clamped(total, MACHINE_BITS) != wrapped(total, MACHINE_BITS)
+        # Operands are int16, so a product in the machine is below 2**31.
+        small = holds(self.product * (1 << (MACHINE_BITS - bits)), MACHINE_BITS)
+        prove(differ == z3.Not(holds(self.value + self.product, bits)), legal, small)
+        # A product of more than the machine's width would wrap all the way round and hide.
+        refute(differ == z3.Not(holds(self.value + self.product, bits)), legal)
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_lifted_register(bits: int) -> None:
+    """A clamp at the machine's upper limit, and one comparison with the lower one."""
+    value, product = z3.Ints("value product")
+    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    lift = (1 << 15) - 1 - high
+    legal = z3.And(holds(value, bits), holds(product, 16))
+    machine = clamped(value + lift + product, 16)
+    lowered = z3.If(machine > low + lift, machine, low + lift) - lift
+    prove(lowered == clamped(value + product, bits), legal)
+    if bits < 16:  # in 16 bits the machine's own lower limit is the right one
+        refute(machine - lift == clamped(value + product, bits), legal)
+
+
+def test_bytes_by_horner() -> None:
+    """Unsigned bytes with an offset, ranges by falling shift, all mod 2**32: the exact sum mod 2**32."""
+    first, second, columns, shift = z3.BitVecs("first second columns shift", MACHINE_BITS)
+    offset = z3.BitVecVal(128, MACHINE_BITS)
+    # first and second: sums of the two ranges' products; columns: the sum of the right operand's mantissas
+    horner = ((first + offset * columns) << shift) + second + offset * columns
+    correction = ((offset * columns) << shift) + offset * columns
+    prove(horner - correction == (first << shift) + second)
+    refute(horner - offset * columns == (first << shift) + second)
