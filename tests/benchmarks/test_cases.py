@@ -1,0 +1,66 @@
+"""Operands do what their case says, in every shape that is measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ptqsim as pq
+from benchmarks import oracle
+from benchmarks.cases import GROUPS, groups_for
+from benchmarks.draws import Operands, Source
+from benchmarks.shapes import QUICK, SHAPES, Shape
+
+SMALL = Shape("small", 2, 9, 96, 12, attention=True)
+
+
+@pytest.mark.parametrize(
+    "operands", sorted({group.operands for group in GROUPS if group.operands.reach}, key=str), ids=str
+)
+def test_driven_operands_overflow_in_part(operands: Operands) -> None:
+    if not operands.possible(SMALL):
+        pytest.skip("no codes of these formats overflow that accumulator at this depth")
+    a, b = operands.draw(SMALL, 0)
+    assert operands.reach is not None
+    found = oracle.run(a.aligned(), b.aligned(), pq.Accumulator(operands.reach, "saturate"))
+    assert 0.1 < found.clamped / SMALL.outputs < 0.9
+    low, high = found.prefixes
+    assert low < 0 < high, "both ends of the register are met"
+
+
+@pytest.mark.parametrize("source", [Source("uniform"), Source("softmax", 8, 6), Source("gelu", 8, 4)], ids=str)
+def test_natural_operands_cover_their_format(source: Source) -> None:
+    a = source.natural(np.random.default_rng(0), (64, 64))
+    assert a.format.bits == 8
+    values = a.aligned()
+    if source.kind == "softmax":
+        assert values.min() >= 0
+        assert np.allclose(a.real().sum(axis=-1), 1.0, atol=0.05)
+    else:
+        assert np.abs(values).max() == source.peak
+        assert values.min() < 0 < values.max()
+
+
+def test_draws_are_repeatable_and_seeds_differ() -> None:
+    operands = GROUPS[0].operands
+    first, again, other = (operands.draw(SMALL, seed)[0].codes for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("shape", [*SHAPES, *QUICK], ids=lambda shape: shape.name)
+def test_names_are_unique_and_comparisons_have_their_other_side(shape: Shape) -> None:
+    names: set[tuple[str, str]] = set()
+    for group in groups_for(shape):
+        own = {case.name for case in group.cases}
+        assert len(own) == len(group.cases)
+        assert all(case.of is None or case.of in own for case in group.cases)
+        new = {(f"{group.operands} {group.operands.reach}", name) for name in own}
+        assert not new & names
+        names |= new
+
+
+def test_a_pattern_keeps_what_it_is_compared_with() -> None:
+    [group] = groups_for(SHAPES[0], "fc1-small/*/tree 16 sat. 20")
+    assert {case.name for case in group.cases} == {"saturate 20", "tree 16 sat. 20"}
+    assert groups_for(SHAPES[0], "no such case") == []
