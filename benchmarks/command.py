@@ -21,7 +21,7 @@ from benchmarks import process, record, report
 from benchmarks import start as start_module
 from benchmarks.measure import Plan
 from benchmarks.run import run
-from benchmarks.shapes import QUICK, SHAPES
+from benchmarks.shapes import QUICK, QUICK_PEERS
 from ptqsim.cli.options import SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
@@ -52,17 +52,14 @@ def bench(
         report.show_start(started, output)
         _write(record.made_by(seed) | record.of_start(started), out, output)
         return
-    plan = Plan(
-        3 if quick else rounds,
-        0.0005 if quick else 0.005,
-        seed,
-        "none" if quick else "portable" if portable else "native",
-    )
+    plan = Plan(rounds, seed=seed, targets="portable" if portable else "native")
+    if quick:
+        plan = Plan(3, 0.0002, seed, "none", QUICK, QUICK_PEERS)
     pq.set_num_threads(1)
-    results = run(QUICK if quick else SHAPES, only, plan, output)
+    results = run(only, plan, output)
     if not len(results):
         raise ValueError(f"no case matches --only {only!r}; it is compared with shape/operands/case, * being anything")
-    report.show(results, plan.targets != "none", output)
+    report.show(results, plan.judged, output)
     data = record.made_by(seed) | record.of_results(results, plan)
     _write(data, out, output)
     met, targets = data["summary"]["met"], data["summary"]["targets"]

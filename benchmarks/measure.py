@@ -12,7 +12,7 @@ import ptqsim as pq
 from benchmarks.cases import Case, Group
 from benchmarks.contenders import Contender, Oracle, contenders
 from benchmarks.peers import exact_peers
-from benchmarks.shapes import Shape
+from benchmarks.shapes import PEERS, SHAPES, Shape
 from benchmarks.targets import target
 from benchmarks.timing import Call, Timing, interleaved
 
@@ -29,12 +29,21 @@ class Plan:
         Of the operands.
     targets
         Which targets count: those of this processor's kernels, those of one without AVX-512, or none.
+    shapes, peer_shape
+        Of the products; and of those of libraries with a register of P bits.
     """
 
     rounds: int = 9
     least: float = 0.005
     seed: int = 0
     targets: Literal["native", "portable", "none"] = "native"
+    shapes: tuple[Shape, ...] = SHAPES
+    peer_shape: Shape = PEERS
+
+    @property
+    def judged(self) -> bool:
+        """Whether there are targets."""
+        return self.targets != "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +165,7 @@ def _row(
         result.kernel,
         result.certificate.name,
         result.certificate.certified / shape.outputs if stepped else None,
-        None if plan.targets == "none" else target(case.kind, shape.attention, plan.targets == "portable"),
+        target(case.kind, shape.attention, plan.targets == "portable") if plan.judged else None,
         case.of,
-        None if plan.targets == "none" else case.of_target,
+        case.of_target if plan.judged else None,
     )

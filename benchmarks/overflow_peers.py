@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from benchmarks import oracle
 from benchmarks.draws import Operands, Source
-from benchmarks.shapes import Shape
+from benchmarks.measure import Plan
 from benchmarks.timing import interleaved
 
 Integers = NDArray[np.int64]
@@ -26,9 +26,6 @@ BITS: Final = 15
 
 EXAMPLE: Final = (np.full((1, 3), 127, np.int64), np.full((3, 1), 127, np.int64))
 """3 x (127 * 127) = 48387, which in 15 bits is 15619 if it wraps and 16383 if it saturates."""
-
-SHAPE: Final = Shape("small", 1, 64, 384, 64)
-"""What the peers multiply: large enough that a call's own cost does not count, and seconds are not minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,28 +102,31 @@ def installed() -> dict[str, Maker]:
     return {name: maker for name, maker in MAKERS.items() if find_spec(name) is not None}
 
 
-def judge(
-    name: str, maker: Maker, overflow: str, network: Shape, rounds: int, least: float, seed: int, shape: Shape = SHAPE
-) -> Verdict:
-    """Compare a peer with the oracle, and its speed with the simulator's in the shape of a network.
+def judge(name: str, maker: Maker, overflow: str, plan: Plan) -> Verdict:
+    """Compare a peer with the oracle, and its speed with the simulator's in the first shape of the plan.
 
     The products of both take turns; the clock is CPU time.
     """
-    operands = Operands(Source("uniform", 8), Source("uniform", 8))
+    operands, network = Operands(Source("uniform", 8), Source("uniform", 8)), plan.shapes[0]
     accumulator = pq.Accumulator(BITS, overflow)
-    a, b = (array.aligned() for array in operands.draw(shape, seed))
+    a, b = (array.aligned() for array in operands.draw(plan.peer_shape, plan.seed))
     call = maker(a, b, accumulator)
-    right = oracle.run(a, b, accumulator).acc
-    given = call()
-    wrong = int(np.count_nonzero(given != right))
-    wrong_low_bits = int(np.count_nonzero(oracle.bounded(given, BITS, "wrap") != right))
-    left, weights = operands.draw(network, seed)
-    timing = interleaved(
-        lambda: pq.matmul(left, weights, accumulator, statistics=False), {name: call}, rounds, least
-    )[name]  # fmt: skip
-    base = timing.seconds * timing.ratio
+    given, right = call(), oracle.run(a, b, accumulator).acc
+    left, weights = operands.draw(network, plan.seed)
+
+    def of_simulator() -> None:
+        pq.matmul(left, weights, accumulator, statistics=False)
+
+    timing = interleaved(of_simulator, {name: call}, plan.rounds, plan.least)[name]
     return Verdict(
-        name, overflow, BITS, shape.macs / timing.seconds / 1e9, network.macs / base / 1e9, wrong, right.size,
-        wrong_low_bits,
-        int(maker(*EXAMPLE, accumulator)()[0, 0]), int(oracle.run(*EXAMPLE, accumulator).acc[0, 0]),
-    )  # fmt: skip
+        name,
+        overflow,
+        BITS,
+        gmac_per_s=plan.peer_shape.macs / timing.seconds / 1e9,
+        simulator_gmac_per_s=network.macs / (timing.seconds * timing.ratio) / 1e9,
+        wrong=int(np.count_nonzero(given != right)),
+        outputs=right.size,
+        wrong_low_bits=int(np.count_nonzero(oracle.bounded(given, BITS, "wrap") != right)),
+        example=int(maker(*EXAMPLE, accumulator)()[0, 0]),
+        example_right=int(oracle.run(*EXAMPLE, accumulator).acc[0, 0]),
+    )

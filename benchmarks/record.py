@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks import machine, report, targets
 from benchmarks.measure import Plan, Row
+from benchmarks.overflow_peers import Verdict
 from benchmarks.run import Results
 from benchmarks.start import Start
 
@@ -32,7 +33,8 @@ def of_results(results: Results, plan: Plan) -> dict[str, Any]:
             "ratio": one.timing.ratio,
             "spread": one.timing.spread,
             "milliseconds": one.timing.seconds * 1e3,
-            "target": None if plan.targets == "none" else targets.TWO_THREADS_OF_ONE,
+            "target": targets.TWO_THREADS_OF_ONE if plan.judged else None,
+            "met": one.timing.ratio >= targets.TWO_THREADS_OF_ONE if plan.judged else None,
         }
         for one in results.threaded
     ]
@@ -47,7 +49,7 @@ def of_results(results: Results, plan: Plan) -> dict[str, Any]:
             asdict(one) | {"times": one.times, "verdict": "wrong" if one.is_wrong else "right"}
             for one in results.verdicts
         ],
-        "summary": _summary(results.rows),
+        "summary": _summary(results.rows, results.verdicts if plan.judged else []),
     }
 
 
@@ -92,7 +94,7 @@ def _case(row: Row, rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _summary(rows: list[Row]) -> dict[str, Any]:
+def _summary(rows: list[Row], verdicts: list[Verdict]) -> dict[str, Any]:
     """How many targets there are, how many are met when the operands are ready, and which are not."""
     found: dict[str, bool] = {}
     for row in rows:
@@ -102,5 +104,10 @@ def _summary(rows: list[Row]) -> dict[str, Any]:
             found[name] = row.main.ratio >= row.target
         if share is not None and row.of_target is not None:
             found[f"{name} of {row.of}"] = share >= row.of_target
+    found |= {
+        f"{targets.OF_APYTYPES:g} times {one.peer}, {one.overflow}": one.times >= targets.OF_APYTYPES
+        for one in verdicts
+        if one.peer == "apytypes"
+    }
     missed = [name for name, met in found.items() if not met]
     return {"targets": len(found), "met": len(found) - len(missed), "missed": missed}

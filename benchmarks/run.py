@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
@@ -10,7 +9,6 @@ from benchmarks import measure, overflow_peers, threads
 from benchmarks.cases import groups_for
 from benchmarks.measure import Plan, Row
 from benchmarks.overflow_peers import Verdict
-from benchmarks.shapes import Shape
 from benchmarks.threads import Threaded
 from ptqsim.cli.output import Output
 
@@ -32,13 +30,11 @@ class Results:
         return [row for row in self.rows if row.wrong and not row.peer]
 
 
-def run(shapes: Sequence[Shape], only: str, plan: Plan, output: Output) -> Results:
+def run(only: str, plan: Plan, output: Output) -> Results:
     """Measure all that matches.
 
     Parameters
     ----------
-    shapes
-        Of the products.
     only
         A pattern for shape/operands/case; everything if empty.
     plan
@@ -47,7 +43,7 @@ def run(shapes: Sequence[Shape], only: str, plan: Plan, output: Output) -> Resul
         Where progress is shown.
     """
     results = Results()
-    work = [(shape, group) for shape in shapes for group in groups_for(shape, only)]
+    work = [(shape, group) for shape in plan.shapes for group in groups_for(shape, only)]
     judged = [
         (name, maker, overflow)
         for name, maker in overflow_peers.installed().items()
@@ -74,8 +70,6 @@ def run(shapes: Sequence[Shape], only: str, plan: Plan, output: Output) -> Resul
                     )
         for name, maker, overflow in judged:
             told(done, total, f"{name}, {overflow}")
-            results.verdicts.append(
-                overflow_peers.judge(name, maker, overflow, shapes[0], plan.rounds, plan.least, plan.seed)
-            )
+            results.verdicts.append(overflow_peers.judge(name, maker, overflow, plan))
             done += plan.rounds
     return results

@@ -7,6 +7,7 @@ import pytest
 
 import ptqsim as pq
 from benchmarks import oracle, overflow_peers
+from benchmarks.measure import Plan
 from benchmarks.overflow_peers import EXAMPLE, MAKERS, Integers, Product, judge
 from benchmarks.shapes import Shape
 
@@ -14,7 +15,7 @@ SMALL = Shape("small", 1, 16, 384, 16)
 
 
 def verdict(name: str, overflow: str, maker: overflow_peers.Maker) -> overflow_peers.Verdict:
-    return judge(name, maker, overflow, SMALL, rounds=3, least=0.0, seed=0, shape=SMALL)
+    return judge(name, maker, overflow, Plan(3, 0.0, shapes=(SMALL,), peer_shape=SMALL))
 
 
 def at_every_step(a: Integers, b: Integers, accumulator: pq.Accumulator) -> Product:
