@@ -15,7 +15,8 @@ from ptqsim.cli.extras import EXTRA_OF
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-SOURCES = sorted(path for folder in ("ptqsim", "analysis", "tests") for path in (ROOT / folder).rglob("*.py"))
+FOLDERS = ("ptqsim", "analysis", "benchmarks", "tests")
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def test_import_ptqsim_brings_no_extra() -> None:
