@@ -22,7 +22,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo docs test test-slow coverage lint format clean
+.PHONY: help setup demo docs test test-slow mutants coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -64,8 +64,11 @@ docs: $(STAMP)  ## draw the pictures of docs/ anew
 test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)
 
-test-slow: $(STAMP)  ## run the tests that take minutes
+test-slow: $(STAMP)  ## run the tests that take minutes, 10^9 outputs against an oracle among them
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
+	$(BIN)/python tests/mutation/run.py
 
 coverage: $(STAMP)  ## run the tests and show the lines they do not reach
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -1,6 +1,6 @@
 """Mutation testing of the step and the requantizer: `make mutants`.
 
-mutmut changes one thing at a time in the modules that setup.cfg names and runs the tests of tests/datapath on each of
+mutmut changes one thing at a time in the modules that setup.cfg names and runs the tests that it names on each of
 these mutants. One that no test notices has to be in equivalent.toml, with the reason why none can; any other is an
 error, and so is an entry there that is not needed. All of it happens in a copy, build/mutation.
 """
@@ -34,7 +34,7 @@ class Mutant(NamedTuple):
 def main() -> int:
     copy_project()
     mutmut = Path(sys.executable).with_name("mutmut")
-    environment = os.environ | {"NUMBA_DISABLE_JIT": "1", "OMP_WAIT_POLICY": "PASSIVE", "COLUMNS": "80"}
+    environment = os.environ | {"OMP_WAIT_POLICY": "PASSIVE"}
     done = subprocess.run([mutmut, "run"], cwd=COPY, env=environment, stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
         subprocess.run([mutmut, "run"], cwd=COPY, env=environment, check=False)  # once more, to be read
