@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +144,11 @@ def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> 
     read = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     if read is None or weights.keys() == model.state_dict().keys():
         return weights
-    renamed: dict[str, torch.Tensor] = read(dict(weights), model)
-    # it would also resize tables to another image size: the error about their shape is the better answer
-    resized = any(key in weights and tensor.shape != weights[key].shape for key, tensor in renamed.items())
+    with warnings.catch_warnings(action="ignore"):  # what resizing warns of; resized weights are not used
+        renamed: dict[str, torch.Tensor] = read(dict(weights), model)
+    # tables of another image size were resized: the error about their shape is the better answer
+    before, after = (Counter(tensor.shape for tensor in tensors.values()) for tensors in (weights, renamed))
+    resized = after - before
     return weights if resized else renamed
 
 

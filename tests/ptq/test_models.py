@@ -38,13 +38,74 @@ def test_a_timm_model_from_a_local_checkpoint_calibrates_on_a_folder(folder: Pat
     assert result.images == 6
 
 
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [
+        ("vit_digit", ["vit_digits"]),
+        ("vit_smal", ["vit_small"]),
+        ("swin_tinny", ["swin_tiny", "swin_s3_tiny_224"]),  # the nearest short name, and the nearest of timm's
+        ("deit_base_patch16", ["deit_base", "deit_base_patch16_224"]),
+        ("vit_tiny_patch16_22", ["vit_tiny_patch16_224"]),
+        ("vit_base_patch16_224.augreg_in1", ["vit_base_patch16_224.augreg_in1k"]),
+    ],
+)
+def test_the_nearest_names_are_suggested(given: str, nearest: list[str]) -> None:
+    with pytest.raises(ValueError, match="unknown") as told:
+        ptq.load_model(given)
+    suggested = str(told.value).partition("Did you mean")[2]
+    assert all(f"'{name}'" in suggested for name in nearest)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "deit_small", "swin_base_384"])
+def test_a_network_without_weights_names_both_ways_to_them(name: str) -> None:
+    with pytest.raises(ValueError, match=r"no weights were given for .*--pretrained .*--checkpoint"):
+        ptq.load_model(name)
+
+
+def test_weights_that_can_not_be_fetched_name_the_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def offline(name: str, *, pretrained: bool, **arguments: object) -> None:
+        asked.append((name, pretrained))
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(
+        ValueError, match=r"could not be fetched \(no route to host\): check the network, .*--checkpoint"
+    ):
+        ptq.load_model("swin_tiny", pretrained=True)
+    assert asked == [("swin_tiny_patch4_window7_224.ms_in1k", True)]
+
+
+def test_files_of_the_hub_are_read_under_their_old_names(tmp_path: Path) -> None:
+    """timm's Swin files are of its first release: merging at the end of the stage before, and index tables stored."""
+    torch.manual_seed(0)
+    original = timm.create_model("swin_tiny_patch4_window7_224", num_classes=5).eval()
+    stored: dict[str, torch.Tensor] = {}
+    for key, tensor in original.state_dict().items():
+        _, _, rest = key.partition(".downsample.")
+        stage = int(key.split(".")[1]) if rest else 0
+        stored[f"layers.{stage - 1}.downsample.{rest}" if rest else key] = tensor.contiguous()
+        if key.endswith("relative_position_bias_table"):
+            stored[key.replace("bias_table", "index")] = torch.zeros(49, 49, dtype=torch.int64)
+    stored["head.weight"], stored["head.bias"] = stored.pop("head.fc.weight"), stored.pop("head.fc.bias")
+    save_file(stored, tmp_path / "hub.safetensors")
+    model = ptq.load_model("swin_tiny", checkpoint=tmp_path / "hub.safetensors", num_classes=5)
+    assert all(torch.equal(tensor, original.state_dict()[key]) for key, tensor in model.state_dict().items())
+    with pytest.raises(ValueError, match="image size or number of classes"):  # nothing is resized without a word
+        ptq.load_model("swin_base_384", checkpoint=tmp_path / "hub.safetensors", num_classes=5)
+
+
+@pytest.mark.parametrize("name", ["test_vit", "deit_tiny_distilled_patch16_224", "swin_s3_tiny_224"])
+def test_the_number_of_classes_is_that_of_the_checkpoint(name: str, tmp_path: Path) -> None:
+    original = timm.create_model(name, num_classes=7)
+    save_file({key: tensor.contiguous() for key, tensor in original.state_dict().items()}, tmp_path / "w.safetensors")
+    model = ptq.load_model(name, checkpoint=tmp_path / "w.safetensors")
+    assert model.num_classes == 7
+    assert not model.training
+
+
 def test_wrong_models_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="vit_digits"):
-        ptq.load_model("vit_digit")
-    with pytest.raises(ValueError, match="vit_tiny_patch16_224"):
-        ptq.load_model("vit_tiny_patch16_22")
-    with pytest.raises(ValueError, match="--pretrained"):
-        ptq.load_model("vit_tiny_patch16_224")
     with pytest.raises(ValueError, match="bundled"):
         ptq.load_model("vit_digits", pretrained=True)
     with pytest.raises(FileNotFoundError, match="no checkpoint"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.ptq.models import input_size
 from ptqsim.ptq.wrap import wrap
 
 
@@ -83,8 +85,63 @@ def test_the_original_is_left_alone(model: nn.Module) -> None:
 
 @pytest.mark.parametrize(
     ("name", "operation"),
-    [("resnet18", "conv1"), ("cait_xxs24_224", "blocks.0.attn"), ("vit_tiny_r_s16_p8_224", "patch_embed")],
+    [
+        ("beit_base_patch16_224", "blocks.0.attn"),
+        ("cait_xxs24_224", "blocks.0.attn"),
+        ("eva02_tiny_patch14_224", "blocks.0.attn"),
+        ("pit_ti_224", "patch_embed.conv"),
+        ("twins_pcpvt_small", "blocks.0.0.attn"),
+        ("volo_d1_224", "patch_embed.conv.0"),
+        ("xcit_nano_12_p16_224", "patch_embed.proj.0.0"),
+        ("vit_base_patch16_siglip_224", "attn_pool"),  # behind twelve blocks that are supported
+        ("vit_tiny_r_s16_p8_224", "patch_embed.backbone.conv"),
+        ("convnext_atto", "stages.0.blocks.0.conv_dw"),
+        ("fastvit_t8", "stem.0.conv_scale.conv"),  # run first, though it stands behind stem.0.conv_kxk
+        ("resnet18", "conv1"),
+        ("sequencer2d_s", "stages.0.blocks.0.rnn_tokens.rnn_v"),
+    ],
 )
-def test_other_networks_are_refused_by_their_first_operation(name: str, operation: str) -> None:
-    with pytest.raises(ValueError, match=operation):
+def test_other_networks_are_refused_by_the_first_operation_that_they_run(name: str, operation: str) -> None:
+    with pytest.raises(ValueError, match=f"operation '{re.escape(operation)}' "):
         wrap(timm.create_model(name, pretrained=False))
+
+
+@pytest.mark.parametrize(
+    ("name", "operation"),
+    [
+        ("convit_tiny", "blocks.0.attn"),
+        ("crossvit_tiny_240", "blocks.0.fusion.0.attn"),
+        ("swinv2_tiny_window8_256", "layers.0.blocks.0.attn"),
+    ],
+)
+def test_products_that_no_module_announces_are_refused_when_they_run(name: str, operation: str) -> None:
+    network = timm.create_model(name, pretrained=False).eval()
+    with pytest.raises(ValueError, match=f"operation '{re.escape(operation)}' "):
+        ptq.calibrate(network, torch.randn(1, *input_size(network)), method="percentile")
+
+
+@pytest.mark.parametrize("name", ["mixer_s32_224", "resmlp_12_224", "test_vit2", "test_vit4"])
+def test_other_networks_of_supported_operations_run_in_integers(name: str, count_products: Callable[[], Any]) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name, pretrained=False, num_classes=10).eval()
+    image = torch.randn(1, *input_size(network))
+    quantized = ptq.calibrate(network, image, method="percentile")
+    quantized.mode = "integer"
+    with count_products() as beside:
+        assert torch.isfinite(quantized(image)).all()
+    assert beside.count == 0
+
+
+def test_the_first_product_is_named_although_the_network_can_not_be_run_on_trial() -> None:
+    class Untraceable(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if float(x.sum()) > 0:  # needs values, which the trial run has not
+                x = -x
+            return self.conv(x)
+
+    with pytest.raises(ValueError, match=r"operation 'conv' is a convolution with kernel \(3, 3\)"):
+        wrap(Untraceable())
