@@ -88,6 +88,7 @@ def test_two_roundings_take_all_of_int32(left: int) -> None:
         ):
             unit.apply([0, outside])
     assert unit.apply(np.zeros((0, 3), np.int32)).shape == (0, 3)
+    assert Requantizer(2**30, -32, "tflite_double").apply([0, 0]).tolist() == [0, 0]
 
 
 def test_two_roundings_of_what_lies_beside_a_half() -> None:
