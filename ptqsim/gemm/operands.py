@@ -206,13 +206,13 @@ class Operand:
     def _strips(self, table: NDArray[Any], rows: int) -> NDArray[Any]:
         codes, blocks = self._blocks(rows)
         strips = np.empty((len(codes), blocks, codes.shape[2], ROWS), table.dtype)
-        _threads.run(align.strip_values, len(codes) * blocks, _STRIPS, codes, table, strips)
+        _threads.run(align.strip_values, len(codes) * blocks, _STRIPS, codes, _bits(table), _bits(strips))
         return strips
 
     def _panels(self, table: NDArray[Any]) -> NDArray[Any]:
         count, depth, columns = self.codes.shape
         panels = np.empty((count, -(-columns // COLUMNS), depth, COLUMNS), table.dtype)
-        _threads.run(align.panel_values, count * panels.shape[1], 1, self.codes, table, panels)
+        _threads.run(align.panel_values, count * panels.shape[1], 1, self.codes, _bits(table), _bits(panels))
         return panels
 
     def _byte_strips(self, rows: int) -> tuple[Plane, ...] | None:
@@ -241,6 +241,11 @@ class Operand:
             _threads.run(align.byte_panels, count * panels.shape[1], 1, self.codes, table, panels, sums)
             planes.append(Plane(panels.view(np.int32)[..., 0], 0, grid_range.shift, sums))
         return tuple(planes)
+
+
+def _bits(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory as unsigned integers: what only moves values is compiled once for all types of one size."""
+    return array.view(f"u{array.itemsize}")
 
 
 _known: WeakKeyDictionary[QuantizedArray, dict[tuple[bool, int | None], Operand]] = WeakKeyDictionary()

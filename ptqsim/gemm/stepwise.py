@@ -161,9 +161,10 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
         strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
     tiles = np.arange(int(np.prod(product.tiles)))
     arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
-    parts: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
-    least, greatest, inner_least, inner_greatest = zip(*parts, strict=True)
-    outer, inner = (int(min(least)), int(max(greatest))), (int(min(inner_least)), int(max(inner_greatest)))
+    found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
+    parts = np.stack(found)
+    least, greatest = parts.min(axis=(0, 2)), parts.max(axis=(0, 2))
+    inner, outer = (int(least[0]), int(greatest[1])), (int(least[2]), int(greatest[3]))
     if isinstance(order, Split):
         return PrefixRange(*outer, *inner)
     return PrefixRange(*(inner if sequential else outer))

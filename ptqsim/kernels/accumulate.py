@@ -157,8 +157,8 @@ def word_tiles(
 @jit
 def prefix_range(
     start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int
-) -> tuple[Any, Any, Any, Any]:
-    """Least and greatest exact prefix sums: after whole groups, then within groups."""
+) -> Any:
+    """Least and greatest exact prefix sums [4, COLUMNS]: within groups in rows 0 and 1, after them in rows 2 and 3."""
     extremes = np.zeros((4, COLUMNS), strips.dtype)
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
     depth = strips.shape[2]
@@ -171,13 +171,13 @@ def prefix_range(
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
             vector.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    return _ends(extremes)
+    return extremes
 
 
 @jit
 def prefix_range_of_words(
     start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int
-) -> tuple[Any, Any, Any, Any]:
+) -> Any:
     """As `prefix_range`, of words that are not scaled."""
     extremes = np.zeros((4, COLUMNS), np.int32)
     registers = np.empty((ROWS, COLUMNS), np.int32)
@@ -191,10 +191,4 @@ def prefix_range_of_words(
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
             words.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    return _ends(extremes)
-
-
-@jit
-def _ends(extremes: Any) -> tuple[Any, Any, Any, Any]:
-    outer = np.int64(extremes[2].min()), np.int64(extremes[3].max())
-    return outer[0], outer[1], np.int64(extremes[0].min()), np.int64(extremes[1].max())
+    return extremes
