@@ -88,7 +88,8 @@ def test_two_roundings_take_all_of_int32(left: int) -> None:
         ):
             unit.apply([0, outside])
     assert unit.apply(np.zeros((0, 3), np.int32)).shape == (0, 3)
-    assert Requantizer(2**30, -32, "tflite_double").apply([0, 0]).tolist() == [0, 0]
+    for zeros in (np.zeros(2, int), np.zeros(0, int)):
+        assert Requantizer(2**30, -32, "tflite_double").apply(zeros).tolist() == zeros.tolist()
 
 
 def test_two_roundings_of_what_lies_beside_a_half() -> None:
