@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import INT64_MAX, Plane
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate, exact, machine
+from ptqsim.kernels import _threads, accumulate, convert, exact, machine
 
 # Tiles below which another thread costs more than it brings.
 GRAIN = 4
+_FLOATS = 1 << 16
 
 INT32_MAX = (1 << 31) - 1
 
@@ -38,14 +39,12 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
     dtype = product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
-        kernel = "integer_int64"
-    else:
-        np.copyto(acc, product.by_blas(dtype), casting="unsafe")
-        kernel = f"blas_{np.dtype(dtype).name}"
-    if product.is_below((1 << (bits - 1)) - 1):
-        return Exact(acc, False, kernel)
-    kept = wrapped(acc, bits)
-    return Exact(kept, not np.array_equal(kept, acc), kernel)
+        kept = wrapped(acc, bits)
+        return Exact(kept, not np.array_equal(kept, acc), "integer_int64")
+    floats = product.by_blas(dtype)
+    arguments = (floats.reshape(-1), dtype is np.float32, 64 - bits, acc.reshape(-1))
+    reduced = any(_threads.run(convert.to_int64, acc.size, _FLOATS, *arguments))
+    return Exact(acc, reduced, f"blas_{np.dtype(dtype).name}")
 
 
 def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:

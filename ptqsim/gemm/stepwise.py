@@ -195,7 +195,8 @@ def _saturating_type(product: Product, groups: Groups, counting: bool) -> Any:
     """
     term = groups.term_bound(product)
     exact_terms = groups.inner_bits is not None
-    if not counting and groups.widest <= 16 and max(term, product.peak) <= INT16_MAX and _holds(product, np.int16):
+    narrow = groups.widest <= 16 and product.peak <= INT16_MAX and (exact_terms or term <= INT16_MAX)
+    if narrow and not counting and _holds(product, np.int16):
         return np.int16
     for dtype, exact, bits in ((np.float32, FLOAT32_EXACT, 24), (np.int32, 0, 0), (np.float64, FLOAT64_EXACT, 53)):
         if dtype is np.int32:
