@@ -10,7 +10,6 @@ Layers are kept as they are finished: after an interruption the same command goe
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -88,7 +87,9 @@ def calibrate(
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option("--state", help="Folder for finished layers, removed at the end; by default OUTPUT.state."),
+        typer.Option(
+            "--state", help="Folder for finished layers, which are removed at the end; by default OUTPUT.state."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -107,9 +108,9 @@ def calibrate(
     network = load_network(model, pretrained, checkpoint, device)
     source = ptq.load_data(data, network, split="calibration")
     samples = ptq.sample_images(source, images, seed).to(device)
-    folder = state or output.with_name(output.name + ".state")
+    kept = ptq.KeptLayers(state or output.with_name(output.name + ".state"))
     interrupted = on_interrupt(
-        lambda: f"{_count(folder)} layers are kept in {folder}: the same command goes on from them"
+        lambda: f"{len(kept)} layers are kept in {kept.folder}: the same command goes on from them"
     )
     with interrupted, out.progress("calibrating", "layer") as report:
         quantized = ptq.calibrate(
@@ -121,13 +122,13 @@ def calibrate(
             a_bits=a_bits,
             seed=seed,
             mixed_precision=mixed,
-            state=folder,
+            state=kept.folder,
             progress=report,
             **options,
         )
         quantized.info |= {"model": model, "data": source.name, "data_fingerprint": source.fingerprint}
         quantized.save(output)
-    shutil.rmtree(folder, ignore_errors=True)
+    kept.remove()
     title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
     _show(out, quantized, title)
     out.note(f"written to {output} ({output.stat().st_size:,} bytes)")
@@ -215,10 +216,6 @@ def _mixed_precision(sensitivity: str | None, model_size: float | None, options:
             raise ValueError(f"option {name!r} of mixed precision is {value!r}; legal is a value like {legal[name]!r}")
     sizes = {} if model_size is None else {"model_size": model_size}
     return ptq.MixedPrecision(**{"sensitivity": sensitivity, **sizes, **given})
-
-
-def _count(folder: Path) -> int:
-    return len(list(folder.glob("*.safetensors")))
 
 
 def _parse(text: str) -> tuple[str, Any]:

@@ -14,6 +14,7 @@ from ptqsim.ptq.evaluate import Difference as Difference
 from ptqsim.ptq.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluate import difference as difference
 from ptqsim.ptq.evaluate import evaluate as evaluate
+from ptqsim.ptq.kept_layers import KeptLayers as KeptLayers
 from ptqsim.ptq.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.models import check_device as check_device
 from ptqsim.ptq.models import load_model as load_model

@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +24,9 @@ import ptqsim as pq
 from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.operations import OperandFormats
+
+_WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
+_PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
 
 
 class KeptLayers:
@@ -57,6 +61,25 @@ class KeptLayers:
             partial = self.folder / f".{name}.{os.getpid()}"
             partial.write_bytes(_written(result))
             partial.replace(self.folder / name)
+
+    def __len__(self) -> int:
+        """How many layers are kept on disk."""
+        return len(self._files())
+
+    def remove(self) -> None:
+        """Delete what is kept on disk, and the folder if nothing else is in it."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for file in self._files(partial=True):
+            file.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _files(self, *, partial: bool = False) -> list[Path]:
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        pattern = _PARTIAL if partial else _WHOLE
+        return [file for file in self.folder.iterdir() if pattern.fullmatch(file.name)]
 
 
 def _name(layer: str, key: Mapping[str, Any]) -> str:

@@ -142,3 +142,20 @@ def test_a_real_process_ended_by_a_real_signal(end: signal.Signals, tmp_path: Pa
     subprocess.run([*COMMAND, "-o", str(output)], check=True, capture_output=True, timeout=300)
     assert not state.exists()
     assert output.read_bytes() == uninterrupted
+
+
+def test_only_its_own_files_are_removed(model: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    ptq.calibrate(model, images[:2], method="percentile", state=state)
+    kept = ptq.KeptLayers(state)
+    assert len(kept) == len(ptq.QuantizedModel(model).layers)
+    (state / f".{next(state.iterdir()).name}.1234").write_text("left by a process that was killed")
+    for name in ("notes.txt", "m.safetensors"):
+        (state / name).write_text("someone else's")
+    kept.remove()
+    assert sorted(file.name for file in state.iterdir()) == ["m.safetensors", "notes.txt"]
+    for file in state.iterdir():
+        file.unlink()
+    kept.remove()
+    assert not state.exists()
+    kept.remove()

@@ -14,10 +14,10 @@ from ptqsim.ptq.search import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Liu2021(LinearSearch):
-    """Liu et al., each part switchable (the paper's Table 3): the search is by similarity (Eq. 12), to which ranking
+    """Liu et al., each part switchable (the paper's Table 3).
 
-    (Eq. 10, 11) and bias correction (Eq. 13 to 15) are added.  Mixed precision (Eq. 17) is no part of a method: see
-    :class:`ptqsim.ptq.MixedPrecision`.
+    The search is by similarity (Eq. 12), to which ranking (Eq. 10, 11) and bias correction (Eq. 13 to 15) are added.
+    Mixed precision (Eq. 17) goes with every method: see :class:`ptqsim.ptq.MixedPrecision`.
 
     As the paper has it: Delta_W is searched first, then Delta_X, both initialized by the maximum, alpha = 0.5 and
     beta = 1.2, until nothing changes or after 20 rounds, with the bias corrected after each.

@@ -79,8 +79,8 @@ class LinearSearch:
         Rounds of the alternating search, at most.
     paradigm : {"parallel", "sequential"}
         What a layer sees (PTQ4ViT appendix 6.2): its input in the float network, or what the quantized layers before
-        it give.  What it should give is its output in the float network either way, so that a sequence of layers can
-        make up for its errors; the papers leave that open.
+        it give, for which all images go through the network at once.  What it should give is its output in the float
+        network either way, so that a sequence of layers can make up for its errors; the papers leave that open.
     bias_correction : bool
         Take the expected error of every output unit off the bias, after each round of the search and at its end (Liu
         et al. Eq. 13 to 15).  Products of attention have no bias and are left as they are.

@@ -17,7 +17,14 @@ SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
 
 @dataclass(frozen=True, kw_only=True)
 class MixedPrecision:
-    """Options of mixed precision.
+    """Options of mixed precision (Liu et al. section 3.3), which goes with every method.
+
+    All operations of an MSA or MLP module share a width, for weights and inputs, and Omega (Eq. 17) is the least that
+    fits a model size.  Where the paper is silent: the model size is that of the packed weights; what is in neither kind
+    of module (patch projection, classifier, Swin's patch merging) has the target's width; an error is that of a module
+    whose input is exact and all of whose operations are quantized, the mean over the images; nuclear norms and errors
+    of heads are added up; and the sensitivity reduces the search space in that a more sensitive module gets no fewer
+    bits than a less sensitive one.
 
     Attributes
     ----------
