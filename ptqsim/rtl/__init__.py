@@ -1,0 +1,1 @@
+"""SystemVerilog from the specification that feeds the simulator: generated, simulated, proven, synthesized."""

@@ -1,0 +1,1 @@
+"""SystemVerilog, composed module by module from the specification that the simulator takes."""

@@ -1,0 +1,111 @@
+"""One pair of codes to what is added for it: decoder, multiplier, and the shift where the alignment has it."""
+
+from __future__ import annotations
+
+from ptqsim.datapath.spec import Alignment
+from ptqsim.rtl.hardware.decoder import decoder, value_of
+from ptqsim.rtl.hardware.multiplier import multiplier
+from ptqsim.rtl.hardware.unit import Unit, twin
+from ptqsim.rtl.hardware.verilog import Module, Port, Signal, inp, instance, lines, out, wire
+
+
+def shift_ports(unit: Unit) -> tuple[Port, ...]:
+    """The inputs m_a and m_b, if shifts are inputs of the unit."""
+    formats = dict(unit.sides)
+    return tuple(
+        inp(signal.name, signal.bits, f"shift of operand {signal.name[2:]}, 0 to {formats[signal.name[2:]].shift}")
+        for signal in unit.shift_inputs
+    )
+
+
+def product(unit: Unit) -> Module:
+    """Codes of both operands in, the exact term of the accumulator out."""
+    made = {
+        Alignment.PRODUCT: _product_aligned,
+        Alignment.OPERAND: _operand_aligned,
+        Alignment.DEFERRED: _deferred,
+    }[Alignment.of(unit.accumulator.alignment)]
+    formula, body, parts, ports = made(unit)
+    codes = tuple(inp(f"{side}_code", fmt.bits, f"{fmt.kind} code") for side, fmt in unit.sides)
+    values = "\n".join(f"  {value_of(fmt, side)}" for side, fmt in unit.sides)
+    shifts = "" if unit.runtime_shift else "".join(f"\n  m_{side} = {fmt.shift}" for side, fmt in unit.twins)
+    header = f"Aligned product of two codes, alignment {unit.accumulator.alignment}.\n\n{formula}\n{values}{shifts}"
+    decoded = lines(*(_decoded(unit, side) for side, _ in unit.sides))
+    parts = (*(decoder(unit, side) for side, _ in unit.twins), *parts)
+    shift_inputs = () if unit.deferred else shift_ports(unit)
+    return Module(f"{unit.name}_product", header, (*codes, *shift_inputs, *ports), lines(decoded, body), parts)
+
+
+def _decoded(unit: Unit, side: str) -> str:
+    """Wires with flag and mantissa of one operand."""
+    mantissa = unit.mantissa(side)
+    if not twin(dict(unit.sides)[side]):
+        return wire(mantissa, f"{side}_code")
+    flag = "" if unit.deferred else wire(Signal(f"{side}_flag")) + "\n"
+    return (
+        flag
+        + wire(mantissa)
+        + "\n"
+        + instance(
+            decoder(unit, side),
+            f"{side}_decoder",
+            code=f"{side}_code",
+            flag=f"{side}_flag",
+            mantissa=mantissa.name,
+        )
+    )
+
+
+def _multiplied(unit: Unit, x: Signal, y: Signal, product: Signal) -> tuple[str, Module]:
+    module = multiplier(f"{unit.name}_multiplier", unit.multiplier, x, y, product.bits)
+    return instance(module, "multiplier", x=x.name, y=y.name, product=product.name), module
+
+
+def _shifted(unit: Unit, side: str, given: Signal, result: Signal) -> str:
+    """`result` is `given`, shifted by m if the operand is in R2."""
+    amount = dict(unit.sides)[side].shift
+    wide = given.to(result.bits)
+    if unit.runtime_shift:
+        shift = f"{side}_flag ? m_{side} : {unit.shift_input(side).bits}'d0"
+        return f"{wire(given.named(f'{given.name}_unshifted')._replace(bits=result.bits), wide)}\n" + wire(
+            result, f"{given.name}_unshifted <<< ({shift})"
+        )
+    if amount == 0:
+        return wire(result, given.name)
+    return wire(result, f"{side}_flag ? {{{given.name}, {amount}'d0}} : {wide}")
+
+
+def _product_aligned(unit: Unit) -> tuple[str, str, tuple[Module, ...], tuple[Port, ...]]:
+    """The shift stands between multiplier and accumulator (PTQ4ViT, Eq. 5)."""
+    x, y, bare, term = unit.mantissa("a"), unit.mantissa("b"), unit.product, unit.term
+    multiplied, module = _multiplied(unit, x, y, bare)
+    stages, given = [wire(bare), multiplied], bare
+    for side, fmt in unit.twins:
+        shifted = Signal(f"product_{side}", given.bits + fmt.shift, signed=True)
+        stages.append(_shifted(unit, side, given, shifted))
+        given = shifted
+    body = lines(*stages, f"assign term = {given.name};")
+    shifts = " + ".join(f"({side}_flag ? m_{side} : 0)" for side, _ in unit.twins) or "0"
+    formula = f"  term = (a_mantissa * b_mantissa) << ({shifts})\n       = value(a_code) * value(b_code), exact"
+    return formula, body, (module,), (out("term", term.bits, "exact product", signed=True),)
+
+
+def _operand_aligned(unit: Unit) -> tuple[str, str, tuple[Module, ...], tuple[Port, ...]]:
+    """The operands are shifted, and the multiplier is wider for it."""
+    factors, stages = [], []
+    for side, fmt in unit.sides:
+        mantissa, aligned = unit.mantissa(side), unit.aligned(side)
+        if twin(fmt):
+            stages.append(_shifted(unit, side, mantissa, aligned))
+        factors.append(aligned if twin(fmt) else mantissa)
+    multiplied, module = _multiplied(unit, factors[0], factors[1], unit.term)
+    formula = "  term = value(a_code) * value(b_code), exact"
+    return formula, lines(*stages, multiplied), (module,), (out("term", unit.term.bits, "exact product", signed=True),)
+
+
+def _deferred(unit: Unit) -> tuple[str, str, tuple[Module, ...], tuple[Port, ...]]:
+    """No shift at all: the registers of each pair of ranges are told apart by the flags."""
+    multiplied, module = _multiplied(unit, unit.mantissa("a"), unit.mantissa("b"), unit.term)
+    flags = tuple(out(f"{side}_flag", 0, f"range of operand {side}: 0 is R1, 1 is R2") for side, _ in unit.twins)
+    formula = "  term = a_mantissa * b_mantissa, exact; the flags say to which registers it belongs"
+    return formula, multiplied, (module,), (*flags, out("term", unit.term.bits, "exact product", signed=True))

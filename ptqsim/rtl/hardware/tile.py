@@ -1,0 +1,109 @@
+"""The weight-stationary tile: columns of processing elements that keep their weights and share the activations."""
+
+from __future__ import annotations
+
+from ptqsim.formats.base import checked_integer
+from ptqsim.rtl.hardware.dot_product import tile_counter
+from ptqsim.rtl.hardware.element import processing_element
+from ptqsim.rtl.hardware.product import shift_ports
+from ptqsim.rtl.hardware.step import code_ports
+from ptqsim.rtl.hardware.unit import Unit
+from ptqsim.rtl.hardware.verilog import Module, inp, instance, lines, out, part_of
+
+MAX_COLUMNS = 256
+
+
+def tile(unit: Unit, columns: int) -> Module:
+    """A tile of `columns` outputs per row, `unit.depth` products each.
+
+    Raises
+    ------
+    ValueError
+        If there are not from 1 to 256 columns.
+    """
+    columns = checked_integer("columns", columns, 1, MAX_COLUMNS)
+    element = processing_element(unit)
+    word = unit.lanes * unit.b.bits
+    index = max(1, (unit.steps - 1).bit_length())
+    result = unit.result.bits
+    ports = (
+        inp("clk"),
+        inp("rst", 0, "synchronous, active high"),
+        inp("w_restart", 0, "take new weights; only between rows"),
+        inp("w_valid", 0, "the weights of a step are offered"),
+        out("w_ready", 0, "they are taken at this edge"),
+        inp("w_code", columns * word, "of every column, column 0 lowest", fields=columns * unit.lanes),
+        inp("in_valid", 0, "the activations of a step are offered"),
+        out("in_ready", 0, "they are taken at this edge"),
+        code_ports(unit)[0],
+        *shift_ports(unit),
+        out("out_valid", 0, "the results of a row are offered"),
+        inp("out_ready", 0, "they are taken at this edge"),
+        out("out_result", columns * result, "of every column, column 0 lowest", signed=True, fields=columns),
+        *([out("out_trapped", columns, "of every column, column 0 lowest", fields=columns)] if unit.traps else []),
+    )
+    elements = [
+        instance(
+            element,
+            f"element_{column}",
+            enable="accept",
+            b_code=part_of("weights_now", column, word),
+            result=part_of("out_result", column, result),
+            **({"trapped": f"out_trapped[{column}]"} if unit.traps else {}),
+        )
+        for column in range(columns)
+    ]
+    body = lines(
+        f"""
+        // The weights: one word per step, filled from step 0 on.
+        logic [{columns * word - 1}:0] weights [0:{unit.steps - 1}];
+        logic [{index - 1}:0] w_step;
+        logic loaded;
+        assign w_ready = ~loaded;
+        always_ff @(posedge clk) begin
+            if (rst | w_restart) begin
+                loaded <= 1'b0;
+                w_step <= {index}'d0;
+            end else if (w_valid & w_ready) begin
+                loaded <= w_step == {index}'d{unit.steps - 1};
+                w_step <= w_step + {index}'d1;
+            end
+        end
+        always_ff @(posedge clk) begin
+            if (w_valid & w_ready) weights[w_step] <= w_code;
+        end
+        """,
+        f"""
+        // The row that is under way.
+        logic [{index - 1}:0] step;
+        wire [{columns * word - 1}:0] weights_now = weights[step];
+        wire accept = in_valid & in_ready;
+        wire first = step == {index}'d0;
+        wire last = step == {index}'d{unit.steps - 1};
+        assign in_ready = loaded & (~out_valid | out_ready);
+        always_ff @(posedge clk) begin
+            if (rst) begin
+                step <= {index}'d0;
+                out_valid <= 1'b0;
+            end else if (accept) begin
+                step <= last ? {index}'d0 : step + {index}'d1;
+                out_valid <= last;
+            end else if (out_ready) begin
+                out_valid <= 1'b0;
+            end
+        end
+        """,
+        tile_counter(unit, "accept", "last"),
+        *elements,
+    )
+    header = f"""
+        Weight-stationary tile: {columns} columns, {unit.depth} products per output, {unit.lanes} of them per cycle.
+
+          out_result[j] = sum over l of value(a[l]) * value(w[l, j]), as the elements add them
+
+        First {unit.steps} words of weights are taken, one per step, each with the codes of every column. Then every row
+        of activations, {unit.steps} steps each, gives one word of results, the weights staying where they are. w_restart
+        lets new weights in, between rows. Steps, words and results are taken at a rising edge with valid and ready; an
+        offer, once made, has to stand until it is taken. A last step that is not full is filled up with code 0.
+    """
+    return Module(f"{unit.name}_tile", header, ports, body, (element,))

@@ -1,0 +1,242 @@
+"""What is to be built: the frozen specification that the simulator takes, with what only hardware has to know."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from ptqsim.datapath import bounds
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Split, Tree, bits_for
+from ptqsim.formats import registry
+from ptqsim.formats.base import NumberFormat, checked_integer
+from ptqsim.formats.choice import Choice
+from ptqsim.formats.twin import TwinGELU, TwinSoftmax
+from ptqsim.formats.uniform import Uniform
+from ptqsim.rtl.hardware.verilog import Signal
+
+FORMATS = (Uniform, TwinSoftmax, TwinGELU)
+MAX_DEPTH = 1 << 20
+MAX_LANES = 256
+
+
+class Multiplier(Choice):
+    """How a multiplier is written.
+
+    ``behavioral``: an asterisk, for tools that bring their own multipliers. ``baugh_wooley``: rows of partial products
+    with inverted sign products and one constant, the same in every tool.
+    """
+
+    BEHAVIORAL = "behavioral"
+    BAUGH_WOOLEY = "baugh_wooley"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A multiply-accumulate unit: two formats, an accumulator, and the options that change only the hardware.
+
+    Parameters
+    ----------
+    a, b
+        `Uniform`, `TwinSoftmax` or `TwinGELU`.
+    accumulator
+        Register width, overflow mode, order and alignment.
+    depth
+        Greatest number of products per output, 1 to 2**20: the width of counters and of a deferred result.
+    runtime_shift
+        The shifts are inputs of the unit, from 0 to the `shift` of each format, and not wired.
+    multiplier
+        A `Multiplier`, or its name.
+    name
+        Prefix of every module.
+
+    Raises
+    ------
+    ValueError
+        If a format is another one, the order asks for more than 256 lanes, a parameter is out of its range, or the
+        result could need more than 63 bits.
+    """
+
+    a: NumberFormat
+    b: NumberFormat
+    accumulator: Accumulator
+    depth: int = 64
+    runtime_shift: bool = False
+    multiplier: str = Multiplier.BEHAVIORAL
+    name: str = "ptqsim"
+
+    def __post_init__(self) -> None:
+        for number_format in (self.a, self.b):
+            if not isinstance(number_format, FORMATS):
+                raise ValueError(
+                    f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
+                    "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
+                )
+        if not isinstance(self.accumulator, Accumulator):
+            raise ValueError(f"accumulator must be an Accumulator, got {self.accumulator!r}")
+        object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
+        object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
+        checked_name(self.name)
+        if isinstance(self.accumulator.order, Tree) and self.accumulator.order.lanes > MAX_LANES:
+            raise ValueError(
+                f"an adder tree of {self.accumulator.order.lanes} lanes: {MAX_LANES} are generated at most"
+            )
+        if self.runtime_shift and not any(twin(number_format) for number_format in (self.a, self.b)):
+            raise ValueError("runtime_shift=True needs a twin format: a uniform operand is not shifted")
+        bits = bounds.result_bits(self.a, self.b, self.depth, self.accumulator)
+        if bits > 63:
+            raise ValueError(f"the exact result could need {bits} bits, and 63 are simulated; lower shifts or depth")
+
+    # --- operands
+
+    @property
+    def sides(self) -> tuple[tuple[str, NumberFormat], ...]:
+        """Prefix and format of both operands."""
+        return (("a", self.a), ("b", self.b))
+
+    @property
+    def twins(self) -> tuple[tuple[str, NumberFormat], ...]:
+        """Prefix and format of the operands with two ranges."""
+        return tuple((side, number_format) for side, number_format in self.sides if twin(number_format))
+
+    @property
+    def shift_inputs(self) -> tuple[Signal, ...]:
+        """The inputs m_a and m_b, if shifts are inputs."""
+        if not self.runtime_shift:
+            return ()
+        return tuple(Signal(f"m_{side}", max(1, fmt.shift.bit_length())) for side, fmt in self.twins)
+
+    def shift_input(self, side: str) -> Signal:
+        """The input that shifts one operand."""
+        return next(signal for signal in self.shift_inputs if signal.name == f"m_{side}")
+
+    def mantissa(self, side: str) -> Signal:
+        """What a code stands for before the shift; unsigned if it is never negative."""
+        low, high = mantissa_range(dict(self.sides)[side])
+        return Signal(f"{side}_mantissa", bits_for(low, high) - (low >= 0), low < 0)
+
+    def aligned(self, side: str) -> Signal:
+        """What a code stands for after the shift."""
+        mantissa = self.mantissa(side)
+        return Signal(f"{side}_aligned", mantissa.bits + dict(self.sides)[side].shift, mantissa.signed)
+
+    # --- products
+
+    @property
+    def product(self) -> Signal:
+        """The product of two mantissas, exact."""
+        corners = [x * w for x, w in product(mantissa_range(self.a), mantissa_range(self.b))]
+        return Signal("product", bits_for(min(corners), max(corners)), signed=True)
+
+    @property
+    def term(self) -> Signal:
+        """What one pair of codes adds to a register, exact: the product, shifted unless that is deferred."""
+        shift = 0 if self.deferred else self.a.shift + self.b.shift
+        return Signal("term", self.product.bits + shift, signed=True)
+
+    @property
+    def group_sum(self) -> Signal:
+        """What one step of the unit adds to a register: the exact sum over its lanes."""
+        return Signal("group_sum", self.term.bits + (self.lanes - 1).bit_length(), signed=True)
+
+    # --- registers
+
+    @property
+    def deferred(self) -> bool:
+        """Whether every pair of ranges has registers of its own."""
+        return self.accumulator.alignment == Alignment.DEFERRED
+
+    @property
+    def traps(self) -> bool:
+        """Whether an overflow raises a flag."""
+        return self.accumulator.overflow == OverflowMode.TRAP
+
+    @property
+    def lanes(self) -> int:
+        """Products per step of the unit: those of an adder tree, else one."""
+        return self.accumulator.order.lanes if isinstance(self.accumulator.order, Tree) else 1
+
+    @property
+    def split(self) -> Split | None:
+        """The split order, if it is one."""
+        return self.accumulator.order if isinstance(self.accumulator.order, Split) else None
+
+    @property
+    def steps(self) -> int:
+        """Steps of the unit for the greatest depth."""
+        return -(-self.depth // self.lanes)
+
+    @property
+    def pairs(self) -> tuple[tuple[int, int], ...]:
+        """The pair of ranges that each register serves: one register for all unless deferred."""
+        if not self.deferred:
+            return ((0, 0),)
+        return tuple(product(range(2 if twin(self.a) else 1), range(2 if twin(self.b) else 1)))
+
+    def tag(self, pair: tuple[int, int]) -> str:
+        """What the registers of a pair of ranges have in their names."""
+        if not self.deferred or not self.twins:
+            return ""
+        ranges = [f"r{number + 1}" for number, fmt in zip(pair, (self.a, self.b), strict=True) if twin(fmt)]
+        return "_" + "".join(ranges)
+
+    @property
+    def acc(self) -> Signal:
+        """A register of P bits."""
+        return Signal("acc", self.accumulator.bits, signed=True)
+
+    @property
+    def inner(self) -> Signal:
+        """A tile register of a split order."""
+        assert self.split is not None
+        return Signal("inner", self.split.inner_bits, signed=True)
+
+    @property
+    def result(self) -> Signal:
+        """The output: P bits, or what the adder behind deferred registers needs if that is more."""
+        bits = self.accumulator.bits
+        if self.deferred:
+            bits = max(bits, bounds.result_bits(self.a, self.b, self.depth, self.accumulator))
+        return Signal("result", bits, signed=True)
+
+    # --- as data
+
+    def to_dict(self) -> dict[str, Any]:
+        """The unit as plain data; `Unit.from_dict` is the way back."""
+        return {
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "accumulator": self.accumulator.to_dict(),
+            "depth": self.depth,
+            "runtime_shift": self.runtime_shift,
+            "multiplier": str(self.multiplier),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Unit:
+        """The unit that `to_dict` wrote."""
+        fields = dict(data)
+        made = {side: registry.from_dict(fields.pop(side)) for side in ("a", "b")}
+        return cls(made["a"], made["b"], Accumulator.from_dict(fields.pop("accumulator")), **fields)
+
+
+def twin(number_format: NumberFormat) -> bool:
+    """Whether the format has two ranges."""
+    return isinstance(number_format, TwinSoftmax | TwinGELU)
+
+
+def mantissa_range(number_format: NumberFormat) -> tuple[int, int]:
+    """Least and greatest mantissa of any range."""
+    tables = [grid_range.mantissa for grid_range in number_format.ranges()]
+    return min(int(table.min()) for table in tables), max(int(table.max()) for table in tables)
+
+
+def checked_name(name: str) -> str:
+    """`name` if it can prefix names of modules, else a ValueError."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise ValueError(
+            f"the name {name!r} cannot prefix modules; legal are small letters, digits and _, a letter first: try 'mac'"
+        )
+    return name

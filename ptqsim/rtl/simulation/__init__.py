@@ -1,0 +1,1 @@
+"""Generated modules called like functions: by CXXRTL, Icarus or Verilator."""

@@ -1,0 +1,133 @@
+"""Matrix products on a simulated unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.base import NumberFormat
+from ptqsim.rtl.hardware.unit import Unit
+from ptqsim.rtl.hardware.verilog import Module
+from ptqsim.rtl.simulation.schedule import Schedule
+
+
+class Simulated(Protocol):
+    """A module that an engine has built."""
+
+    module: Module
+
+    def evaluate(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.int64]]:
+        """Row by row."""
+        ...
+
+    def stream(
+        self,
+        beats: Mapping[str, Mapping[str, ArrayLike]],
+        outputs: int,
+        held: Mapping[str, ArrayLike],
+        schedule: Schedule,
+    ) -> dict[str, NDArray[np.int64]]:
+        """With valid and ready."""
+        ...
+
+
+class HardwareResult(NamedTuple):
+    """What the hardware gave: int64 [M, N], and where its flag says that this means nothing (None without one)."""
+
+    acc: NDArray[np.int64]
+    trapped: NDArray[np.bool_] | None
+
+
+def dot_matmul(
+    simulated: Simulated, unit: Unit, a: QuantizedArray, b: QuantizedArray, schedule: Schedule | None = None
+) -> HardwareResult:
+    """The product of [M, K] and [K, N] on one dot-product unit, output after output."""
+    shape = _checked(unit, a, b)
+    rows, columns = _grouped(a.codes, unit), _grouped(b.codes.T, unit)
+    lanes = (shape[0], shape[1], rows.shape[1], unit.lanes)
+    last = np.broadcast_to(np.arange(lanes[2]) == lanes[2] - 1, lanes[:3])
+    beats = {
+        "in_last": last.reshape(-1),
+        "a_code": _fields(np.broadcast_to(rows[:, None], lanes), unit),
+        "b_code": _fields(np.broadcast_to(columns[None], lanes), unit),
+    }
+    found = simulated.stream({"in": beats}, shape[0] * shape[1], _shifts(unit, a, b), schedule or Schedule())
+    trapped = found["out_trapped"].reshape(shape).astype(bool) if unit.traps else None
+    return HardwareResult(found["out_result"].reshape(shape), trapped)
+
+
+def tile_matmul(
+    simulated: Simulated,
+    unit: Unit,
+    columns: int,
+    a: QuantizedArray,
+    b: QuantizedArray,
+    schedule: Schedule | None = None,
+) -> HardwareResult:
+    """The product of [M, K] and [K, N] on a weight-stationary tile, one block of columns after the other."""
+    shape = _checked(unit, a, b)
+    rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
+    acc, trapped = np.empty(shape, np.int64), np.zeros(shape, np.bool_)
+    for start, block in _blocks(weights, columns):
+        used = min(columns, shape[1] - start)
+        words = block.transpose(1, 0, 2).reshape(unit.steps, -1)
+        beats = {
+            "w": {"w_code": words if words.shape[1] > 1 else words[:, 0]},
+            "in": {"a_code": _fields(rows, unit)},
+        }
+        held = {"w_restart": 0} | _shifts(unit, a, b)
+        found = simulated.stream(beats, shape[0], held, schedule or Schedule())
+        acc[:, start : start + used] = found["out_result"].reshape(shape[0], columns)[:, :used]
+        if unit.traps:
+            trapped[:, start : start + used] = found["out_trapped"].reshape(shape[0], columns)[:, :used]
+    return HardwareResult(acc, trapped if unit.traps else None)
+
+
+def _blocks(weights: NDArray[np.int64], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """First column and weights of each block, the last one filled up with zeros."""
+    for start in range(0, len(weights), columns):
+        block = np.zeros((columns, *weights.shape[1:]), np.int64)
+        given = weights[start : start + columns]
+        block[: len(given)] = given
+        yield start, block
+
+
+def _grouped(codes: NDArray[np.generic], unit: Unit, steps: int | None = None) -> NDArray[np.int64]:
+    """[lines, depth] to [lines, steps, lanes], filled up with code 0, which stands for zero in every format."""
+    lines, depth = codes.shape
+    count = -(-depth // unit.lanes) if steps is None else steps
+    padded = np.zeros((lines, count * unit.lanes), np.int64)
+    padded[:, :depth] = codes
+    return padded.reshape(lines, count, unit.lanes)
+
+
+def _fields(groups: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+    return groups.reshape(-1, unit.lanes) if unit.lanes > 1 else groups.reshape(-1)
+
+
+def _shifts(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> dict[str, ArrayLike]:
+    formats = {"a": a.format, "b": b.format}
+    return {signal.name: formats[signal.name[2:]].shift for signal in unit.shift_inputs}
+
+
+def _checked(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[int, int]:
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0] or not 1 <= a.shape[1] <= unit.depth:
+        raise ValueError(
+            f"a {a.shape} and b {b.shape} do not fit the unit: a is [M, K], b [K, N], and K from 1 to {unit.depth}"
+        )
+    for side, given in (("a", a.format), ("b", b.format)):
+        _check_format(side, dict(unit.sides)[side], given, unit.runtime_shift)
+    return a.shape[0], b.shape[1]
+
+
+def _check_format(side: str, built: NumberFormat, given: NumberFormat, runtime_shift: bool) -> None:
+    shift_fits = given.shift <= built.shift if runtime_shift else given.shift == built.shift
+    if (given.kind, given.bits) != (built.kind, built.bits) or not shift_fits:
+        raise ValueError(
+            f"operand {side} is in {given}, and the unit was built for {built}"
+            f"{' and lesser shifts' if runtime_shift else ''}; scales do not matter, the rest does"
+        )
