@@ -87,7 +87,7 @@ def report(counts: Counter[str], alive: list[Mutant]) -> int:
     for mutant in not_needed:
         sys.stdout.write(f"NOT EQUIVALENT, OR GONE {mutant.function}\n  - {mutant.line}\n  + {mutant.mutated}\n")
     sys.stdout.write(
-        f"{counts.total()} mutants: {counts['killed'] + counts['timeout']} killed, "
+        f"{counts.total()} mutants: {counts['killed']} killed, {counts['timeout']} never ended, "
         f"{len(alive) - len(survivors)} equivalent (tests/mutation/equivalent.toml), {len(survivors)} survived\n"
     )
     return 1 if survivors or not_needed else 0
