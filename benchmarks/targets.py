@@ -20,7 +20,7 @@ _LINEAR: Final[dict[Kind, float]] = {
     "trap": 0.35,
     "width": 0.35,
 }
-_ATTENTION: Final[dict[Kind, float]] = _LINEAR | {
+_ATTENTION: Final[dict[Kind, float]] = {
     "exact": 1.5,
     "saturate16": 0.35,
     "saturate24": 0.35,

@@ -13,6 +13,7 @@ from contextvars import copy_context
 from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
+_workers = 0  # of the pool
 _count: int | None = None
 
 
@@ -36,7 +37,6 @@ def use(threads: int) -> None:
     """Set the number of threads that `run` uses."""
     global _count
     _count = threads
-    _forget_pool()
 
 
 def _forget_pool() -> None:
@@ -51,13 +51,13 @@ if hasattr(os, "register_at_fork"):
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
     """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
-    global _pool
+    global _pool, _workers
     threads = count()
     parts = max(1, min(threads, size // max(grain, 1)))
     if parts == 1:
         return [kernel(0, size, *args)]
-    if _pool is None:
-        _pool = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim")
+    if _pool is None or _workers < threads:  # a larger one does for fewer threads
+        _pool, _workers = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim"), threads
     edges = [size * part // parts for part in range(parts + 1)]
     # A copy of the context takes numpy's floating-point error state along.
     waiting = [_pool.submit(copy_context().run, kernel, start, stop, *args) for start, stop in pairwise(edges[1:])]
