@@ -107,8 +107,8 @@ class _Group:
         tracked: dict[tuple[int, int], Any] = {}
         if steps.tracks == "changes":
             tracked = {cell: emit.variable(emit.load(given.more, where[cell], emit.counts)) for cell in cells}
-        if steps.tracks == "ranges":
-            shared = [_Ranges(emit, given, offset) for offset in offsets]
+        shared = [_Ranges(emit, given, offset) for offset in offsets] if steps.tracks == "ranges" else []
+        if shared:
             tracked = {(r, v): shared[v] for r, v in cells}
         with cgutils.for_range_slice(builder, given.start, given.stop, ir.Constant(integer, 1), integer) as (k, _):
             first = builder.mul(builder.add(given.panel, k), ir.Constant(integer, COLUMNS))
@@ -121,6 +121,8 @@ class _Group:
                     self._update(emit, registers[r, v], tracked.get((r, v)), lambda reg, seen: (
                         steps.step(emit, reg, x, weights[v], seen, given.limits)  # noqa: B023
                     ))  # fmt: skip
+            for ranges in shared:
+                ranges.widen(0)
         for cell in cells:
             before = stored(cell)
             self._update(emit, registers[cell], tracked.get(cell), lambda reg, seen: (
@@ -129,9 +131,9 @@ class _Group:
             emit.store(builder.load(registers[cell]), given.registers, where[cell])
             if steps.tracks == "changes":
                 emit.store(builder.load(tracked[cell]), given.more, where[cell])
-        if steps.tracks == "ranges":
-            for ranges in shared:
-                ranges.save()
+        for ranges in shared:
+            ranges.widen(2)
+            ranges.save()
 
     def _update(self, emit: Emitter, register: Any, tracked: Any, change: Any) -> None:
         seen = emit.builder.load(tracked) if self.steps.tracks == "changes" else tracked
@@ -149,20 +151,21 @@ class _Ranges:
         builder = emit.builder
         self.places = [builder.add(offset, ir.Constant(offset.type, i * COLUMNS)) for i in range(4)]
         self.held = [emit.variable(emit.load(self.more, place, emit.kind)) for place in self.places]
+        self.seen: list[Any] = []
 
-    def inner(self, value: Any) -> None:
-        """Take a sum of the inner register into account."""
-        self._widen(0, value)
+    def see(self, value: Any) -> None:
+        """Remember a sum of one of the rows until `widen` is called."""
+        self.seen.append(value)
 
-    def outer(self, value: Any) -> None:
-        """Take a sum of the outer register into account."""
-        self._widen(2, value)
-
-    def _widen(self, first: int, value: Any) -> None:
-        builder = self.emit.builder
-        low, high = self.held[first], self.held[first + 1]
-        builder.store(self.emit.smaller(builder.load(low), value), low)
-        builder.store(self.emit.larger(builder.load(high), value), high)
+    def widen(self, first: int) -> None:
+        """Take the sums seen into account, in the rows `first` and `first` + 1."""
+        for place, choose in zip(self.held[first : first + 2], (self.emit.smaller, self.emit.larger), strict=True):
+            values = self.seen
+            while len(values) > 1:  # in pairs: one after the other, each would wait for the one before
+                pairs = zip(values[::2], values[1::2], strict=False)
+                values = [choose(x, y) for x, y in pairs] + values[len(values) // 2 * 2 :]
+            self.emit.builder.store(choose(self.emit.builder.load(place), values[0]), place)
+        self.seen = []
 
     def save(self) -> None:
         """Put them back into memory."""

@@ -88,12 +88,12 @@ class _Prefixes(Steps):
 
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
         total = emit.dot("vpdpwssd", register, x, w)
-        tracked.inner(total)
+        tracked.see(total)
         return total, tracked
 
     def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
         total = emit.add(stored, register)
-        tracked.outer(total)
+        tracked.see(total)
         return total, tracked
 
 
