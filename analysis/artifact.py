@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure as Drawing
 
 from analysis import provenance, style
 from analysis.frame import Data
+from analysis.points import Task
 from analysis.printed import Printed
 from analysis.store import write_atomically
 from analysis.workload import Workload
@@ -33,11 +35,14 @@ class Artifact(ABC):
         One line.
     needs_model : bool
         False if the data follows from the formats alone.
+    suffixes : tuple of str
+        Of its files, besides CSV and JSON.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     needs_model: ClassVar[bool] = True
+    suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def compute(self, workload: Workload) -> Data:
@@ -52,13 +57,21 @@ class Artifact(ABC):
         options = json.loads(json.dumps(asdict(self)))
         return {"options": options, **(workload.key() if self.needs_model else {})}
 
+    def tasks(self, workload: Workload) -> Iterable[Task]:
+        """What can be done side by side; `compute` then finds it in the store.  By default the whole artifact."""
+        return [(workload, self)]
+
+    def data(self, workload: Workload) -> Data:
+        """The kept data; computed and kept if there is none."""
+        return workload.store.data(self.name, self.key(workload), lambda: self.compute(workload))
+
     def make(self, workload: Workload, directory: Path) -> Data:
         """Compute (or take from the workload's store), draw, and write everything into ``directory``.
 
         Writes the artifact in each format, one CSV file per frame, and the provenance as JSON.
         """
         key = self.key(workload)
-        data = workload.store.data(self.name, key, lambda: self.compute(workload))
+        data = self.data(workload)
         content = self.files(data)
         for frame, cells in data.items():
             content[f".{frame}.csv"] = cells.csv().encode()
@@ -71,6 +84,8 @@ class Artifact(ABC):
 
 class Figure(Artifact):
     """Something with a picture: PDF, SVG and PNG."""
+
+    suffixes: ClassVar[tuple[str, ...]] = tuple(f".{kind}" for kind in _METADATA)
 
     @abstractmethod
     def render(self, data: Data) -> Drawing:
@@ -91,6 +106,8 @@ class Figure(Artifact):
 class Table(Artifact):
     """Something with rows to read: the terminal, Markdown and LaTeX.  Its CSV is the data."""
 
+    suffixes: ClassVar[tuple[str, ...]] = (".md", ".tex")
+
     @abstractmethod
     def printed(self, data: Data) -> Printed:
         """Format the cells."""
@@ -103,6 +120,8 @@ class Table(Artifact):
 
 class IllustratedTable(Figure, Table):
     """Something with both."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (*Figure.suffixes, *Table.suffixes)
 
     def files(self, data: Data) -> dict[str, bytes]:
         """The picture and the table."""

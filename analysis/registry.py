@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
-    from analysis.artifact import Artifact, Table
+    from analysis.artifact import Artifact
 
-ARTIFACTS: Final[dict[str, str]] = {
+FIGURES: Final[dict[str, str]] = {
     "docs.overflow": "analysis.docs.overflow:Overflow",
     "docs.requantize": "analysis.docs.requantize:RequantizeRoundings",
     "docs.rounding": "analysis.docs.rounding:Rounding",
@@ -20,18 +20,27 @@ ARTIFACTS: Final[dict[str, str]] = {
     "ptq4vit.fig4": "analysis.ptq4vit.fig4_twin_points:TwinPoints",
     "ptq4vit.fig5": "analysis.ptq4vit.fig5_metrics:Metrics",
     "ptq4vit.range_rule": "analysis.ptq4vit.range_rule:RangeRule",
+    "simulator.codes": "analysis.simulator.codes:Codes",
+    "simulator.departure": "analysis.simulator.departure:Departure",
+    "simulator.power_of_two": "analysis.simulator.power_of_two:PowerOfTwo",
+    "simulator.safe_width": "analysis.simulator.safe_width:SafeWidth",
+    "simulator.storage": "analysis.simulator.storage:Storage",
+    "simulator.width_accuracy": "analysis.simulator.width_accuracy:WidthAccuracy",
+}
+"""What has a picture."""
+
+TABLES: Final[dict[str, str]] = {
+    "liu2021.table1": "analysis.liu2021.table1_accuracy:Classification",
+    "liu2021.table3": "analysis.liu2021.table3_ablation:Ablation",
+    "liu2021.table4": "analysis.liu2021.table4_mixed_precision:MixedPrecision",
+    "methods.accuracy": "analysis.methods.accuracy:MethodAccuracy",
+    "ptq4vit.table1": "analysis.ptq4vit.table1_accuracy:QuantizedAccuracy",
+    "ptq4vit.table2": "analysis.ptq4vit.table2_methods:Methods",
+    "ptq4vit.table3": "analysis.ptq4vit.table3_ablation:Ablation",
+    "ptq4vit.table4": "analysis.ptq4vit.table4_calibration_images:CalibrationImages",
 }
 
-TABLES: Final[dict[str, str]] = {"methods.accuracy": "analysis.methods.accuracy:MethodAccuracy"}
-
-
-def table(name: str) -> Table:
-    """The table of that name with its default options; an unknown name is a ValueError that suggests the nearest."""
-    if name not in TABLES:
-        raise unknown_name("table", name, TABLES)
-    module, _, attribute = TABLES[name].partition(":")
-    made: Table = getattr(import_module(module), attribute)()
-    return made
+ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}
 
 
 def artifact(name: str) -> Artifact:

@@ -6,10 +6,12 @@ weights, data, code); two runs that agree in all of it share the result, and not
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -24,7 +26,15 @@ from analysis.frame import Data, Frame
 _ARITHMETIC: Final = ("formats", "datapath", "kernels", "gemm", "ptq")
 _PACKAGES: Final = ("numpy", "torch", "timm")
 # What draws and prints the numbers can't change them either.
-_PRESENTATION: Final = ("style.py", "printed.py", "provenance.py", "registry.py", "__main__.py", "commands")
+_PRESENTATION: Final = (
+    "style.py",
+    "printed.py",
+    "provenance.py",
+    "registry.py",
+    "options.py",
+    "__main__.py",
+    "commands",
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,15 @@ class Store:
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
         """Where what the library itself makes of ``key`` lies, or would lie."""
         return self.directory / f"{name}-{digest({**key, 'code': code_fingerprint()})[:16]}{suffix}"
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Have ``path`` to oneself among processes: who comes second waits, and then finds what the first has made."""
+        file = self.directory / "locks" / path.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by the end of the process
+            yield
 
     def data(self, name: str, key: Mapping[str, Any], compute: Callable[[], Data]) -> Data:
         """The kept frames of ``name`` and ``key``; computed and kept if there are none.

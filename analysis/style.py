@@ -100,10 +100,21 @@ LOOKS: Final[dict[str, Look]] = {
     "random": Look("Random gradient", GREEN, (0, (2, 1)), "v"),
     # number formats and their ranges
     "uniform": Look("Uniform", ORANGE, (0, (4, 1.5)), "s"),
+    "twin": Look("Twin", BLUE, "-", "o"),
+    "covering": Look("Twin, covering", GREEN, (0, (6, 1)), "^"),
+    "free": Look("Free scales", BLACK, (0, (1, 1)), "x"),
+    "log2": Look("Log2", PURPLE, (0, (4, 1.5, 1, 1.5)), "^"),
+    "pwlq": Look("PWLQ", VERMILION, (0, (2, 1)), "D"),
     "softmax": Look("Twin (softmax)", BLUE, "-", "o"),
     "gelu": Look("Twin (GELU)", GREEN, "-", "^"),
     "R1": Look(r"$R_1$", BLUE, "-", "o"),
     "R2": Look(r"$R_2$", VERMILION, "-", "D"),
+    # kinds of operation
+    "linear": Look("Fully-connected", BLUE, "-", "o"),
+    "qkv": Look("QKV projection", ORANGE, "-", "s"),
+    "patch": Look("Patch projection", BLACK, "-", "x"),
+    "matmul_qk": Look("$QK^T$", GREEN, "-", "^"),
+    "matmul_pv": Look("$PV$", VERMILION, "-", "D"),
     # overflow modes
     "wrap": Look("Wrap", VERMILION, (0, (4, 1.5)), "s"),
     "saturate": Look("Saturate", BLUE, "-", "o"),
@@ -120,11 +131,6 @@ NAMES: Final[dict[str, str]] = {
     **{name: look.label for name, look in LOOKS.items()},
     "fake_quant": "Fake quantization",
     "integer": "Integer",
-    "linear": "Fully-connected",
-    "qkv": "QKV projection",
-    "patch": "Patch projection",
-    "matmul_qk": "$QK^T$",
-    "matmul_pv": "$PV$",
 }
 """Display name of every method, metric, format, mode and kind of operation."""
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from analysis.store import Store, write_atomically
@@ -34,6 +35,23 @@ def silent(description: str, unit: str) -> Iterator[Report]:
 def counting(report: Report) -> Callable[[int, int], None]:
     """A progress callback without a state."""
     return lambda done, total: report(done, total, "")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch and BLAS on one thread, so that no sum depends on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def bundled_models() -> tuple[str, ...]:
+    """The bundled models whose weights are there."""
+    return tuple(name for name, model in ptq.BUNDLED.items() if model.weights.is_file())
 
 
 class Setting(NamedTuple):
@@ -90,6 +108,11 @@ class Workload:
             self.captured.close()
             del self.__dict__["captured"]
 
+    @property
+    def label(self) -> str:
+        """The model, and the seed."""
+        return f"{self.model}, seed {self.seed}"
+
     @cached_property
     def network(self) -> nn.Module:
         """The float network."""
@@ -118,7 +141,7 @@ class Workload:
     @cached_property
     def captured(self) -> ptq.Captured:
         """What every operation of the float network sees on the calibration images, with gradients."""
-        with self.progress("Capture", "image") as report:
+        with self.progress("Capture", "image") as report, one_thread():
             return ptq.capture(
                 self.network,
                 self.calibration_images,
@@ -145,20 +168,24 @@ class Workload:
     def quantized(self, setting: Setting) -> ptq.QuantizedModel:
         """The network calibrated with a setting; kept as a checkpoint."""
         path = self.store.path("calibrated", {**self.key(), "setting": list(setting)}, ".safetensors")
-        if not path.is_file():
-            with self.progress(f"{setting.label}, calibration", "layer") as report:
-                made = ptq.calibrate(
-                    self.network,
-                    self.calibration_images,
-                    method=setting.method,
-                    w_bits=setting.w_bits,
-                    a_bits=setting.a_bits,
-                    seed=self.seed,
-                    captured=self.captured,
-                    progress=report,
-                )
-            made.save(path)
+        with self.store.locked(path):
+            if not path.is_file():
+                self._calibrate(setting, path)
         return ptq.load(path, self.network)
+
+    def _calibrate(self, setting: Setting, path: Path) -> None:
+        with self.progress(f"{setting.label}, calibration", "layer") as report:
+            made = ptq.calibrate(
+                self.network,
+                self.calibration_images,
+                method=setting.method,
+                w_bits=setting.w_bits,
+                a_bits=setting.a_bits,
+                seed=self.seed,
+                captured=self.captured,
+                progress=report,
+            )
+        made.save(path)
 
     def evaluated(self, setting: Setting | None, mode: Mode, limit: int) -> ptq.Evaluation:
         """Logits of the first ``limit`` validation images; kept.

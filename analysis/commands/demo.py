@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from analysis.artifact import Artifact, Table
+from analysis.commands.show import show
 from analysis.demo.exactness import Exactness, mismatches
 from analysis.demo.plan import plan
 from analysis.frame import Data
@@ -72,16 +73,6 @@ def demo(
     if wrong:
         output.note(f"{wrong} outputs are not what the reference computes: a defect of this program; please report it")
         raise typer.Exit(1)
-
-
-def show(part: Artifact, found: Data, output: Output) -> None:
-    """Print a table with its notes; a picture is only written."""
-    if not isinstance(part, Table):
-        return
-    printed = part.printed(found)
-    output.table(printed.columns, [[cell or None for cell in row] for row in printed.rows], printed.title)
-    for note in printed.notes:
-        output.note(note)
 
 
 def _records(part: Artifact, found: Data) -> dict[str, Any] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from analysis.artifact import Artifact
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
-from analysis.demo.operations import Operations
 from analysis.demo.width_curve import WidthCurve
 from analysis.ptq4vit.fig2_distributions import Distributions
 from analysis.ptq4vit.fig3_points import UniformPoints
 from analysis.ptq4vit.fig4_twin_points import TwinPoints
 from analysis.ptq4vit.fig5_metrics import Metrics
 from analysis.ptq4vit.range_rule import RangeRule
+from analysis.simulator.safe_width import SafeWidth
 from analysis.workload import Workload
 
 
@@ -29,7 +29,7 @@ def plan(workload: Workload, *, full: bool) -> list[Artifact]:
     return [
         Accuracy(images=available if full else min(2000, available)),
         Exactness(widths=(8, 6, 4) if full else (8,)),
-        Operations(),
+        SafeWidth(),
         WidthCurve(images=min(2000 if full else 256, available)),
         Distributions(),
         UniformPoints(),

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure as Drawing
 import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
-from analysis.demo.operations import THEOREMS, exact_and_counting
 from analysis.frame import Data, Frame
 from analysis.printed import Printed
+from analysis.simulator.observe import THEOREMS, exact_and_counting, safe_width
 from analysis.workload import Setting, Workload, counting
 from ptqsim import ptq
 
@@ -57,8 +57,8 @@ class WidthCurve(IllustratedTable):
                 if point["top1"] <= self.floor * exact["top1"]:
                     break
         safe = {
-            "datatype": _widest(quantized, ("datatype",)),
-            "tightest": _widest(quantized, THEOREMS),
+            "datatype": safe_width(quantized, ("datatype",)),
+            "tightest": safe_width(quantized, THEOREMS),
             "observed": exact["bits_needed"],
         }
         return {"curve": Frame.of_rows(rows), "safe": Frame.of({"bound": safe.keys(), "bits": safe.values()})}
@@ -78,7 +78,7 @@ class WidthCurve(IllustratedTable):
                         found = ptq.evaluate(
                             quantized, workload.validation, limit=self.images, progress=counting(report)
                         )
-                    needed = _widest(quantized, ("calibrated",))
+                    needed = safe_width(quantized, ("calibrated",))
                 else:
                     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(register[0], register[1])
                     needed = None
@@ -133,8 +133,3 @@ class WidthCurve(IllustratedTable):
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=len(self.modes), borderaxespad=0.2)
         return figure
-
-
-def _widest(quantized: ptq.QuantizedModel, bounds: tuple[str, ...]) -> int:
-    """The width that the operation in most need has by the tightest of these bounds, among those that apply to it."""
-    return max(min(layer.bounds[b].bits for b in bounds if b in layer.bounds) for layer in quantized.layers.values())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,11 @@ import numpy as np
 from analysis import style
 from analysis.artifact import Table
 from analysis.frame import Data, Frame
-from analysis.methods.entries import ENTRIES, Entry, entry
+from analysis.methods.entries import ENTRIES, entry
+from analysis.methods.point import MethodPoint
+from analysis.points import Task
 from analysis.printed import Printed
-from analysis.workload import Workload, counting
-from ptqsim import ptq
-from ptqsim.ptq.bundled import BUNDLED
-from ptqsim.ptq.methods import PTQ4ViTPlus, make_method
+from analysis.workload import Workload, bundled_models
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class MethodAccuracy(Table):
     Attributes
     ----------
     models : tuple of str
-        Bundled ones; their own data is used.
+        Every bundled one by default.
     widths : tuple of int
         Of weights and activations.
     methods : tuple of str
@@ -39,7 +39,7 @@ class MethodAccuracy(Table):
         Validation images.
     """
 
-    models: tuple[str, ...] = tuple(BUNDLED)
+    models: tuple[str, ...] = field(default_factory=bundled_models)
     widths: tuple[int, ...] = (8, 6, 4, 3)
     methods: tuple[str, ...] = tuple(ENTRIES)
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -53,47 +53,34 @@ class MethodAccuracy(Table):
 
     def key(self, workload: Workload) -> dict[str, Any]:
         """The options, and every model on every draw of calibration images."""
-        keys = [one.key() for one in self._workloads(workload)]
-        return {"options": Table.key(self, replace(workload, model=self.models[0]))["options"], "workloads": keys}
+        options = asdict(self)
+        return {
+            "options": json.loads(json.dumps(options)),
+            "workloads": [one.key() for one in self._workloads(workload)],
+        }
+
+    def tasks(self, workload: Workload) -> Iterator[Task]:
+        """Every cell of the table."""
+        for one in self._workloads(workload):
+            yield from ((one, point) for _, point in self._points())
 
     def compute(self, workload: Workload) -> Data:
         """One row per model, width, method and seed."""
         rows = []
         for one in self._workloads(workload):
             with one:
-                rows.append(self._point(one, None, None))
-                rows.extend(self._point(one, entry(name), bits) for bits in self.widths for name in self.methods)
+                for method, point in self._points():
+                    about = {"model": one.model, "seed": one.seed, "bits": point.bits, "method": method}
+                    rows.append(about | point.row(one))
         return {"points": Frame.of_rows(rows)}
 
-    def _workloads(self, workload: Workload) -> Iterator[Workload]:
-        for model in self.models:
-            for seed in self.seeds:
-                yield replace(workload, model=model, seed=seed)
+    def _workloads(self, workload: Workload) -> list[Workload]:
+        return [replace(workload, model=model, seed=seed) for model in self.models for seed in self.seeds]
 
-    def _point(self, workload: Workload, chosen: Entry | None, bits: int | None) -> dict[str, Any]:
-        """Accuracy of one calibrated network, or of the float network; kept."""
-        key = {**workload.key(), "entry": chosen and chosen.key(), "bits": bits, "images": self.images}
-
-        def compute() -> Data:
-            label = style.NAMES["float"]
-            model: Any = workload.network
-            if chosen is not None and bits is not None:
-                label = f"{chosen.label} {style.bits_label(bits, bits)}, {workload.model}, seed {workload.seed}"
-                model = _calibrated(workload, chosen, bits, label)
-            with workload.progress(label, "image") as report:
-                found = ptq.evaluate(model, workload.validation, limit=self.images, progress=counting(report))
-            row = {
-                "model": workload.model,
-                "seed": workload.seed,
-                "bits": bits,
-                "method": "float" if chosen is None else chosen.name,
-                "images": found.images,
-                "top1": found.top1,
-                "cross_entropy": found.cross_entropy,
-            }
-            return {"point": Frame.of_rows([row])}
-
-        return workload.store.data("method_point", key, compute)["point"].records()[0]
+    def _points(self) -> Iterator[tuple[str, MethodPoint]]:
+        yield "float", MethodPoint(None, None, self.images)
+        for bits in self.widths:
+            yield from ((name, MethodPoint(entry(name), bits, self.images)) for name in self.methods)
 
     def printed(self, data: Data) -> Printed:
         """Mean and standard deviation over the seeds; the float network's lines have no deviation."""
@@ -122,27 +109,6 @@ class MethodAccuracy(Table):
             "the width given; PTQ4ViT+ is chosen on calibration images."
         )
         return Printed(self.title, ("Model", "Bits", "Method", "Top-1", "CE"), tuple(rows), (note,))
-
-
-def _calibrated(workload: Workload, chosen: Entry, bits: int, label: str) -> ptq.QuantizedModel:
-    method = make_method(chosen.method, chosen.options, chosen.variant)
-    # one capture with the gradients of pseudo-labels serves every method that needs these or none
-    shared = method.task_loss in (None, "pseudo_label") and not isinstance(method, PTQ4ViTPlus)
-    with workload.progress(label, "layer") as report:
-        return ptq.calibrate(
-            workload.network,
-            workload.calibration_images,
-            method=chosen.method,
-            variant=chosen.variant,
-            w_bits=bits,
-            a_bits=bits,
-            seed=workload.seed,
-            mixed_precision=chosen.mixed_precision(),
-            state=workload.store.directory / "layers",
-            captured=workload.captured if shared else None,
-            progress=report,
-            **chosen.options,
-        )
 
 
 def _mean(values: Any, digits: int, spread: bool) -> str:

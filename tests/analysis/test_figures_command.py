@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 
-from analysis.registry import ARTIFACTS
+from analysis.registry import FIGURES
 from ptqsim.cli.app import main
 
 
@@ -30,14 +30,14 @@ def test_the_module_is_the_same_command(tiny, tmp_path, monkeypatch):
 
 def test_all_are_listed(capsys):
     assert main(["figures", "--list", "--json"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == set(ARTIFACTS)
+    assert set(json.loads(capsys.readouterr().out)) == set(FIGURES)
 
 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["ptq4vit.fig44"], "Did you mean 'ptq4vit.fig4'?"),
-        (["ptq4vit.fig2", "--model", "vit_digit"], "near are 'vit_digits'"),
+        (["ptq4vit.fig2", "--model", "vit_digit"], "Did you mean 'vit_digits'"),
         (["ptq4vit.fig2", "--data", "nowhere"], "there is no data folder at nowhere"),
         (["ptq4vit.fig2", "--checkpoint", "nowhere.safetensors"], "there is no checkpoint at nowhere.safetensors"),
         (["ptq4vit.fig2", "--images", "5000"], "5000 images were asked"),

@@ -11,15 +11,15 @@ from matplotlib.transforms import Bbox
 
 from analysis import style
 from analysis.demo.accuracy import Accuracy
-from analysis.demo.operations import Operations
 from analysis.demo.width_curve import WidthCurve
 from analysis.ptq4vit.fig5_metrics import Metrics
 from analysis.registry import ARTIFACTS, artifact
+from analysis.simulator.safe_width import SafeWidth
 
 SMALL = {
     "ptq4vit.fig5": Metrics(points=4, images=8),
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
-    "demo.operations": Operations(bits=6),
+    "simulator.safe_width": SafeWidth(bits=6),
     "demo.width_curve": WidthCurve(bits=6, images=8, floor=0.9),
 }
 

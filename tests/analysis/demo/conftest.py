@@ -6,9 +6,9 @@ import pytest
 
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
-from analysis.demo.operations import Operations
 from analysis.demo.width_curve import WidthCurve
 from analysis.ptq4vit.fig4_twin_points import TwinPoints
+from analysis.simulator.safe_width import SafeWidth
 from ptqsim.cli.app import main
 
 
@@ -17,7 +17,7 @@ def small_plan(monkeypatch):
     parts = [
         Accuracy(widths=(5,), images=12),
         Exactness(widths=(5,), outputs=60),
-        Operations(bits=5),
+        SafeWidth(bits=5),
         WidthCurve(bits=5, images=12, floor=0.9),
         TwinPoints(),
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from ptqsim import ptq
 
-PARTS = ("demo.accuracy", "demo.exactness", "demo.operations", "demo.width_curve", "ptq4vit.fig4")
+PARTS = ("demo.accuracy", "demo.exactness", "simulator.safe_width", "demo.width_curve", "ptq4vit.fig4")
 
 
 def test_everything_is_printed_and_written(demo, tmp_path, capsys):

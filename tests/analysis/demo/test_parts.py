@@ -8,8 +8,8 @@ import torch
 
 import ptqsim as pq
 from analysis.demo.accuracy import Accuracy
-from analysis.demo.operations import Operations
 from analysis.demo.width_curve import WidthCurve
+from analysis.simulator.safe_width import SafeWidth
 from analysis.workload import Setting
 from ptqsim import ptq
 
@@ -48,7 +48,7 @@ def test_accuracy(workload, quantized):
 
 
 def test_operations(workload, quantized):
-    table = Operations(bits=5).compute(workload)["operations"]
+    table = SafeWidth(bits=5).compute(workload)["layers"]
     assert table.column("layer") == list(quantized.layers)
     for row in table.records():
         layer = quantized.layers[row["layer"]]
@@ -65,7 +65,7 @@ def test_operations(workload, quantized):
 
 
 def test_calibrated_width_holds_the_prefix_sums(workload, quantized):
-    table = Operations(bits=5).compute(workload)["operations"]
+    table = SafeWidth(bits=5).compute(workload)["layers"]
     seen = {}
     for layer in quantized.layers.values():
         layer.integer.recorder = lambda name, group, a, b, result: seen.setdefault(name, []).append((a, b))

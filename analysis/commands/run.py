@@ -1,0 +1,149 @@
+"""What the commands ``figures`` and ``tables`` share: choose, compute side by side, write, show, go on after Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from analysis.artifact import Artifact, Table
+from analysis.commands.show import show
+from analysis.options import legal_options, with_options
+from analysis.points import run_side_by_side
+from analysis.registry import artifact
+from analysis.store import Store
+from analysis.workload import Workload
+from ptqsim.cli.errors import on_interrupt
+from ptqsim.cli.output import Output
+
+NamesArgument = Annotated[list[str] | None, typer.Argument(help="Which, e.g. ptq4vit.fig5; all if none is named.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+ListOption = Annotated[bool, typer.Option("--list", help="List the names and stop.")]
+ModelsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help="A bundled model, a network of the papers (deit_small) or a timm model name; for tables as often as "
+        "wanted. By default vit_digits, and for tables every bundled model.",
+    ),
+]
+ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Calibration images.")]
+OptionOption = Annotated[
+    list[str] | None,
+    typer.Option("-O", "--option", help="Option of a figure or table, e.g. bits=4 or widths=8,6; 'help' lists them."),
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, help="Processes that do independent work side by side.")
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the options of a command say about models and data."""
+
+    out: Path
+    models: Sequence[str]
+    data: str
+    pretrained: bool
+    checkpoint: Path | None
+    images: int
+    seed: int
+
+    def workload(self, output: Output) -> Workload:
+        """A workload of the first model."""
+        if self.checkpoint is not None and len(self.models) > 1:
+            raise ValueError(
+                f"one checkpoint was given for {len(self.models)} models; legal is one of one model: "
+                "name a single --model beside --checkpoint"
+            )
+        return Workload(
+            store=Store(self.out / ".cache"),
+            model=self.models[0] if self.models else "vit_digits",
+            data=self.data,
+            pretrained=self.pretrained,
+            checkpoint=self.checkpoint,
+            images=self.images,
+            seed=self.seed,
+            progress=output.progress,
+        )
+
+
+def run(names: Sequence[str], source: Source, option: Sequence[str], *, listed: bool, jobs: int, as_json: bool) -> None:
+    """Make figures and tables.
+
+    Parameters
+    ----------
+    names : sequence of str
+    source : Source
+    option : sequence of str
+        ``name=value`` each, or ``help``.
+    listed : bool
+        Only list them.
+    jobs : int
+        Processes.
+    as_json : bool
+        Print the result as JSON.
+    """
+    output = Output(as_json)
+    chosen: list[Artifact] = [artifact(name) for name in names]
+    if listed:
+        output.table(("Name", "Title"), [(made.name, made.title) for made in chosen], "Figures and tables")
+        output.result({made.name: made.title for made in chosen})
+        return
+    if "help" in option:
+        _list_options(output, chosen)
+        return
+    chosen = _of_models(with_options(chosen, option), source.models)
+    work = source.workload(output)
+    written: dict[str, Any] = {}
+    interrupted = on_interrupt(
+        lambda: (
+            f"{len(written)} of {len(chosen)} are in {source.out}, and what the others have finished is kept: "
+            "the same command resumes"
+        )
+    )
+    with work, interrupted:
+        if jobs > 1:
+            run_side_by_side((task for made in chosen for task in made.tasks(work)), jobs, work)
+        for made in chosen:
+            start = time.perf_counter()
+            found = made.make(work, source.out)
+            tabular = isinstance(made, Table)
+            written[made.name] = {name: frame.records() for name, frame in found.items()} if tabular else None
+            show(made, found, output)
+            seconds = time.perf_counter() - start
+            output.note(
+                f"[{len(written)}/{len(chosen)}] {source.out / made.name}.{{{','.join(_kinds(made))}}}  {seconds:.1f} s"
+            )
+    tables = {name: frames for name, frames in written.items() if frames is not None}
+    output.result({"directory": source.out, "written": list(written), "tables": tables})
+
+
+def _of_models(chosen: Iterable[Artifact], models: Sequence[str]) -> list[Artifact]:
+    """Hand the models named to those that compare several."""
+    made = []
+    for one in chosen:
+        several = "models" in {field.name for field in fields(one)}
+        if len(models) > 1 and not several:
+            raise ValueError(f"{len(models)} models were named, and {one.name} is made from one: name a single --model")
+        made.append(replace(one, models=tuple(models)) if several and models else one)  # type: ignore[call-arg]
+    return made
+
+
+def _kinds(made: Artifact) -> list[str]:
+    return [suffix.removeprefix(".") for suffix in made.suffixes] + ["csv", "json"]
+
+
+def _list_options(output: Output, chosen: Iterable[Artifact]) -> None:
+    found: Mapping[str, dict[str, Any]] = {made.name: legal_options(made) for made in chosen}
+    rows = [(name, option, _shown(value)) for name, values in found.items() for option, value in values.items()]
+    output.table(("figure or table", "option", "default"), rows, "Options")
+    output.result(found)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,17 @@
+"""Tables in the terminal."""
+
+from __future__ import annotations
+
+from analysis.artifact import Artifact, Table
+from analysis.frame import Data
+from ptqsim.cli.output import Output
+
+
+def show(part: Artifact, found: Data, output: Output) -> None:
+    """Print a table with its notes; a picture is only written."""
+    if not isinstance(part, Table):
+        return
+    printed = part.printed(found)
+    output.table(printed.columns, [[cell or None for cell in row] for row in printed.rows], printed.title)
+    for note in printed.notes:
+        output.note(note)

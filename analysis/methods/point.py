@@ -1,0 +1,94 @@
+"""The accuracy of one network calibrated in one way: what most tables are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from analysis import style
+from analysis.frame import Data, Frame
+from analysis.methods.entries import Entry
+from analysis.points import Point
+from analysis.workload import Workload, counting
+from ptqsim import ptq
+from ptqsim.ptq.methods import PTQ4ViTPlus, make_method
+
+MEGABYTE = 8e6
+"""Bits of one MB, which is 10**6 bytes in the papers."""
+
+
+@dataclass(frozen=True)
+class MethodPoint(Point):
+    """Top-1, cross-entropy and weight size by fake quantization; of the float network if there is no entry.
+
+    Attributes
+    ----------
+    entry : Entry or None
+    bits : int or None
+        Of weights and activations.
+    images : int
+        Validation images.
+    """
+
+    kind: ClassVar[str] = "method_point"
+
+    entry: Entry | None
+    bits: int | None
+    images: int
+
+    def key(self, workload: Workload) -> dict[str, Any]:
+        """The label of an entry decides nothing."""
+        entry = None if self.entry is None else self.entry.key()
+        return {**workload.key(), "entry": entry, "bits": self.bits, "images": self.images}
+
+    def compute(self, workload: Workload) -> Data:
+        """One row."""
+        label = style.NAMES["float"]
+        model: Any = workload.network
+        size = sum(op.constant_b.numel() * 32 for op in workload.operations.values() if op.constant_b is not None)
+        if self.entry is not None and self.bits is not None:
+            label = f"{self.entry.label} {style.bits_label(self.bits, self.bits)}, {workload.label}"
+            model = calibrated(workload, self.entry, self.bits, label)
+            size = weight_bits(model)
+        with workload.progress(label, "image") as report:
+            found = ptq.evaluate(model, workload.validation, limit=self.images, progress=counting(report))
+        row = {
+            "images": found.images,
+            "calibration_images": workload.images,
+            "top1": found.top1,
+            "cross_entropy": found.cross_entropy,
+            "weights_mb": size / MEGABYTE,
+        }
+        return {"point": Frame.of_rows([row])}
+
+
+def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.QuantizedModel:
+    """The network calibrated by an entry, its layers kept as they finish."""
+    method = make_method(entry.method, entry.options, entry.variant)
+    # one capture with the gradients of pseudo-labels serves every method that needs these or none
+    shared = method.task_loss in (None, "pseudo_label") and not isinstance(method, PTQ4ViTPlus)
+    with workload.progress(label, "layer") as report:
+        return ptq.calibrate(
+            workload.network,
+            workload.calibration_images,
+            method=entry.method,
+            variant=entry.variant,
+            w_bits=bits,
+            a_bits=bits,
+            seed=workload.seed,
+            mixed_precision=entry.mixed_precision(),
+            state=workload.store.directory / "layers",
+            captured=workload.captured if shared else None,
+            progress=report,
+            **entry.options,
+        )
+
+
+def weight_bits(quantized: ptq.QuantizedModel) -> int:
+    """Bits that the packed weights of all operations take."""
+    total = 0
+    for op in quantized.layers.values():
+        if op.constant_b is not None and op.formats is not None:
+            each = op.constant_b.numel() // len(op.formats.b)
+            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
+    return total

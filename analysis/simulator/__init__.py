@@ -1,0 +1,1 @@
+"""What users of a simulator ask that the papers do not show."""

@@ -1,0 +1,174 @@
+"""Where fake quantization in float32 departs from exact integers: in which layers, at which depth, and how it spreads.
+
+Two causes are told apart.  Inside of a layer, float32 rounds sums that integers keep exact: both get the same codes,
+and their outputs are compared.  Through the network, an output that was moved past a rounding boundary becomes another
+code for the next layer: the codes that reach a layer in the two modes are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure as Drawing
+from numpy.typing import NDArray
+
+import ptqsim as pq
+from analysis import style
+from analysis.artifact import IllustratedTable
+from analysis.frame import Data, Frame
+from analysis.printed import Printed
+from analysis.simulator.observe import WIDEST
+from analysis.workload import Setting, Workload, one_thread
+from ptqsim import ptq
+from ptqsim.ptq.fake_quant import decode_codes
+
+Codes = dict[str, list[NDArray[Any]]]
+"""By layer, the codes of A of every group."""
+
+
+@dataclass(frozen=True)
+class Departure(IllustratedTable):
+    """Options: the method, the width of weights and activations, and the number of validation images."""
+
+    method: str = "ptq4vit"
+    bits: int = 8
+    images: int = 32
+    name: ClassVar[str] = "simulator.departure"
+    title: ClassVar[str] = "Where float32 fake quantization departs from exact integers"
+
+    def compute(self, workload: Workload) -> Data:
+        """One row per operation."""
+        setting = Setting(self.method, self.bits, self.bits)
+        quantized = workload.quantized(setting)
+        images, _ = workload.validation.read(range(self.images))
+        sums: dict[str, list[int | float]] = {name: [0, 0, 0.0, 0.0] for name in quantized.layers}
+        spread: dict[str, list[int]] = {name: [0, 0] for name in quantized.layers}
+
+        def compare(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+            like = torch.zeros(0)
+            in_float = torch.matmul(decode_codes([a], like), decode_codes([b], like))[0].numpy()
+            # the exact sum, rounded once
+            exact = (result.acc * np.float64(result.scale)).astype(np.float32)
+            seen = sums[name]
+            seen[0] += exact.size
+            seen[1] += int((in_float != exact).sum())
+            seen[2] = max(seen[2], float(np.abs(in_float.astype(np.float64) - exact).max()))
+            seen[3] = max(seen[3], float(np.abs(exact).max()))
+
+        with workload.progress(f"{setting.label}, departure", "image") as report, one_thread():
+            for done, batch in enumerate(images.split(8), start=1):
+                integer, fake = _integer_codes(quantized, batch, compare), _fake_codes(quantized, batch)
+                for name, seen in spread.items():
+                    for one, other in zip(integer[name], fake[name], strict=True):
+                        seen[0] += one.size
+                        seen[1] += int((one != other).sum())
+                report(min(8 * done, len(images)), len(images), "")
+        rows = []
+        for name, layer in quantized.layers.items():
+            outputs, differ, largest, magnitude = sums[name]
+            codes, changed = spread[name]
+            rows.append(
+                {
+                    "layer": name,
+                    "kind": layer.kind,
+                    "depth": layer.depth,
+                    "outputs": outputs,
+                    "outputs_differ": differ,
+                    "largest_difference": largest,
+                    "largest_output": magnitude,
+                    "codes": codes,
+                    "codes_differ": changed,
+                }
+            )
+        return {"layers": Frame.of_rows(rows)}
+
+    def printed(self, data: Data) -> Printed:
+        """One line per operation."""
+        rows = []
+        for row in data["layers"].records():
+            share = 100 * row["outputs_differ"] / row["outputs"]
+            relative = row["largest_difference"] / row["largest_output"]
+            codes = 1e6 * row["codes_differ"] / row["codes"]
+            rows.append((row["layer"], str(row["depth"]), f"{share:.2f}", f"{relative:.2g}", f"{codes:.1f}"))
+        note = (
+            "Outputs ≠: of 100 outputs of float32 and of exact integers on the same codes, how many differ after the "
+            "exact one is rounded to float32. Largest: the largest difference over the largest output. Codes ≠: of a "
+            f"million codes of A, how many differ between the two modes of the whole network. {self.images} images."
+        )
+        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "Codes ≠ / 10⁻⁶")
+        label = f"{style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}"
+        return Printed(f"{self.title}, {label}", columns, tuple(rows), (note,))
+
+    def render(self, data: Data) -> Drawing:
+        """Left, by the depth K of the sums; right, along the network."""
+        figure, (left, right) = style.panels(1, 2, height=1.9)
+        layers = data["layers"]
+        share = 100 * layers.values("outputs_differ") / layers.values("outputs")
+        kinds = np.array(layers.column("kind"))
+        for kind in layers.distinct("kind"):
+            look, mine = style.LOOKS[kind], kinds == kind
+            left.plot(
+                layers.values("depth")[mine], share[mine], look.marker, color=look.color, markerfacecolor="none",
+                label=look.label,
+            )  # fmt: skip
+            codes = 1e6 * layers.values("codes_differ") / layers.values("codes")
+            right.plot(np.flatnonzero(mine), codes[mine], look.marker, color=look.color, markerfacecolor="none")
+        left.set_xscale("log", base=2)
+        left.set_xlabel("depth $K$ of the sums")
+        left.set_ylabel("outputs that differ / %")
+        left.set_ylim(bottom=0)
+        right.set_xlabel("layer, in order")
+        right.set_ylabel(r"codes of $A$ that differ / $10^{-6}$")
+        right.set_ylim(bottom=0)
+        figure.legend(loc="outside upper center", ncols=3)
+        return figure
+
+
+def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare: Any) -> Codes:
+    """Codes of A of a run in exact integers, every product of which is handed to ``compare``."""
+    found: Codes = {name: [] for name in quantized.layers}
+
+    def record(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+        if group < quantized.layers[name].groups[0]:
+            found[name].append(a.codes)
+        compare(name, group, a, b, result)
+
+    quantized.mode, quantized.accumulator = "integer", pq.Accumulator(bits=WIDEST)
+    for layer in quantized.layers.values():
+        layer.integer.recorder = record
+    try:
+        quantized(images)
+    finally:
+        for layer in quantized.layers.values():
+            layer.integer.recorder = None
+    return found
+
+
+def _fake_codes(quantized: ptq.QuantizedModel, images: torch.Tensor) -> Codes:
+    """Codes of A of a run with fake quantization."""
+    found: Codes = {}
+    quantized.mode = "fake_quant"
+    with _watched(quantized, found):
+        quantized(images)
+    return found
+
+
+@contextmanager
+def _watched(quantized: ptq.QuantizedModel, found: Codes) -> Iterator[None]:
+    for layer in quantized.layers.values():
+
+        def product(a: torch.Tensor, b: torch.Tensor, layer: Any = layer, inner: Any = layer.product) -> torch.Tensor:
+            found[layer.name] = [codes.codes for codes in layer.integer.encode(a, layer.formats.a)]
+            return inner(a, b)  # type: ignore[no-any-return]
+
+        layer.product = product  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in quantized.layers.values():
+            del layer.product

@@ -1,0 +1,82 @@
+"""Options on the command line, set in the fields that they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from analysis.artifact import Artifact
+from analysis.options import with_options
+
+
+@dataclass(frozen=True)
+class Made(Artifact):
+    bits: int = 8
+    share: float = 0.5
+    deep: bool = False
+    block: int | None = None
+    method: str = "ptq4vit"
+    widths: tuple[int, ...] = (8, 6)
+    operands: tuple[str, ...] = ()
+    name: ClassVar[str] = "test.made"
+    title: ClassVar[str] = "Made"
+
+    def compute(self, workload):
+        raise NotImplementedError
+
+    def files(self, data):
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Other(Made):
+    images: int = 10
+    name: ClassVar[str] = "test.other"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("bits=6", 6),
+        ("share=1", 1.0),
+        ("deep=true", True),
+        ("block=3", 3),
+        ("block=none", None),
+        ("method=base_ptq", "base_ptq"),
+        ("widths=4", (4,)),
+        ("widths=4,3", (4, 3)),
+        ("widths=[4, 3]", (4, 3)),
+        ("operands=blocks.0.mlp.fc1:a, blocks.1.attn.qkv:b", ("blocks.0.mlp.fc1:a", "blocks.1.attn.qkv:b")),
+        ("operands=", ()),
+    ],
+)
+def test_values(text, value):
+    (made,) = with_options([Made()], [text])
+    found = getattr(made, text.partition("=")[0])
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("bitz=6", r"unknown option of test\.made 'bitz'.*Did you mean 'bits'"),
+        ("bits=6.5", "option 'bits' is '6.5'; legal is an integer"),
+        ("bits=true", "legal is an integer"),
+        ("deep=1", "legal is true or false"),
+        ("widths=4,x", "legal is one or more values with commas between them, each an integer"),
+        ("bits", "legal is name=value"),
+    ],
+)
+def test_what_is_refused(text, line):
+    with pytest.raises(ValueError, match=line):
+        with_options([Made()], [text])
+
+
+def test_an_option_reaches_those_that_have_it():
+    first, second = with_options([Made(), Other()], ["images=5", "bits=3"])
+    assert (first.bits, second.bits, second.images) == (3, 3, 5)
+    with pytest.raises(ValueError, match=r"unknown option of these figures and tables 'imagez'.*'images'"):
+        with_options([Made(), Other()], ["imagez=5"])

@@ -1,0 +1,63 @@
+"""Points: kept as they finish, run in processes, the same results on any number of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+
+from analysis.frame import Frame
+from analysis.methods.entries import Entry
+from analysis.methods.point import MethodPoint
+from analysis.points import Point, run_side_by_side
+from analysis.store import Store
+from analysis.workload import Workload
+from ptqsim import ptq
+
+SMALL = Entry("small", "Small", "base_ptq", {"n": 4})
+
+
+@dataclass(frozen=True)
+class Square(Point):
+    kind: ClassVar[str] = "square"
+    of: int
+
+    def key(self, workload):
+        return {"of": self.of}
+
+    def compute(self, workload):
+        return {"point": Frame.of_rows([{"square": self.of**2}])}
+
+
+def test_a_point_is_computed_once(tmp_path, monkeypatch):
+    work = Workload(store=Store(tmp_path))
+    assert Square(3).row(work) == {"square": 9}
+    monkeypatch.setattr(Square, "compute", None)
+    assert Square(3).row(work) == {"square": 9}
+
+
+def test_the_result_of_a_process_is_that_of_this_one(tmp_path, monkeypatch):
+    """With the bundled model, as a small one of a fixture is not known in another process."""
+    work = Workload(store=Store(tmp_path / "many"), images=2)
+    here = replace(work, store=Store(tmp_path / "one"))
+    points = [MethodPoint(None, None, 4), MethodPoint(SMALL, 4, 4), MethodPoint(SMALL, 4, 4)]
+    run_side_by_side([(work, point) for point in points], 1, work)
+    with here:
+        expected = [point.data(here) for point in points]
+    monkeypatch.setattr(MethodPoint, "compute", None)
+    assert [point.data(work) for point in points] == expected
+
+
+@pytest.mark.parametrize(("entry", "bits"), [(None, None), (SMALL, 5)])
+def test_a_method_point(workload, entry, bits):
+    row = MethodPoint(entry, bits, 8).row(workload)
+    weights = sum(p.numel() for n, p in workload.network.named_parameters() if p.ndim > 1 and "pos_embed" not in n)
+    weights -= workload.network.cls_token.numel()
+    assert row["weights_mb"] == pytest.approx(weights * (bits or 32) / 8e6)
+    model = workload.network
+    if entry is not None:
+        model = ptq.calibrate(model, workload.calibration_images, method="base_ptq", w_bits=5, a_bits=5, n=4)
+    found = ptq.evaluate(model, workload.validation, limit=8)
+    assert row["top1"] == found.top1
+    assert row["cross_entropy"] == found.cross_entropy
