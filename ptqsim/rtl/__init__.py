@@ -1,1 +1,16 @@
 """SystemVerilog from the specification that feeds the simulator: generated, simulated, proven, synthesized."""
+
+from ptqsim.rtl.design import tops, write
+from ptqsim.rtl.hardware.pwlq import PWLQUnit
+from ptqsim.rtl.hardware.requantizer import RequantizerUnit
+from ptqsim.rtl.hardware.unit import Multiplier, Unit
+from ptqsim.rtl.simulation.engines import ENGINES, build
+from ptqsim.rtl.simulation.expected import Comparison, compare, expected
+from ptqsim.rtl.simulation.matmul import HardwareResult, dot_matmul, tile_matmul
+from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.tools import MissingToolError
+
+__all__ = [
+    "ENGINES", "Comparison", "HardwareResult", "MissingToolError", "Multiplier", "PWLQUnit", "RequantizerUnit",
+    "Schedule", "Unit", "build", "compare", "dot_matmul", "expected", "tile_matmul", "tops", "write",
+]  # fmt: skip

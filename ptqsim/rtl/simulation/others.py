@@ -1,0 +1,99 @@
+"""Icarus and Verilator, where they are installed: each runs the self-checking bench and is read like a function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptqsim.rtl import tools
+from ptqsim.rtl.hardware.verilog import Module
+from ptqsim.rtl.simulation.bench import BENCH, FOUND, Bench
+from ptqsim.rtl.simulation.schedule import Schedule
+
+OTHERS = ("iverilog", "verilator")
+_LINT = ("--lint-only", "-Wall", "-sv")
+
+
+class BenchModule:
+    """One module on an event-driven simulator.
+
+    Parameters
+    ----------
+    module
+        What is simulated.
+    engine
+        "iverilog" or "verilator".
+    """
+
+    def __init__(self, module: Module, engine: str) -> None:
+        self.module = module
+        self._tool = tools.find(engine, "to simulate")
+
+    def evaluate(self, inputs: Mapping[str, ArrayLike]) -> dict[str, NDArray[np.int64]]:
+        """As `CxxrtlModule.evaluate`, for combinational modules."""
+        if self.module.clocked:
+            raise ValueError(f"{self.module.name} has a clock: on {self._tool.name} it runs with its streams only")
+        rows = max(np.atleast_1d(np.asarray(values)).shape[0] for values in inputs.values())
+        return self._run(Bench.of_rows(self.module, inputs, rows))
+
+    def stream(
+        self,
+        beats: Mapping[str, Mapping[str, ArrayLike]],
+        outputs: int,
+        held: Mapping[str, ArrayLike],
+        schedule: Schedule,
+    ) -> dict[str, NDArray[np.int64]]:
+        """As `CxxrtlModule.stream`."""
+        return self._run(Bench.of_streams(self.module, beats, held, outputs, seed=schedule.seed))
+
+    def _run(self, bench: Bench) -> dict[str, NDArray[np.int64]]:
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            bench.write(folder)
+            log = run_bench(self._tool, folder, [f"{part.name}.sv" for part in self.module.hierarchy()])
+            if "PASS" not in log:
+                raise RuntimeError(f"{self._tool.version}: {log.strip()[-300:]}")
+            return bench.read((folder / FOUND).read_text())
+
+
+def run_bench(tool: tools.Tool, folder: Path, files: list[str]) -> str:
+    """Build and run the bench in a folder; what it printed."""
+    sources = [*files, f"{BENCH}.sv"]
+    if tool.name == "iverilog":
+        tool.run(["-g2012", "-s", BENCH, "-o", "simulation.vvp", *sources], folder)
+        program = str(Path(tool.command[0]).with_name("vvp"))
+        return tools.Tool("vvp", (program,), tool.version).run(["-n", "simulation.vvp"], folder)
+    jobs = str(os.cpu_count() or 1)
+    flags = ["--binary", "--timing", "-sv", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-j", jobs, "--top-module", BENCH]
+    tool.run([*flags, *sources], folder)
+    return tools.Tool("bench", (str(folder / "obj_dir" / f"V{BENCH}"),), tool.version).run([], folder)
+
+
+def lint(module: Module, tool: tools.Tool) -> str:
+    """What a linter says of a module and all that it instantiates; empty if it is content.
+
+    Verilator takes every warning that it knows; Icarus compiles; Yosys reads and checks the hierarchy.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        files = []
+        for part in module.hierarchy():
+            (folder / f"{part.name}.sv").write_text(part.render(), encoding="utf-8")
+            files.append(f"{part.name}.sv")
+        try:
+            if tool.name == "verilator":
+                return tool.run([*_LINT, "--top-module", module.name, *files], folder)
+            if tool.name == "iverilog":
+                return tool.run(["-g2012", "-Wall", "-t", "null", "-s", module.name, *files], folder)
+            written = tool.script(
+                [f"read_verilog -sv {' '.join(files)}", f"hierarchy -check -top {module.name}", "proc", "check -assert"],
+                folder,
+            )
+        except tools.ToolError as error:
+            return str(error)
+        return "\n".join(line for line in written.split("\n") if "Warning" in line)

@@ -1,0 +1,60 @@
+"""Units of every variant, and codes that overflow them."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import ptqsim as pq
+from ptqsim import golden
+from ptqsim.rtl import Unit
+
+ORDERS = {"sequential": pq.Sequential(), "tree": pq.Tree(3), "split": pq.Split(4, 6)}
+OVERFLOWS = ("wrap", "saturate", "trap")
+ALIGNMENTS = ("product", "operand", "deferred")
+STYLES = ("behavioral", "baugh_wooley")
+DEPTH = 13
+
+
+def formats(bits: int) -> dict[str, tuple[pq.NumberFormat, pq.NumberFormat]]:
+    """Each kind of pair once; widths of the operands differ where they may."""
+    return {
+        "uniform": (pq.Uniform(bits, 1.0), pq.Uniform(bits, 1.0)),
+        "softmax": (pq.TwinSoftmax(bits, bits - 1), pq.Uniform(bits, 1.0)),
+        "gelu": (pq.TwinGELU(bits, 2, 1.0), pq.Uniform(bits, 1.0)),
+        "twin_pair": (pq.TwinSoftmax(bits, 2), pq.TwinGELU(bits, 1, 1.0)),
+    }
+
+
+def variants(bits: int) -> list[Unit]:
+    """Formats, alignments, overflow modes, orders and kinds of shift, all with all; the register is one term wide."""
+    found = []
+    for (kind, (a, b)), alignment, overflow, order, runtime in product(
+        formats(bits).items(), ALIGNMENTS, OVERFLOWS, ORDERS.values(), (False, True)
+    ):
+        if kind == "uniform" and (runtime or alignment != "product"):
+            continue  # nothing is shifted
+        found.append(near_term(a, b, overflow, order, alignment, runtime, STYLES[len(found) % 2]))
+    return found
+
+
+def near_term(
+    a: pq.NumberFormat,
+    b: pq.NumberFormat,
+    overflow: str,
+    order: pq.Sequential | pq.Tree | pq.Split,
+    alignment: str,
+    runtime: bool = False,
+    style: str = "behavioral",
+    extra: int = 0,
+) -> Unit:
+    """A unit whose registers are as wide as one term, plus `extra` bits: wider ones hide a missing guard bit."""
+    wide = Unit(a, b, pq.Accumulator(32, overflow, order, alignment), DEPTH, runtime)
+    bits = max(2, wide.term.bits + extra)
+    if isinstance(order, pq.Split):
+        order = pq.Split(order.tile, max(2, wide.term.bits))
+    return Unit(a, b, pq.Accumulator(bits, overflow, order, alignment), DEPTH, runtime, style)
+
+
+def codes(unit: Unit, rows: int, depth: int, columns: int, seed: int) -> tuple[pq.QuantizedArray, pq.QuantizedArray]:
+    """Corner patterns and random codes in turn."""
+    return golden.stimulus(unit.a, unit.b, rows, depth, columns, seed=seed)
