@@ -25,7 +25,7 @@ from ptqsim.cli.options import DataOption
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.errors import unknown_name
 
-A_FORMATS = ("uniform", "twin_softmax", "twin_gelu")
+A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
 
 
 def bounds(
@@ -77,13 +77,15 @@ def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberForm
     Raises
     ------
     ValueError
-        For an unknown name, a twin format without a shift, or a shift for a uniform one.
+        For an unknown name, a twin format without a shift, or a shift for one that has none.
     """
     match name or ("uniform" if shift is None else "twin_gelu"), shift:
         case "uniform", None:
             return pq.Uniform(bits, scale=1.0)
-        case "uniform", _:
-            raise ValueError(f"uniform has one range and no shift, got --shift {shift}: try --a-format twin_gelu")
+        case "log2", None:
+            return pq.Log2(bits)
+        case "uniform" | "log2" as plain, _:
+            raise ValueError(f"{plain} has one range and no shift, got --shift {shift}: try --a-format twin_gelu")
         case "twin_softmax" | "twin_gelu" as twin, None:
             raise ValueError(f"{twin} needs its alignment exponent: give --shift, for instance --shift 8")
         case "twin_softmax", int(exponent):

@@ -59,6 +59,12 @@ def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert "weight_aware" in told.err
 
 
+def test_powers_of_two(capsys: pytest.CaptureFixture[str]) -> None:
+    """Log2 of 4 bits goes up to 2^14 on its finest grid: 2^14 * -2^3 * 2 = -2^18, which 19 bits just hold."""
+    result = run(capsys, "--a-format", "log2", "--bits", "4", "--depth", "2")
+    assert (result["bounds"][0]["lowest"], result["bits"]) == (-(2**18), 19)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -72,6 +78,7 @@ def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["--depth", "64", "--a-format", "twin_gelu"], ["needs its alignment exponent", "--shift 8"]),
         (["--depth", "64", "--a-format", "uniform", "--shift", "3"], ["no shift", "--a-format twin_gelu"]),
+        (["--depth", "64", "--a-format", "log2", "--bits", "8"], ["up to 5 bits"]),
         (["--depth", "64", "--alignment", "defered"], ["defered", "Did you mean 'deferred'?"]),
     ],
 )
