@@ -17,7 +17,7 @@ from tests.rtl import cases
 from tests.rtl.needs import need
 
 COLUMNS = 3
-QUICK = cases.variants(5)[::9]
+QUICK = cases.variants(5)[::13]
 WIDE = [
     cases.near_term(a, b, overflow, order, alignment, runtime, style, extra)
     for bits, extra in ((5, 0), (6, 1), (7, -1), (8, 0), (8, 1))
@@ -117,7 +117,9 @@ def test_a_million_steps_at_each_width(part: int) -> None:
     """k = 5 to 8, random and adversarial, registers about as wide as one term."""
     need("yosys", "g++")
     units = WIDE[part::5]
-    for number, (unit, dot) in enumerate(zip(units, compile_modules([dot_product(unit) for unit in units]), strict=True)):
+    for number, (unit, dot) in enumerate(
+        zip(units, compile_modules([dot_product(unit) for unit in units]), strict=True)
+    ):
         a, b = cases.codes(unit, 300, unit.depth, 260, number)
         assert a.shape[0] * b.shape[1] * unit.depth > 1_000_000
         check(rtl.dot_matmul(dot, unit, a, b), a, b, unit)

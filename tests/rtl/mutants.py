@@ -1,0 +1,114 @@
+"""Bugs planted in generated modules: each is a mistake that people make, and one that no linter reports."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import NamedTuple
+
+import ptqsim as pq
+from ptqsim.rtl import Unit
+from ptqsim.rtl.hardware.dot_product import dot_product
+from ptqsim.rtl.hardware.tile import tile
+from ptqsim.rtl.hardware.verilog import Module
+from tests.rtl.cases import ORDERS, near_term
+
+COLUMNS = 2
+GELU, SOFTMAX, UNIFORM = pq.TwinGELU(5, 3, 1.0), pq.TwinSoftmax(5, 3), pq.Uniform(5, 1.0)
+SEQUENTIAL, TREE, SPLIT = ORDERS.values()
+
+UNITS: dict[str, Unit] = {
+    "saturating": near_term(GELU, UNIFORM, "saturate", SEQUENTIAL, "product"),
+    "wrapping": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", style="baugh_wooley"),
+    "trapping": near_term(GELU, UNIFORM, "trap", SEQUENTIAL, "operand", extra=2),
+    "run_time": near_term(SOFTMAX, GELU, "wrap", SEQUENTIAL, "product", runtime=True),
+    "tree": near_term(GELU, UNIFORM, "saturate", TREE, "product", extra=1),
+    "split": near_term(GELU, UNIFORM, "saturate", SPLIT, "product"),
+    "deferred": near_term(SOFTMAX, UNIFORM, "saturate", SEQUENTIAL, "deferred", extra=2),
+    "tile": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", extra=6),
+}
+
+
+class Mutant(NamedTuple):
+    """A unit of `UNITS`, the module of it that is changed, and the change: a pattern and what takes its place."""
+
+    unit: str
+    module: str
+    pattern: str
+    replacement: str
+
+
+MUTANTS: dict[str, Mutant] = {
+    "gelu_sign_lost": Mutant("saturating", "a_decoder", r"flag \? magnitude : -magnitude", "magnitude"),
+    "flag_inverted": Mutant("saturating", "a_decoder", r"flag = code\[4\]", "flag = ~code[4]"),
+    "flag_read_as_sign": Mutant("saturating", "a_decoder", r"\{1'b0, code\[3:0\]\}", "code"),
+    "shift_never": Mutant("saturating", "product", r"a_flag \? \{product, 3'd0\} : ", ""),
+    "shift_always": Mutant("saturating", "product", r"a_flag \? (\{product, 3'd0\}) : .*;", r"\1;"),
+    "shift_one_short": Mutant("saturating", "product", r"\{product, 3'd0\}", "{1'b0, product, 2'd0}"),
+    "product_zero_extended": Mutant("saturating", "product", r"(\d+)'\(product\)", "{3'd0, product}"),
+    "unsigned_multiply": Mutant("saturating", "multiplier", r"(\d+)'\(x\)", "{4'd0, x[4:0]}"),
+    "product_one_bit_short": Mutant(
+        "saturating", "multiplier", r"product = wide_x \* wide_y", "product = {1'b0, 8'(wide_x * wide_y)}"
+    ),
+    "no_guard_bit": Mutant("saturating", "accumulate", "", ""),
+    "clamped_to_the_wrong_side": Mutant("saturating", "accumulate", r"limit = \{exact", "limit = {~exact"),
+    "lower_limit_one_too_high": Mutant("saturating", "accumulate", r"fits \? exact(\S+) : limit",
+                                       r"fits ? exact\1 : limit | {12{exact[12]}} & 12'd1"),
+    "partial_product_not_inverted": Mutant("wrapping", "multiplier", r"~\((x\[0\] & y\[4\])\)", r"(\1)"),
+    "constant_forgotten": Mutant("wrapping", "multiplier", r" \+ \d+'h[0-9a-f]+;", ";"),
+    "never_from_zero": Mutant("wrapping", "element", r"first \? \d+'sd0 : acc", "acc"),
+    "flag_not_sticky": Mutant("trapping", "element", r"overflows \| \(trapped & ~first\)", "overflows"),
+    "flag_sticks_for_ever": Mutant("trapping", "element", r"\(trapped & ~first\)", "trapped"),
+    "event_on_one_side_only": Mutant("trapping", "accumulate", r"overflows = ~fits", "overflows = ~fits & ~exact[13]"),
+    "shift_of_the_other_operand": Mutant("run_time", "product", r"b_flag \? m_b : 2'd0", "b_flag ? m_a : 2'd0"),
+    "flag_of_the_other_operand": Mutant("run_time", "product", r"b_flag \? m_b", "a_flag ? m_b"),
+    "lane_left_out": Mutant("tree", "step", r" \+ \d+'\(term_2\)", ""),
+    "sum_of_lanes_too_narrow": Mutant("tree", "step", r"(\d+)'\(term_0\) \+ (\d+)'\(term_1\)",
+                                      r"\1'(12'(term_0 + term_1))"),
+    "tile_not_cleared": Mutant("split", "step", r"tile_end \? \d+'sd0 : tile_sum", "tile_sum"),
+    "last_tile_not_flushed": Mutant("split", "dot", r"tile_end = in_last \| ", "tile_end = "),
+    "place_kept_after_the_last": Mutant("split", "dot", r"place <= tile_end \?", "place <= (place == 2'd3) ?"),
+    "ranges_exchanged": Mutant("deferred", "element", r"acc_r1\) \+ \(wide_r2", "acc_r2) + (wide_r2"),
+    "both_ranges_added": Mutant("deferred", "step", r"\(~a_flag\) \? term : \d+'sd0", "term"),
+    "deferred_shift_forgotten": Mutant("deferred", "element", r"wide_r2 <<< 3", "wide_r2"),
+    "result_overwritten": Mutant("wrapping", "dot", r"in_ready = ~out_valid \| out_ready", "in_ready = 1'b1"),
+    "offer_taken_twice": Mutant("wrapping", "dot", r"accept = in_valid & in_ready", "accept = in_ready"),
+    "weights_of_the_next_step": Mutant("tile", "tile", r"= weights\[step\]", "= weights[step + 4'd1]"),
+    "weights_of_the_other_column": Mutant("tile", "tile", r"weights_now\[4:0\]", "weights_now[9:5]"),
+    "row_one_step_short": Mutant("tile", "tile", r"last = step == 4'd12", "last = step == 4'd11"),
+}  # fmt: skip
+
+
+def whole(unit: str) -> Module:
+    """The module that is tested."""
+    return tile(UNITS[unit], COLUMNS) if unit == "tile" else dot_product(UNITS[unit])
+
+
+def planted(name: str) -> Module:
+    """The unit with the bug in it."""
+    mutant = MUTANTS[name]
+    change = _without_guard_bit if name == "no_guard_bit" else _changed
+    return _rebuilt(whole(mutant.unit), mutant, change)
+
+
+def _rebuilt(module: Module, mutant: Mutant, change: object) -> Module:
+    parts = tuple(_rebuilt(part, mutant, change) for part in module.parts)
+    if module.name == f"ptqsim_{mutant.module}":
+        assert callable(change)
+        return replace(module, parts=parts, body=change(module, mutant))
+    return replace(module, parts=parts)
+
+
+def _changed(module: Module, mutant: Mutant) -> str:
+    body, count = re.subn(mutant.pattern, mutant.replacement, module.body)
+    assert count, f"{mutant.pattern!r} is not in {module.name}:\n{module.body}"
+    return body
+
+
+def _without_guard_bit(module: Module, _: Mutant) -> str:
+    """The exact sum one bit narrower: as wide as the wider of register and term."""
+    found = re.search(r"\[(\d+):0\] exact", module.body)
+    assert found is not None
+    top = int(found[1])
+    body = module.body.replace(f"{top + 1}'(", f"{top}'(").replace(f"[{top}:", f"[{top - 1}:")
+    return body.replace(f"exact[{top}]", f"exact[{top - 1}]")
