@@ -22,7 +22,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo docs test test-slow mutants coverage lint format clean
+.PHONY: help setup demo figures docs test test-slow mutants coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -56,6 +56,10 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)
+
+figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2" for two at a time)
+	$(BIN)/ptqsim figures $(ARGS)
+	$(BIN)/ptqsim tables $(ARGS)
 
 docs: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs

@@ -15,6 +15,8 @@ FIGURES: Final[dict[str, str]] = {
     "docs.requantize": "analysis.docs.requantize:RequantizeRoundings",
     "docs.rounding": "analysis.docs.rounding:Rounding",
     "docs.steps": "analysis.docs.steps:Steps",
+    "liu2021.fig1": "analysis.liu2021.fig1_nuclear_norm:NuclearNorm",
+    "ptq4vit.fig1": "analysis.ptq4vit.fig1_overview:Overview",
     "ptq4vit.fig2": "analysis.ptq4vit.fig2_distributions:Distributions",
     "ptq4vit.fig3": "analysis.ptq4vit.fig3_points:UniformPoints",
     "ptq4vit.fig4": "analysis.ptq4vit.fig4_twin_points:TwinPoints",
@@ -34,11 +36,16 @@ TABLES: Final[dict[str, str]] = {
     "liu2021.table3": "analysis.liu2021.table3_ablation:Ablation",
     "liu2021.table4": "analysis.liu2021.table4_mixed_precision:MixedPrecision",
     "methods.accuracy": "analysis.methods.accuracy:MethodAccuracy",
+    "ptq4vit.draws": "analysis.ptq4vit.draws:Draws",
+    "ptq4vit.hyperparameters": "analysis.ptq4vit.hyperparameters:Hyperparameters",
     "ptq4vit.table1": "analysis.ptq4vit.table1_accuracy:QuantizedAccuracy",
     "ptq4vit.table2": "analysis.ptq4vit.table2_methods:Methods",
     "ptq4vit.table3": "analysis.ptq4vit.table3_ablation:Ablation",
     "ptq4vit.table4": "analysis.ptq4vit.table4_calibration_images:CalibrationImages",
 }
+
+LONG: Final = ("methods.accuracy",)
+"""What takes hours, and so is made only if it is named."""
 
 ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}
 

@@ -20,7 +20,10 @@ from analysis.workload import Workload
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.output import Output
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(help="Which, e.g. ptq4vit.fig5; all if none is named.")]
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Which, e.g. ptq4vit.fig5; if none is named all, but for those that take hours."),
+]
 OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
 ListOption = Annotated[bool, typer.Option("--list", help="List the names and stop.")]
 ModelsOption = Annotated[

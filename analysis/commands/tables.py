@@ -19,7 +19,7 @@ from analysis.commands.run import (
     Source,
     run,
 )
-from analysis.registry import TABLES
+from analysis.registry import LONG, TABLES
 from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption
 
@@ -39,4 +39,5 @@ def tables(
     as_json: JsonOption = False,
 ) -> None:
     source = Source(out, model or [], data, pretrained, checkpoint, images, seed)
-    run(names or list(TABLES), source, option or [], listed=listed, jobs=jobs, as_json=as_json)
+    wanted = names or [name for name in TABLES if listed or name not in LONG]
+    run(wanted, source, option or [], listed=listed, jobs=jobs, as_json=as_json)

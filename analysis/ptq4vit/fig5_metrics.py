@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
 from analysis.frame import Data, Frame, concatenate
+from analysis.points import Task
 from analysis.printed import Printed
 from analysis.workload import Workload, counting
 from ptqsim import ptq
@@ -72,18 +72,32 @@ class Metrics(IllustratedTable):
     name: ClassVar[str] = "ptq4vit.fig5"
     title: ClassVar[str] = "Metrics and task loss against the normalized scaling factor of one operand"
 
-    def compute(self, workload: Workload) -> Data:
-        """Curves of every metric and of the task loss, and the loss at each metric's choice; kept by operand."""
+    def __post_init__(self) -> None:
+        for metric in self.metrics:
+            if metric != "random":
+                find_objective(metric)
+
+    def tasks(self, workload: Workload) -> Iterator[Task]:
+        """One part per operand."""
+        yield from ((workload, part) for part in self._parts(workload))
+
+    def _parts(self, workload: Workload) -> list[Metrics]:
         quantized = ptq.QuantizedModel(workload.network)
         chosen = self.operands or default_operands(workload)
-        layers = {operand: parse_operand(operand, quantized) for operand in chosen}
-        parts = []
-        for operand, (layer, side) in layers.items():
-            key = replace(self, operands=(operand,)).key(workload)
-            with workload.progress(f"Fig. 5, {operand}", "scale") as report:
-                compute = partial(self._one_operand, workload, quantized, operand, layer, side, counting(report))
-                parts.append(workload.store.data("fig5_operand", key, compute))
-        return {frame: concatenate([part[frame] for part in parts]) for frame in ("curves", "choices")}
+        for operand in chosen:
+            parse_operand(operand, quantized)
+        return [replace(self, operands=(operand,)) for operand in chosen]
+
+    def compute(self, workload: Workload) -> Data:
+        """Curves of every metric and of the task loss, and the loss at each metric's choice; kept by operand."""
+        if len(self.operands) != 1:
+            found = [part.data(workload) for part in self._parts(workload)]
+            return {frame: concatenate([part[frame] for part in found]) for frame in ("curves", "choices")}
+        (operand,) = self.operands
+        quantized = ptq.QuantizedModel(workload.network)
+        layer, side = parse_operand(operand, quantized)
+        with workload.progress(f"Fig. 5, {operand}", "scale") as report:
+            return self._one_operand(workload, quantized, operand, layer, side, counting(report))
 
     def _one_operand(
         self,
@@ -145,8 +159,10 @@ class Metrics(IllustratedTable):
         """Above, each curve from 0 (its best) to 1 (its worst), its best marked; below, what following it costs."""
         operands = data["curves"].distinct("operand")
         columns = len(operands)
+        # one operand fits a column, three fit both; more than that are for a screen
+        width = style.COLUMN if columns == 1 else max(style.DOUBLE, 2.3 * columns)
         figure, axes = style.panels(
-            2, columns, width=style.DOUBLE, height=3.2, sharey="row", gridspec_kw={"height_ratios": [3, 1.1]}
+            2, columns, width=width, height=3.2, sharey="row", gridspec_kw={"height_ratios": [3, 1.1]}
         )
         for upper, lower, operand in zip(axes[:columns], axes[columns:], operands, strict=True):
             choices = data["choices"].where(operand=operand)
@@ -158,7 +174,7 @@ class Metrics(IllustratedTable):
         axes[0].set_ylabel("distance, normalized")
         axes[columns].invert_yaxis()  # shared by the whole row
         handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper center", ncols=3 if columns == 1 else len(labels))
         return figure
 
 

@@ -35,7 +35,7 @@ class Codes(IllustratedTable):
 
         Heads have formats of their own, and their counts are added; a code is unused if it is in every head.
         """
-        special = {special_layer(workload, kind, self.block): kind for kind in ("softmax", "gelu")}  # type: ignore[arg-type]
+        special = {special_layer(workload, kind, self.block): kind for kind in ("softmax", "gelu")}
         usage, frames = [], []
         for method in _METHODS:
             quantized = workload.quantized(Setting(method, self.bits, self.bits))
@@ -128,7 +128,7 @@ def _draw(axes: Axes, shown: Frame) -> None:
     axes.minorticks_off()
     axes.set_xlim(-1, len(shown))
     axes.set_xticks([])
-    corner = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 7}
+    corner: Any = {"transform": axes.transAxes, "ha": "right", "va": "top", "fontsize": 7}
     axes.text(0.98, 0.97, f"{unused} of {len(shown)} unused", **corner)
     if ranges[0]:
         handles, labels = axes.get_legend_handles_labels()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import NullFormatter
@@ -77,7 +77,7 @@ class PowerOfTwo(IllustratedTable):
         widths = data["points"].distinct("bits")
         for offset, pair in zip((-0.22, 0.0, 0.22), PAIRS, strict=True):
             look, shown = style.LOOKS[pair], data["points"].where(family=pair)
-            line = {"color": look.color, "marker": look.marker}
+            line: Any = {"color": look.color, "marker": look.marker}
             loss = shown.values("task_loss_excess")
             left.plot(shown.values("bits"), loss, linestyle=look.line, label=look.label, **line)
             for at, bits in enumerate(widths):

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
 
 import ptqsim as pq
 from analysis import style
@@ -133,19 +134,11 @@ class SafeWidth(IllustratedTable):
         axes.set_yticks(at, layers.column("layer"), fontsize=6)
         axes.tick_params(axis="y", length=0, pad=1)
         axes.set_ylim(len(at) - 0.4, -0.6)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("accumulator width $P$ / bits")
         axes.grid(axis="x", color=style.PALE, linewidth=0.4)
         figure.legend(loc="outside upper center", ncols=2, title=data["network"].column("label")[0], title_fontsize=8)
         return figure
-
-
-_MARKS: Final = {
-    "datatype": (5.0, False),
-    "weight_aware": (4.2, False),
-    "row_stochastic": (4.0, False),
-    "calibrated": (3.0, True),
-}
 
 
 def _mark_register(axes: Axes, widths: Any, bits: int) -> None:

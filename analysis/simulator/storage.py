@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import MaxNLocator
 
 from analysis import style
 from analysis.activations import TITLES, Special
@@ -97,7 +98,7 @@ class Storage(IllustratedTable):
             panel.set_yscale("log")
             panel.set_title(TITLES[operand])
             panel.set_xlabel("stored bits per value")
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("task loss above FP32 / nats")
         handles = {label: handle for a in axes for handle, label in zip(*a.get_legend_handles_labels(), strict=True)}
         figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 import ptqsim as pq
 from analysis import style
@@ -69,7 +70,7 @@ class RegisterPoint(Point):
             exact = self._top1(workload, quantized, "exact")
         needed = max(layer.bounds["calibrated"].bits for layer in layers)
         quantized.accumulator = pq.Accumulator(bits=WIDEST)
-        rows = []
+        rows: list[dict[str, Any]] = []
         for width in range(needed, 1, -1):
             top1 = exact
             if width < needed:
@@ -175,7 +176,7 @@ class WidthAccuracy(IllustratedTable):
                     )  # fmt: skip
             panel.set_title(TITLES[wanted])
             panel.set_xlabel("accumulator width $P$ / bits")
-            panel.xaxis.get_major_locator().set_params(integer=True)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
             for at, shift in enumerate(formats):
                 color, marker = _FORMATS[at % len(_FORMATS)]
                 panel.plot([], [], marker, color=color, label=_label(shift))

@@ -13,13 +13,23 @@ from analysis import style
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
 from analysis.ptq4vit.fig5_metrics import Metrics
-from analysis.registry import ARTIFACTS, artifact
+from analysis.registry import FIGURES, artifact
+from analysis.simulator.codes import Codes
+from analysis.simulator.departure import Departure
+from analysis.simulator.power_of_two import PowerOfTwo
 from analysis.simulator.safe_width import SafeWidth
+from analysis.simulator.storage import Storage
+from analysis.simulator.width_accuracy import WidthAccuracy
 
 SMALL = {
     "ptq4vit.fig5": Metrics(points=4, images=8),
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
+    "simulator.codes": Codes(bits=4),
+    "simulator.departure": Departure(bits=6, images=4),
+    "simulator.power_of_two": PowerOfTwo(widths=(4, 6), images=8),
     "simulator.safe_width": SafeWidth(bits=6),
+    "simulator.storage": Storage(widths=(3, 5), images=8),
+    "simulator.width_accuracy": WidthAccuracy(bits=6, images=8, softmax_shifts=(3,), gelu_shifts=(3,)),
     "demo.width_curve": WidthCurve(bits=6, images=8, floor=0.9),
 }
 
@@ -49,7 +59,7 @@ def texts(drawing):
     return boxes
 
 
-@pytest.mark.parametrize("name", [*ARTIFACTS, *(name for name in SMALL if name not in ARTIFACTS)])
+@pytest.mark.parametrize("name", [*FIGURES, *(name for name in SMALL if name not in FIGURES)])
 def test_layout(workload, name):
     made = SMALL.get(name) or artifact(name)
     with style.applied():
