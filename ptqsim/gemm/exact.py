@@ -139,5 +139,16 @@ def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
     strips, panels = product.left.strips(np.int64, product.shape[1]), product.right.panels(np.int64)
     limits = [np.int64(sign * INT64_MAX) for sign in (-1, 1, -1, 1)]
     none: Any = np.zeros((0, 0, 0), np.int32)
-    arguments = (tiles, product.pairs, strips, panels, max(product.depth, 1), *limits, acc, False, none)
-    _threads.run(accumulate.saturate_tiles, len(tiles), GRAIN, *arguments)
+    arguments = (
+        tiles,
+        product.pairs,
+        strips,
+        panels,
+        max(product.depth, 1),
+        accumulate.SATURATE,
+        *limits,
+        acc,
+        False,
+        none,
+    )
+    _threads.run(accumulate.lane_tiles, len(tiles), GRAIN, *arguments)

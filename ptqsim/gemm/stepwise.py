@@ -73,17 +73,13 @@ def run(
     Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many.
     """
     name = _in_words(product, groups, overflow, tiles, acc, events)
-    if name is not None:
-        return name
-    if overflow == OverflowMode.WRAP:
-        return _wrap(product, groups, tiles, acc, events)
-    return _saturate(product, groups, tiles, acc, events)
+    return name if name is not None else _in_lanes(product, groups, overflow, tiles, acc, events)
 
 
 _WAYS = {
     OverflowMode.WRAP: (accumulate.WRAP, accumulate.WRAP_COUNTED),
     OverflowMode.SATURATE: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
-    OverflowMode.TRAP: (accumulate.SATURATE, accumulate.SATURATE_FLAGGED),
+    OverflowMode.TRAP: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
 }
 
 
@@ -108,37 +104,37 @@ def _in_words(
     if pair is None:
         return None
     wraps = overflow == OverflowMode.WRAP
+    traps = overflow == OverflowMode.TRAP and events is not None
+    how = accumulate.SATURATE_FLAGGED if traps else _WAYS[overflow][events is not None]
     # With one group the outer sum is what the inner register holds, which is as wide: no limit acts.
     limits = (32 - min(groups.bits, 32),) * 2 if wraps else _limits(min(groups.bits, 32), int)
     arguments = (
         product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right), groups.group,
-        _WAYS[overflow][events is not None], pair.scale, *limits,
+        how, pair.scale, *limits,
     )  # fmt: skip
     _run(accumulate.word_tiles, product, tiles, arguments, acc, events)
     return ("wrap" if wraps else "saturate") + "_dot"
 
 
-def _saturate(
-    product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
-) -> str:
-    dtype = _saturating_type(product, groups, counting=events is not None)
-    wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
-    inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
-    _run_lanes(
-        accumulate.saturate_tiles, product, groups, tiles, dtype, (*inner, *_limits(groups.bits, dtype)), acc, events
-    )
-    return f"saturate_{np.dtype(dtype).name}"
-
-
-def _wrap(
-    product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], events: NDArray[np.int32] | None
-) -> str:
-    fits = groups.widest < 32 and (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX
-    dtype: Any = np.int32 if fits and _holds(product, np.int32) else np.int64
-    word = np.iinfo(dtype).bits
-    drops = (dtype(0 if groups.inner_bits is None else word - groups.inner_bits), dtype(word - groups.bits))
-    _run_lanes(accumulate.wrap_tiles, product, groups, tiles, dtype, drops, acc, events)
-    return f"wrap_{np.dtype(dtype).name}"
+def _in_lanes(
+    product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
+    events: NDArray[np.int32] | None,
+) -> str:  # fmt: skip
+    limits: tuple[Any, ...]
+    if overflow == OverflowMode.WRAP:
+        dtype = _wrapping_type(product, groups)
+        word = np.iinfo(dtype).bits
+        inner_drop = 0 if groups.inner_bits is None else word - groups.inner_bits
+        limits = tuple(dtype(drop) for drop in (inner_drop, inner_drop, word - groups.bits, word - groups.bits))
+    else:
+        dtype = _saturating_type(product, groups, counting=events is not None)
+        wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
+        inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
+        limits = (*inner, *_limits(groups.bits, dtype))
+    strips, panels = product.left.strips(dtype, product.shape[1]), product.right.panels(dtype)
+    how = _WAYS[overflow][events is not None]
+    _run(accumulate.lane_tiles, product, tiles, (strips, panels, groups.group, how, *limits), acc, events)
+    return f"{'wrap' if overflow == OverflowMode.WRAP else 'saturate'}_{np.dtype(dtype).name}"
 
 
 def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
@@ -170,20 +166,18 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     return PrefixRange(*(inner if sequential else outer))
 
 
-def _run_lanes(
-    kernel: Any, product: Product, groups: Groups, tiles: NDArray[np.int64], dtype: Any, limits: tuple[Any, ...],
-    acc: NDArray[np.int64], events: NDArray[np.int32] | None,
-) -> None:  # fmt: skip
-    strips, panels = product.left.strips(dtype, product.shape[1]), product.right.panels(dtype)
-    _run(kernel, product, tiles, (strips, panels, groups.group, *limits), acc, events)
-
-
 def _run(
     kernel: Any, product: Product, tiles: NDArray[np.int64], arguments: tuple[Any, ...], acc: NDArray[np.int64],
     events: NDArray[np.int32] | None,
 ) -> None:  # fmt: skip
     counts = np.zeros((0, 0, 0), np.int32) if events is None else events
     _threads.run(kernel, len(tiles), GRAIN, tiles, product.pairs, *arguments, acc, events is not None, counts)
+
+
+def _wrapping_type(product: Product, groups: Groups) -> Any:
+    """The fastest type in which wrapped accumulation is exact: register + term must not leave it."""
+    fits = groups.widest < 32 and (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX
+    return np.int32 if fits and _holds(product, np.int32) else np.int64
 
 
 def _saturating_type(product: Product, groups: Groups, counting: bool) -> Any:

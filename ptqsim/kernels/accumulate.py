@@ -33,49 +33,19 @@ from ptqsim.kernels._store import store
 from ptqsim.kernels._tiles import expect, place, put
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
+SATURATE, SATURATE_COUNTED, SATURATE_FLAGGED, WRAP, WRAP_COUNTED = range(5)
+"""Ways to accumulate. Flags say that a sum was changed, and not how often."""
+
 
 @jit
-def saturate_tiles(
-    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int,
+def lane_tiles(
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
     inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
-    """Clamped accumulation; if `counting`, `events` [batch, M, N] counts clamps."""
-    depth, columns = strips.shape[2], out.shape[2]
-    registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    count = np.zeros((ROWS, COLUMNS), np.int32)
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        registers[:] = 0
-        if counting:
-            count[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            if counting:
-                vector.saturate_counted(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )  # fmt: skip
-            else:
-                vector.saturate(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )  # fmt: skip
-        put(registers, batch, block, panel, out)
-        if counting:
-            put(count, batch, block, panel, events)
-    return 0
+    """Accumulation in lanes of one type, in the way `how`; if `counting`, `events` [batch, M, N] counts changed sums.
 
-
-@jit
-def wrap_tiles(
-    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int,
-    inner_drop: Any, drop: Any, out: Any, counting: bool, events: Any,
-) -> int:  # fmt: skip
-    """Wrapped accumulation in int32 or int64; `events` as for `saturate_tiles`.
-
-    A drop is how many of the machine word's bits the register lacks: shifting left and back by it keeps the low bits,
-    sign included.
+    Where it wraps, in int32 or int64, `inner_low` and `low` are the drops of both registers: how many of the machine
+    word's bits they lack.
     """
     depth, columns = strips.shape[2], out.shape[2]
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
@@ -90,22 +60,26 @@ def wrap_tiles(
             count[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
-            if counting:
-                vector.wrap_counted(
-                    strips, x, first, stop_at, panels, w, width, inner_drop, inner_drop, drop, drop, registers, count
-                )  # fmt: skip
-            else:
+            if how == SATURATE:
+                vector.saturate(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )
+            elif how == SATURATE_COUNTED:
+                vector.saturate_counted(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )
+            elif how == WRAP:
                 vector.wrap(
-                    strips, x, first, stop_at, panels, w, width, inner_drop, inner_drop, drop, drop, registers, count
-                )  # fmt: skip
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )
+            else:
+                vector.wrap_counted(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
+                )
         put(registers, batch, block, panel, out)
         if counting:
             put(count, batch, block, panel, events)
     return 0
-
-
-SATURATE, SATURATE_COUNTED, SATURATE_FLAGGED, WRAP, WRAP_COUNTED = range(5)
-"""What `word_tiles` does."""
 
 
 @jit

@@ -99,7 +99,7 @@ class _Saturate(_Bounded):
 
 class _Wrap(_Bounded):
     def bounded(self, emit: Emitter, total: Any, low: Any, high: Any) -> Any:
-        return emit.shifted_back(total, low)
+        return total if emit.is_float else emit.shifted_back(total, low)  # of floats it is never asked for
 
 
 class _Prefixes(Steps):

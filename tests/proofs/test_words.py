@@ -1,4 +1,4 @@
-"""Steps in one instruction: a register of P bits in a machine register of 32, and one of 16 bits lifted to its limit."""
+"""Steps in one instruction: P bits in a machine register of 32, and in one of 16 lifted to its limit."""
 
 from __future__ import annotations
 
