@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= analysis,dev
 ARGS ?=
-PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule
+PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

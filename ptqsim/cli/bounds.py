@@ -5,7 +5,8 @@ From plain numbers: the formats of both operands and the number of products per 
     ptqsim bounds --bits 8 --shift 8 --depth 1536
 
 or for every layer of a calibrated model: *ptqsim bounds FILE*. The calibrated bound, an observation, is then taken on
-*--images* images of *--data*.
+*--images* images of *--data*. *ptqsim figures
+simulator.safe_width -O calibrated=FILE* draws them.
 
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
 *--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
