@@ -21,7 +21,7 @@ UNITS: dict[str, Unit] = {
     "saturating": near_term(GELU, UNIFORM, "saturate", SEQUENTIAL, "product"),
     "wrapping": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", style="baugh_wooley"),
     "trapping": near_term(GELU, UNIFORM, "trap", SEQUENTIAL, "operand", extra=2),
-    "run_time": near_term(SOFTMAX, GELU, "wrap", SEQUENTIAL, "product", runtime=True),
+    "run_time": near_term(SOFTMAX, pq.TwinGELU(5, 2, 1.0), "wrap", SEQUENTIAL, "product", runtime=True),
     "tree": near_term(GELU, UNIFORM, "saturate", TREE, "product", extra=1),
     "split": near_term(GELU, UNIFORM, "saturate", SPLIT, "product"),
     "deferred": near_term(SOFTMAX, UNIFORM, "saturate", SEQUENTIAL, "deferred", extra=2),
@@ -73,7 +73,7 @@ MUTANTS: dict[str, Mutant] = {
     "deferred_shift_forgotten": Mutant("deferred", "element", r"wide_r2 <<< 3", "wide_r2"),
     "result_overwritten": Mutant("wrapping", "dot", r"in_ready = ~out_valid \| out_ready", "in_ready = 1'b1"),
     "offer_taken_twice": Mutant("wrapping", "dot", r"accept = in_valid & in_ready", "accept = in_ready"),
-    "weights_of_the_next_step": Mutant("tile", "tile", r"= weights\[step\]", "= weights[step + 4'd1]"),
+    "weights_of_the_next_step": Mutant("tile", "tile", r"= weights\[step\]", "= weights[last ? 4'd0 : step + 4'd1]"),
     "weights_of_the_other_column": Mutant("tile", "tile", r"weights_now\[4:0\]", "weights_now[9:5]"),
     "row_one_step_short": Mutant("tile", "tile", r"last = step == 4'd12", "last = step == 4'd11"),
 }  # fmt: skip
