@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
@@ -116,10 +117,15 @@ class PaperTable(Table):
         labels = self.theirs.labels[1:]
         measured: set[Row] = set()
         for one in self._workloads(workload):
-            with one:
+            with ExitStack() as stack:
                 name = self.names.get(one.model, one.model)
+                # one for each number of calibration images, which its points share, with what was captured of them
+                sources = {one.images: stack.enter_context(one)}
                 for cell in self.cells(one):
-                    ours = cell.factor * cell.point.row(_with_images(one, cell))[cell.value]
+                    source = _with_images(one, cell)
+                    if source.images not in sources:
+                        sources[source.images] = stack.enter_context(source)
+                    ours = cell.factor * cell.point.row(sources[source.images])[cell.value]
                     theirs = self.theirs.value((name, *cell.row), cell.column)
                     rows.append(_line(name, labels, cell.row, cell.column, ours, theirs))
                     measured.add((name, *cell.row))

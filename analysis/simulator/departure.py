@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 import ptqsim as pq
@@ -93,14 +94,15 @@ class Departure(IllustratedTable):
         for row in data["layers"].records():
             share = 100 * row["outputs_differ"] / row["outputs"]
             relative = row["largest_difference"] / row["largest_output"]
-            codes = 1e6 * row["codes_differ"] / row["codes"]
-            rows.append((row["layer"], str(row["depth"]), f"{share:.2f}", f"{relative:.2g}", f"{codes:.1f}"))
+            codes = 100 * row["codes_differ"] / row["codes"]
+            rows.append((row["layer"], str(row["depth"]), f"{share:.2f}", f"{relative:.2g}", f"{codes:.4f}"))
         note = (
             "Outputs ≠: of 100 outputs of float32 and of exact integers on the same codes, how many differ after the "
-            "exact one is rounded to float32. Largest: the largest difference over the largest output. Codes ≠: of a "
-            f"million codes of A, how many differ between the two modes of the whole network. {self.images} images."
+            "exact one is rounded to float32. Largest: the largest difference over the largest output. Codes ≠: of "
+            "100 codes of A, how many differ between the two modes of the whole network, in which one code that "
+            f"differs makes others differ. {self.images} images."
         )
-        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "Codes ≠ / 10⁻⁶")
+        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "Codes ≠ / %")
         label = f"{style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}"
         return Printed(f"{self.title}, {label}", columns, tuple(rows), (note,))
 
@@ -116,15 +118,22 @@ class Departure(IllustratedTable):
                 layers.values("depth")[mine], share[mine], look.marker, color=look.color, markerfacecolor="none",
                 label=look.label,
             )  # fmt: skip
-            codes = 1e6 * layers.values("codes_differ") / layers.values("codes")
+            codes = 100 * layers.values("codes_differ") / layers.values("codes")
             right.plot(np.flatnonzero(mine), codes[mine], look.marker, color=look.color, markerfacecolor="none")
+        depths = sorted(set(layers.column("depth")))
         left.set_xscale("log", base=2)
+        left.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0,), numticks=12 if depths[-1] < 32 * depths[0] else 6))
+        left.xaxis.set_major_formatter("{x:.0f}")
         left.set_xlabel("depth $K$ of the sums")
         left.set_ylabel("outputs that differ / %")
         left.set_ylim(bottom=0)
         right.set_xlabel("layer, in order")
-        right.set_ylabel(r"codes of $A$ that differ / $10^{-6}$")
-        right.set_ylim(bottom=0)
+        right.set_ylabel("codes of $A$ that differ / %")
+        # from one code in a million to all; no code at all is at the bottom
+        right.set_yscale("symlog", linthresh=1e-4)
+        right.set_ylim(-2e-5, 100)
+        right.set_yticks([0, 1e-4, 1e-2, 1, 100])
+        right.minorticks_off()
         figure.legend(loc="outside upper center", ncols=3)
         return figure
 

@@ -146,7 +146,7 @@ class WidthAccuracy(IllustratedTable):
             kept = next(w for w in widths[::-1] if w in good and all(v in good for v in widths[widths >= w]))
             line = (
                 TITLES[operand],
-                _label(shift),
+                _label(shift).replace("$", ""),
                 style.NAMES[mode],
                 f"{widths[0]:.0f}",
                 f"{kept:.0f}",

@@ -14,9 +14,9 @@ MODELS = [row[0] for row in published("ptq4vit.table1").rows]
 def test_drops_are_differences(model, column):
     table = published("ptq4vit.table1")
     drop = table.value((model,), f"{column} drop")
-    # printed with three digits, of numbers that were rounded themselves
+    # printed with three digits that are cut off, of accuracies that were not yet rounded
     assert table.value((model,), "FP32") - table.value((model,), column) == pytest.approx(
-        drop, abs=0.06 if drop >= 10 else 0.0151
+        drop, abs=0.101 if drop >= 10 else 0.0201
     )
 
 

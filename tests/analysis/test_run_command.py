@@ -36,7 +36,7 @@ def test_nothing_finished_is_lost(tables, monkeypatch, capsys):
     def interrupted(self, workload):
         if len(done) == 3:
             raise KeyboardInterrupt
-        done.append((self, workload.seed))
+        done.append((repr(self), workload.seed))
         return compute(self, workload)
 
     monkeypatch.setattr(MethodPoint, "compute", interrupted)

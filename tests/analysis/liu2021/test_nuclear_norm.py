@@ -34,8 +34,8 @@ def test_norms(workload, tiny_model, attention):
         x = traced(block.attn, tiny_model, images)
         qkv = x @ block.attn.qkv.weight.detach().double().numpy().T + block.attn.qkv.bias.detach().double().numpy()
         q, k, _ = qkv.reshape(*x.shape[:2], 3, 2, 16).transpose(2, 0, 3, 1, 4)
-        scores = q / 4 @ k.swapaxes(-1, -2)  # timm scales q by 1 / sqrt(d)
-        shown = softmax(scores, axis=-1) if attention == "probabilities" else scores
+        scores = q @ k.swapaxes(-1, -2)  # Eq. 3
+        shown = softmax(scores / 16**0.5, axis=-1) if attention == "probabilities" else scores
         row = found.where(module=f"blocks.{number}.attn").records()[0]
         assert row["nuclear_norm"] == pytest.approx(norm(shown) / 4, rel=1e-4)
         row = found.where(module=f"blocks.{number}.mlp").records()[0]
