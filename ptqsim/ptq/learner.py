@@ -82,3 +82,19 @@ class Learner(nn.Module):
         images, side = of_tokens.shape[:2]
         apart = of_tokens.reshape(images, side, side, self.covered, self.covered, _SHOWN)  # N, y, x, dy, dx, 21
         return apart.transpose(2, 3).reshape(images, side * self.covered, side * self.covered, _SHOWN)
+
+
+def begin_as(teacher: nn.Module, student: nn.Module) -> None:
+    """Give a distilled student the weights of a ViT of the same width, with as many of its blocks as the student has.
+
+    The first block and the last are among them, the others evenly between.
+    """
+    own, given = student.state_dict(), teacher.state_dict()
+    depth, blocks = len(student.blocks), len(teacher.blocks)  # type: ignore[arg-type]
+    for key, tensor in own.items():
+        head, place, rest = key.split(".", 2) if key.startswith("blocks.") else (key, "", "")
+        source = f"{head}.{round(int(place) * (blocks - 1) / (depth - 1))}.{rest}" if place else key
+        if source in given and given[source].shape == tensor.shape:
+            tensor.copy_(given[source])
+    own["pos_embed"][:, :1] = given["pos_embed"][:, :1]  # of the class token; the next is of the distillation token
+    own["pos_embed"][:, 2:] = given["pos_embed"][:, 1:]

@@ -35,6 +35,9 @@ class Recipe:
         Bundled model to learn from, for a model with a distillation token: soft distillation (Hinton et al., 2015),
         that is, its head learns the teacher's softened probabilities, and the class token's head learns the labels,
         each with half the weight (DeiT, Section 4, has the same split with the teacher's decisions instead).
+    from_teacher : bool
+        Begin with the teacher's weights, every so many-th of its blocks where the model has fewer of them (DistilBERT,
+        Sanh et al., 2019, Section 3); what the distillation token adds begins at random.
     temperature : float
         By which the logits of teacher and student are divided; DeiT's baseline for soft distillation has 3.
     """
@@ -50,6 +53,7 @@ class Recipe:
     auxiliary: float = 0.5
     bfloat16: bool = True
     teacher: str | None = None
+    from_teacher: bool = False
     temperature: float = 3.0
 
     @property
@@ -76,6 +80,8 @@ class Recipe:
 
 RECIPES: Final[dict[str, Recipe]] = {
     "vit_digits": Recipe(),
-    "deit_digits": Recipe(images=500_000, batch=128, learning_rate=1.5e-3, teacher="vit_digits"),
+    "deit_digits": Recipe(
+        images=256_000, batch=128, learning_rate=1e-3, curriculum=0.0, teacher="vit_digits", from_teacher=True
+    ),
     "swin_digits": Recipe(images=700_000, batch=128, learning_rate=1.5e-3),
 }

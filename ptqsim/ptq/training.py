@@ -23,7 +23,7 @@ from torch import nn
 from ptqsim.ptq.bundled import BundledModel
 from ptqsim.ptq.data import normalize
 from ptqsim.ptq.evaluate import Evaluation
-from ptqsim.ptq.learner import Learner
+from ptqsim.ptq.learner import Learner, begin_as
 from ptqsim.ptq.models import load_model
 from ptqsim.ptq.recipe import Recipe
 from ptqsim.ptq.scenes import Scenes, make_scenes
@@ -59,7 +59,10 @@ def train(
     """
     torch.manual_seed(recipe.seed)
     teacher = None if recipe.teacher is None else load_model(recipe.teacher)
-    learner = Learner(bundled.build(), teacher, recipe.temperature)
+    model = bundled.build()
+    if teacher is not None and recipe.from_teacher:
+        begin_as(teacher, model)
+    learner = Learner(model, teacher, recipe.temperature)
     for module in learner.modules():  # the fused kernel's backward is slow in bfloat16, and sums in another order
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # type: ignore[assignment]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ptqsim.ptq.bundled import BUNDLED, BundledModel
-from ptqsim.ptq.learner import Learner
+from ptqsim.ptq.learner import Learner, begin_as
 from ptqsim.ptq.recipe import RECIPES, Recipe
 from ptqsim.ptq.training import train
 
@@ -117,3 +117,22 @@ def test_a_distilled_model_learns_what_its_teacher_says() -> None:
     loss = learner._of_classes((torch.tensor([[50.0, 0.0]]), pair), torch.zeros(1, 2), torch.tensor([0]))
     p = 1 / (1 + 3 ** (1 / 3))
     assert loss.item() == pytest.approx(9 * (0.5 * np.log(0.5 / p) + 0.5 * np.log(0.5 / (1 - p))) / 2, rel=1e-5)
+
+
+def test_a_student_begins_with_blocks_of_its_teacher() -> None:
+    teacher, student = (BUNDLED[name].build() for name in ("vit_digits", "deit_digits"))
+    token = student.dist_token.clone()  # type: ignore[operator]
+    begin_as(teacher, student)
+    own, given = student.state_dict(), teacher.state_dict()
+    for place, source in enumerate([0, 1, 2, 4, 5]):  # five of six, the first and the last among them
+        assert torch.equal(own[f"blocks.{place}.mlp.fc1.weight"], given[f"blocks.{source}.mlp.fc1.weight"])
+    assert torch.equal(own["pos_embed"][:, 2:], given["pos_embed"][:, 1:])
+    assert torch.equal(own["dist_token"], token)
+    # of all blocks, and without the distillation token, it is the teacher
+    whole = BundledModel("whole", "VisionTransformerDistilled", BUNDLED["vit_digits"].arguments).build()
+    begin_as(teacher, whole)
+    images = torch.randn(2, 3, 32, 32)
+    whole.dist_token = None
+    whole._pos_embed = teacher._pos_embed
+    with torch.no_grad():
+        torch.testing.assert_close(whole.eval().forward_features(images), teacher.eval().forward_features(images))  # type: ignore[operator]
