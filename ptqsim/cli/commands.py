@@ -31,6 +31,7 @@ BUILT_IN: Final = {
     "verify": "ptqsim.cli.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
     "vectors": "ptqsim.cli.vectors:vectors",
+    "rtl": "ptqsim.cli.rtl:rtl",
 }
 
 

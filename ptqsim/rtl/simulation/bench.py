@@ -113,7 +113,9 @@ class Bench:
         """The bench itself."""
         body = self._streams() if self.module.clocked else self._rows()
         check = "nothing to compare with" if self.expected is None else f"compared with {EXPECTED}"
-        head = f"// Self-checking bench of {self.module.name}: {self.outputs} outputs, {check}.\n`timescale 1ns / 1ps\n\n"
+        head = (
+            f"// Self-checking bench of {self.module.name}: {self.outputs} outputs, {check}.\n`timescale 1ns / 1ps\n\n"
+        )
         return head + f"module {BENCH};\n" + "\n".join(f"    {x}".rstrip() for x in body.split("\n")) + "\nendmodule\n"
 
     # --- parts of the text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -42,20 +42,17 @@ class HardwareResult(NamedTuple):
     trapped: NDArray[np.bool_] | None
 
 
+Beats = dict[str, dict[str, NDArray[np.int64]]]
+"""Of every input stream the values of its ports, one row per beat."""
+
+
 def dot_matmul(
     simulated: Simulated, unit: Unit, a: QuantizedArray, b: QuantizedArray, schedule: Schedule | None = None
 ) -> HardwareResult:
     """The product of [M, K] and [K, N] on one dot-product unit, output after output."""
     shape = _checked(unit, a, b)
-    rows, columns = _grouped(a.codes, unit), _grouped(b.codes.T, unit)
-    lanes = (shape[0], shape[1], rows.shape[1], unit.lanes)
-    last = np.broadcast_to(np.arange(lanes[2]) == lanes[2] - 1, lanes[:3])
-    beats = {
-        "in_last": last.reshape(-1),
-        "a_code": _fields(np.broadcast_to(rows[:, None], lanes), unit),
-        "b_code": _fields(np.broadcast_to(columns[None], lanes), unit),
-    }
-    found = simulated.stream({"in": beats}, shape[0] * shape[1], _shifts(unit, a, b), schedule or Schedule())
+    beats, held = dot_beats(unit, a, b)
+    found = simulated.stream(beats, shape[0] * shape[1], held, schedule or Schedule())
     trapped = found["out_trapped"].reshape(shape).astype(bool) if unit.traps else None
     return HardwareResult(found["out_result"].reshape(shape), trapped)
 
@@ -70,30 +67,42 @@ def tile_matmul(
 ) -> HardwareResult:
     """The product of [M, K] and [K, N] on a weight-stationary tile, one block of columns after the other."""
     shape = _checked(unit, a, b)
-    rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
     acc, trapped = np.empty(shape, np.int64), np.zeros(shape, np.bool_)
-    for start, block in _blocks(weights, columns):
-        used = min(columns, shape[1] - start)
-        words = block.transpose(1, 0, 2).reshape(unit.steps, -1)
-        beats = {
-            "w": {"w_code": words if words.shape[1] > 1 else words[:, 0]},
-            "in": {"a_code": _fields(rows, unit)},
-        }
-        held = {"w_restart": 0} | _shifts(unit, a, b)
+    for start in range(0, shape[1], columns):
+        block = b[:, start : start + columns]
+        beats, held = tile_beats(unit, columns, a, block)
         found = simulated.stream(beats, shape[0], held, schedule or Schedule())
-        acc[:, start : start + used] = found["out_result"].reshape(shape[0], columns)[:, :used]
+        here = slice(start, start + block.shape[1])
+        acc[:, here] = found["out_result"].reshape(shape[0], columns)[:, : block.shape[1]]
         if unit.traps:
-            trapped[:, start : start + used] = found["out_trapped"].reshape(shape[0], columns)[:, :used]
+            trapped[:, here] = found["out_trapped"].reshape(shape[0], columns)[:, : block.shape[1]]
     return HardwareResult(acc, trapped if unit.traps else None)
 
 
-def _blocks(weights: NDArray[np.int64], columns: int) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """First column and weights of each block, the last one filled up with zeros."""
-    for start in range(0, len(weights), columns):
-        block = np.zeros((columns, *weights.shape[1:]), np.int64)
-        given = weights[start : start + columns]
-        block[: len(given)] = given
-        yield start, block
+def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
+    """What a dot-product unit is fed with for [M, K] times [K, N]; and the inputs that are held."""
+    rows, columns = _grouped(a.codes, unit), _grouped(b.codes.T, unit)
+    lanes = (len(rows), len(columns), rows.shape[1], unit.lanes)
+    last = np.broadcast_to(np.arange(lanes[2]) == lanes[2] - 1, lanes[:3])
+    beats = {
+        "in_last": last.reshape(-1).astype(np.int64),
+        "a_code": _fields(np.broadcast_to(rows[:, None], lanes), unit),
+        "b_code": _fields(np.broadcast_to(columns[None], lanes), unit),
+    }
+    return {"in": beats}, _shifts(unit, a, b)
+
+
+def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
+    """What a tile is fed with for [M, K] times [K, N], N up to its columns: weights, then rows; and what is held."""
+    rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
+    block = np.zeros((columns, *weights.shape[1:]), np.int64)
+    block[: len(weights)] = weights
+    words = block.transpose(1, 0, 2).reshape(unit.steps, -1)
+    beats = {
+        "w": {"w_code": words if words.shape[1] > 1 else words[:, 0]},
+        "in": {"a_code": _fields(rows, unit)},
+    }
+    return beats, {"w_restart": 0} | _shifts(unit, a, b)
 
 
 def _grouped(codes: NDArray[np.generic], unit: Unit, steps: int | None = None) -> NDArray[np.int64]:

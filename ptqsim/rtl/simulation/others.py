@@ -91,7 +91,12 @@ def lint(module: Module, tool: tools.Tool) -> str:
             if tool.name == "iverilog":
                 return tool.run(["-g2012", "-Wall", "-t", "null", "-s", module.name, *files], folder)
             written = tool.script(
-                [f"read_verilog -sv {' '.join(files)}", f"hierarchy -check -top {module.name}", "proc", "check -assert"],
+                [
+                    f"read_verilog -sv {' '.join(files)}",
+                    f"hierarchy -check -top {module.name}",
+                    "proc",
+                    "check -assert",
+                ],
                 folder,
             )
         except tools.ToolError as error:

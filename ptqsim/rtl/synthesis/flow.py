@@ -34,7 +34,8 @@ class Gates:
     depth
         Gates on the longest path between registers or ports; None where a liberty file was used.
     area, delay
-        In the units of the liberty file (delay in ps); None without one.
+        In the units of the liberty file (delay in ps); None without one. A Yosys that does not show what its ABC writes
+        tells no delay either.
     tool, flow
         Version of Yosys and the commands.
     liberty
@@ -87,7 +88,7 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
         transistors=_transistors(counted) if library is None else None,
         depth=int(_found(r"\(length=(\d+)\)", longest)) if longest is not None else None,
         area=float(_found(r"Chip area for module.*: ([\d.]+)", counted)) if library is not None else None,
-        delay=float(_found(r"Delay = +([\d.]+) ps", written)) if library is not None else None,
+        delay=_delay(written) if library is not None else None,
         tool=yosys.version,
         flow=flow,
         liberty=_named(liberty, library),
@@ -125,6 +126,11 @@ def _transistors(counted: str) -> int:
     if count.endswith("+"):
         raise tools.ToolError(f"some cells have no count of transistors: {' '.join(counted.split())[-400:]}")
     return int(count)
+
+
+def _delay(written: str) -> float | None:
+    match = re.search(r"Delay = +([\d.]+) ps", written)
+    return None if match is None else float(match[1])
 
 
 def _flip_flops(counted: str) -> int:

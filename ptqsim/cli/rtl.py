@@ -1,0 +1,21 @@
+"""Hardware from the specification that feeds the simulator: generate, simulate, prove and synthesize SystemVerilog.
+
+    ptqsim rtl generate --a-format twin_gelu --shift 4 --bits 24 --depth 384 --columns 8 -o gelu
+
+writes a dot-product unit and a weight-stationary tile, a file per module, each with its integer formula on top.
+*ptqsim rtl simulate* runs them beside the simulator and compares every accumulator, *ptqsim rtl prove* proves what
+vectors cannot show, and *ptqsim rtl synthesize* counts gates. Each has its own --help.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from ptqsim.cli.rtl_generate import generate
+from ptqsim.cli.rtl_prove import prove
+from ptqsim.cli.rtl_simulate import simulate
+from ptqsim.cli.rtl_synthesize import synthesize
+
+rtl = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
+for _command in (generate, simulate, prove, synthesize):
+    rtl.command(_command.__name__)(_command)

@@ -1,0 +1,90 @@
+"""Proofs about a unit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.rtl_unit import (
+    ABitsOption,
+    AFormatOption,
+    BBitsOption,
+    DepthOption,
+    ShiftOption,
+    describe,
+    make_unit,
+)
+from ptqsim.rtl.proofs.arithmetic import arithmetic_claims
+from ptqsim.rtl.proofs.circuits import circuit_claims
+from ptqsim.rtl.proofs.claim import SKIPPED, decide
+from ptqsim.rtl.proofs.replay import Counterexample, deferred_saturates_otherwise, narrower_than_the_bound
+
+
+def prove(
+    bits: BitsOption = 14,
+    overflow: OverflowOption = "wrap",
+    order: OrderOption = "sequential",
+    alignment: AlignmentOption = "product",
+    depth: DepthOption = 64,
+    a_bits: ABitsOption = 5,
+    b_bits: BBitsOption = None,
+    shift: ShiftOption = None,
+    a_format: AFormatOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds per claim.")] = 120.0,
+    circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove what vectors cannot show, and refute what is false, so that each proof is seen to have teeth.
+
+    z3 decides the arithmetic, the SAT solver of Yosys the circuits. Exit status 1 if a true claim was not proven or a
+    false one not refuted; a claim that was skipped, as its tool is missing, is listed as that and is no pass.
+    """
+    out = Output(as_json)
+    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format)
+    claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
+    verdicts = [decide(claim, timeout) for claim in out.track(claims, "proving", "claim")]
+    rows = [
+        (one.claim.name, one.outcome, "true" if one.claim.holds else "false", f"{one.seconds:.1f}",
+         one.detail or one.claim.statement)
+        for one in verdicts
+    ]  # fmt: skip
+    out.table(["claim", "outcome", "claim is", "seconds", "statement or counterexample"], rows, title=describe(unit))
+    shown = [narrower_than_the_bound(unit.a, unit.b, depth)]
+    if unit.twins:
+        try:
+            shown.append(deferred_saturates_otherwise(unit.a, unit.b, bits))
+        except ValueError as error:
+            out.note(str(error))
+    out.table(
+        ["counterexample, replayed", "products", "register", "it gives"], [row for one in shown for row in _rows(one)]
+    )
+    skipped = sum(one.outcome == SKIPPED for one in verdicts)
+    good = sum(one.as_expected for one in verdicts)
+    out.note(f"{good} of {len(verdicts)} claims decided as expected, {skipped} skipped")
+    out.result(
+        {
+            "unit": unit.to_dict(),
+            "claims": [
+                {"name": one.claim.name, "statement": one.claim.statement, "true": one.claim.holds,
+                 "outcome": one.outcome, "detail": one.detail, "seconds": one.seconds}
+                for one in verdicts
+            ],
+            "counterexamples": [
+                {"what": one.what, "a": one.a.codes, "b": one.b.codes, "outputs": one.outputs,
+                 "accumulators": [accumulator.to_dict() for accumulator in one.accumulators]}
+                for one in shown
+            ],
+        }
+    )  # fmt: skip
+    if good + skipped < len(verdicts):
+        raise typer.Exit(1)
+
+
+def _rows(shown: Counterexample) -> list[tuple[str, int, str, int]]:
+    return [
+        (shown.what, shown.a.shape[1], f"{one.bits} bits, {one.overflow}, {one.alignment}", output)
+        for one, output in zip(shown.accumulators, shown.outputs, strict=True)
+    ]

@@ -1,0 +1,62 @@
+"""Options of a hardware unit, and the unit that they describe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import ptqsim as pq
+from ptqsim.cli.bounds import A_FORMATS, make_format
+from ptqsim.cli.options import make_accumulator
+from ptqsim.rtl import Unit
+
+DepthOption = Annotated[int, typer.Option("--depth", help="Greatest number of products per output, K.")]
+ABitsOption = Annotated[int, typer.Option("--a-bits", help="Width of the left codes, 2 to 16.")]
+BBitsOption = Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")]
+ShiftOption = Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")]
+AFormatOption = Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")]
+RuntimeOption = Annotated[
+    bool, typer.Option("--runtime-shift", help="The shift is an input, 0 to --shift: one unit for all layers.")
+]
+MultiplierOption = Annotated[str, typer.Option("--multiplier", help="behavioral or baugh_wooley.")]
+NameOption = Annotated[str, typer.Option("--name", help="Prefix of every module.")]
+ColumnsOption = Annotated[
+    int | None, typer.Option("--columns", min=1, help="Columns of a weight-stationary tile; none by default.")
+]
+
+
+def make_unit(
+    bits: int,
+    overflow: str,
+    order: str,
+    alignment: str,
+    depth: int,
+    a_bits: int,
+    b_bits: int | None,
+    shift: int | None,
+    a_format: str | None,
+    runtime_shift: bool = False,
+    multiplier: str = "behavioral",
+    name: str = "ptqsim",
+) -> Unit:
+    """The unit that the options describe; the left operand is twin_gelu where a shift is given, else uniform."""
+    return Unit(
+        make_format(a_format, a_bits, shift),
+        pq.Uniform(a_bits if b_bits is None else b_bits, scale=1.0),
+        make_accumulator(bits, overflow, order, alignment),
+        depth,
+        runtime_shift,
+        multiplier,
+        name,
+    )
+
+
+def describe(unit: Unit) -> str:
+    """The unit in a line."""
+    accumulator = unit.accumulator
+    shift = f", m {'up to ' if unit.runtime_shift else ''}{unit.a.shift}" if unit.twins else ""
+    return (
+        f"{unit.a.kind} {unit.a.bits} bits{shift}, times {unit.b.kind} {unit.b.bits} bits; P = {accumulator.bits}, "
+        f"{accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}; depth {unit.depth}"
+    )

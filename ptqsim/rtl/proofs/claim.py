@@ -1,0 +1,69 @@
+"""A claim, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from ptqsim.rtl import tools
+
+PROVEN: Final = "proven"
+REFUTED: Final = "refuted"
+SKIPPED: Final = "skipped"
+UNDECIDED: Final = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something to be proven, or to be refuted by a counterexample.
+
+    Parameters
+    ----------
+    name
+        A few words.
+    statement
+        What is claimed.
+    tool
+        What decides: a key of `tools.INSTALL`.
+    decide
+        None if the claim holds, else a counterexample in words.
+    holds
+        Whether it is true; a claim that is false is there to show that the proof beside it has teeth.
+    """
+
+    name: str
+    statement: str
+    tool: str
+    decide: Callable[[float], str | None]
+    holds: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A claim and its fate: "proven", "refuted", "undecided" (time was up) or "skipped" (a tool is missing)."""
+
+    claim: Claim
+    outcome: str
+    detail: str
+    seconds: float
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether a true claim was proven, or a false one refuted; a skip is neither."""
+        return self.outcome == (PROVEN if self.claim.holds else REFUTED)
+
+
+def decide(claim: Claim, timeout: float) -> Verdict:
+    """Decide one claim within a number of seconds."""
+    start = time.monotonic()
+    try:
+        tools.find(claim.tool, f"to decide {claim.name!r}")
+        counterexample = claim.decide(timeout)
+    except tools.MissingToolError as error:
+        return Verdict(claim, SKIPPED, str(error), 0.0)
+    except tools.ToolTimeoutError as error:
+        return Verdict(claim, UNDECIDED, str(error), time.monotonic() - start)
+    outcome = PROVEN if counterexample is None else REFUTED
+    return Verdict(claim, outcome, counterexample or "", time.monotonic() - start)
