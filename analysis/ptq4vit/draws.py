@@ -20,12 +20,24 @@ from analysis.workload import Workload, bundled_models
 
 @dataclass(frozen=True)
 class Draws(Table):
-    """Options: the models, the number of draws of calibration images, the width, and how many validation images."""
+    """Options.
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
+    Attributes
+    ----------
+    models : tuple of str
+        The first bundled one by default.
+    draws : int
+        Of calibration images: as many seeds, from the workload's on.
+    bits : int
+        Of weights and activations.
+    images : int
+        Validation images.
+    """
+
+    models: tuple[str, ...] = field(default_factory=lambda: bundled_models()[:1])
     draws: int = 20
     bits: int = 8
-    images: int = 2000
+    images: int = 1000
     name: ClassVar[str] = "ptq4vit.draws"
     title: ClassVar[str] = "PTQ4ViT appendix 6.4: top-1 over draws of the calibration images"
 

@@ -35,11 +35,21 @@ _CLAIMS: Final = {
 
 @dataclass(frozen=True)
 class Hyperparameters(Table):
-    """Options: the models, the width of weights and activations, and the number of validation images."""
+    """Options.
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
+    Attributes
+    ----------
+    models : tuple of str
+        The first bundled one by default.
+    bits : int
+        Of weights and activations.
+    images : int
+        Validation images.
+    """
+
+    models: tuple[str, ...] = field(default_factory=lambda: bundled_models()[:1])
     bits: int = 6
-    images: int = 2000
+    images: int = 1000
     name: ClassVar[str] = "ptq4vit.hyperparameters"
     title: ClassVar[str] = "PTQ4ViT appendix 6.4: top-1 with one hyper-parameter changed"
 

@@ -26,7 +26,7 @@ _ROWS: Final = (
 class Methods(PaperTable):
     """Options: the models, the number of validation images, and the calibration images of all methods but PTQ4ViT."""
 
-    many: int = 128
+    many: int = 64
     name: ClassVar[str] = "ptq4vit.table2"
     title: ClassVar[str] = "PTQ4ViT Table 2: post-training quantization methods"
     columns: ClassVar[tuple[str, ...]] = ("Images", "Size", "Top-1")

@@ -163,7 +163,7 @@ class WidthAccuracy(IllustratedTable):
 
     def render(self, data: Data) -> Drawing:
         """One panel per operand; color and marker tell the format, the line the overflow mode."""
-        figure, axes = style.panels(1, 2, height=2.1, sharey=True)
+        figure, axes = style.panels(1, 2, height=2.35, sharey=True)
         curves = data["curves"]
         for panel, wanted in zip(axes, ("softmax", "gelu"), strict=True):
             formats = curves.where(operand=wanted).distinct("shift")
@@ -180,7 +180,7 @@ class WidthAccuracy(IllustratedTable):
             for at, shift in enumerate(formats):
                 color, marker = _FORMATS[at % len(_FORMATS)]
                 panel.plot([], [], marker, color=color, label=_label(shift))
-            panel.legend(loc="lower right", handlelength=0.8)
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=2, handlelength=0.8)
             panel.set_ylim(bottom=0)
         axes[0].set_ylabel("top-1 / %")
         lines = [Line2D([], [], color=style.GREY, linestyle=_LINES[mode]) for mode in self.modes]
