@@ -1,0 +1,75 @@
+"""`ptqsim rtl`, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptqsim.cli.app import main
+from ptqsim.rtl import tools
+from ptqsim.rtl.simulation.others import run_bench
+from tests.rtl.needs import need
+
+SMALL = ["--a-bits", "4", "--shift", "2", "--bits", "10", "--depth", "7"]
+
+
+def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rtl", "generate", *SMALL, "--columns", "2", "-o", str(tmp_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {"ptqsim_tile.sv", "files.f", "design.json"} <= set(shown["files"])
+    assert {path.name for path in tmp_path.iterdir()} == set(shown["files"])
+
+
+def test_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    need("yosys", "g++")
+    arguments = ["rtl", "simulate", *SMALL, "--rows", "6", "--cols", "4", "--json"]
+    assert main([*arguments, "-o", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(row["engine"], row["outputs"], row["differ"]) for row in shown["engines"]] == [("cxxrtl", 24, 0)]
+
+
+@pytest.mark.parametrize("columns", [None, 3])
+def test_the_bench_passes_and_notices_a_wrong_expectation(tmp_path: Path, columns: int | None) -> None:
+    """On Icarus, from the files alone."""
+    need("yosys", "g++", "iverilog")
+    tile = [] if columns is None else ["--columns", str(columns)]
+    assert main(["rtl", "simulate", *SMALL, *tile, "--rows", "5", "--cols", "4", "-o", str(tmp_path)]) == 0
+    files = [name for name in (tmp_path / "files.f").read_text().split() if name != "bench.sv"]
+    icarus = tools.find("iverilog", "to test")
+    assert "PASS" in run_bench(icarus, tmp_path, files)
+    lines = (tmp_path / "expected.hex").read_text().split("\n")
+    lines[3] = f"{int(lines[3], 16) ^ 1:0{len(lines[3])}x}"
+    (tmp_path / "expected.hex").write_text("\n".join(lines))
+    assert "FAIL 1 of" in run_bench(icarus, tmp_path, files)
+
+
+def test_prove(capsys: pytest.CaptureFixture[str]) -> None:
+    need("z3")
+    assert main(["rtl", "prove", *SMALL, "--no-circuits", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert all(claim["outcome"] == ("proven" if claim["true"] else "refuted") for claim in shown["claims"])
+    assert len(shown["counterexamples"]) == 2
+
+
+def test_synthesize(capsys: pytest.CaptureFixture[str]) -> None:
+    need("abc")
+    arguments = ["--designs", "uniform,softmax", "--code-bits", "3", "--shifts", "2", "--bits", "8"]
+    assert main(["rtl", "synthesize", *arguments, "--json"]) == 0
+    points = json.loads(capsys.readouterr().out)["points"]
+    assert [one["point"]["design"] for one in points] == ["uniform", "softmax"]
+    assert all(one["gates"]["transistors"] > 0 and one["gates"]["flow"] for one in points)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["generate", "--a-format", "log3", "-o", "x"], "unknown --a-format 'log3'"),
+        (["simulate", "--engine", "icarus"], "unknown engine 'icarus'"),
+        (["synthesize", "--code-bits", "four"], "try --code-bits 4,8"),
+    ],
+)
+def test_wrong_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rtl", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Gates are counted whole, kept, and compared no finer than tools agree."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptqsim.rtl import tools
+from ptqsim.rtl.synthesis import flow
+from ptqsim.rtl.synthesis.sweep import DESIGNS, Point, grid, relation, sweep
+from tests.rtl.needs import need
+
+SMALL = [Point("uniform", 3, 2, 8), Point("gelu", 3, 2, 8), Point("gelu_deferred", 3, 2, 8)]
+
+
+def test_registers_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many flip-flops as register bits; the second time from the cache, and the same."""
+    need("abc")
+    costs = sweep(SMALL, jobs=1)
+    assert [cost.gates.flip_flops if cost.gates else None for cost in costs] == [8, 8, 16]
+    for cost in costs:
+        assert cost.gates is not None
+        assert cost.gates.transistors is not None
+        assert cost.gates.transistors > 16 * cost.gates.flip_flops
+        assert cost.gates.depth is not None
+        assert cost.gates.depth > 3
+        assert "yosys" in cost.gates.tool.lower()
+    monkeypatch.setattr(tools.Tool, "script", lambda *_: pytest.fail("synthesized again"))
+    assert sweep(SMALL, jobs=1) == costs
+
+
+def test_liberty_gives_area(tmp_path: Path) -> None:
+    need("abc")
+    cells = {"NAND2": ("!(A*B)", 2.0), "INV": ("!A", 1.0)}
+    library = "library(small) {\n"
+    for name, (function, area) in cells.items():
+        pins = "".join(f"    pin({pin}) {{ direction: input; }}\n" for pin in "AB" if pin in function)
+        output = f'    pin(Y) {{ direction: output; function: "{function}"; }}\n'
+        library += f"  cell({name}) {{ area: {area};\n{pins}{output}  }}\n"
+    library += (
+        '  cell(DFF) { area: 5.0; ff(IQ, IQN) { clocked_on: "C"; next_state: "D"; }\n    pin(C) { direction: input; '
+        'clock: true; }\n    pin(D) { direction: input; }\n    pin(Q) { direction: output; function: "IQ"; }\n  }\n}\n'
+    )
+    path = tmp_path / "small.lib"
+    path.write_text(library)
+    gates = flow.synthesize(SMALL[0].module(), path)
+    assert gates.area is not None
+    assert gates.area > 5.0 * 8
+    assert gates.transistors is None
+    assert gates.liberty is not None
+    assert gates.liberty.startswith("small.lib ")
+
+
+def test_partial_estimates_are_refused() -> None:
+    assert flow._transistors("Estimated number of transistors:   120") == 120
+    with pytest.raises(tools.ToolError, match="no count of transistors"):
+        flow._transistors("Estimated number of transistors:   120+")
+
+
+def test_time_up_is_reported() -> None:
+    need("abc")
+    (cost,) = sweep([Point("pwlq", 7, 0, 31)], timeout=0.05)
+    assert cost.gates is None
+    assert cost.failure is not None
+    assert "given up after 0.05 s" in cost.failure
+
+
+def test_small_gaps_are_not_resolved() -> None:
+    assert relation(109, 100) == "not resolved (+9.0%)"
+    assert relation(80, 100) == "-20.0%"
+
+
+def test_grid_has_no_point_twice() -> None:
+    points = grid(DESIGNS, [4], [2, 3], [16], overflow="saturate")
+    assert len(points) == len(set(points)) == 2 * (len(DESIGNS) - 2) + 2
+    with pytest.raises(ValueError, match="Did you mean 'gelu'"):
+        Point("gleu").module()
+    assert json.dumps([point.design for point in points])
