@@ -176,11 +176,13 @@ class WidthAccuracy(IllustratedTable):
                     )  # fmt: skip
             panel.set_title(TITLES[wanted])
             panel.set_xlabel("accumulator width $P$ / bits")
-            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            widths = curves.where(operand=wanted).values("width")
+            panel.set_xlim(widths.min() - 0.6, widths.max() + 0.6)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             for at, shift in enumerate(formats):
                 color, marker = _FORMATS[at % len(_FORMATS)]
                 panel.plot([], [], marker, color=color, label=_label(shift))
-            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=2, handlelength=0.8)
+            panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), ncols=2, handlelength=0.8, borderpad=0)
             panel.set_ylim(bottom=0)
         axes[0].set_ylabel("top-1 / %")
         lines = [Line2D([], [], color=style.GREY, linestyle=_LINES[mode]) for mode in self.modes]

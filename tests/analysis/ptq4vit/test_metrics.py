@@ -158,3 +158,17 @@ def test_two_computations_give_the_same_data(workload, options, tmp_path):
     data = options.compute(workload)
     with replace(workload, store=Store(tmp_path / "another")) as again:
         assert options.compute(again) == data
+
+
+def test_an_unknown_metric():
+    with pytest.raises(ValueError, match="Did you mean 'hessian'"):
+        Metrics(metrics=("hesian",))
+
+
+def test_an_operand_by_itself_is_the_same(workload, options):
+    """What runs in a process of its own is what the figure of several operands is put together from."""
+    both = options.compute(workload)
+    parts = [part.data(workload) for _, part in options.tasks(workload)]
+    assert len(parts) == 2
+    for frame in ("curves", "choices"):
+        assert both[frame].rows == tuple(row for part in parts for row in part[frame].rows)
