@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -24,6 +24,9 @@ from ptqsim.cli.rtl_unit import (
     make_unit,
 )
 from ptqsim.rtl.design import parts_of
+from ptqsim.rtl.picture import svg
+
+PICTURE: Final = "datapath.svg"
 
 
 def generate(
@@ -50,10 +53,11 @@ def generate(
     )
     modules = rtl.tops(unit, columns)
     written = rtl.write(modules, output, {"unit": unit.to_dict(), "columns": columns})
+    (output / PICTURE).write_text(svg(unit), encoding="utf-8")
     rows = [
         (f"{part.name}.sv", len(part.render().splitlines()), part.header.strip().split("\n")[0].strip())
         for part in parts_of(modules)
     ]
     out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(unit)}")
     out.note(f"files.f lists them in the order to compile; tops: {', '.join(module.name for module in modules)}")
-    out.result({"output": output, "files": [path.name for path in written], "unit": unit.to_dict()})
+    out.result({"output": output, "files": [*(path.name for path in written), PICTURE], "unit": unit.to_dict()})

@@ -54,7 +54,7 @@ MUTANTS: dict[str, Mutant] = {
     "clamped_to_the_wrong_side": Mutant("saturating", "accumulate", r"limit = \{exact", "limit = {~exact"),
     "lower_limit_one_too_high": Mutant("saturating", "accumulate", r"fits \? exact(\S+) : limit",
                                        r"fits ? exact\1 : limit | {12{exact[12]}} & 12'd1"),
-    "partial_product_not_inverted": Mutant("wrapping", "multiplier", r"~\((x\[0\] & y\[4\])\)", r"(\1)"),
+    "partial_product_not_inverted": Mutant("wrapping", "multiplier", r"~(\(x\[3:0\] & \{4\{y\[4\]\}\}\))", r"\1"),
     "constant_forgotten": Mutant("wrapping", "multiplier", r" \+ \d+'h[0-9a-f]+;", ";"),
     "never_from_zero": Mutant("wrapping", "element", r"first \? \d+'sd0 : acc", "acc"),
     "flag_not_sticky": Mutant("trapping", "element", r"overflows \| \(trapped & ~first\)", "overflows"),

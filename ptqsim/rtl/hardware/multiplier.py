@@ -5,6 +5,8 @@ from __future__ import annotations
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, lines, out, wire
 
+_PER_LINE = 8  # terms of a sum
+
 
 def multiplier(name: str, style: str, x: Signal, y: Signal, bits: int) -> Module:
     """``product = x * y``, of which `bits` bits are enough to hold every value."""
@@ -39,21 +41,24 @@ def _extended(operand: Signal, bits: int) -> str:
 def _baugh_wooley(x: Signal, y: Signal, bits: int) -> str:
     rows, constant = [], 0
     for j in range(y.bits):
-        row = []
-        for i in range(x.bits):
-            negative = (x.signed and i == x.bits - 1) != (y.signed and j == y.bits - 1)
-            constant -= (1 << (i + j)) if negative else 0
-            row.append(f"{'~' if negative else ''}(x[{i}] & y[{j}])")
-        rows.append(wire(Signal(f"row_{j}", bits), _row(row, j, bits)))
-    total = " + ".join([f"row_{j}" for j in range(y.bits)])
-    digits = -(-bits // 4)
-    tail = f" + {bits}'h{constant & ((1 << bits) - 1):0{digits}x}" if constant else ""
-    return lines("\n".join(rows), f"assign product = {total}{tail};")
+        y_is_sign = y.signed and j == y.bits - 1
+        negative = [y_is_sign] * (x.bits - x.signed) + [not y_is_sign] * x.signed
+        constant -= sum(1 << (i + j) for i in range(x.bits) if negative[i])
+        rows.append(wire(Signal(f"row_{j}", bits), _row(x, j, negative, bits)))
+    terms = [f"row_{j}" for j in range(y.bits)]
+    if constant:
+        terms.append(f"{bits}'h{constant & ((1 << bits) - 1):0{-(-bits // 4)}x}")
+    total = "\n    + ".join(" + ".join(terms[i : i + _PER_LINE]) for i in range(0, len(terms), _PER_LINE))
+    return lines("\n".join(rows), f"assign product = {total};")
 
 
-def _row(row: list[str], shift: int, bits: int) -> str:
-    """The bits of a row side by side, highest first, moved up by `shift` and filled up with zeros."""
-    kept = row[: bits - shift]
-    above = bits - shift - len(kept)
-    parts = ([f"{above}'d0"] if above else []) + kept[::-1] + ([f"{shift}'d0"] if shift else [])
-    return "{" + ", ".join(parts) + "}"
+def _row(x: Signal, j: int, negative: list[bool], bits: int) -> str:
+    """x times bit j of y, moved up by j and filled up with zeros; where a weight is negative, inverted."""
+    kept = min(x.bits, bits - j)
+    plain = min(kept, x.bits - x.signed)
+    parts = [f"{bits - j - kept}'d0"] if bits - j > kept else []
+    if kept > plain:
+        parts.append(f"{'~' if negative[-1] else ''}(x[{x.bits - 1}] & y[{j}])")
+    if plain:
+        parts.append(f"{'~' if negative[0] else ''}(x[{plain - 1}:0] & {{{plain}{{y[{j}]}}}})")
+    return "{" + ", ".join([*parts, f"{j}'d0"] if j else parts) + "}"

@@ -128,7 +128,8 @@ def _flag(unit: Unit, flags: list[list[str]]) -> str:
     # The tile register is added into the accumulator at the end of its tile only.
     named = [f"(tile_end & {flag})" if flag.startswith("overflows_acc") and unit.split else flag
              for own in flags for flag in own]  # fmt: skip
-    return f"assign overflows = {' | '.join(named)};"
+    each = "\n    | ".join(named)
+    return f"assign overflows =\n    {each};" if len(named) > 2 else f"assign overflows = {' | '.join(named)};"
 
 
 def _header(unit: Unit) -> str:
