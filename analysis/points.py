@@ -93,6 +93,8 @@ def run_side_by_side(tasks: Iterable[Task], jobs: int, workload: Workload) -> No
             futures: list[Future[str]] = [pool.submit(_do, replace(w, progress=silent), unit) for w, unit in waiting]
             for done, future in enumerate(as_completed(futures), start=1):
                 report(done, len(waiting), future.result())
+        except SystemExit:
+            raise KeyboardInterrupt from None  # Ctrl-C reaches all processes, and this one may hear of it from another
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -61,3 +66,30 @@ def test_a_method_point(workload, entry, bits):
     found = ptq.evaluate(model, workload.validation, limit=8)
     assert row["top1"] == found.top1
     assert row["cross_entropy"] == found.cross_entropy
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_the_same_command_resumes(tmp_path):
+    command = [
+        sys.executable, "-m", "ptqsim.cli", "figures", "simulator.power_of_two", "-O", "images=8", "-O",
+        "widths=3,4,5,6", "--images", "2", "--jobs", "2", "--out", str(tmp_path), "--json",
+    ]  # fmt: skip
+    kept = tmp_path / ".cache"
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while len(list(kept.glob("operand_point-*"))) < 2:
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    out, errors = running.communicate(timeout=300)
+    assert running.returncode == 130
+    assert out == ""
+    assert [line for line in errors.splitlines() if "resumes" in line]
+    assert "Traceback" not in errors
+    before = {path.name: path.stat().st_mtime_ns for path in kept.glob("operand_point-*")}
+    assert 2 <= len(before) < 12
+    subprocess.run(command, check=True, capture_output=True)
+    after = {path.name: path.stat().st_mtime_ns for path in kept.glob("operand_point-*")}
+    assert len(after) == 12
+    assert before.items() <= after.items()
