@@ -42,6 +42,7 @@ def test_ours_and_theirs_never_mix(workload, unmeasured, name):
     assert theirs.table in printed.notes[1]
     assert all(len(row) == len(printed.columns) for row in printed.rows)
     assert printed.latex().count(r"\midrule") == 1
+    assert printed.latex().isascii()  # every sign is one that LaTeX knows
 
 
 @pytest.mark.parametrize("name", PAPER)
