@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from zlib import crc32
 
@@ -11,6 +12,10 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see ptqsim/cli/__main__.py
+
+# A shell has its background jobs ignore Ctrl-C, and they hand that down: what tests start has to hear it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run; HYPOTHESIS_PROFILE=explore looks for new ones, and keeps what it finds.
 hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
