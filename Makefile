@@ -22,7 +22,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs test test-slow mutants coverage lint format clean
+.PHONY: help setup demo figures docs test test-slow test-rtl test-rtl-full mutants coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -70,6 +70,14 @@ test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
 
 test-slow: $(STAMP)  ## run the tests that take minutes, 10^9 outputs against an oracle among them
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-rtl: $(STAMP)  ## test the generated hardware with every tool (one that is missing is an error)
+	PTQSIM_RTL_REQUIRED=1 $(BIN)/python -m pytest tests/rtl $(ARGS)
+
+test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, with wider proofs and the sweep of gate counts
+	PTQSIM_RTL_REQUIRED=1 $(BIN)/python -m pytest tests/rtl -m "slow or not slow" $(ARGS)
+	$(BIN)/ptqsim rtl prove --a-bits 8 --shift 4 --bits 24 --timeout 1800
+	$(BIN)/ptqsim rtl synthesize --code-bits 4,6,8 --shifts 1,4,8 --bits 16,24,32
 
 mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
 	$(BIN)/python tests/mutation/run.py
