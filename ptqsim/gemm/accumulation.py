@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.gemm import stepwise
-from ptqsim.gemm.exact import BYTES, by_bytes, exact_product
+from ptqsim.gemm.exact import BYTES, all_tiles, by_bytes, exact_product
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
 from ptqsim.gemm.stepwise import Groups
@@ -84,25 +85,27 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
 
 
 def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool) -> Accumulated:
-    certified = product.tile_bounds() <= limit
+    certified, every = product.tiles_below(limit), math.prod(product.tiles)
     acc = np.empty(product.shape, np.int64)
     kernels = []
-    if certified.any():
-        if by_bytes(product, acc, which=np.flatnonzero(certified)) is not None:
+    if len(certified):
+        if by_bytes(product, acc, which=certified) is not None:
             kernels.append(BYTES)
-        elif certified.mean() >= _WORTH_A_PRODUCT:
+        elif len(certified) >= _WORTH_A_PRODUCT * every:
             found = exact_product(product)
             acc = found.acc
             kernels.append(found.kernel)
         else:
-            certified[:] = False
+            certified = certified[:0]
     counting = statistics or accumulator.overflow == OverflowMode.TRAP
     events = np.zeros(product.shape, np.int32) if counting else None
-    doubtful = np.flatnonzero(~certified)
-    if len(doubtful):
+    if len(certified) < every:
+        doubtful = all_tiles(product.tiles, row_by_row=False)
+        if len(certified):
+            doubtful = np.delete(doubtful, certified)
         overflow = OverflowMode(accumulator.overflow)
         kernels.append(stepwise.run(product, groups, overflow, doubtful, acc, events))
-    count = product.certified_outputs(certified)
+    count = product.outputs_in(certified) if len(certified) else 0
     why = (
         f"{count} of {product.outputs} outputs lie in tiles with no sum of products beyond {limit} (norms of their "
         "rows and columns); the others ran step by step"
@@ -110,7 +113,7 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
     certificate = Certificate(
         "norms_of_tiles" if count else "step_by_step", groups.narrowest, count, product.outputs, why
     )  # fmt: skip
-    exact = True if len(doubtful) == 0 else _is_exact(product, acc)
+    exact = True if len(certified) == every else _is_exact(product, acc)
     return Accumulated(product, acc, events, "+".join(kernels), certificate, exact)
 
 

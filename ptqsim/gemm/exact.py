@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import INT64_MAX, Plane
+from ptqsim.gemm.operands import INT64_MAX
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine
 
@@ -89,53 +90,39 @@ def by_bytes(
     left, right = product.left.byte_strips(product.shape[1]), product.right.byte_panels()
     if left is None or right is None:
         return None
-    terms = _terms(left, right)
+    terms = _terms(left.shifts, right.shifts)
     if terms is None or not product.outputs:
         return None
-    strips, panels = (_stacked(planes) for planes in (left, right))
-    tiles = _in_order(product, panels.nbytes) if which is None else which
-    arguments = (tiles, product.pairs, terms, strips, panels, _correction(left, right), 64 - bits, acc)
+    tiles = all_tiles(product.tiles, right.values.nbytes <= _CACHE_BYTES) if which is None else which
+    correction = product.right.offset_sums(left.offsets, left.shifts)
+    arguments = (tiles, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
     return any(_threads.run(exact.exact_tiles, len(tiles), GRAIN, *arguments))
 
 
-def _stacked(planes: tuple[Plane, ...]) -> NDArray[np.int32]:
-    values = [plane.values for plane in planes]
-    return values[0][None] if len(values) == 1 else np.stack(values)
+# Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.
+@lru_cache(maxsize=256)
+def all_tiles(numbers: tuple[int, int, int], row_by_row: bool) -> NDArray[np.int64]:
+    """All tiles: panel by panel, or row by row where the right operand stays in the cache.
+
+    Row by row the result is written in one stream.
+    """
+    tiles = np.arange(math.prod(numbers))
+    return tiles.reshape(numbers).swapaxes(1, 2).reshape(-1) if row_by_row else tiles
 
 
-def _in_order(product: Product, right_bytes: int) -> NDArray[np.int64]:
-    """All tiles: row by row where the right operand stays in the cache, so that the result is written in one stream."""
-    numbers = np.arange(math.prod(product.tiles))
-    if right_bytes > _CACHE_BYTES:
-        return numbers
-    return numbers.reshape(product.tiles).swapaxes(1, 2).reshape(-1)
-
-
-def _terms(left: tuple[Plane, ...], right: tuple[Plane, ...]) -> NDArray[np.int64] | None:
+@lru_cache(maxsize=256)
+def _terms(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64] | None:
     """Pairs of planes by falling shift, with how far the sum is shifted before each; None if that is 32 or more."""
-    pairs = sorted(
-        ((x.shift + w.shift, i, j) for i, x in enumerate(left) for j, w in enumerate(right)), key=lambda t: (-t[0], t)
-    )
+    pairs = sorted(((x + w, i, j) for i, x in enumerate(left) for j, w in enumerate(right)), key=lambda t: (-t[0], t))
     before = [0, *(pairs[t][0] - pairs[t + 1][0] for t in range(len(pairs) - 1))]
     if pairs[-1][0] != 0 or max(before) > 31:
         return None
     return np.array([(i, j, shift) for (_, i, j), shift in zip(pairs, before, strict=True)], np.int64)
 
 
-def _correction(left: tuple[Plane, ...], right: tuple[Plane, ...]) -> NDArray[np.int32]:
-    """What the offsets of the left planes add to each column, mod 2**32."""
-    assert right[0].sums is not None
-    total = np.zeros(right[0].sums.shape, np.int64)
-    for x in left:
-        for w in right:
-            assert w.sums is not None
-            total += (x.offset * w.sums.astype(np.int64)) << (x.shift + w.shift)
-    return total.astype(np.int32)  # keeps the low 32 bits
-
-
 def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
     """The exact product in int64, for sums that no float type holds."""
-    tiles = np.arange(int(np.prod(product.tiles)))
+    tiles = all_tiles(product.tiles, row_by_row=False)
     strips, panels = product.left.strips(np.int64, product.shape[1]), product.right.panels(np.int64)
     limits = [np.int64(sign * INT64_MAX) for sign in (-1, 1, -1, 1)]
     none: Any = np.zeros((0, 0, 0), np.int32)

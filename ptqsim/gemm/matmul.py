@@ -80,8 +80,10 @@ def _checked_lead(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator
             f"a {a.shape} and b {b.shape} do not fit: a is [..., M, K] and b [..., K, N], and K is "
             f"{a.shape[-1]} in a but {b.shape[-2]} in b"
         )
+    lead = a.shape[:-2]
     try:
-        lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        if lead != b.shape[:-2]:
+            lead = np.broadcast_shapes(lead, b.shape[:-2])
     except ValueError:
         raise ValueError(f"leading dimensions of a {a.shape} and b {b.shape} do not broadcast") from None
     bits = bounds.result_bits(a.format, b.format, a.shape[-1], accumulator)

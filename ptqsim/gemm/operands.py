@@ -36,7 +36,7 @@ Made = TypeVar("Made")
 
 
 class Norms(NamedTuple):
-    """The largest peak, total and energy of any row or column."""
+    """The largest, or the least, peak, total and energy of any row or column."""
 
     peak: float
     total: float
@@ -54,15 +54,16 @@ class LineNorms(NamedTuple):
     energy: NDArray[np.float64]
 
 
-class Plane(NamedTuple):
-    """One range of a format in bytes: its mantissas are `values - offset`, and count for 2**shift each.
+class Planes(NamedTuple):
+    """The ranges of a format in bytes, a plane each: mantissas are `values - offset`, and count for 2**shift each.
 
-    `sums` [B, panel * COLUMNS] are those of a right operand's columns.
+    `values` [range, ...] are words of four bytes, and `sums` [range, B, panel * COLUMNS] are those of a right operand's
+    columns.
     """
 
-    values: NDArray[Any]
-    offset: int
-    shift: int
+    values: NDArray[np.int32]
+    offsets: tuple[int, ...]
+    shifts: tuple[int, ...]
     sums: NDArray[np.int32] | None
 
 
@@ -154,19 +155,34 @@ class Operand:
         self, table: NDArray[np.int32], rows: int, maker: Callable[[], NDArray[np.int32]]
     ) -> NDArray[np.int32]:
         known: tuple[NDArray[np.int32], int, NDArray[np.int32]] | None = self._made.get("words")
-        if known is not None and known[1] == rows and np.array_equal(known[0], table):
+        if known is not None and known[0] is table and known[1] == rows:  # tables are kept, by `words.scaled`
             return known[2]
         words = maker()
         self._made["words"] = table, rows, words
         return words
 
-    def byte_strips(self, rows: int) -> tuple[Plane, ...] | None:
+    def byte_strips(self, rows: int) -> Planes | None:
         """The ranges of a left operand in unsigned bytes, in strips; None if a range does not fit."""
         return self._make(("bytes", rows), lambda: self._byte_strips(rows))
 
-    def byte_panels(self) -> tuple[Plane, ...] | None:
+    def byte_panels(self) -> Planes | None:
         """The ranges of a right operand in signed bytes, in panels; None if a range does not fit."""
         return self._make("bytes", self._byte_panels)
+
+    def offset_sums(self, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
+        """What the offsets of a left operand's planes add to each column of this one, [B, columns] mod 2**32."""
+
+        def find() -> NDArray[np.int32]:
+            planes = self.byte_panels()
+            assert planes is not None
+            assert planes.sums is not None
+            total = np.zeros(planes.sums.shape[1:], np.int64)
+            for offset, left_shift in zip(offsets, shifts, strict=True):
+                for sums, right_shift in zip(planes.sums, planes.shifts, strict=True):
+                    total += (offset * sums.astype(np.int64)) << (left_shift + right_shift)
+            return total.astype(np.int32)  # keeps the low 32 bits
+
+        return self._make(("offset_sums", offsets, shifts), find)
 
     @cached_property
     def norms(self) -> LineNorms:
@@ -188,6 +204,11 @@ class Operand:
     def largest_norms(self) -> Norms:
         """The largest of each norm."""
         return Norms(*(float(norm.max(initial=0.0)) for norm in self.norms))
+
+    @cached_property
+    def least_norms(self) -> Norms:
+        """The least of each norm, of any row or column."""
+        return Norms(*(float(norm.min()) if norm.size else 0.0 for norm in self.norms))
 
     def block_norms(self, lines: int, size: int) -> LineNorms:
         """The largest of each norm in blocks of `size` rows or columns, of matrices of `lines` of them, [n, block]."""
@@ -215,32 +236,32 @@ class Operand:
         _threads.run(align.panel_values, count * panels.shape[1], 1, self.codes, _bits(table), _bits(panels))
         return panels
 
-    def _byte_strips(self, rows: int) -> tuple[Plane, ...] | None:
+    def _byte_strips(self, rows: int) -> Planes | None:
         codes, blocks = self._blocks(rows)
-        planes = []
-        for grid_range in self.ranges:
-            low, high = int(grid_range.mantissa.min()), int(grid_range.mantissa.max())
-            offset = 0 if low >= 0 else 128
-            if low + offset < 0 or high + offset > 255:
-                return None
-            strips = np.empty((len(codes), blocks, -(-codes.shape[2] // 4), ROWS, 4), np.uint8)
-            table = (grid_range.mantissa + offset).astype(np.uint8)
-            _threads.run(align.byte_strips, len(codes) * blocks, _STRIPS, codes, table, strips)
-            planes.append(Plane(strips.view(np.int32)[..., 0], offset, grid_range.shift, None))
-        return tuple(planes)
+        ends = [(int(each.mantissa.min()), int(each.mantissa.max())) for each in self.ranges]
+        offsets = tuple(0 if low >= 0 else 128 for low, _ in ends)
+        if any(low + by < 0 or high + by > 255 for (low, high), by in zip(ends, offsets, strict=True)):
+            return None
+        strips = np.empty((len(ends), len(codes), blocks, -(-codes.shape[2] // 4), ROWS, 4), np.uint8)
+        for plane, each, offset in zip(strips, self.ranges, offsets, strict=True):
+            table = (each.mantissa + offset).astype(np.uint8)
+            _threads.run(align.byte_strips, len(codes) * blocks, _STRIPS, codes, table, plane)
+        return Planes(strips.view(np.int32)[..., 0], offsets, self._shifts, None)
 
-    def _byte_panels(self) -> tuple[Plane, ...] | None:
+    def _byte_panels(self) -> Planes | None:
+        if any(each.mantissa.min() < -128 or each.mantissa.max() > 127 for each in self.ranges):
+            return None
         count, depth, columns = self.codes.shape
-        planes = []
-        for grid_range in self.ranges:
-            if grid_range.mantissa.min() < -128 or grid_range.mantissa.max() > 127:
-                return None
-            panels = np.empty((count, -(-columns // COLUMNS), -(-depth // 4), COLUMNS, 4), np.int8)
-            sums = np.empty((count, panels.shape[1] * COLUMNS), np.int32)
-            table = grid_range.mantissa.astype(np.int8)
-            _threads.run(align.byte_panels, count * panels.shape[1], 1, self.codes, table, panels, sums)
-            planes.append(Plane(panels.view(np.int32)[..., 0], 0, grid_range.shift, sums))
-        return tuple(planes)
+        panels = np.empty((len(self.ranges), count, -(-columns // COLUMNS), -(-depth // 4), COLUMNS, 4), np.int8)
+        sums = np.empty((len(self.ranges), count, panels.shape[2] * COLUMNS), np.int32)
+        for plane, of_plane, each in zip(panels, sums, self.ranges, strict=True):
+            table = each.mantissa.astype(np.int8)
+            _threads.run(align.byte_panels, count * panels.shape[2], 1, self.codes, table, plane, of_plane)
+        return Planes(panels.view(np.int32)[..., 0], (0,) * len(self.ranges), self._shifts, sums)
+
+    @property
+    def _shifts(self) -> tuple[int, ...]:
+        return tuple(each.shift for each in self.ranges)
 
 
 def _bits(array: NDArray[Any]) -> NDArray[Any]:

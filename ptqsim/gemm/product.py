@@ -103,6 +103,13 @@ class Product:
         batch, rows, columns = self.shape
         return batch, -(-columns // COLUMNS), -(-rows // ROWS)
 
+    def tiles_below(self, limit: int) -> NDArray[np.int64]:
+        """The tiles none of whose outputs has a sum over a subset of its products beyond `limit` in magnitude."""
+        # No tile's norms are less than those of any line; where that bound is beyond the limit, all are.
+        if _least_bound(self.left.least_norms, self.right.least_norms) > limit:
+            return np.empty(0, np.int64)
+        return np.flatnonzero(self.tile_bounds() <= limit)
+
     def tile_bounds(self) -> NDArray[np.float64]:
         """`bound` for the outputs of each tile apart, in the numbering of `kernels.accumulate`."""
         rows, columns = self.left.block_norms(self.shape[1], ROWS), self.right.block_norms(self.shape[2], COLUMNS)
@@ -111,15 +118,11 @@ class Product:
         b = LineNorms(*(norm[self.pairs[:, 1], :, None] for norm in columns))
         return np.asarray(_least_bound(a, b)).reshape(-1)
 
-    def certified_outputs(self, certified: NDArray[np.bool_]) -> int:
-        """Number of outputs in the tiles that are marked."""
-        if not certified.any():
-            return 0
+    def outputs_in(self, tiles: NDArray[np.int64]) -> int:
+        """Number of outputs in some of the tiles."""
         _, rows, columns = self.shape
-        _, panels, blocks = self.tiles
-        heights = np.minimum(ROWS, rows - np.arange(blocks) * ROWS)
-        widths = np.minimum(COLUMNS, columns - np.arange(panels) * COLUMNS)
-        return int((certified.reshape(-1, panels, blocks) * widths[:, None] * heights).sum())
+        _, panel, block = np.unravel_index(tiles, self.tiles)
+        return int((np.minimum(ROWS, rows - block * ROWS) * np.minimum(COLUMNS, columns - panel * COLUMNS)).sum())
 
 
 @lru_cache(maxsize=256)

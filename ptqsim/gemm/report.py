@@ -36,6 +36,32 @@ def combined(
         Under ``trap``, if a register overflowed.
     """
     parts = [part for part, _ in registers]
+    found = None
+    if statistics or any(part.events is not None for part in parts):
+        found = _statistics(a, b, accumulator, parts, shape)
+    acc = _shifted_sum([(part.acc, shift) for part, shift in registers])
+
+    def exact() -> bool:
+        # Registers that are all wrong can still make a right sum.
+        return np.array_equal(
+            acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
+        )
+
+    known = [part.exact for part in parts]
+    return MatmulResult(
+        acc.reshape(shape),
+        a.format.scale * b.format.scale,
+        found if statistics else None,
+        ", ".join(dict.fromkeys(part.kernel for part in parts)),
+        _joined([part.certificate for part in parts]),
+        True if all(value is True for value in known) else known[0] if len(known) == 1 else exact,
+    )
+
+
+def _statistics(
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, parts: list[Accumulated], shape: tuple[int, ...]
+) -> OverflowStatistics:
+    """The events of all registers; raises the first under ``trap``."""
 
     def prefixes() -> PrefixRange:
         return reduce(PrefixRange.joined, (stepwise.prefixes(part.product, accumulator) for part in parts))
@@ -52,29 +78,13 @@ def combined(
     counted = [part.events for part in parts if part.events is not None]
     events = sum(counted[1:], start=counted[0]) if counted else np.zeros(0, np.int32)
     overflowing = int(np.count_nonzero(events))
-    statistics_of_all = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, prefixes)
+    statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, prefixes)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
         element, step = failure()
         inner = step.register == "inner"
-        width = statistics_of_all.inner_bits_needed if inner else statistics_of_all.bits_needed
+        width = statistics.inner_bits_needed if inner else statistics.bits_needed
         raise AccumulatorOverflowError(element, step.depth_index, step.register, step.bits, width)
-    acc = _shifted_sum([(part.acc, shift) for part, shift in registers])
-
-    def exact() -> bool:
-        # Registers that are all wrong can still make a right sum.
-        return np.array_equal(
-            acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
-        )
-
-    known = [part.exact for part in parts]
-    return MatmulResult(
-        acc.reshape(shape),
-        a.format.scale * b.format.scale,
-        statistics_of_all if statistics else None,
-        ", ".join(dict.fromkeys(part.kernel for part in parts)),
-        _joined([part.certificate for part in parts]),
-        True if all(value is True for value in known) else known[0] if len(known) == 1 else exact,
-    )
+    return statistics
 
 
 def _shifted_sum(registers: list[tuple[NDArray[np.int64], int]]) -> NDArray[np.int64]:

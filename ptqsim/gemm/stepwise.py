@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, INT32_MAX
+from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
@@ -155,7 +155,7 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     else:
         kernel = accumulate.prefix_range
         strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
-    tiles = np.arange(int(np.prod(product.tiles)))
+    tiles = all_tiles(product.tiles, row_by_row=False)
     arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
     found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
     parts = np.stack(found)

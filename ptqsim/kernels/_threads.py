@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import cache
 from itertools import pairwise
 
 _pool: ThreadPoolExecutor | None = None
@@ -17,8 +18,9 @@ _workers = 0  # of the pool
 _count: int | None = None
 
 
+@cache
 def available_threads() -> int:
-    """Cores that this process may run on, or what NUMBA_NUM_THREADS allows."""
+    """Cores that this process may run on, or what NUMBA_NUM_THREADS allows, as of the first product."""
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
     if limit.isdecimal() and int(limit) > 0:
         return int(limit)
@@ -53,8 +55,8 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
     """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
     global _pool, _workers
     threads = count()
-    parts = max(1, min(threads, size // max(grain, 1)))
-    if parts == 1:
+    parts = min(threads, size // max(grain, 1))
+    if parts <= 1:
         return [kernel(0, size, *args)]
     if _pool is None or _workers < threads:  # a larger one does for fewer threads
         _pool, _workers = ThreadPoolExecutor(threads, thread_name_prefix="ptqsim"), threads

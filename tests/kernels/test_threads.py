@@ -46,8 +46,10 @@ def test_errors_and_float_state_reach_the_threads() -> None:
 
 def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    _threads.available_threads.cache_clear()
     assert _threads.available_threads() == 3
     monkeypatch.setenv("NUMBA_NUM_THREADS", "")
+    _threads.available_threads.cache_clear()
     assert _threads.available_threads() >= 1
 
 
