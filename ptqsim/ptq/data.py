@@ -14,9 +14,10 @@ from torch import nn
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.cifar import find_cifar
+from ptqsim.ptq.compositing import Split
 from ptqsim.ptq.image_data import ImageFolder
 from ptqsim.ptq.models import input_size
-from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, Split, make_scenes
+from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, make_scenes
 
 DIGITS = "digits"
 

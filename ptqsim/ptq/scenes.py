@@ -17,15 +17,25 @@ The source scans of ``train``, ``calibration`` and ``validation`` are disjoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.errors import unknown_name
-
-Split = Literal["train", "calibration", "validation"]
+from ptqsim.ptq.compositing import (
+    ONE,
+    Split,
+    add_grain,
+    alpha_of,
+    bands,
+    blend,
+    colors,
+    gradient,
+    random_words,
+    scans_of,
+    uniform,
+)
 
 SIZE: Final = 32
 """Height and width of a scene in pixels."""
@@ -38,7 +48,6 @@ _OBJECTS: Final = _CLUTTER + 2  # the clutter lies below the two digits
 _FIELDS: Final = 12  # random words per object
 _NOISE_WORDS: Final = SIZE * SIZE // 8  # one random byte per pixel
 _WORDS: Final = 8 + _OBJECTS * _FIELDS + _NOISE_WORDS  # a multiple of 4, as Philox makes 4 words per step
-_ONE: Final = 64  # fixed-point one of the interpolation weights
 
 
 @dataclass(frozen=True)
@@ -123,116 +132,34 @@ def make_scenes(
     return Scenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "patches")))
 
 
-@lru_cache(maxsize=3)
-def _sources(split: Split) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scans [n, 8, 8] with values 0..16 and their labels [n] of one split.
-
-    The data set lists its writers one after the other, so each split takes a contiguous block of every digit's scans
-    and sees (nearly) other hands than the other two.
-    """
-    from sklearn.datasets import load_digits
-
-    scans = load_digits()
-    low, high = {"train": (0, 70), "calibration": (70, 80), "validation": (80, 100)}[split]
-    chosen = []
-    for digit in range(10):
-        of_digit = np.flatnonzero(scans.target == digit)
-        chosen.append(of_digit[len(of_digit) * low // 100 : len(of_digit) * high // 100])
-    index = np.sort(np.concatenate(chosen))
-    return scans.images[index].astype(np.float32), scans.target[index].astype(np.int64)
-
-
 def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> Scenes:
-    scans, digits = _sources(split)
+    scans, digits = scans_of(split)
     # the split is part of the key: the same scene number of two splits is laid out differently too
-    words = _random_words(seed * 4 + get_args(Split).index(split), start, n)
+    words = random_words(seed * 4 + get_args(Split).index(split), start, n, _WORDS)
     scene, objects, noise = np.split(words, [8, 8 + _OBJECTS * _FIELDS], axis=1)
     fields = objects.reshape(n, _OBJECTS, _FIELDS)
     which = (fields[..., 0] % np.uint64(len(scans))).astype(np.int64)
-    sources = scans[which] * _window(fields)
+    sources = scans[which] * (bands(fields[..., 6:9]) | (np.arange(_OBJECTS) >= _CLUTTER)[:, None, None])
 
     is_digit = np.arange(_OBJECTS) >= _CLUTTER
-    size = np.where(
-        is_digit, _uniform(fields[..., 1], 11 * _ONE, 17 * _ONE), _uniform(fields[..., 1], 8 * _ONE, 17 * _ONE)
-    )
-    height = size * _uniform(fields[..., 2], 90, 115) // 100
-    width = size * _uniform(fields[..., 3], 75, 105) // 100
-    center_y = np.where(
-        is_digit, _uniform(fields[..., 4], 10 * _ONE, 22 * _ONE), _uniform(fields[..., 4], 0, 32 * _ONE)
-    )
-    center_x = _uniform(fields[..., 5], 0, 32 * _ONE)
+    size = np.where(is_digit, uniform(fields[..., 1], 11 * ONE, 17 * ONE), uniform(fields[..., 1], 8 * ONE, 17 * ONE))
+    height = size * uniform(fields[..., 2], 90, 115) // 100
+    width = size * uniform(fields[..., 3], 75, 105) // 100
+    center_y = np.where(is_digit, uniform(fields[..., 4], 10 * ONE, 22 * ONE), uniform(fields[..., 4], 0, 32 * ONE))
+    center_x = uniform(fields[..., 5], 0, 32 * ONE)
     for k, (low, high) in ((_CLUTTER, (7, 11)), (_CLUTTER + 1, (21, 25))):  # tens on the left, units on the right
-        center_x[:, k] = _uniform(fields[:, k, 5], low * _ONE, high * _ONE)
+        center_x[:, k] = uniform(fields[:, k, 5], low * ONE, high * ONE)
 
-    # alpha in 0..16*64*64: separable bilinear interpolation of the 8x8 scan, all products and sums exact in float32
-    alpha = (_weights(center_y, height) @ sources @ _weights(center_x, width).swapaxes(-1, -2)).astype(np.int32) >> 8
-    shown = np.arange(_OBJECTS) < _uniform(scene[:, :1], 0, style.clutter)
+    alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
+    shown = np.arange(_OBJECTS) < uniform(scene[:, :1], 0, style.clutter)
     alpha[~(shown | is_digit)] = 0
 
-    background, color = _colors(scene, fields, style.contrast)
-    canvas = _gradient(background, scene)
-    for k in range(_OBJECTS):
-        a = alpha[:, k, None]
-        canvas += (color[:, k, :, None, None] - canvas) * a >> 8
-    grain = noise.astype("<u8").view(np.uint8).reshape(n, 1, SIZE, SIZE).astype(np.int32)
-    canvas += (grain - 128) * style.noise >> 7
-
+    background, color = colors(scene[:, 1:4], fields[..., 9:11], style.contrast)
+    canvas = gradient(background, scene[:, 4:6], SIZE)
+    blend(canvas, color, alpha)
+    images = add_grain(canvas, noise, style.noise)
     tens, units = digits[which[:, _CLUTTER]], digits[which[:, _CLUTTER + 1]]
-    images = np.clip(canvas, 0, 255).astype(np.uint8)
     return Scenes(images, 10 * tens + units, _patch_labels(alpha[:, _CLUTTER:], tens, units))
-
-
-def _random_words(key: int, start: int, n: int) -> NDArray[np.uint64]:
-    stream = np.random.Philox(key=key)
-    stream.advance(start * _WORDS // 4)
-    words: NDArray[np.uint64] = stream.random_raw(n * _WORDS)
-    return words.reshape(n, _WORDS)
-
-
-def _uniform(words: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
-    """Integers low..high, both included."""
-    return low + (words % np.uint64(high - low + 1)).astype(np.int64)
-
-
-def _window(fields: NDArray[np.uint64]) -> NDArray[np.float32]:
-    """Mask [n, objects, 8, 8]: clutter shows a band of 3 or 4 rows or columns of a scan, so that no digit is whole."""
-    first = _uniform(fields[..., 6], 0, 4)[..., None]
-    length = _uniform(fields[..., 7], 3, 4)[..., None]
-    band = (np.arange(8) >= first) & (np.arange(8) < first + length)
-    upright = (fields[..., 8] % np.uint64(2) == 0)[..., None, None]
-    mask = np.where(upright, band[..., None, :], band[..., :, None]) & np.ones((8, 8), bool)
-    mask[:, _CLUTTER:] = True
-    return mask.astype(np.float32)
-
-
-def _weights(center: NDArray[np.int64], extent: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Hat-function weights [n, objects, 32, 8] in 0..64, the scan being ``extent`` / 64 pixels long."""
-    pixel = np.arange(SIZE) * _ONE + _ONE // 2
-    position = (pixel - center[..., None]) * (8 * _ONE) // extent[..., None] + 4 * _ONE - _ONE // 2
-    distance = np.abs(position[..., None] - np.arange(8) * _ONE)
-    weights: NDArray[np.float32] = np.maximum(_ONE - distance, 0).astype(np.float32)
-    return weights
-
-
-def _colors(
-    scene: NDArray[np.uint64], fields: NDArray[np.uint64], contrast: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Background [n, 3] and object colors [n, objects, 3]; all of a scene on the same side of the background."""
-    bright = (scene[:, 1] % np.uint64(2) == 0)[:, None]
-    level = np.where(bright[:, 0], _uniform(scene[:, 2], 20, 100), _uniform(scene[:, 2], 155, 235))
-    gap = _uniform(fields[..., 9], contrast, 150)
-    brightness = level[:, None] + np.where(bright, gap, -gap)
-    tint = np.stack([_uniform(fields[..., 10] >> np.uint64(16 * c), -24, 24) for c in range(3)], axis=-1)
-    ground = np.stack([_uniform(scene[:, 3] >> np.uint64(16 * c), -16, 16) for c in range(3)], axis=-1)
-    return (level[:, None] + ground).astype(np.int32), (brightness[..., None] + tint).astype(np.int32)
-
-
-def _gradient(background: NDArray[np.int32], scene: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Background [n, 3, 32, 32] with a linear gradient of up to 24 grey levels along each axis."""
-    ramp = 2 * np.arange(SIZE) - (SIZE - 1)
-    along_y, along_x = (_uniform(scene[:, k], -24, 24)[:, None] * ramp // 62 for k in (4, 5))
-    slope = (along_y[:, :, None] + along_x[:, None, :]).astype(np.int32)
-    return background[:, :, None, None] + slope[:, None]
 
 
 def _patch_labels(alpha: NDArray[np.int32], tens: NDArray[np.int64], units: NDArray[np.int64]) -> NDArray[np.int64]:

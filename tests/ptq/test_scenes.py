@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ptqsim.ptq import scenes
+from ptqsim.ptq import compositing
 from ptqsim.ptq.scenes import SceneStyle, make_scenes
 
 
@@ -43,7 +43,7 @@ def test_seeds_give_different_scenes() -> None:
 def test_sources_of_the_splits_are_disjoint_and_cover_all_scans() -> None:
     from sklearn.datasets import load_digits
 
-    scans = [scenes._sources(split)[0] for split in ("train", "calibration", "validation")]
+    scans = [compositing.scans_of(split)[0] for split in ("train", "calibration", "validation")]
     assert sum(map(len, scans)) == len(load_digits().images)
     seen = [{scan.tobytes() for scan in part} for part in scans]
     assert not any(one & other for one, other in itertools.combinations(seen, 2))
