@@ -1,4 +1,4 @@
-"""Training of the bundled models on digit scenes: a resumable loop and a recorded result.
+"""Training of the bundled classifiers on digit scenes, and how the result of any training is recorded.
 
 Scenes are drawn without end and never twice, so nothing is memorized but the source scans.
 """
@@ -6,23 +6,18 @@ Scenes are drawn without end and never twice, so nothing is memorized but the so
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
 from ptqsim.ptq.bundled import BundledModel
 from ptqsim.ptq.data import normalize
 from ptqsim.ptq.evaluate import Evaluation
+from ptqsim.ptq.fit import fit
 from ptqsim.ptq.learner import Learner, begin_as
 from ptqsim.ptq.models import load_model
 from ptqsim.ptq.recipe import Recipe
@@ -66,31 +61,7 @@ def train(
     for module in learner.modules():  # the fused kernel's backward is slow in bfloat16, and sums in another order
         if hasattr(module, "fused_attn"):
             module.fused_attn = False  # type: ignore[assignment]
-    decayed = [p for p in learner.parameters() if p.ndim > 1]
-    others = [p for p in learner.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        betas=(0.9, 0.99),
-        fused=True,
-    )
-    step = _resume(learner, optimizer, bundled, recipe, state) if state.exists() else 0
-
-    learner.train()
-    with ThreadPoolExecutor(1) as maker, _interrupts_between_steps() as interrupted:
-        upcoming = maker.submit(_batch, recipe, step)  # the next batch is composed while this one is learned
-        try:
-            while step < recipe.steps:
-                scenes = upcoming.result()
-                upcoming = maker.submit(_batch, recipe, min(step + 1, recipe.steps - 1))
-                loss = _learn(learner, optimizer, scenes, recipe, step)
-                step += 1
-                progress(step, recipe.steps, loss)
-                if step % save_every == 0:
-                    _save(learner, optimizer, bundled, recipe, step, state)
-                if interrupted():
-                    raise KeyboardInterrupt
-        finally:
-            _save(learner, optimizer, bundled, recipe, step, state)
+    fit(_Digits(learner, bundled, recipe), recipe, state, save_every=save_every, progress=progress)
     return learner.model.eval()
 
 
@@ -106,81 +77,20 @@ def save_trained(network: nn.Module, path: Path, name: str, recipe: Recipe, resu
     save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, path, record)
 
 
-@contextmanager
-def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back until it is asked for, so that weights and step count are always of one step."""
-    pressed = False
+class _Digits:
+    """Classification scenes in order, from clean and clear ones to the recipe's own style."""
 
-    def remember(signum: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
+    def __init__(self, learner: Learner, bundled: BundledModel, recipe: Recipe) -> None:
+        self.learner = learner
+        self.recipe = recipe
+        self.identity = json.dumps(
+            {"model": bundled.name, "arguments": bundled.arguments, "recipe": asdict(recipe)}, sort_keys=True
+        )
 
-    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
-        yield lambda: False
-        return
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def batch(self, step: int) -> Scenes:
+        recipe = self.recipe
+        return make_scenes("train", step * recipe.batch, recipe.batch, seed=recipe.seed, style=recipe.style(step))
 
-
-def _batch(recipe: Recipe, step: int) -> Scenes:
-    return make_scenes("train", step * recipe.batch, recipe.batch, seed=recipe.seed, style=recipe.style(step))
-
-
-def _learn(learner: Learner, optimizer: torch.optim.Optimizer, scenes: Scenes, recipe: Recipe, step: int) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.rate(step)
-    labels, patches = torch.from_numpy(scenes.labels), torch.from_numpy(scenes.patches)
-    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-        loss = learner.loss(normalize(scenes.images), labels, patches, recipe.auxiliary)
-    loss.backward()
-    nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss.item()
-
-
-def _identity(bundled: BundledModel, recipe: Recipe) -> str:
-    return json.dumps({"model": bundled.name, "arguments": bundled.arguments, "recipe": asdict(recipe)}, sort_keys=True)
-
-
-def _save(
-    learner: Learner,
-    optimizer: torch.optim.Optimizer,
-    bundled: BundledModel,
-    recipe: Recipe,
-    step: int,
-    state: Path,
-) -> None:
-    tensors = {f"weight/{name}": p.detach() for name, p in learner.named_parameters()}
-    for name, p in learner.named_parameters():
-        for key, value in optimizer.state.get(p, {}).items():
-            tensors[f"{key}/{name}"] = value
-    state.parent.mkdir(parents=True, exist_ok=True)
-    partial = state.with_suffix(".partial")
-    save_file(tensors, partial, {"identity": _identity(bundled, recipe), "step": str(step)})
-    partial.replace(state)  # atomic: an interruption leaves the old file or the new one
-
-
-def _resume(
-    learner: Learner, optimizer: torch.optim.Optimizer, bundled: BundledModel, recipe: Recipe, state: Path
-) -> int:
-    try:
-        with safe_open(state, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("identity") != _identity(bundled, recipe):
-                raise ValueError(
-                    f"{state} holds the training of another model or recipe: choose another --state file, or delete it"
-                )
-            with torch.no_grad():
-                for name, p in learner.named_parameters():
-                    p.copy_(file.get_tensor(f"weight/{name}"))
-                    if int(metadata["step"]) > 0:
-                        optimizer.state[p] = {
-                            key: file.get_tensor(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")
-                        }
-            return int(metadata["step"])
-    except SafetensorError as error:
-        raise ValueError(f"{state} is damaged ({error}): delete it to start the training anew") from None
+    def loss(self, batch: Scenes, step: int) -> torch.Tensor:
+        labels, patches = torch.from_numpy(batch.labels), torch.from_numpy(batch.patches)
+        return self.learner.loss(normalize(batch.images), labels, patches, self.recipe.auxiliary)

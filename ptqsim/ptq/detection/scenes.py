@@ -136,9 +136,10 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
 
 
 def _sizes(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Extents of scans, 14 to 32 pixels; small ones are more frequent, as the lesser of two draws."""
-    low, high = 14 * ONE, 32 * ONE
-    return np.minimum(uniform(words & np.uint64(0xFFFFFFFF), low, high), uniform(words >> np.uint64(32), low, high))
+    """Extents of scans [n, objects]; small digits are more frequent, as the lesser of two draws."""
+    low, high = 14 * ONE, np.where(np.arange(_OBJECTS) < _CLUTTER, 20 * ONE, 32 * ONE)
+    draws = (words & np.uint64(0xFFFFFFFF), words >> np.uint64(32))
+    return low + np.minimum(*((d % (high - low + 1).astype(np.uint64)).astype(np.int64) for d in draws))
 
 
 def _places(

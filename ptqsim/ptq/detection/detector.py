@@ -1,0 +1,63 @@
+"""DETR as one function of a tensor, so that whatever runs classifiers runs it too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from transformers import DetrForObjectDetection
+
+
+class Detector(nn.Module):
+    """A DETR of transformers, from images to one tensor of logits and boxes.
+
+    Parameters
+    ----------
+    detr : DetrForObjectDetection
+
+    Attributes
+    ----------
+    input_size : tuple of int
+        Channels, height and width of an image; of a network that takes any size, one that it is tried on.
+    resize : tuple of int or None
+        Shorter and longest side that images are resized to; None where a network takes one size.
+    """
+
+    def __init__(
+        self, detr: DetrForObjectDetection, input_size: tuple[int, int, int], resize: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__()
+        # attention as visible products and additive masks; the other implementations compute the same
+        detr.set_attn_implementation("eager")
+        self.detr = detr
+        self.input_size = input_size
+        self.resize = resize
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, "no object" aside."""
+        return int(self.detr.config.num_labels)
+
+    @property
+    def queries(self) -> int:
+        """Number of object queries: the most detections of an image."""
+        return int(self.detr.config.num_queries)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images [N, 3, H, W] or [N, 4, H, W] -> [N, queries, classes + 1 + 4].
+
+        A fourth channel is 1 where the image is and 0 where it is padded.  The output holds, for each query, the
+        logits of the classes, that of "no object", and the box as center x, center y, width and height, all as
+        fractions of the image (without its padding).
+        """
+        mask = images[:, 3] if images.shape[1] == 4 else None
+        out = self.detr(pixel_values=images[:, :3], pixel_mask=mask)
+        return torch.cat([out.logits, out.pred_boxes], dim=-1)
+
+
+def split_outputs(outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs [..., classes + 5] -> logits [..., classes + 1] and boxes [..., 4]."""
+    return outputs[..., :-4], outputs[..., -4:]
