@@ -2,47 +2,68 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+import ptqsim as pq
 from ptqsim import golden, rtl
-from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption, SeedOption
+from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.options import (
+    AlignmentOption,
+    BitsOption,
+    DataOption,
+    OrderOption,
+    OverflowOption,
+    SeedOption,
+    make_accumulator,
+)
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.cli.rtl_unit import (
-    ABitsOption,
     AFormatOption,
     BBitsOption,
     ColumnsOption,
-    DepthOption,
     MultiplierOption,
     RuntimeOption,
     ShiftOption,
     describe,
     make_unit,
 )
+from ptqsim.rtl.simulation.run import expected_of, unit_of
 from ptqsim.rtl.simulation.vectors import write_bench
+
+_LINES: Final = 32
+_DEPTH: Final = 64
+_LAYER_COLUMNS: Final = 8
 
 
 def simulate(
+    calibrated: LayerArgument = None,
     bits: BitsOption = 18,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
-    depth: DepthOption = 64,
-    a_bits: ABitsOption = 8,
+    depth: Annotated[int | None, typer.Option("--depth", help=f"Products per output, K: {_DEPTH}.")] = None,
+    a_bits: Annotated[int | None, typer.Option("--a-bits", help="Width of the left codes, 2 to 16; 8.")] = None,
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     runtime_shift: RuntimeOption = False,
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Rows of a, M.")] = 32,
-    cols: Annotated[int, typer.Option("--cols", min=1, help="Columns of b, N.")] = 32,
-    pattern: Annotated[str, typer.Option("--codes", help="mixed, corners or random.")] = "mixed",
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_LINES}, or all of a layer.")
+    ] = None,
+    cols: Annotated[
+        int | None, typer.Option("--cols", min=1, help=f"Columns of b, N: {_LINES}, or all of a layer.")
+    ] = None,
+    pattern: Annotated[str | None, typer.Option("--codes", help="mixed, corners or random; mixed.")] = None,
     seed: SeedOption = 0,
+    layer: LayerOption = None,
+    group: GroupOption = 0,
+    data: DataOption = "digits",
+    images: ImagesOption = 1,
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(rtl.ENGINES)}, or all.")] = "cxxrtl",
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write a self-checking bench and its vectors here as well.")
@@ -51,53 +72,85 @@ def simulate(
 ) -> None:
     """Run the hardware and compare every accumulator with the simulator's; exit status 1 at any difference.
 
+    Codes are made to hit the corners and to overflow. A layer of a calibrated model gives its real ones, and they run
+    through a tile of 8 columns (--columns for another):
+
+        ptqsim rtl simulate m.safetensors --layer blocks.0.mlp.fc2 --bits 16 --overflow saturate
+
     The default engine needs no system package but g++: Yosys from PyPI writes C++. The first use of it after an
     installation takes a minute or more, in which it compiles itself.
     """
     out = Output(as_json)
-    unit = make_unit(
-        bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, runtime_shift, multiplier
+    plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
+             "--codes": pattern}  # fmt: skip
+    source: object = None
+    if calibrated is not None:
+        refuse(plain, f"{calibrated} says what its layers are")
+        a, b, source = codes_of_layer(calibrated, layer, group, data, images, seed)
+        a, b = a[..., :rows, :], b[..., :cols]
+        unit = unit_of(a, b, make_accumulator(bits, overflow, order, alignment), runtime_shift, multiplier)
+        columns = _LAYER_COLUMNS if columns is None else columns
+    else:
+        refuse({"--layer": layer}, "no calibrated model was given")
+        made = _DEPTH if depth is None else depth
+        unit = make_unit(
+            bits, overflow, order, alignment, made, 8 if a_bits is None else a_bits, b_bits, shift, a_format,
+            runtime_shift, multiplier,
+        )  # fmt: skip
+        chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
+        a, b = golden.stimulus(unit.a, unit.b, rows or _LINES, made, cols or _LINES, chosen, seed)
+    ran, absent = _run(a, b, unit, columns, engine, seed)
+    found = [_line(one, unit.depth) for one in ran]
+    where = "" if calibrated is None else f"{layer}, group {group}, {images} image{'s' if images > 1 else ''}: "
+    out.table(
+        ["engine", "outputs", "steps", "trapped", "differ", "build_seconds", "run_seconds"],
+        [tuple(row.values()) for row in found],
+        title=where + describe(unit),
     )
-    a, b = golden.stimulus(unit.a, unit.b, rows, depth, cols, golden.Pattern.of(pattern), seed)
-    wanted = rtl.expected(a, b, unit.accumulator)
-    module = rtl.tops(unit, columns)[-1]
-    failed = False
-    found: list[dict[str, str | int | float]] = []
+    for line in absent:
+        out.note(f"not run: {line}")
+    if calibrated is not None:
+        out.note(f"a {list(a.shape)} times b {list(b.shape)}: real codes, through {_through(columns)}")
+    if output is not None and ran:
+        first = (0,) * (a.ndim - 2)
+        answer = ran[0].wanted
+        one = rtl.HardwareResult(answer.acc[first], None if answer.trapped is None else answer.trapped[first])
+        module = rtl.tops(unit, columns)[-1]
+        written = write_bench(module, unit, columns, a[first], b[first], one, output, seed)
+        out.note(f"{output}: {len(written)} files; a bench of any simulator reads them, see docs/rtl.md")
+    out.result({"unit": unit.to_dict(), "columns": columns, "source": source, "engines": found, "not_run": absent})
+    if not ran or not all(one.equal for one in ran):
+        raise typer.Exit(1)
+
+
+def _run(
+    a: pq.QuantizedArray, b: pq.QuantizedArray, unit: rtl.Unit, columns: int | None, engine: str, seed: int
+) -> tuple[list[rtl.Simulation], list[str]]:
+    """What ran, and a line for every engine that is not installed; of one that was asked for by name, an error."""
+    wanted = expected_of(a, b, unit.accumulator)
+    ran: list[rtl.Simulation] = []
     absent: list[str] = []
     for name in rtl.ENGINES if engine == "all" else (engine,):
-        start = time.monotonic()
         try:
-            simulated = rtl.build(module, name)
+            ran.append(rtl.simulate(a, b, unit, columns, name, seed, wanted))
         except rtl.MissingToolError as error:
             if engine != "all":
                 raise
             absent.append(str(error))
-            continue
-        built = time.monotonic()
-        if columns is None:
-            result = rtl.dot_matmul(simulated, unit, a, b, rtl.Schedule(seed))
-        else:
-            result = rtl.tile_matmul(simulated, unit, columns, a, b, rtl.Schedule(seed))
-        comparison = rtl.compare(result, wanted)
-        failed |= not comparison.equal
-        found.append(
-            {
-                "engine": name,
-                "outputs": comparison.outputs,
-                "steps": comparison.outputs * depth,
-                "trapped": comparison.trapped,
-                "differ": len(comparison.differ),
-                "build_seconds": round(built - start, 2),
-                "run_seconds": round(time.monotonic() - built, 2),
-            }
-        )
-    columns_shown = ["engine", "outputs", "steps", "trapped", "differ", "build_seconds", "run_seconds"]
-    out.table(columns_shown, [tuple(row.values()) for row in found], title=describe(unit))
-    for line in absent:
-        out.note(f"not run: {line}")
-    if output is not None:
-        written = write_bench(module, unit, columns, a, b, wanted, output, seed)
-        out.note(f"{output}: {len(written)} files; a bench of any simulator reads them, see docs/rtl.md")
-    out.result({"unit": unit.to_dict(), "columns": columns, "engines": found, "not_run": absent})
-    if failed or not found:
-        raise typer.Exit(1)
+    return ran, absent
+
+
+def _line(one: rtl.Simulation, depth: int) -> dict[str, str | int | float]:
+    return {
+        "engine": one.engine,
+        "outputs": one.comparison.outputs,
+        "steps": one.comparison.outputs * depth,
+        "trapped": one.comparison.trapped,
+        "differ": len(one.comparison.differ),
+        "build_seconds": round(one.build_seconds, 2),
+        "run_seconds": round(one.run_seconds, 2),
+    }
+
+
+def _through(columns: int | None) -> str:
+    return "a dot-product unit" if columns is None else f"a weight-stationary tile of {columns} columns"

@@ -16,16 +16,15 @@ The left operand is twin_gelu where *--shift* is given, else uniform; the right 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 import ptqsim as pq
 from ptqsim import golden
 from ptqsim.cli.bounds import A_FORMATS, make_format
+from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.options import (
     AlignmentOption,
     BitsOption,
@@ -33,7 +32,6 @@ from ptqsim.cli.options import (
     OrderOption,
     OverflowOption,
     SeedOption,
-    load_calibrated,
     make_accumulator,
 )
 from ptqsim.cli.output import JsonOption, Output
@@ -42,7 +40,7 @@ _ROWS: Final = 8
 
 
 def vectors(
-    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    calibrated: LayerArgument = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory to write.")] = None,
     checked: Annotated[Path | None, typer.Option("--check", help="Directory to verify instead.")] = None,
     bits: BitsOption = 32,
@@ -62,10 +60,10 @@ def vectors(
     a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
     pattern: Annotated[str | None, typer.Option("--codes", help="mixed, corners or random; mixed.")] = None,
     seed: SeedOption = 0,
-    layer: Annotated[str | None, typer.Option("--layer", help="Layer of the calibrated model.")] = None,
-    group: Annotated[int, typer.Option("--group", min=0, help="Its head, or part of a qkv layer.")] = 0,
+    layer: LayerOption = None,
+    group: GroupOption = 0,
     data: DataOption = "digits",
-    images: Annotated[int, typer.Option("--images", min=1, help="Images to run, for a layer.")] = 1,
+    images: ImagesOption = 1,
     trace: Annotated[
         str | None, typer.Option("--trace", help="Output to trace, e.g. 0,3; the first that overflows by default.")
     ] = None,
@@ -77,7 +75,7 @@ def vectors(
              "--codes": pattern}  # fmt: skip
     if checked is not None:
         given = plain | {"FILE": calibrated, "--output": output, "--layer": layer, "--trace": trace}
-        _refuse(given, f"{checked} says what it holds")
+        refuse(given, f"{checked} says what it holds")
         _check(checked, out)
         return
     if output is None:
@@ -85,11 +83,11 @@ def vectors(
     accumulator = make_accumulator(bits, overflow, order, alignment)
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:
-        _refuse(plain, f"{calibrated} says what its layers are")
-        a, b, source = _codes_of_layer(calibrated, layer, group, data, images, seed)
+        refuse(plain, f"{calibrated} says what its layers are")
+        a, b, source = codes_of_layer(calibrated, layer, group, data, images, seed)
         a, b = a[..., :rows, :], b[..., :cols]
     else:
-        _refuse({"--layer": layer}, "no calibrated model was given")
+        refuse({"--layer": layer}, "no calibrated model was given")
         if depth is None:
             raise ValueError(
                 "neither a calibrated model nor --depth was given: try ptqsim vectors --depth 64 -o vectors"
@@ -121,31 +119,6 @@ def _check(directory: Path, out: Output) -> None:
     out.result({"directory": directory, "ok": result.ok, "mismatches": result.findings, **summary})
     if not result.ok:
         raise typer.Exit(1)
-
-
-def _codes_of_layer(
-    calibrated: Path, layer: str | None, group: int, data: str, images: int, seed: int
-) -> tuple[pq.QuantizedArray, pq.QuantizedArray, Mapping[str, Any]]:
-    from ptqsim import ptq
-    from ptqsim.ptq.record import record_codes
-
-    quantized = load_calibrated(calibrated)
-    if layer is None:
-        raise ValueError(f"no layer was given: try --layer {next(iter(quantized.layers))}")
-    dataset = ptq.load_data(data, quantized.model)
-    a, b = record_codes(quantized, ptq.sample_images(dataset, images, seed), layer, group)
-    source = {
-        "kind": "layer",
-        "calibrated": calibrated.name,
-        "calibrated_sha256": hashlib.sha256(calibrated.read_bytes()).hexdigest(),
-        "layer": layer,
-        "group": group,
-        "data": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
-        "images": images,
-        "seed": seed,
-    }
-    return a, b, source
 
 
 def _show(out: Output, found: golden.GoldenVectors, title: str) -> None:
@@ -187,9 +160,3 @@ def _parse_element(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(index) for index in text.split(","))
     except ValueError:
         raise ValueError(f"--trace {text!r} can't be read; legal is an index of an output: try --trace 0,3") from None
-
-
-def _refuse(options: Mapping[str, object], why: str) -> None:
-    given = [option for option, value in options.items() if value is not None]
-    if given:
-        raise ValueError(f"{why}: leave {', '.join(given)} out")

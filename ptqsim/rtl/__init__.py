@@ -7,10 +7,12 @@ from ptqsim.rtl.hardware.unit import Multiplier, Unit
 from ptqsim.rtl.simulation.engines import ENGINES, build
 from ptqsim.rtl.simulation.expected import Comparison, compare, expected
 from ptqsim.rtl.simulation.matmul import HardwareResult, dot_matmul, tile_matmul
+from ptqsim.rtl.simulation.run import Simulation, simulate
 from ptqsim.rtl.simulation.schedule import Schedule
 from ptqsim.rtl.tools import MissingToolError
 
 __all__ = [
     "ENGINES", "Comparison", "HardwareResult", "MissingToolError", "Multiplier", "PWLQUnit", "RequantizerUnit",
-    "Schedule", "Unit", "build", "compare", "dot_matmul", "expected", "tile_matmul", "tops", "write",
+    "Schedule", "Simulation", "Unit", "build", "compare", "dot_matmul", "expected", "simulate", "tile_matmul", "tops",
+    "write",
 ]  # fmt: skip
