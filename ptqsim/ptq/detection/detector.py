@@ -39,7 +39,7 @@ class Detector(nn.Module):
     @property
     def classes(self) -> int:
         """Number of classes, "no object" aside."""
-        return int(self.detr.config.num_labels)
+        return self.detr.class_labels_classifier.out_features - 1
 
     @property
     def queries(self) -> int:

@@ -61,7 +61,8 @@ class DetectionLearner(nn.Module):
         repeated = Targets(targets.labels.repeat(len(layers), 1), targets.boxes.repeat(len(layers), 1, 1))
         matched = match(logits, boxes, repeated)
         by_class, by_box, by_giou = matched_loss(logits, boxes, repeated, matched, no_object_weight=0.2)
-        return total + (2 * by_class + BOX_WEIGHT * by_box + GIOU_WEIGHT * by_giou) / objects
+        found: torch.Tensor = total + (2 * by_class + BOX_WEIGHT * by_box + GIOU_WEIGHT * by_giou) / objects
+        return found
 
     def _of_tokens(self, memory: torch.Tensor, targets: Targets) -> torch.Tensor:
         """What every token [N, tokens, d] lies in: the class and the box of the object nearest to it, or nothing."""
@@ -81,7 +82,7 @@ class DetectionLearner(nn.Module):
         own = self.token_box(memory).float().sigmoid()[found]
         true = torch.gather(targets.boxes, 1, nearest[..., None].expand(-1, -1, 4))[found]
         count = max(1, len(true))
-        boxes = BOX_WEIGHT * (own - true).abs().sum() + GIOU_WEIGHT * (1 - generalized_iou(own, true)).sum()
+        boxes: torch.Tensor = BOX_WEIGHT * (own - true).abs().sum() + GIOU_WEIGHT * (1 - generalized_iou(own, true)).sum()
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten()) + boxes / count
 
 
@@ -101,7 +102,7 @@ def freeze(model: nn.Module) -> None:
 
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.BatchNorm2d):
-            frozen = DetrFrozenBatchNorm2d(module.num_features)
+            frozen: nn.Module = DetrFrozenBatchNorm2d(module.num_features)
             frozen.load_state_dict(module.state_dict())
             _replace(model, name, frozen)
 

@@ -175,9 +175,9 @@ def _boxes(alpha: NDArray[np.int32]) -> NDArray[np.int64]:
     ink = alpha >= _INK
     edges = []
     for axis in (2, 3):  # over rows: which columns have ink; over columns: which rows
-        along = ink.any(axis=axis)
+        along: NDArray[np.bool_] = np.any(ink, axis=axis)
         edges += [along.argmax(axis=-1), SIZE - along[..., ::-1].argmax(axis=-1)]
     left, right, top, bottom = edges
     boxes: NDArray[np.int64] = np.stack([left, top, right - left, bottom - top], axis=-1).astype(np.int64)
-    boxes[~ink.any(axis=(2, 3))] = 0
+    boxes[~np.any(ink, axis=(2, 3))] = 0
     return boxes

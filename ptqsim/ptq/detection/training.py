@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ptqsim.ptq.data import normalize
+from ptqsim.ptq.compositing import normalize
 from ptqsim.ptq.detection.boxes import centered
 from ptqsim.ptq.detection.bundled import DetrModel
 from ptqsim.ptq.detection.detector import Detector
