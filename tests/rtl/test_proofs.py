@@ -9,10 +9,12 @@ import pytest
 import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.rtl import Unit, tools
+from ptqsim.rtl.hardware.step import step
 from ptqsim.rtl.proofs.arithmetic import arithmetic_claims
-from ptqsim.rtl.proofs.circuits import circuit_claims
+from ptqsim.rtl.proofs.circuits import circuit_claims, same
 from ptqsim.rtl.proofs.claim import PROVEN, SKIPPED, UNDECIDED, Claim, Verdict, decide
 from ptqsim.rtl.proofs.replay import deferred_saturates_otherwise, narrower_than_the_bound
+from tests.rtl import mutants
 from tests.rtl.needs import need
 
 TIMEOUT = 300.0
@@ -46,11 +48,33 @@ def test_circuits(kind: pq.NumberFormat) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bits", [5, 6])
-def test_wider_circuits(bits: int) -> None:
+@pytest.mark.parametrize("bits", [5, 6, 8])
+@pytest.mark.parametrize("kind", ["softmax", "gelu"])
+def test_wider_circuits(kind: str, bits: int) -> None:
     need("yosys")
-    unit = Unit(pq.TwinGELU(bits, 4, 1.0), pq.Uniform(bits, 1.0), pq.Accumulator(2 * bits + 6))
-    assert failures([decide(claim, 1200.0) for claim in circuit_claims(unit)]) == []
+    a = pq.TwinGELU(bits, 4, 1.0) if kind == "gelu" else pq.TwinSoftmax(bits, 4)
+    unit = Unit(a, pq.Uniform(bits, 1.0), pq.Accumulator(2 * bits + 6, "saturate" if kind == "gelu" else "wrap"))
+    assert failures([decide(claim, 1800.0) for claim in circuit_claims(unit)]) == []
+
+
+@pytest.mark.parametrize("name", ["shift_one_short", "gelu_sign_lost", "no_guard_bit"])
+def test_a_proof_case_by_case_refutes_a_planted_bug(name: str) -> None:
+    """The counterexample against the reference: what the right step gives is right, and the wrong one differs."""
+    need("yosys")
+    unit = replace(mutants.UNITS[mutants.MUTANTS[name].unit], name="gold")
+    wrong = next(part for part in mutants.planted(name).hierarchy() if part.name == "ptqsim_step")
+    found = same(unit, wrong, TIMEOUT)
+    assert found is not None
+    values = dict(zip(found.split()[::3], map(int, found.split()[2::3]), strict=True))
+    bits = unit.acc.bits
+
+    def signed(register: str) -> int:
+        return (values[register] ^ (1 << (bits - 1))) - (1 << (bits - 1))
+
+    a, b = (pq.reference.operand(values[f"in_{side}_code"], fmt).aligned for side, fmt in unit.sides)
+    right = pq.reference.add(signed("in_acc"), a * b, bits, unit.accumulator.overflow)
+    assert (signed("gold_next_acc"), signed("gate_next_acc") == right) == (right, False)
+    assert same(unit, step(replace(unit, name="gate")), TIMEOUT) is None
 
 
 @pytest.mark.parametrize("kind", FORMATS)
