@@ -7,7 +7,7 @@ what is quantized.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
@@ -85,7 +85,10 @@ class SwinAttention(_Attention):
         return self.proj(self.attend(q, k, v, bias))  # type: ignore[no-any-return]
 
 
-ADAPTERS: Final[dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]]] = {
+Adapters = Mapping[type[nn.Module], Callable[[str, nn.Module], nn.Module]]
+"""From the type of a module to what takes its place, made from its name and itself."""
+
+ADAPTERS: Final[Adapters] = {
     Attention: ViTAttention,
     WindowAttention: SwinAttention,
 }

@@ -16,10 +16,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ptqsim.ptq.gradients import Gradient, check_gradient, random_gradient, task_loss
+from ptqsim.ptq.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.operations import MatmulOperation
 from ptqsim.ptq.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.strays import refuse_stray_products
+from ptqsim.ptq.task import task_of
 
 BATCH = 8
 """Images in one pass; peak memory grows with it, results do not depend on it beyond float32 rounding."""
@@ -164,13 +165,16 @@ def _one_pass(
     tensors: dict[str, dict[str, torch.Tensor]] = {}
 
     def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
-        data = tensors[op.name] = {"a": a.detach()}
+        data = tensors[op.name] = {"a": op.calibrated_rows(a.detach())}
         if op.constant_b is None:
             data["b"] = b.detach()
         if gradient == "random":
-            data["grad"] = random_gradient(out, generator)
+            data["grad"] = op.calibrated_rows(random_gradient(out, generator))
         elif gradient is not None:
-            out.register_hook(lambda grad: data.__setitem__("grad", grad))  # dL/dO, Algorithm 1 line 5
+            if not out.requires_grad:  # it follows from parameters alone: what DETR's queries first ask each other
+                out.requires_grad_(True)
+            # dL/dO, Algorithm 1 line 5
+            out.register_hook(lambda grad: data.__setitem__("grad", op.calibrated_rows(grad)))
 
     backward = gradient not in (None, "random")
     for op in layers.values():
@@ -178,10 +182,10 @@ def _one_pass(
     try:
         with torch.set_grad_enabled(backward), refuse_stray_products(network):
             # the images carry the gradient, so that none is spent on the weights'
-            logits = network(images.detach().requires_grad_(backward))
+            outputs = network(images.detach().requires_grad_(backward))
         if backward:
             assert gradient is not None
-            task_loss(logits, gradient, generator).backward()
+            task_of(network).loss(outputs, gradient, generator).backward()
     finally:
         for op in layers.values():
             op.observer = None

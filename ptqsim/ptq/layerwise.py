@@ -127,7 +127,7 @@ class Layerwise:
             result = self._kept.get(op.name, key)
             if result is None:
                 exact = self.captured(method)[op.name].to(self.device)
-                result = calibrate_layer(op, replace(exact, a=a, b=b), method, *bits[op.name])
+                result = calibrate_layer(op, replace(exact, a=op.calibrated_rows(a), b=b), method, *bits[op.name])
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = "fake_quant"

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ptqsim.ptq.bundled import BUNDLED
+from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.model_names import timm_name
 
 
@@ -77,6 +78,8 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
 
 def input_size(model: nn.Module) -> tuple[int, int, int]:
     """Channels, height and width of the images that a network takes: its own word first, then that of its weights."""
+    if isinstance(model, Detector):
+        return model.input_size
     channels, *sides = getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
     height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or sides
     return int(channels), int(height), int(width)

@@ -22,7 +22,7 @@ from ptqsim.ptq.execute import IntegerProduct, WeightCodes
 from ptqsim.ptq.fake_quant import Format, decode_codes, fake_quantize
 
 Mode = Literal["float", "fake_quant", "integer"]
-Kind = Literal["linear", "qkv", "patch", "matmul_qk", "matmul_pv"]
+Kind = Literal["linear", "qkv", "patch", "conv", "matmul_qk", "matmul_pv"]
 InputKind = Literal["uniform", "softmax", "gelu"]
 Observer = Callable[["MatmulOperation", torch.Tensor, torch.Tensor, torch.Tensor], None]
 
@@ -43,7 +43,7 @@ class MatmulOperation(nn.Module):
     name : str
         Dotted path in the network, e.g. ``blocks.0.attn.qkv``.
     kind : str
-        ``linear``, ``qkv``, ``patch``, ``matmul_qk`` or ``matmul_pv``.
+        ``linear``, ``qkv``, ``patch``, ``conv``, ``matmul_qk`` or ``matmul_pv``.
     a_kind : str
         What the left operand holds: ``uniform`` (anything), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
@@ -96,6 +96,10 @@ class MatmulOperation(nn.Module):
     def bounds(self) -> dict[str, pq.Bound]:
         """Accumulator width by each bound that applies, the widest over the groups (spec section 4)."""
         return operation_bounds(self)
+
+    def calibrated_rows(self, x: torch.Tensor) -> torch.Tensor:
+        """What calibration looks at of a, out or its gradient, [G, images * rows, ...]: by default all of it."""
+        return x
 
     def product(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """a [Ga, ..., M, K] @ b [Gb, ..., K, N] -> [G, ..., M, N] in the operation's mode."""

@@ -9,13 +9,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ptqsim.ptq.concurrency import each
 from ptqsim.ptq.kept_layers import KeptLayers
 from ptqsim.ptq.layerwise import Bits, Layerwise, Progress
 from ptqsim.ptq.methods import PTQ4ViT, PTQ4ViTPlus
 from ptqsim.ptq.quantized_model import QuantizedModel
+from ptqsim.ptq.task import task_of
 
 Trail = list[dict[str, Any]]
 """What was tried: the addition, its held-out loss, and whether it was kept."""
@@ -33,8 +33,9 @@ def select(
 ) -> tuple[PTQ4ViT, Trail]:
     """Add one of the preset's additions after the other, and keep each that lowers the held-out loss.
 
-    The loss is the cross-entropy between the float network's probabilities and the quantized network's, of images that
-    its scales were not searched on: the images are divided into folds, and each is held out once.
+    The loss is the cross-entropy between the float network's probabilities and the quantized network's (of a detector:
+    its task's divergence), of images that its scales were not searched on: the images are divided into folds, and each
+    is held out once.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def _held_out_loss(
             result.apply(quantized.layers[name])
         exact, found = _logits(quantized, held_out, "float"), _logits(quantized, held_out, "fake_quant")
         quantized.mode = "float"
-        total += float(F.cross_entropy(found.double(), exact.double().softmax(dim=1), reduction="sum"))
+        total += task_of(quantized.model).divergence(found, exact)
         count += len(held_out)
     return total / count
 

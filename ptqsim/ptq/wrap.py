@@ -1,4 +1,4 @@
-"""Finds every matrix product of a timm model and replaces it by an operation; refuses a model with any it can't."""
+"""Finds every matrix product of a network and replaces it by an operation; refuses a model with any it can't."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import copy
 from timm.layers.mlp import Mlp
 from torch import nn
 
-from ptqsim.ptq.adapters import ADAPTERS
+from ptqsim.ptq.adapters import ADAPTERS, Adapters
+from ptqsim.ptq.detection.adapters import detection_adapters
+from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.strays import first_stray_product
 
@@ -18,7 +20,8 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     Parameters
     ----------
     model : nn.Module
-        A timm vision transformer: ViT, DeiT or Swin.  It is left as it is.
+        A timm vision transformer (ViT, DeiT or Swin) or a :class:`~ptqsim.ptq.detection.detector.Detector`.  It is left
+        as it is.
 
     Returns
     -------
@@ -34,10 +37,11 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     """
     wrapped = copy.deepcopy(model).eval()
     gelu_inputs = _linears_after_gelu(wrapped)
+    adapters = detection_adapters() if isinstance(wrapped, Detector) else ADAPTERS
     refused: dict[str, ValueError] = {}
     for name, module in list(wrapped.named_modules()):
         try:
-            replacement = _replacement(name, module, gelu_inputs)
+            replacement = _replacement(name, module, gelu_inputs, adapters)
         except ValueError as error:
             refused[name] = error
             continue
@@ -54,9 +58,9 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     return wrapped, operations
 
 
-def _replacement(name: str, module: nn.Module, gelu_inputs: set[str]) -> nn.Module | None:
-    if type(module) in ADAPTERS:
-        return ADAPTERS[type(module)](name, module)
+def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: Adapters) -> nn.Module | None:
+    if type(module) in adapters:
+        return adapters[type(module)](name, module)
     if isinstance(module, nn.Linear):
         groups = 3 if name.split(".")[-1] == "qkv" else 1
         a_kind: InputKind = "gelu" if name in gelu_inputs else "uniform"

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptqsim.ptq.detection.boxes import corners
-from ptqsim.ptq.detection.detector import split_outputs
+from ptqsim.ptq.detection.outputs import split_outputs
 
 METRICS: Final = ("mAP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large")
 """COCO's averages over categories, in percent; the first is over the thresholds of overlap 0.5, 0.55, ..., 0.95."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ptqsim.ptq.detection.task import Detection
+
 if TYPE_CHECKING:
     from transformers import DetrForObjectDetection
 
@@ -20,6 +22,8 @@ class Detector(nn.Module):
 
     Attributes
     ----------
+    task : Detection
+        What its outputs are compared by.
     input_size : tuple of int
         Channels, height and width of an image; of a network that takes any size, one that it is tried on.
     resize : tuple of int or None
@@ -30,6 +34,7 @@ class Detector(nn.Module):
         self, detr: DetrForObjectDetection, input_size: tuple[int, int, int], resize: tuple[int, int] | None = None
     ) -> None:
         super().__init__()
+        self.task = Detection()
         # attention as visible products and additive masks; the other implementations compute the same
         detr.set_attn_implementation("eager")
         self.detr = detr
@@ -56,8 +61,3 @@ class Detector(nn.Module):
         mask = images[:, 3] if images.shape[1] == 4 else None
         out = self.detr(pixel_values=images[:, :3], pixel_mask=mask)
         return torch.cat([out.logits, out.pred_boxes], dim=-1)
-
-
-def split_outputs(outputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Outputs [..., classes + 5] -> logits [..., classes + 1] and boxes [..., 4]."""
-    return outputs[..., :-4], outputs[..., -4:]

@@ -82,7 +82,9 @@ class DetectionLearner(nn.Module):
         own = self.token_box(memory).float().sigmoid()[found]
         true = torch.gather(targets.boxes, 1, nearest[..., None].expand(-1, -1, 4))[found]
         count = max(1, len(true))
-        boxes: torch.Tensor = BOX_WEIGHT * (own - true).abs().sum() + GIOU_WEIGHT * (1 - generalized_iou(own, true)).sum()
+        boxes: torch.Tensor = (
+            BOX_WEIGHT * (own - true).abs().sum() + GIOU_WEIGHT * (1 - generalized_iou(own, true)).sum()
+        )
         return F.cross_entropy(logits.flatten(0, 1), labels.flatten()) + boxes / count
 
 

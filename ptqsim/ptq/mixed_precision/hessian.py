@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ptqsim.ptq.capture import BATCH
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.operations import WeightOperation
 from ptqsim.ptq.quantized_model import QuantizedModel
+from ptqsim.ptq.task import task_of
 
 
 def hutchinson_traces(
@@ -45,12 +45,12 @@ def hutchinson_traces(
 
 
 def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: int) -> dict[str, float]:
-    """Mean trace, tr(H) / size, of every weight; the loss is the cross-entropy with the network's own arg max.
+    """Mean trace, tr(H) / size, of every weight; the loss is the task's with the network's own arg max.
 
     The same signs meet every batch of images, so that batches do not change what is estimated.  A trace below zero,
     which the estimate can give where the true one is small, counts as zero.
     """
-    quantized = QuantizedModel(network)
+    quantized, task = QuantizedModel(network), task_of(network)
     device = next(quantized.model.parameters()).device
     weights = {name: op.weight for name, op in quantized.layers.items() if isinstance(op, WeightOperation)}
     for weight in weights.values():
@@ -60,8 +60,7 @@ def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: i
         part = images[start : start + BATCH].to(device)
 
         def loss(part: torch.Tensor = part) -> torch.Tensor:
-            logits = quantized.model(part)
-            return F.cross_entropy(logits, logits.detach().argmax(dim=1), reduction="sum") / len(images)
+            return task.loss(quantized.model(part), "pseudo_label", torch.Generator()) / len(images)
 
         for name, trace in hutchinson_traces(loss, weights, probes, torch.Generator().manual_seed(seed)).items():
             traces[name] += trace / weights[name].numel()

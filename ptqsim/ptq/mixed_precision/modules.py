@@ -44,7 +44,7 @@ def transformer_modules(layers: Mapping[str, MatmulOperation]) -> list[Transform
     for name, operations in siblings.items():
         if any(op.kind == "matmul_qk" for op in operations):
             found.append(TransformerModule(name, "msa", tuple(operations)))
-        elif any(op.a_kind == "gelu" for op in operations):
+        elif any(op.name.rpartition(".")[2] == "fc2" for op in operations):
             found.append(TransformerModule(name, "mlp", tuple(operations)))
     return found
 
