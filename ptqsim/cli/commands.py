@@ -32,6 +32,7 @@ BUILT_IN: Final = {
     "bounds": "ptqsim.cli.bounds:bounds",
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl:rtl",
+    "sweep": "ptqsim.cli.sweep:sweep",
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.errors import unknown_name
+from ptqsim.datapath.order_text import parse_order
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,27 +39,6 @@ AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, oper
 def make_accumulator(bits: int, overflow: str, order: str, alignment: str) -> pq.Accumulator:
     """The accumulator that the datapath options describe."""
     return pq.Accumulator(bits=bits, overflow=overflow, order=parse_order(order), alignment=alignment)
-
-
-def parse_order(text: str) -> pq.Sequential | pq.Tree | pq.Split:
-    """An order of accumulation from its text form."""
-    name, *numbers = text.split(":")
-    try:
-        match name, [int(n) for n in numbers]:
-            case "sequential", []:
-                return pq.Sequential()
-            case "tree", [lanes]:
-                return pq.Tree(lanes=lanes)
-            case "split", [tile, inner_bits]:
-                return pq.Split(tile=tile, inner_bits=inner_bits)
-    except ValueError as error:
-        if "invalid literal" not in str(error):
-            raise
-    if name not in ("sequential", "tree", "split"):
-        raise unknown_name("order", text, ("sequential", "tree:LANES", "split:TILE:INNER_BITS"))
-    raise ValueError(
-        f"order {text!r} can't be read; legal are sequential, tree:LANES and split:TILE:INNER_BITS: try tree:16"
-    )
 
 
 def load_network(model: str, pretrained: bool, checkpoint: Path | None, device: str = "cpu") -> nn.Module:

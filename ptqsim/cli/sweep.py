@@ -1,0 +1,142 @@
+"""Run a study: many models, methods, bit-widths and accumulators, each point once, on this machine or a cluster.
+
+    ptqsim sweep study.yaml --dry-run                        # how many points, calibrations and hours
+    ptqsim sweep study.yaml                                  # a process per core; Ctrl-C, and the same command goes on
+    ptqsim sweep study.yaml --scheduler tcp://node1:8786     # the same bits on a Dask cluster that you have started
+    ptqsim sweep study.yaml --status                         # also while it runs
+    ptqsim sweep study.yaml --parquet points.parquet --csv points.csv
+
+Results go to one SQLite file beside the study. docs/sweep.md describes the study file; **ptqsim report** shows results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ptqsim.cli.errors import on_interrupt
+from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.sweep_show import show_estimate, show_recomputed, show_status
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from ptqsim.sweep.store import Store
+    from ptqsim.sweep.study import Study
+
+
+def sweep(
+    study: Annotated[Path, typer.Argument(help="Study file, YAML.")],
+    store: Annotated[
+        Path | None, typer.Option("--store", help="File of the results; by default the study's name with .sqlite.")
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="Folder of calibrated networks; by default STORE.cache.")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes here; one per core.")] = None,
+    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler to use.")] = None,
+    batch: Annotated[bool, typer.Option("--batch", help="Submit jobs as the study's 'cluster' says.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")] = False,
+    status: Annotated[bool, typer.Option("--status", help="Say what is done, also while it runs.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on with the results that are there, or refuse to.")
+    ] = True,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.")] = False,
+    point: Annotated[
+        str | None, typer.Option("--point", help="Compute one point anew, by the first digits of its key.")
+    ] = None,
+    parquet: Annotated[Path | None, typer.Option("--parquet", help="Export the points to a Parquet file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Export the points to a CSV file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    from ptqsim.sweep.reading import read_study
+    from ptqsim.sweep.store import Store
+
+    out = Output(as_json)
+    wanted = read_study(study)
+    place = store or study.with_suffix(".sqlite")
+    if (not status and not (parquet or csv)) or dry_run or point:
+        done = _work(out, wanted, study, place, cache or place.with_name(place.name + ".cache"), jobs=jobs,
+                     scheduler=scheduler, batch=batch, dry_run=dry_run, resume=resume, retry_failed=retry_failed,
+                     point=point)  # fmt: skip
+        if done is not None:
+            out.result(done)
+            return
+    with Store(place, write=False) as results:
+        _export(out, results, wanted, study, parquet, csv)
+        found = show_status(out, results)
+    out.result(found)
+
+
+def _work(
+    out: Output,
+    study: Study,
+    path: Path,
+    place: Path,
+    cache: Path,
+    *,
+    jobs: int | None,
+    scheduler: str | None,
+    batch: bool,
+    dry_run: bool,
+    resume: bool,
+    retry_failed: bool,
+    point: str | None,
+) -> dict[str, Any] | None:
+    """Run it; a result in place of the status, if there is one."""
+    from ptqsim.sweep import again, estimate
+    from ptqsim.sweep.clusters import default_jobs
+    from ptqsim.sweep.opening import OpenStudy
+    from ptqsim.sweep.pool import DaskPool
+    from ptqsim.sweep.run import run
+    from ptqsim.sweep.store import Store
+
+    if not resume and place.exists():
+        raise ValueError(f"{place} holds results: leave --fresh out to go on with them, or name another --store")
+    start = time.perf_counter()
+    opened = OpenStudy(study, path, cache)
+    plan = opened.plan
+    if point is not None:
+        return show_recomputed(out, again.recompute(plan, place, point))
+    workers = jobs or default_jobs()
+    if dry_run:
+        found = estimate.estimated(plan, place, workers)
+        return show_estimate(out, found, time.perf_counter() - start)
+    with Store(place) as results, _client(study, workers, scheduler, batch) as client:
+        pool = DaskPool(client, opened.send)
+        kept = on_interrupt(lambda: f"finished points are kept in {place}: the same command goes on")
+        with kept, out.progress("points", "point") as report:
+            command = " ".join(["ptqsim", *sys.argv[1:]])
+            computed = run(plan, results, pool, path.read_text(encoding="utf-8"), command,
+                           retry_failed=retry_failed, report=report)  # fmt: skip
+    out.note(f"{computed} points computed in {time.perf_counter() - start:.1f} s; results in {place}")
+    return None
+
+
+def _client(study: Study, jobs: int, scheduler: str | None, batch: bool) -> AbstractContextManager[Client]:
+    from ptqsim.sweep import clusters
+
+    if batch and scheduler is not None:
+        raise ValueError("both --scheduler and --batch were given: choose one of them")
+    if batch:
+        if study.cluster is None:
+            raise ValueError("--batch needs a 'cluster' in the study, see docs/sweep.md")
+        return clusters.batch_system(study.cluster)
+    return clusters.connected(scheduler) if scheduler is not None else clusters.local(jobs)
+
+
+def _export(out: Output, results: Store, study: Study, path: Path, parquet: Path | None, csv: Path | None) -> None:
+    from ptqsim.sweep import export
+
+    if parquet is None and csv is None:
+        return
+    points = export.points(results, export.gates_of(study, path))
+    for file, write in ((parquet, export.write_parquet), (csv, export.write_csv)):
+        if file is not None:
+            write(points, file)
+            out.note(f"{file} written, {len(points):,} points")

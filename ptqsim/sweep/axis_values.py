@@ -1,0 +1,88 @@
+"""The values that the axes of a study may have, and how a file may write them down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator
+
+from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.spec import MAX_REGISTER_BITS, MIN_REGISTER_BITS, Alignment, OverflowMode
+from ptqsim.errors import out_of_range, unknown_name
+
+EXACT: Final = "exact"
+SEARCHED: Final = "searched"
+MODES: Final = ("integer", "fake_quant", "float")
+MAX_SHIFT: Final = 15
+
+
+def _spread(value: object) -> object:
+    """A single value is a list of one; ``{from: 12, to: 24, step: 2}`` is the integers it counts."""
+    items: list[object] = []
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Mapping) and "from" in item:
+            items.extend(_counted(item))
+        else:
+            items.append(item)
+    if not items:
+        raise ValueError("an axis without values; legal is at least one: leave the axis out for its default")
+    return items
+
+
+def _counted(given: Mapping[str, object]) -> range:
+    for key, number in given.items():
+        if key not in ("from", "to", "step"):
+            raise unknown_name("key of a range", key, ("from", "to", "step"))
+        if type(number) is not int:
+            raise ValueError(f"{key} is {number!r}; legal is an integer: try {{from: 12, to: 24, step: 2}}")
+    if "to" not in given:
+        raise ValueError("a range has 'from' but no 'to': try {from: 12, to: 24, step: 2}")
+    first, last, step = given["from"], given["to"], given.get("step", 1)
+    assert isinstance(first, int)
+    assert isinstance(last, int)
+    assert isinstance(step, int)
+    if step < 1 or last < first:
+        raise ValueError(f"range from {first} to {last} by {step} is empty: count upwards by 1 or more")
+    return range(first, last + 1, step)
+
+
+def _width(low: int, high: int, what: str, word: str | None = None) -> Any:
+    def check(value: object) -> object:
+        if value == word is not None:
+            return value
+        if type(value) is not int or not low <= value <= high:
+            raise out_of_range(what, value, low, high, "" if word is None else f"the word {word!r} is legal, too")
+        return value
+
+    return BeforeValidator(check)
+
+
+def one_of(what: str, legal: tuple[str, ...]) -> Any:
+    """A value that is one of these; for another one the nearest is suggested."""
+
+    def check(value: object) -> object:
+        if value not in legal:
+            raise unknown_name(what, value, legal)
+        return value
+
+    return BeforeValidator(check)
+
+
+def _order(value: object) -> object:
+    if not isinstance(value, str):
+        raise unknown_name("order", value, ("sequential", "tree:LANES", "split:TILE:INNER_BITS"))
+    parse_order(value)
+    return value
+
+
+Spread = BeforeValidator(_spread)
+Width = Annotated[int, _width(2, 16, "a width of codes")]
+AccBits = Annotated[int | Literal["exact"], _width(MIN_REGISTER_BITS, MAX_REGISTER_BITS, "acc_bits", EXACT)]
+Shift = Annotated[int | Literal["searched"], _width(0, MAX_SHIFT, "a shift", SEARCHED)]
+Count = Annotated[int, _width(1, 10_000_000, "a number of images")]
+Seed = Annotated[int, _width(0, 2**32 - 1, "a seed")]
+Mode = Annotated[str, one_of("mode", MODES)]
+Overflow = Annotated[str, one_of("overflow mode", tuple(str(mode) for mode in OverflowMode))]
+Aligned = Annotated[str, one_of("alignment", tuple(str(alignment) for alignment in Alignment))]
+Order = Annotated[str, BeforeValidator(_order)]

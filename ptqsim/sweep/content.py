@@ -1,0 +1,124 @@
+"""What work is known by: the code that computes it, and files kept under names that say what they hold."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import ptqsim
+
+_ARITHMETIC: Final = ("formats", "datapath", "kernels", "gemm", "ptq")
+_OWN: Final = ("sweep/measure.py", "sweep/sources.py")
+_PACKAGES: Final = ("numba", "numpy", "timm", "torch")
+_TOKEN: Final = ".token"
+
+
+@cache
+def code_version() -> str:
+    """SHA-256 of the code that a result depends on, and of the versions of the packages that compute.
+
+    Of the modules the syntax tree counts, without docstrings: a comment makes no result obsolete.
+    """
+    root = Path(ptqsim.__file__).parent
+    files = [file for part in _ARITHMETIC for file in (root / part).rglob("*.py")] + [root / name for name in _OWN]
+    found = hashlib.sha256(" ".join(f"{package} {version(package)}" for package in _PACKAGES).encode())
+    for file in sorted(files):
+        tree = _Bare().visit(ast.parse(file.read_text(encoding="utf-8")))
+        found.update(f"\0{file.relative_to(root).as_posix()}\0{ast.dump(tree)}".encode())
+    return found.hexdigest()
+
+
+class _Bare(ast.NodeTransformer):
+    """Takes texts that stand alone out of a tree: docstrings, and those below attributes."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return ast.Pass()
+        return node
+
+
+@dataclass(frozen=True)
+class ContentCache:
+    """Files under names that say what they hold; a file is there whole, or not at all.
+
+    Attributes
+    ----------
+    folder : Path
+        Made when the first file is kept.
+    """
+
+    folder: Path
+
+    def path(self, name: str) -> Path:
+        """Where a file lies, or would lie."""
+        return self.folder / name
+
+    def has(self, name: str) -> bool:
+        """Whether it is there."""
+        return self.path(name).is_file()
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep a file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+        try:
+            partial.write_bytes(content)
+            partial.replace(self.path(name))
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def token(self) -> str:
+        """A word that is in this folder and in no other one; who reads it there shares the folder."""
+        if not self.has(_TOKEN):
+            self.put(_TOKEN, secrets.token_hex(16).encode())
+        return self.path(_TOKEN).read_text()
+
+
+@dataclass(frozen=True)
+class CachePlace:
+    """The client's cache as a worker is told of it.
+
+    Attributes
+    ----------
+    folder : str
+        Where the client has it.
+    token : str
+        What the client has written there.
+    """
+
+    folder: str
+    token: str
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether this machine sees the client's folder."""
+        try:
+            return (Path(self.folder) / _TOKEN).read_text() == self.token
+        except OSError:
+            return False
+
+    def open(self) -> ContentCache:
+        """The client's cache, or one of this machine's own that all its workers use."""
+        if self.is_shared:
+            return ContentCache(Path(self.folder))
+        own = Path(tempfile.gettempdir()) / f"ptqsim-{os.getuid()}-{self.token[:16]}"
+        own.mkdir(mode=0o700, exist_ok=True)
+        if own.stat().st_uid != os.getuid():
+            raise PermissionError(f"{own} belongs to someone else: set TMPDIR to a folder of your own")
+        return ContentCache(own)
+
+
+class MissingContent(Exception):  # noqa: N818 - a request, not an error
+    """A worker needs files that its machine has not; the client sends them and submits the work again."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(names)
+        self.names = names

@@ -1,0 +1,90 @@
+"""From axes to points: the product of the values, each condition tried as soon as its axes are bound."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ptqsim.sweep.axis_values import EXACT, SEARCHED
+from ptqsim.sweep.expression import Condition
+from ptqsim.sweep.point import FLOAT, INTEGER, Calibration, Datapath, Point
+from ptqsim.sweep.study import AXES, Axes, Study
+
+
+def expand(study: Study) -> list[Point]:
+    """Every point of the grid, each once; those of one calibration one after the other, as its axes are the first ones.
+
+    Raises
+    ------
+    ValueError
+        If the conditions leave none, or compare what has no order.
+    """
+    found: dict[Point, None] = {}
+    for values in combinations(axis_values(study.axes), list(study.conditions())):
+        found[point_of(values)] = None
+    if not found:
+        raise ValueError("no point meets all conditions of the study: drop one of require and exclude")
+    return list(found)
+
+
+def axis_values(axes: Axes) -> dict[str, Sequence[Any]]:
+    """The values of every axis, models and methods by what they are called."""
+    return {name: [getattr(value, "called", value) for value in getattr(axes, name)] for name in AXES}
+
+
+def combinations(axes: Mapping[str, Sequence[Any]], conditions: Sequence[Condition]) -> Iterator[dict[str, Any]]:
+    """Every combination that meets all conditions; the mapping is reused, so copy what is kept of it."""
+    names = list(axes)
+    tests: list[list[Callable[[Mapping[str, Any]], bool]]] = [[] for _ in names]
+    values: dict[str, Any] = {}
+    for condition in conditions:
+        if not condition.names:
+            if not condition.holds(values):
+                return
+            continue
+        tests[max(names.index(name) for name in condition.names)].append(condition.holds)
+
+    def bind(depth: int) -> Iterator[dict[str, Any]]:
+        if depth == len(names):
+            yield values
+            return
+        name, wanted = names[depth], tests[depth]
+        for value in axes[name]:
+            values[name] = value
+            if all(test(values) for test in wanted):
+                yield from bind(depth + 1)
+
+    yield from bind(0)
+
+
+def point_of(values: Mapping[str, Any]) -> Point:
+    """The point of one combination, without what can't change its result."""
+    mode = values["mode"]
+    if mode == FLOAT:
+        return Point(values["model"], None, Datapath(FLOAT), values["evaluation_images"])
+    datapath = replace(shifted_of(values), mode=mode)
+    if mode == INTEGER:
+        datapath = replace(datapath, alignment=values["alignment"])
+        if values["acc_bits"] != EXACT:
+            register = {name: values[name] for name in ("acc_bits", "overflow", "order")}
+            datapath = replace(datapath, **register)
+    return Point(values["model"], calibration_of(values), datapath, values["evaluation_images"])
+
+
+def shifted_of(values: Mapping[str, Any]) -> Datapath:
+    """A datapath with the shifts of one combination, and nothing else said."""
+    softmax, gelu = (None if values[name] == SEARCHED else values[name] for name in ("softmax_shift", "gelu_shift"))
+    return Datapath(softmax_shift=softmax, gelu_shift=gelu)
+
+
+def calibration_of(values: Mapping[str, Any]) -> Calibration:
+    """The calibration of one combination."""
+    return Calibration(
+        values["model"],
+        values["method"],
+        values["w_bits"],
+        values["a_bits"],
+        values["seed"],
+        values["calibration_images"],
+    )

@@ -1,0 +1,112 @@
+"""A point of a study: a network, how it is calibrated, the datapath it runs on, and the images that say how well.
+
+What cannot change a result is left out of a point, so that equal work is one point: a float network has no method, an
+exact accumulator no overflow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+INTEGER: Final = "integer"
+FLOAT: Final = "float"
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What one calibration is made from; points on many datapaths share it.
+
+    Attributes
+    ----------
+    model, method : str
+        What the study calls them.
+    w_bits, a_bits, seed, images : int
+    """
+
+    model: str
+    method: str
+    w_bits: int
+    a_bits: int
+    seed: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Datapath:
+    """What integers run on.
+
+    Attributes
+    ----------
+    mode : {"integer", "fake_quant", "float"}
+    acc_bits : int or None
+        Width P of the accumulators; None is exact.
+    overflow, order, alignment : str or None
+        None where they play no part.
+    softmax_shift, gelu_shift : int or None
+        In place of the m that the search found.
+    layer : str or None
+        The only layer that has ``acc_bits``; all others are exact.
+    widths : tuple of (str, int)
+        A width for each of these layers, in place of ``acc_bits``.
+    """
+
+    mode: str = INTEGER
+    acc_bits: int | None = None
+    overflow: str | None = None
+    order: str | None = None
+    alignment: str | None = None
+    softmax_shift: int | None = None
+    gelu_shift: int | None = None
+    layer: str | None = None
+    widths: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing can overflow."""
+        return self.mode == INTEGER and self.acc_bits is None and not self.widths
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One row of the results.
+
+    Attributes
+    ----------
+    model : str
+    calibration : Calibration or None
+        None is the float network.
+    datapath : Datapath
+    images : int
+        Evaluation images: the first ones of the validation split.
+    """
+
+    model: str
+    calibration: Calibration | None
+    datapath: Datapath
+    images: int
+
+
+def plain(value: Calibration | Datapath) -> dict[str, Any]:
+    """The fields as JSON values."""
+    found = asdict(value)
+    if "widths" in found:
+        found["widths"] = dict(found["widths"])
+    return found
+
+
+def point_of_row(row: Mapping[str, Any]) -> Point:
+    """The point of a stored row."""
+    columns = ("model", "method", "w_bits", "a_bits", "seed", "calibration_images")
+    calibration = None if row["calibration"] is None else Calibration(*(row[name] for name in columns))
+    widths = tuple((row["widths"] or {}).items())
+    datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
+    return Point(row["model"], calibration, datapath, row["evaluation_images"])
+
+
+def content_key(content: Mapping[str, Any]) -> str:
+    """SHA-256 of JSON values, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""The tables of a store, and which columns they have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = 1
+
+_RESULT: Final = {
+    "status": "TEXT NOT NULL",  # done, trapped or failed
+    "error": "TEXT",
+    "seconds": "REAL",
+    "host": "TEXT",
+    "process": "INTEGER",
+    "finished": "TEXT",
+    "provenance": "INTEGER",
+}
+_CALIBRATION: Final = {
+    "model": "TEXT NOT NULL",
+    "method": "TEXT",
+    "w_bits": "INTEGER",
+    "a_bits": "INTEGER",
+    "seed": "INTEGER",
+    "calibration_images": "INTEGER",
+}
+_SHIFTS: Final = {"softmax_shift": "INTEGER", "gelu_shift": "INTEGER"}
+_REGISTER: Final = {"overflow": "TEXT", "order": "TEXT", "alignment": "TEXT"}
+_KEY: Final = {"key": "TEXT PRIMARY KEY NOT NULL"}
+
+_TABLES: Final[dict[str, dict[str, str]]] = {
+    "calibrations": _KEY | _CALIBRATION | {"weight_bits": "INTEGER", "layers": "TEXT"} | _RESULT,
+    "points": _KEY
+    | {"calibration": "TEXT"}
+    | _CALIBRATION
+    | _SHIFTS
+    | {"mode": "TEXT NOT NULL", "acc_bits": "INTEGER"}
+    | _REGISTER
+    | {"layer": "TEXT", "widths": "TEXT", "evaluation_images": "INTEGER NOT NULL"}
+    | {"top1": "REAL", "cross_entropy": "REAL", "logits_sha256": "TEXT", "observed": "TEXT"}
+    | _RESULT,
+    "answers": _KEY
+    | {"calibration": "TEXT"}
+    | _CALIBRATION
+    | _SHIFTS
+    | {"scope": "TEXT", "layer": "TEXT", "within": "REAL"}
+    | _REGISTER
+    | {"evaluation_images": "INTEGER", "exact_top1": "REAL", "acc_bits": "INTEGER", "top1": "REAL"}
+    | {"top1_below": "REAL", "start_bits": "INTEGER", "probes": "TEXT"}
+    | _RESULT,
+}
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
+TABLE_OF: Final = {"calibration": "calibrations", "point": "points", "question": "answers"}
+"""Table of each kind of planned work."""
+DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes"})
+"""Columns whose cells are JSON."""
+
+
+def _create(table: str, columns: dict[str, str]) -> str:
+    listed = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+    return f"CREATE TABLE {table} ({listed});"
+
+
+CREATE: Final = "\n".join(
+    [
+        "BEGIN;",
+        *(_create(table, columns) for table, columns in _TABLES.items()),
+        "CREATE TABLE planned (kind TEXT NOT NULL, key TEXT NOT NULL UNIQUE);",
+        "CREATE TABLE studies (name TEXT NOT NULL, text TEXT NOT NULL);",
+        "CREATE TABLE provenance (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);",
+        f"PRAGMA user_version = {VERSION};",
+        "COMMIT;",
+    ]
+)
+
+
+def types(table: str) -> dict[str, str]:
+    """SQL type of every column."""
+    return dict(_TABLES[table])
