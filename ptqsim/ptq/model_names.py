@@ -7,6 +7,7 @@ from typing import Final
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.bundled import BUNDLED
+from ptqsim.ptq.detection.names import DETECTORS
 
 PAPER_MODELS: Final[dict[str, str]] = {
     "vit_small_patch32": "vit_small_patch32_224.augreg_in21k_ft_in1k",
@@ -55,7 +56,7 @@ def timm_name(name: str) -> str | None:
 def _unknown(name: str) -> ValueError:
     import timm
 
-    short = [*BUNDLED, *PAPER_MODELS]
+    short = [*BUNDLED, *PAPER_MODELS, *DETECTORS]
     near = difflib.get_close_matches(name, short, n=2) + difflib.get_close_matches(name, timm.list_models(), n=2)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ValueError(

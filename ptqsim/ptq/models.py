@@ -1,22 +1,20 @@
-"""Where networks come from: bundled ones, timm's, and local checkpoints."""
+"""Where networks come from: bundled ones, timm's, transformers' DETR, and local checkpoints."""
 
 from __future__ import annotations
 
 import logging
-import sys
-import warnings
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from ptqsim.ptq.bundled import BUNDLED
 from ptqsim.ptq.detection.detector import Detector
+from ptqsim.ptq.detection.load import build_detector, load_detector
+from ptqsim.ptq.detection.names import DETECTORS
 from ptqsim.ptq.model_names import timm_name
+from ptqsim.ptq.weights import fill, read_weights
 
 
 def load_model(
@@ -28,7 +26,8 @@ def load_model(
     ----------
     name : str
         A bundled model (``vit_digits``), a short name of a network of the papers (``deit_small``, see
-        :data:`ptqsim.ptq.model_names.PAPER_MODELS`) or any model name of timm.
+        :data:`ptqsim.ptq.model_names.PAPER_MODELS`), any model name of timm, or a detector (``detr_digits``, bundled;
+        ``detr_resnet_50``, the DETR of transformers).
     pretrained : bool
         Fetch timm's pretrained weights over the network.  A bundled model brings its own.
     checkpoint : path, optional
@@ -46,6 +45,8 @@ def load_model(
     """
     if checkpoint is not None and pretrained:
         raise ValueError("both pretrained weights and a checkpoint were asked for: choose one of them")
+    if name in DETECTORS:
+        return load_detector(DETECTORS[name], pretrained, Path(checkpoint) if checkpoint else None).eval()
     full = timm_name(name)
     weights = None if checkpoint is None else read_weights(Path(checkpoint))
     if full is None:
@@ -61,7 +62,7 @@ def load_model(
             )
         model = _timm_model(full, pretrained, num_classes or _classes(full, weights))
     if weights is not None:
-        _fill(model, weights, name)
+        fill(model, weights, name)
     return model.eval()
 
 
@@ -70,6 +71,8 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
 
     For loading a calibrated model, which brings its own parameters.
     """
+    if name in DETECTORS:
+        return build_detector(DETECTORS[name], num_classes).eval()
     full = timm_name(name)
     if full is None:
         return load_model(name)
@@ -79,23 +82,10 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
 def input_size(model: nn.Module) -> tuple[int, int, int]:
     """Channels, height and width of the images that a network takes: its own word first, then that of its weights."""
     if isinstance(model, Detector):
-        return model.input_size
+        return model.preprocessing.input_size
     channels, *sides = getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
     height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or sides
     return int(channels), int(height), int(width)
-
-
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file; a missing or damaged one is an error that says so."""
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path} is no readable safetensors file ({error}): it may be truncated, or another format; "
-            "export the weights with safetensors.torch.save_file"
-        ) from None
 
 
 def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Module:
@@ -124,35 +114,6 @@ def _classes(name: str, weights: dict[str, torch.Tensor] | None) -> int | None:
     heads = getattr(timm.get_pretrained_cfg(name), "classifier", None)
     bias = f"{heads[0] if isinstance(heads, tuple) else heads}.bias"
     return None if weights is None or bias not in weights else len(weights[bias])
-
-
-def _fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    weights = _under_present_names(model, weights)
-    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    for key, shape in expected.items():
-        if key not in weights:
-            raise ValueError(f"the checkpoint has no tensor {key!r}, which {name} needs: it is of another network")
-        if weights[key].shape != shape:
-            raise ValueError(
-                f"tensor {key!r} of the checkpoint has shape {tuple(weights[key].shape)}, but {name} needs "
-                f"{tuple(shape)}: it is of another network, image size or number of classes"
-            )
-    if extra := [key for key in weights if key not in expected]:
-        raise ValueError(f"the checkpoint has a tensor {extra[0]!r}, which {name} has not: it is of another network")
-    model.load_state_dict(weights)
-
-
-def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """timm's hub keeps some networks under the names of their first release; each network knows how to read them."""
-    read = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    if read is None or weights.keys() == model.state_dict().keys():
-        return weights
-    with warnings.catch_warnings(action="ignore"):  # what resizing warns of; resized weights are not used
-        renamed: dict[str, torch.Tensor] = read(dict(weights), model)
-    # tables of another image size were resized: the error about their shape is the better answer
-    before, after = (Counter(tensor.shape for tensor in tensors.values()) for tensors in (weights, renamed))
-    resized = after - before
-    return weights if resized else renamed
 
 
 def check_device(device: str) -> str:

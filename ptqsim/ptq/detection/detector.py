@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ptqsim.ptq.detection.preprocessing import Preprocessing
 from ptqsim.ptq.detection.task import Detection
 
 if TYPE_CHECKING:
@@ -19,30 +20,25 @@ class Detector(nn.Module):
     Parameters
     ----------
     detr : DetrForObjectDetection
+    preprocessing : Preprocessing
 
     Attributes
     ----------
     task : Detection
         What its outputs are compared by.
-    input_size : tuple of int
-        Channels, height and width of an image; of a network that takes any size, one that it is tried on.
-    resize : tuple of int or None
-        Shorter and longest side that images are resized to; None where a network takes one size.
+    preprocessing : Preprocessing
     """
 
-    def __init__(
-        self, detr: DetrForObjectDetection, input_size: tuple[int, int, int], resize: tuple[int, int] | None = None
-    ) -> None:
+    def __init__(self, detr: DetrForObjectDetection, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.task = Detection()
         # attention as visible products and additive masks; the other implementations compute the same
-        detr.set_attn_implementation("eager")
+        detr.set_attn_implementation({"": "eager"})
         self.detr = detr
-        self.input_size = input_size
-        self.resize = resize
+        self.preprocessing = preprocessing
 
     @property
-    def classes(self) -> int:
+    def num_classes(self) -> int:
         """Number of classes, "no object" aside."""
         return self.detr.class_labels_classifier.out_features - 1
 

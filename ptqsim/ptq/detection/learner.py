@@ -41,7 +41,7 @@ class DetectionLearner(nn.Module):
         thaw(model)
         _begin_at_points(model)
         width = int(model.detr.config.d_model)
-        self.token_class = nn.Linear(width, model.classes + 1)
+        self.token_class = nn.Linear(width, model.num_classes + 1)
         self.token_box = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
         self._decoded: list[torch.Tensor] = []
         for layer in model.detr.model.decoder.layers:

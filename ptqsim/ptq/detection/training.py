@@ -11,10 +11,10 @@ import torch
 
 from ptqsim.ptq.compositing import normalize
 from ptqsim.ptq.detection.boxes import centered
-from ptqsim.ptq.detection.bundled import DetrModel
 from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.detection.learner import DetectionLearner, freeze
 from ptqsim.ptq.detection.loss import Targets
+from ptqsim.ptq.detection.names import DetrModel
 from ptqsim.ptq.detection.recipe import DetectionRecipe
 from ptqsim.ptq.detection.scenes import SIZE, DetectionScenes, make_detection_scenes
 from ptqsim.ptq.fit import fit

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptqsim.ptq.detection.detector import Detector
+from ptqsim.ptq.detection.preprocessing import Preprocessing
 from ptqsim.ptq.detection.scenes import CLASSES, SIZE
 
 
@@ -22,39 +23,37 @@ class DetrModel:
     arguments : dict
         Of transformers' ``DetrConfig``; ``backbone`` those of a ``ResNetConfig`` of transformers, or absent for timm's
         ResNet-50.
-    input_size : tuple of int
-        Channels, height and width.
-    resize : tuple of int or None
-        Shorter and longest side that images are resized to.
+    preprocessing : Preprocessing
     hub : str or None
         Where transformers finds pretrained weights.
     """
 
     name: str
     arguments: dict[str, Any] = field(hash=False)
-    input_size: tuple[int, int, int]
-    resize: tuple[int, int] | None = None
+    preprocessing: Preprocessing
     hub: str | None = None
 
     @property
     def weights(self) -> Path:
-        """The safetensors file in the package, where the model is bundled."""
+        """The safetensors file in the package; the model is bundled if there is nothing else to fetch."""
         return Path(str(files("ptqsim.ptq") / "bundled" / f"{self.name}.safetensors"))
 
-    def config(self) -> Any:
-        """The ``DetrConfig`` of transformers."""
+    def config(self, num_classes: int | None = None) -> Any:
+        """The ``DetrConfig`` of transformers, for as many classes as the model has or as are asked for."""
         from transformers import DetrConfig, ResNetConfig
 
         arguments = dict(self.arguments)
+        if num_classes is not None:
+            arguments["num_labels"] = num_classes
         if "backbone" in arguments:
             arguments["backbone_config"] = ResNetConfig(**arguments.pop("backbone"))
         return DetrConfig(**arguments)
 
-    def build(self) -> Detector:
+    def build(self, num_classes: int | None = None) -> Detector:
         """The network with transformers' own random initialization; seed torch to make it reproducible."""
         from transformers import DetrForObjectDetection
 
-        return Detector(DetrForObjectDetection(self.config()), self.input_size, self.resize)
+        return Detector(DetrForObjectDetection(self.config(num_classes)), self.preprocessing)
 
 
 # ResNet of 2 stages with 2 basic blocks each (stride 8), then 64 tokens; 2 + 3 layers of width 128; 1.3 M parameters
@@ -80,12 +79,16 @@ DETR_DIGITS: Final = DetrModel(
         "decoder_attention_heads": 4,
         "dropout": 0.0,
     },
-    (3, SIZE, SIZE),
+    Preprocessing(input_size=(3, SIZE, SIZE), mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)),
 )
 
 # the network of Liu et al. Table 2; COCO's category ids, 1 to 90, are its class numbers
 DETR_RESNET_50: Final = DetrModel(
-    "detr_resnet_50", {"num_labels": 91}, (3, 800, 800), resize=(800, 1333), hub="facebook/detr-resnet-50"
+    "detr_resnet_50",
+    {"num_labels": 91},
+    # ImageNet's statistics, as in Carion et al., appendix A.4
+    Preprocessing((3, 800, 800), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), resize=(800, 1333)),
+    hub="facebook/detr-resnet-50",
 )
 
 DETECTORS: Final[dict[str, DetrModel]] = {model.name: model for model in (DETR_DIGITS, DETR_RESNET_50)}
