@@ -30,6 +30,7 @@ BUILT_IN: Final = {
     "simulate": "ptqsim.cli.simulate:simulate",
     "verify": "ptqsim.cli.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
+    "export": "ptqsim.cli.export:export",
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl:rtl",
     "sweep": "ptqsim.cli.sweep:sweep",

@@ -18,6 +18,10 @@ from ptqsim.ptq.kept_layers import KeptLayers as KeptLayers
 from ptqsim.ptq.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.models import check_device as check_device
 from ptqsim.ptq.models import load_model as load_model
+from ptqsim.ptq.onnx_export import ExportReport as ExportReport
+from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck
+from ptqsim.ptq.onnx_export import check_onnx as check_onnx
+from ptqsim.ptq.onnx_export import export_onnx as export_onnx
 from ptqsim.ptq.quantized_model import QuantizedModel as QuantizedModel
 from ptqsim.ptq.summary import describe as describe
 from ptqsim.ptq.verify import Check as Check

@@ -1,0 +1,100 @@
+"""Write a calibrated model as an ONNX file with QuantizeLinear and DequantizeLinear.
+
+Operands in formats that QuantizeLinear can't say (twin formats) are named, and written out in standard operators or
+left unquantized. With *--check* ONNX Runtime runs the file on images, and every layer is compared with fake_quant
+mode; exit status 1 where a value is rounded to another one than there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ptqsim.cli.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
+from ptqsim.cli.output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from ptqsim import ptq
+    from ptqsim.ptq.onnx_export.operands import OperandExport
+
+
+def export(
+    calibrated: CalibratedArgument,
+    onnx: Annotated[Path | None, typer.Option("--onnx", help="ONNX file to write.")] = None,
+    other_formats: Annotated[
+        str,
+        typer.Option(
+            "--other-formats",
+            help="explicit: formats that QuantizeLinear can't say are written out in standard operators; "
+            "float: what has one is left unquantized.",
+        ),
+    ] = "explicit",
+    check: Annotated[
+        int | None, typer.Option("--check", min=1, help="Images to compare ONNX Runtime with fake_quant mode on.")
+    ] = None,
+    data: DataOption = "digits",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    from ptqsim import ptq
+
+    out = Output(as_json)
+    if onnx is None:
+        raise ValueError(f"no file was named to write to: name one, for instance --onnx {calibrated.stem}.onnx")
+    quantized = load_calibrated(calibrated)
+    source = None if check is None else ptq.load_data(data, quantized.model)
+    report = ptq.export_onnx(quantized, onnx, other_formats=other_formats)
+    out.table(
+        ["layer", "kind", "A", "B"],
+        [[name, layer.kind, _said(layer.a), _said(layer.b)] for name, layer in report.layers.items()],
+        title=f"{onnx}, opset {report.opset}",
+    )
+    if others := report.not_q_dq:
+        out.table(["not by QuantizeLinear", "format, what became of it and why"], [[*item] for item in others.items()])
+    out.note(f"written to {onnx} ({report.bytes:,} bytes)")
+    result: dict[str, object] = {"export": report, "not_q_dq": others, "in_float": report.in_float}
+    if check is None or source is None:
+        out.result(result)
+        return
+    images = ptq.sample_images(source, min(check, len(source)), seed)
+    with out.progress("comparing", "image") as progress:
+        found = ptq.check_onnx(quantized, onnx, images, progress=lambda done, total: progress(done, total, ""))
+    _show(out, found)
+    out.result(result | {"check": found, "passed": found.passed})
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _said(operand: OperandExport) -> str:
+    if operand.how != "q_dq":
+        return operand.how
+    clip = "" if operand.clip is None else f", clip {operand.clip[0]}..{operand.clip[1]}"
+    return f"{operand.storage}{clip}, {operand.scales} scale{'s' if operand.scales > 1 else ''}"
+
+
+def _show(out: Output, check: ptq.OnnxCheck) -> None:
+    out.table(
+        ["layer", "values", "mismatches", "ties", "same input", "moved", "largest", "relative"],
+        [
+            [
+                name,
+                layer.values,
+                layer.mismatches,
+                layer.ties,
+                f"{layer.same_input:.1e}" if layer.quantized else f"{layer.same_input:.1e} (in float)",
+                layer.moved,
+                f"{layer.largest:.3g}",
+                f"{layer.relative:.1e}",
+            ]
+            for name, layer in check.layers.items()
+        ],
+        title=f"ONNX Runtime {check.runtime} against fake_quant mode, {check.images} images",
+    )
+    out.table(
+        ["logits", "largest difference", "other predictions"],
+        [[way, f"{found.largest:.3g}", found.predictions] for way, found in check.logits.items()],
+    )
+    values, wrong = (sum(getattr(layer, key) for layer in check.layers.values()) for key in ("values", "mismatches"))
+    out.note(f"{values:,} operand values compared from the same input, {wrong:,} are rounded differently")

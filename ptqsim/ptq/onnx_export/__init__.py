@@ -1,0 +1,93 @@
+"""A calibrated model as an ONNX file with QuantizeLinear and DequantizeLinear, and its check against ONNX Runtime.
+
+The packages of the extra ``[onnx]`` are imported when one of the two functions is called, not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
+from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
+from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
+from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
+from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
+from ptqsim.ptq.quantized_model import QuantizedModel
+
+if TYPE_CHECKING:
+    import torch
+
+
+def export_onnx(quantized: QuantizedModel, path: str | Path, *, other_formats: str = "explicit") -> ExportReport:
+    """Write a calibrated model as an ONNX file.
+
+    Every operand in a uniform format is a QuantizeLinear and a DequantizeLinear (a weight: its stored codes and a
+    DequantizeLinear) with the calibrated scales and zero points of 0; docs/onnx.md has the details.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        A model with formats; it is left as it is.
+    path : path
+        The file to write.
+    other_formats : {"explicit", "float"}
+        What becomes of operands in formats that QuantizeLinear can't say (twin formats).  ``explicit`` writes them
+        out in standard operators, so that the file computes what the calibrated model does; ``float`` leaves them
+        unquantized.  Either way the report and the file's metadata name them.
+
+    Returns
+    -------
+    ExportReport
+        What became of each operand of each layer.
+
+    Raises
+    ------
+    ValueError
+        Where a layer has no formats, or ``other_formats`` is no such choice.
+    ModuleNotFoundError
+        Where the extra ``[onnx]`` is not installed.
+    """
+    from ptqsim.ptq.onnx_export.export import export
+
+    return export(quantized, Path(path), other_formats)
+
+
+def check_onnx(
+    quantized: QuantizedModel,
+    path: str | Path,
+    images: torch.Tensor,
+    *,
+    batch: int = 4,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> OnnxCheck:
+    """Compare ONNX Runtime's activations of an exported file with fake_quant mode, layer by layer.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        The model that was exported.
+    path : path
+        What :func:`export_onnx` wrote.
+    images : float tensor [N, C, H, W]
+    batch : int
+        Images at a time.
+    progress : callable
+        Called with the images done and all images.
+
+    Returns
+    -------
+    OnnxCheck
+        Differences per layer and of the logits.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there is no such file, or it was not exported from this model.
+    ModuleNotFoundError
+        Where the extra ``[onnx]`` is not installed.
+    """
+    from ptqsim.ptq.onnx_export.check import check
+
+    return check(quantized, Path(path), images, batch, progress)

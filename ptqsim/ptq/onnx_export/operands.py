@@ -1,0 +1,123 @@
+"""How ONNX says an operand: which operators, which integer type, and why not where it can't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import ptqsim as pq
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.fake_quant import FORMATS
+from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.summary import describe
+
+How = Literal["q_dq", "explicit", "float"]
+OTHER_FORMATS: Final = ("explicit", "float")
+
+TYPES: Final = {
+    "int4": (-8, 7), "uint4": (0, 15), "int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
+}  # fmt: skip
+"""The integer types that QuantizeLinear has since opset 21, and their ranges."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The ONNX type that codes low .. high are kept in.
+
+    QuantizeLinear saturates at the type's own range; a narrower one is cut out by a Clip behind it.
+    """
+
+    kind: str
+    low: int
+    high: int
+
+    @property
+    def clip(self) -> bool:
+        """Whether the type's range is wider."""
+        return (self.low, self.high) != TYPES[self.kind]
+
+    @classmethod
+    def of_activation(cls, low: int, high: int) -> Storage:
+        """A 4-bit type where it fits exactly, as Clip knows none; else 8 bits, else 16."""
+        return cls(next(k for k, r in _types(low, high) if "4" not in k or r == (low, high)), low, high)
+
+    @classmethod
+    def of_weight(cls, low: int, high: int) -> Storage:
+        """The narrowest type: stored codes need no Clip."""
+        return cls(next(kind for kind, _ in _types(low, high)), low, high)
+
+
+def _types(low: int, high: int) -> list[tuple[str, tuple[int, int]]]:
+    """Those that hold low .. high, narrow ones first, signed only if they have to be."""
+    return [(k, r) for k, r in TYPES.items() if k.startswith("u") == (low >= 0) and r[0] <= low and high <= r[1]]
+
+
+@dataclass(frozen=True)
+class OperandExport:
+    """What became of one operand.
+
+    Attributes
+    ----------
+    formats : str
+        The calibrated formats, in words.
+    how : {"q_dq", "explicit", "float"}
+        QuantizeLinear and DequantizeLinear; standard operators that compute the same; or unquantized.
+    storage : str
+        ONNX type of the codes where ``how`` is ``q_dq``; empty otherwise.
+    clip : tuple of two int, or None
+        The range that a Clip narrows the type to.
+    scales : int
+        How many there are: one, or one per group along an axis.
+    reason : str
+        Why it is not ``q_dq``; empty if it is.
+    """
+
+    formats: str
+    how: How
+    storage: str = ""
+    clip: tuple[int, int] | None = None
+    scales: int = 1
+    reason: str = ""
+
+
+def plan(op: MatmulOperation, other_formats: str) -> tuple[OperandExport, OperandExport]:
+    """What is to become of both operands of an operation.
+
+    Raises
+    ------
+    ValueError
+        Where it has no formats, or ``other_formats`` is unknown.
+    """
+    if other_formats not in OTHER_FORMATS:
+        raise unknown_name("choice for other formats", other_formats, OTHER_FORMATS)
+    if op.formats is None:
+        raise ValueError(f"layer {op.name!r} has no formats: calibrate the model before exporting it")
+    constant = op.constant_b is not None
+    return _plan(op.formats.a, other_formats, constant=False), _plan(op.formats.b, other_formats, constant=constant)
+
+
+def _plan(formats: Sequence[pq.NumberFormat], other_formats: str, *, constant: bool) -> OperandExport:
+    first, words = formats[0], describe(formats)
+    if len({(type(f), f.bits, *_choices(f)) for f in formats}) > 1:
+        return OperandExport(words, "float", reason="its groups differ in more than scale and shift")
+    if not isinstance(first, FORMATS):
+        return OperandExport(words, "float", reason=f"fake quantization knows no {type(first).__name__}")
+    if isinstance(first, pq.Uniform):
+        half = 1 << (first.bits - 1)
+        if constant:  # the codes are stored, whichever way they were rounded
+            return OperandExport(words, "q_dq", Storage.of_weight(-half, half - 1).kind, scales=len(formats))
+        if first.rounding == "half_even":
+            storage = Storage.of_activation(-half, half - 1)
+            clip = (storage.low, storage.high) if storage.clip else None
+            return OperandExport(words, "q_dq", storage.kind, clip, len(formats))
+    rounding, _ = _choices(first)
+    if not constant and rounding not in ("half_even", ""):
+        return OperandExport(words, "float", reason=f"QuantizeLinear rounds half to even, not {rounding}")
+    reason = f"QuantizeLinear has one scale for all values of a group, {first.kind} has two"
+    return OperandExport(words, other_formats, scales=len(formats), reason=reason)  # type: ignore[arg-type]
+
+
+def _choices(fmt: pq.NumberFormat) -> tuple[str, str]:
+    return getattr(fmt, "rounding", ""), getattr(fmt, "range_choice", "")
