@@ -1,4 +1,4 @@
-"""Accuracy of a calibrated model, or of a float one, on labeled images.
+"""Accuracy of a calibrated model, or of a float one, on labeled images; mean average precision of a detector.
 
 With a calibrated file: in the mode given by *--mode*. Without one: of the float model that *--model* names.
 """
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptqsim.cli.metrics import metric_cells
 from ptqsim.cli.options import (
     BatchOption,
     CheckpointOption,
@@ -53,20 +54,17 @@ def evaluate(
         subject, name = quantized, str(calibrated)
         source = ptq.load_data(data, quantized.model)
     with out.progress("evaluating", "image") as report:
-        result = ptq.evaluate(
+        result = ptq.measure(
             subject, source, limit=limit, batch=batch, progress=lambda done, total: report(done, total, "")
         )
-    out.table(
-        ["model", "mode", "images", "top-1 (%)", "cross-entropy"],
-        [[name, mode, result.images, f"{result.top1:.2f}", f"{result.cross_entropy:.4f}"]],
-    )
+    headings, cells = metric_cells(result.metrics)
+    out.table(["model", "mode", "images", *headings], [[name, mode, result.images, *cells]])
     out.result(
         {
             "model": name,
             "mode": mode,
             "data": source.name,
             "images": result.images,
-            "top1": result.top1,
-            "cross_entropy": result.cross_entropy,
+            **result.metrics,
         }
     )

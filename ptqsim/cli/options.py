@@ -15,13 +15,23 @@ if TYPE_CHECKING:
 
     from ptqsim import ptq
 
-ModelOption = Annotated[str, typer.Option("--model", help="A bundled model (vit_digits) or a timm model name.")]
-PretrainedOption = Annotated[bool, typer.Option("--pretrained", help="Fetch timm's pretrained weights.")]
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", help="A bundled model (vit_digits, detr_digits), a timm model name, or detr_resnet_50."),
+]
+PretrainedOption = Annotated[
+    bool, typer.Option("--pretrained", help="Fetch the pretrained weights of timm or transformers.")
+]
 CheckpointOption = Annotated[
     Path | None, typer.Option("--checkpoint", help="Local safetensors file with the float weights of the model.")
 ]
 DataOption = Annotated[
-    str, typer.Option("--data", help="'digits' (bundled scenes), or a folder with one sub-folder of images per class.")
+    str,
+    typer.Option(
+        "--data",
+        help="'digits' (bundled scenes), or a folder with one sub-folder of images per class; for a detector, a "
+        "folder in COCO's layout.",
+    ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli.metrics import metric_cells
 from ptqsim.cli.options import (
     AlignmentOption,
     BatchOption,
@@ -46,7 +47,7 @@ def simulate(
     quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
-        exact = ptq.evaluate(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+        exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
     accumulator = make_accumulator(bits, overflow, order, alignment)
     quantized.accumulator = accumulator
     for text in layer or []:
@@ -58,7 +59,7 @@ def simulate(
         quantized.accumulators[name] = replace(accumulator, bits=int(width))
     quantized.statistics = True
     with out.progress(f"{bits}-bit {overflow}", "image") as report:
-        result = ptq.evaluate(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+        result = ptq.measure(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
     gap = ptq.difference(result, exact)
     rows = {name: op.integer for name, op in quantized.layers.items()}
     out.table(
@@ -76,14 +77,14 @@ def simulate(
         ],
         title=f"{overflow}, {order}, {alignment} on {result.images} images",
     )
+    headings, exact_cells = metric_cells(exact.metrics)
     out.table(
-        ["accumulation", "top-1 (%)", "cross-entropy", "predictions that differ", "logits that differ"],
+        ["accumulation", *headings, "predictions that differ", "logits that differ"],
         [
-            ["exact", f"{exact.top1:.2f}", f"{exact.cross_entropy:.4f}", None, None],
+            ["exact", *exact_cells, None, None],
             [
                 f"{bits}-bit {overflow}",
-                f"{result.top1:.2f}",
-                f"{result.cross_entropy:.4f}",
+                *metric_cells(result.metrics)[1],
                 gap.predictions,
                 gap.logits,
             ],
@@ -93,8 +94,8 @@ def simulate(
         {
             "accumulator": {"bits": bits, "overflow": overflow, "order": order, "alignment": alignment},
             "images": result.images,
-            "exact": {"top1": exact.top1, "cross_entropy": exact.cross_entropy},
-            "simulated": {"top1": result.top1, "cross_entropy": result.cross_entropy},
+            "exact": exact.metrics,
+            "simulated": result.metrics,
             "difference": gap,
             "layers": {name: {"bits": unit.accumulator.bits, "overflow": unit.overflow} for name, unit in rows.items()},
         }

@@ -1,4 +1,4 @@
-"""Train a bundled model on digit scenes.
+"""Train a bundled model on digit scenes (detr_digits: on detection scenes).
 
 The run is decided by the model and the recipe (see **ptqsim.ptq.training**). It can be interrupted at any time: the
 same command resumes it from the state file. The result is written with its recipe and its accuracy in the metadata.
@@ -6,13 +6,14 @@ same command resumes it from the state file. The result is written with its reci
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ptqsim.cli.errors import on_interrupt
+from ptqsim.cli.metrics import metric_cells
 from ptqsim.cli.options import SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
@@ -30,28 +31,22 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
-    from ptqsim.errors import unknown_name
-    from ptqsim.ptq import training
-    from ptqsim.ptq.recipe import RECIPES
+    from ptqsim.ptq.bundled_training import recipe_of, train_bundled
+    from ptqsim.ptq.training import save_trained
 
     out = Output(as_json)
-    if model not in ptq.BUNDLED:
-        raise unknown_name("bundled model", model, ptq.BUNDLED)
-    recipe = replace(RECIPES[model], seed=seed, bfloat16=not float32)
-    if images is not None:
-        recipe = replace(recipe, images=images)
+    recipe = recipe_of(model, seed, not float32, images)
     kept = state or Path("runs") / model / "state.safetensors"
     with (
         on_interrupt(lambda: f"the state is kept in {kept}; the same command resumes it"),
         out.progress(f"training {model}", "step") as report,
     ):
-        network = training.train(
-            ptq.BUNDLED[model], recipe, kept, progress=lambda done, total, loss: report(done, total, f"loss {loss:.3f}")
-        )
+        network = train_bundled(model, recipe, kept, lambda done, total, loss: report(done, total, f"loss {loss:.3f}"))
     with out.progress("validation", "image") as report:
         data = ptq.load_data("digits", network)
-        result = ptq.evaluate(network, data, limit=limit, progress=lambda done, total: report(done, total, ""))
-    training.save_trained(network, output, model, recipe, result)
-    out.table(["model", "training scenes", "top-1 (%)"], [[model, recipe.images, f"{result.top1:.2f}"]])
+        result = ptq.measure(network, data, limit=limit, progress=lambda done, total: report(done, total, ""))
+    save_trained(network, output, model, recipe, result)
+    headings, cells = metric_cells(result.metrics)
+    out.table(["model", "training scenes", *headings], [[model, recipe.images, *cells]])
     out.note(f"written to {output}")
-    out.result({"output": output, "recipe": asdict(recipe), "top1": result.top1, "cross_entropy": result.cross_entropy})
+    out.result({"output": output, "recipe": asdict(recipe), **result.metrics})

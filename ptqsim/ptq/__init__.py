@@ -12,9 +12,11 @@ from ptqsim.ptq.data import load_data as load_data
 from ptqsim.ptq.data import sample_images as sample_images
 from ptqsim.ptq.evaluate import Difference as Difference
 from ptqsim.ptq.evaluate import Evaluation as Evaluation
+from ptqsim.ptq.evaluate import Outputs as Outputs
 from ptqsim.ptq.evaluate import difference as difference
 from ptqsim.ptq.evaluate import evaluate as evaluate
 from ptqsim.ptq.kept_layers import KeptLayers as KeptLayers
+from ptqsim.ptq.measure import measure as measure
 from ptqsim.ptq.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.models import check_device as check_device
 from ptqsim.ptq.models import load_model as load_model

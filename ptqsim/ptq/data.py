@@ -14,6 +14,8 @@ from torch import nn
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.cifar import find_cifar
 from ptqsim.ptq.compositing import Split, normalize
+from ptqsim.ptq.detection.data import load_detection_data
+from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.image_data import ImageFolder
 from ptqsim.ptq.models import input_size
 from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, make_scenes
@@ -70,7 +72,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     source : str or path
         ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
         that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
-        ``calibration`` takes images from ``train``.
+        ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
+        :class:`ptqsim.ptq.detection.coco_folder.CocoFolder`.
     model : nn.Module
         Whose preprocessing is used.
     split : {"train", "calibration", "validation"}
@@ -85,6 +88,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     """
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
+    if isinstance(model, Detector):
+        return load_detection_data(source, model, split)  # type: ignore[arg-type]
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():
         _, height, width = input_size(model)

@@ -1,7 +1,8 @@
-"""Accuracy of a network, or of a quantized model in its current mode, on labeled images."""
+"""What a network, or a quantized model in its current mode, gives on labeled images; the accuracy of classifiers."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,12 +16,12 @@ from ptqsim.ptq.quantized_model import QuantizedModel
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Logits on a data set and what follows from them.
+class Outputs(ABC):
+    """Outputs of a network on a data set.
 
     Attributes
     ----------
-    logits : float tensor [N, classes]
+    logits : float tensor [N, ...]
     labels : int64 tensor [N]
     """
 
@@ -32,9 +33,33 @@ class Evaluation:
         return len(self.labels)
 
     @property
+    @abstractmethod
+    def predictions(self) -> torch.Tensor:
+        """What the network decides for, int64 [N, ...]."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> dict[str, float]:
+        """What the outputs are worth; the first is what a network is known by."""
+
+
+@dataclass(frozen=True)
+class Evaluation(Outputs):
+    """Logits [N, classes] on a data set of classification, and what follows from them."""
+
+    @property
+    def predictions(self) -> torch.Tensor:
+        """The class with the largest logit, [N]."""
+        return self.logits.argmax(dim=1)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return {"top1": self.top1, "cross_entropy": self.cross_entropy}
+
+    @property
     def top1(self) -> float:
         """Percent of images whose largest logit is that of their label."""
-        return 100.0 * float((self.logits.argmax(dim=1) == self.labels).double().mean())
+        return 100.0 * float((self.predictions == self.labels).double().mean())
 
     @property
     def cross_entropy(self) -> float:
@@ -53,7 +78,7 @@ class Difference:
     of : int
         Logits compared.
     predictions : int
-        Images whose arg max differs.
+        Images with a different prediction.
     largest : float
         Largest absolute difference of two logits.
     """
@@ -72,7 +97,7 @@ def evaluate(
     batch: int = 100,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
-    """Run a model over the first ``limit`` images of a data set.
+    """Run a classifier over the first ``limit`` images of a data set.
 
     Parameters
     ----------
@@ -85,6 +110,24 @@ def evaluate(
     progress : callable
         Called with the images done and all images.
     """
+    outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
+    if int(truths.max()) >= outputs.shape[1]:
+        raise ValueError(
+            f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
+            "choose data with the classes that the model was trained on"
+        )
+    return Evaluation(outputs, truths)
+
+
+def predict(
+    model: nn.Module | QuantizedModel,
+    data: Dataset,
+    *,
+    limit: int | None,
+    batch: int,
+    progress: Callable[[int, int], None],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Outputs of a network on the first ``limit`` images, and their labels; arguments as for :func:`evaluate`."""
     if limit is not None and limit < 1:
         raise ValueError(f"the number of images is {limit}; legal is 1 to {len(data)}")
     total = len(data) if limit is None else min(limit, len(data))
@@ -107,15 +150,10 @@ def evaluate(
         progress(done, total)
     parts.sort(key=lambda part: part[0])
     outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
-    if int(truths.max()) >= outputs.shape[1]:
-        raise ValueError(
-            f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
-            "choose data with the classes that the model was trained on"
-        )
-    return Evaluation(outputs, truths)
+    return outputs, truths
 
 
-def difference(one: Evaluation, other: Evaluation) -> Difference:
+def difference(one: Outputs, other: Outputs) -> Difference:
     """Compare two evaluations of the same images."""
     if one.logits.shape != other.logits.shape:
         raise ValueError(
@@ -125,6 +163,6 @@ def difference(one: Evaluation, other: Evaluation) -> Difference:
     return Difference(
         logits=int((one.logits != other.logits).sum()),
         of=one.logits.numel(),
-        predictions=int((one.logits.argmax(1) != other.logits.argmax(1)).sum()),
+        predictions=int((one.predictions != other.predictions).reshape(one.images, -1).any(dim=1).sum()),
         largest=float((one.logits - other.logits).abs().max()),
     )

@@ -16,12 +16,13 @@ from torch import nn
 
 from ptqsim.ptq.bundled import BundledModel
 from ptqsim.ptq.compositing import normalize
-from ptqsim.ptq.evaluate import Evaluation
+from ptqsim.ptq.evaluate import Outputs
 from ptqsim.ptq.fit import fit
 from ptqsim.ptq.learner import Learner, begin_as
 from ptqsim.ptq.models import load_model
 from ptqsim.ptq.recipe import Recipe
 from ptqsim.ptq.scenes import Scenes, make_scenes
+from ptqsim.ptq.schedule import Schedule
 
 
 def train(
@@ -65,12 +66,13 @@ def train(
     return learner.model.eval()
 
 
-def save_trained(network: nn.Module, path: Path, name: str, recipe: Recipe, result: Evaluation) -> None:
-    """Write the weights of a trained model, with its recipe and its accuracy as metadata."""
+def save_trained(network: nn.Module, path: Path, name: str, recipe: Schedule, result: Outputs) -> None:
+    """Write the weights of a trained model, with its recipe and what it reached as metadata."""
+    metric, reached = next(iter(result.metrics.items()))
     record = {
         "model": name,
         "recipe": json.dumps(asdict(recipe)),
-        "top1": f"{result.top1:.2f}",
+        metric: f"{reached:.2f}",
         "validation_images": str(result.images),
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -80,7 +80,7 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
     Returns
     -------
     dict
-        By name, see ``METRICS``, in percent; NaN where no object is of that size.
+        By name, see ``METRICS``, in percent; without the sizes that no object has.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
@@ -94,7 +94,7 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
                 box = [left, top, right - left, bottom - top]
                 found.append({"image_id": image["id"], "category_id": int(label), "score": float(score), "bbox": box})
     if not found:  # pycocotools can't read an empty list
-        return dict.fromkeys(METRICS, 0.0)
+        return dict.fromkeys(METRICS[:3], 0.0)
     with redirect_stdout(io.StringIO()):  # pycocotools prints what it does
         coco = COCO()
         coco.dataset = {
@@ -108,5 +108,5 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
         scored.evaluate()
         scored.accumulate()
         scored.summarize()
-    values = [100.0 * float(value) if value >= 0 else float("nan") for value in scored.stats[: len(METRICS)]]
-    return dict(zip(METRICS, values, strict=True))
+    averages = zip(METRICS, scored.stats[: len(METRICS)].tolist(), strict=True)
+    return {name: 100.0 * value for name, value in averages if value >= 0}  # -1 where there is nothing to average

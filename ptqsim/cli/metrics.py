@@ -1,0 +1,18 @@
+"""How a network's metrics are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_SHOWN: Final = {"top1": ("top-1 (%)", ".2f"), "cross_entropy": ("cross-entropy", ".4f")}
+
+
+def metric_cells(metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:
+    """Headings and texts of metrics."""
+    headings, cells = [], []
+    for name, value in metrics.items():
+        heading, form = _SHOWN.get(name, (name.replace("_", " "), ".2f"))
+        headings.append(heading)
+        cells.append(format(value, form))
+    return headings, cells
