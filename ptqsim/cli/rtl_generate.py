@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
 from ptqsim.cli.output import JsonOption, Output
@@ -24,6 +26,7 @@ from ptqsim.cli.rtl_unit import (
     make_unit,
 )
 from ptqsim.rtl.design import parts_of
+from ptqsim.rtl.hardware.unit import checked_name
 from ptqsim.rtl.picture import svg
 
 PICTURE: Final = "datapath.svg"
@@ -43,19 +46,44 @@ def generate(
     runtime_shift: RuntimeOption = False,
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
+    requantize: Annotated[
+        float | None, typer.Option("--requantize", help="Also a requantizer by this factor to codes of --a-bits.")
+    ] = None,
+    rounding: Annotated[
+        str, typer.Option("--rounding", help=f"Of the requantizer: {', '.join(map(str, pq.RequantizeRounding))}.")
+    ] = "half_away",
+    multiplier_bits: Annotated[int, typer.Option("--multiplier-bits", help="Of the requantizer, 1 to 31.")] = 31,
+    bias_bits: Annotated[
+        int | None, typer.Option("--bias-bits", help="Width of a bias that the requantizer adds; none by default.")
+    ] = None,
+    pwlq: Annotated[
+        bool, typer.Option("--pwlq", help="Also the unit of PWLQ of these widths, to compare with.")
+    ] = False,
     name: NameOption = "ptqsim",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a dot-product unit, and with --columns a weight-stationary tile: a file per module, a list, a manifest."""
+    """Write a dot-product unit, and with --columns a weight-stationary tile: a file per module, a list, a manifest.
+
+    --requantize adds the unit that makes codes of its results, and --pwlq the unit that twin codes are compared with.
+    """
     out = Output(as_json)
     unit = make_unit(
         bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, runtime_shift, multiplier, name
     )
-    modules = rtl.tops(unit, columns)
-    written = rtl.write(modules, output, {"unit": unit.to_dict(), "columns": columns})
+    modules, specification = rtl.tops(unit, columns), {"unit": unit.to_dict(), "columns": columns}
+    if requantize is not None:
+        by = pq.Requantizer.of(requantize, multiplier_bits, rounding)
+        requantizer = rtl.RequantizerUnit(by, unit.result.bits, a_bits, bias_bits, multiplier, name)
+        modules, specification = [*modules, requantizer.module()], specification | {"requantizer": asdict(requantizer)}
+    if pwlq:
+        other = rtl.PWLQUnit(
+            a_bits, unit.b.bits, bits, overflow=overflow, multiplier=multiplier, name=checked_name(f"{name}_pwlq")
+        )
+        modules, specification = [*modules, other.module()], specification | {"pwlq": asdict(other)}
+    written = rtl.write(modules, output, specification)
     (output / PICTURE).write_text(svg(unit), encoding="utf-8")
     rows = [
-        (f"{part.name}.sv", len(part.render().splitlines()), part.header.strip().split("\n")[0].strip())
+        (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
         for part in parts_of(modules)
     ]
     out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(unit)}")

@@ -22,6 +22,23 @@ def test_generate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {path.name for path in tmp_path.iterdir()} == set(shown["files"])
 
 
+def test_generate_with_the_units_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All in one folder, and nothing to complain of in any of them."""
+    need("verilator")
+    beside = ["--requantize", "0.0117", "--rounding", "half_even", "--bias-bits", "9", "--pwlq"]
+    assert main(["rtl", "generate", *SMALL, *beside, "-o", str(tmp_path)]) == 0
+    manifest = json.loads((tmp_path / "design.json").read_text())
+    assert manifest["tops"] == ["ptqsim_dot", "ptqsim_requantizer", "ptqsim_pwlq_element"]
+    assert manifest["requantizer"]["acc_bits"] == 10
+    assert manifest["requantizer"]["requantizer"]["rounding"] == "half_even"
+    verilator = tools.find("verilator", "to lint")
+    for top in manifest["tops"]:
+        written = verilator.run(
+            ["--lint-only", "-Wall", "-Wno-MULTITOP", "-sv", "-f", "files.f", "--top-module", top], tmp_path
+        )
+        assert written == ""
+
+
 def test_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("yosys", "g++")
     arguments = ["rtl", "simulate", *SMALL, "--rows", "6", "--cols", "4", "--json"]

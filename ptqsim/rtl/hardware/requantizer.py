@@ -82,7 +82,7 @@ def _module(unit: RequantizerUnit) -> Module:
         added = wire(total, f"{acc.to(total.bits)} + {bias.to(total.bits)}")
     factor = Signal("factor", given.multiplier.bit_length())
     product = Signal("product", total.bits + factor.bits, signed=True)
-    times = multiplier(f"{unit.name}_multiplier", unit.multiplier, total, factor, product.bits)
+    times = multiplier(f"{unit.name}_requantizer_multiplier", unit.multiplier, total, factor, product.bits)
     multiplied = lines(
         wire(factor, f"{factor.bits}'d{given.multiplier}"),
         wire(product),
