@@ -2,7 +2,7 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``float/<parameter>`` what is not
 quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected; the metadata key ``ptqsim``
-holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all tensors.
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from ptqsim.ptq.models import build
 from ptqsim.ptq.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.quantized_model import QuantizedModel
 
-VERSION: Final = 2
-READABLE: Final = (1, 2)
-"""Version 1 had no corrected biases."""
+VERSION: Final = 3
+READABLE: Final = (1, 2, 3)
+"""Version 1 had no corrected biases; the digest of version 2 left the header out."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -67,8 +67,8 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "layers": layers,
         "classes": getattr(quantized.model, "num_classes", None),
         "weights": fingerprint(_weight_tensors(quantized)),
-        "digest": fingerprint(tensors.items()),
     }
+    header["digest"] = _digest(header, tensors)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     save_file(tensors, partial, {"ptqsim": json.dumps(header)})
@@ -147,15 +147,26 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         ) from None
     if "ptqsim" not in metadata:
         raise ValueError(f"{path} is a safetensors file, but no ptqsim checkpoint: make one with ptqsim calibrate")
-    header: dict[str, Any] = json.loads(metadata["ptqsim"])
+    try:
+        header: dict[str, Any] = dict(json.loads(metadata["ptqsim"]))
+    except (ValueError, TypeError):  # no JSON, or no object
+        raise ValueError(f"{path} has a header that can't be read: it was changed; make it anew") from None
     if header.get("version") not in READABLE:
         raise ValueError(
             f"{path} has checkpoint version {header.get('version')}, this ptqsim reads {READABLE[0]} to "
             f"{READABLE[-1]}: make it anew"
         )
-    if header["digest"] != fingerprint(tensors.items()):
+    if header.pop("digest", None) != _digest(header, tensors):
         raise ValueError(f"{path} was changed after it was written (its digest differs): make it anew")
     return header, tensors
+
+
+def _digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of the tensors and, since version 3, of the header without the digest itself."""
+    of_tensors = fingerprint(tensors.items())
+    if header["version"] < 3:
+        return of_tensors
+    return hashlib.sha256(f"{of_tensors};{json.dumps(header)}".encode()).hexdigest()
 
 
 def _restore(
