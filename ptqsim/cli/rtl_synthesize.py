@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,45 +11,73 @@ from typing import Annotated
 import typer
 
 from ptqsim.cli.output import JsonOption, Output
+from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.flow import TIMEOUT
-from ptqsim.rtl.synthesis.sweep import DESIGNS, RESOLUTION, Cost, grid, relation, sweep
+from ptqsim.rtl.synthesis.record import kept_points, write
+from ptqsim.rtl.synthesis.sweep import ALL_DESIGNS, DESIGNS, PLAIN, RESOLUTION, Cost, Point, grid, relation, sweep
 
 
 def synthesize(
-    designs: Annotated[str, typer.Option("--designs", help=f"Some of {', '.join(DESIGNS)}.")] = ",".join(DESIGNS),
+    designs: Annotated[str, typer.Option("--designs", help=f"Some of {', '.join(ALL_DESIGNS)}.")] = ",".join(DESIGNS),
     code_bits: Annotated[str, typer.Option("--code-bits", help="Widths k, e.g. 4,6,8.")] = "8",
     shifts: Annotated[str, typer.Option("--shifts", help="Alignment exponents m, e.g. 2,4,8.")] = "4",
     bits: Annotated[str, typer.Option("--bits", help="Accumulator widths P, e.g. 16,24,32.")] = "24",
-    overflow: Annotated[str, typer.Option("--overflow", help="wrap, saturate or trap (not of pwlq).")] = "wrap",
+    overflow: Annotated[str, typer.Option("--overflow", help="Some of wrap, saturate, trap (not of pwlq).")] = "wrap",
+    order: Annotated[
+        str, typer.Option("--order", help="Some of sequential, tree:LANES, split:TILE:INNER_BITS (not of pwlq).")
+    ] = "sequential",
     multiplier: Annotated[str, typer.Option("--multiplier", help="baugh_wooley or behavioral.")] = "baugh_wooley",
     liberty: Annotated[
         Path | None, typer.Option("--liberty", help="Cell library: area and delay in its units.")
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds per point.")] = TIMEOUT,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Points at a time; one per core.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="The points whose counts come with the package.")] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Synthesize, whatever is kept.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write gates.csv, and gates.json with its origin, here.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cells, transistors and logic depth of one multiply-accumulate per cycle, registers and all.
+    """Cells, transistors and logic depth of a processing element, registers and all.
 
     Every number stands with the tool and the flow that gave it. Tools differ from version to version by up to a tenth:
     a smaller gap is printed as not resolved. With a behavioral multiplier Yosys makes signed times signed larger than
     it need be, so that a twin unit looks smaller than a uniform one: compare with baugh_wooley.
+
+    The counts of a grid come with the package. They are taken if the Yosys that is installed is of the version that
+    they were made with, or if none is; --anew counts again.
     """
     out = Output(as_json)
-    points = grid(designs.split(","), _integers("--code-bits", code_bits), _integers("--shifts", shifts),
-                  _integers("--bits", bits), overflow=overflow, multiplier=multiplier)  # fmt: skip
+    points = kept_points() if kept else grid(
+        _names(designs), _integers("--code-bits", code_bits), _integers("--shifts", shifts),
+        _integers("--bits", bits), [OverflowMode.of(name) for name in _names(overflow)], _names(order), multiplier,
+    )  # fmt: skip
     with out.progress("synthesis", "point") as report:
-        costs = sweep(points, liberty, timeout, jobs, lambda done, total: report(done, total, ""))
+        costs = sweep(points, liberty, timeout, jobs, lambda done, total: report(done, total, ""), anew)
     unit = "area" if liberty is not None else "transistors"
-    columns = ["design", "k", "m", "P", "cells", "flip-flops", unit, "delay, ps" if liberty else "depth", "to uniform"]
-    out.table(columns, [_row(cost, costs) for cost in costs], title=f"one processing element, {overflow}, {multiplier}")
+    columns = ["design", "k", "m", "P", "overflow", "order", "cells", "flip-flops", unit, f"{unit} per MAC",
+               "delay, ps" if liberty else "depth", "to uniform"]  # fmt: skip
+    bases = {_base(cost.point): cost.per_mac for cost in costs if cost.point.design == "uniform"}
+    out.table(columns, [_row(cost, bases) for cost in costs], title=f"one processing element, multiplier {multiplier}")
     for cost in costs:
         if cost.failure is not None:
             out.note(f"{cost.point.design}, k = {cost.point.bits}: no result: {cost.failure}")
     made = next((cost.gates for cost in costs if cost.gates is not None), None)
     if made is not None:
-        out.note(f"{made.tool}; {made.flow}; multiplier {multiplier}{f'; {made.liberty}' if made.liberty else ''}")
+        out.note(f"{made.tool}; {made.flow}{f'; {made.liberty}' if made.liberty else ''}")
+        if made.liberty is not None and made.delay is None:
+            out.note(
+                "no delay: this Yosys does not show what its ABC writes; $PTQSIM_YOSYS names another, as apt-get's"
+            )
     out.note(f"gaps under {RESOLUTION:.0%} are not resolved")
+    if output is not None:
+        written = write(
+            costs,
+            output,
+            " ".join(["ptqsim", *(output.name if word == str(output) else word for word in sys.argv[1:])]),
+        )
+        out.note(f"written to {', '.join(map(str, written))}")
     out.result(
         {
             "points": [
@@ -61,25 +91,33 @@ def synthesize(
         raise typer.Exit(1)
 
 
-def _row(cost: Cost, costs: list[Cost]) -> list[str | int | float | None]:
+def _row(cost: Cost, bases: Mapping[tuple[object, ...], float | None]) -> list[str | int | float | None]:
     point, gates = cost.point, cost.gates
-    shift = None if point.design in ("uniform", "pwlq") else point.shift
-    head: list[str | int | float | None] = [point.design, point.bits, shift, point.acc_bits]
-    if gates is None:
-        return [*head, None, None, None, None, None]
-    value = _size(cost)
-    uniform = [other for other in costs if other.point.design == "uniform"]
-    width = point.bits, point.acc_bits
-    base = next((_size(other) for other in uniform if (other.point.bits, other.point.acc_bits) == width), None)
-    beside = "" if base is None or value is None or point.design == "uniform" else relation(value, base)
+    shift = None if point.design in PLAIN else point.shift
+    head: list[str | int | float | None] = [
+        point.design,
+        point.bits,
+        shift,
+        point.acc_bits,
+        point.overflow,
+        point.order,
+    ]
+    if gates is None or cost.per_mac is None:
+        return [*head, None, None, None, None, None, None]
+    base = bases.get(_base(point))
+    beside = "" if base is None or point.design == "uniform" else relation(cost.per_mac, base)
     time = gates.depth if gates.liberty is None else gates.delay
-    return [*head, gates.cells, gates.flip_flops, value, time, beside]
+    size = gates.transistors if gates.transistors is not None else gates.area
+    return [*head, gates.cells, gates.flip_flops, size, round(cost.per_mac, 1), time, beside]
 
 
-def _size(cost: Cost) -> float | None:
-    if cost.gates is None:
-        return None
-    return cost.gates.transistors if cost.gates.transistors is not None else cost.gates.area
+def _base(point: Point) -> tuple[object, ...]:
+    """What a uniform unit has to share to be compared with."""
+    return point.bits, point.acc_bits, point.overflow, point.order, point.multiplier
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
 
 
 def _integers(option: str, text: str) -> list[int]:

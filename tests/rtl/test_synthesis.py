@@ -66,8 +66,20 @@ def test_small_gaps_are_not_resolved() -> None:
 
 
 def test_grid_has_no_point_twice() -> None:
-    points = grid(DESIGNS, [4], [2, 3], [16], overflow="saturate")
-    assert len(points) == len(set(points)) == 2 * (len(DESIGNS) - 2) + 2
+    points = grid(DESIGNS, [4], [2, 3], [16], ["saturate", "trap"], ["sequential", "tree:4"])
+    assert len(points) == len(set(points)) == 4 * (2 * (len(DESIGNS) - 2) + 1) + 1
+    assert [point for point in points if point.design == "pwlq"] == [Point("pwlq", 4, 2, 16, "saturate")]
     with pytest.raises(ValueError, match="Did you mean 'gelu'"):
         Point("gleu").module()
+    with pytest.raises(ValueError, match="adds in sequence"):
+        Point("pwlq", order="tree:4").module()
     assert json.dumps([point.design for point in points])
+
+
+def test_a_tree_is_counted_per_multiplication() -> None:
+    need("abc")
+    one, four = sweep([Point("uniform", 3, 2, 8), Point("uniform", 3, 2, 8, order="tree:4")], jobs=1)
+    assert four.gates is not None
+    assert four.per_mac == four.gates.transistors / 4  # type: ignore[operator]
+    assert one.per_mac is not None
+    assert four.per_mac < one.per_mac

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,8 @@ from typing import Final
 
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
+from ptqsim.rtl.synthesis import kept
+from ptqsim.rtl.synthesis.gates import Gates
 
 TIMEOUT: Final = 600.0
 FLOW: Final = "synth -flatten; dfflegalize to $_DFF_P_; abc -g cmos; stat -tech cmos; ltp -noff"
@@ -19,61 +21,34 @@ LIBERTY_FLOW: Final = "synth -flatten; dfflegalize to $_DFF_P_; dfflibmap; abc -
 _LIBRARY: Final = "cells.lib"
 
 
-@dataclass(frozen=True, slots=True)
-class Gates:
-    """What one module costs, and what said so.
+def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIMEOUT, anew: bool = False) -> Gates:
+    """Cost of a module and all that it instantiates; the same inputs give the same gates, so they are kept.
 
-    Parameters
-    ----------
-    module
-        Name of the module.
-    cells, flip_flops
-        Number of cells, flip-flops among them.
-    transistors
-        CMOS estimate of Yosys; None where a liberty file was used.
-    depth
-        Gates on the longest path between registers or ports; None where a liberty file was used.
-    area, delay
-        In the units of the liberty file (delay in ps); None without one. A Yosys that does not show what its ABC writes
-        tells no delay either.
-    tool, flow
-        Version of Yosys and the commands.
-    liberty
-        Name and SHA-256 of the liberty file.
-    """
-
-    module: str
-    cells: int
-    flip_flops: int
-    transistors: int | None
-    depth: int | None
-    area: float | None
-    delay: float | None
-    tool: str
-    flow: str
-    liberty: str | None
-
-
-def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIMEOUT) -> Gates:
-    """Cost of a module and all that it instantiates; kept in the cache, as the same inputs give the same gates.
+    What was counted once is in the cache. Counts of `ptqsim.rtl.synthesis.kept` came with the package; they stand in
+    for a Yosys that is not installed, and for one of the version that they were counted with, and for no other.
 
     Raises
     ------
     ptqsim.rtl.MissingToolError
-        If there is no Yosys with a working ABC.
+        If there is no Yosys with a working ABC, and the count did not come with the package.
     ptqsim.rtl.tools.ToolError
         If it fails, or counts some cells only.
     ptqsim.rtl.tools.ToolTimeoutError
         If it takes longer than `timeout` seconds.
     """
+    text = rtl_of(module)
+    known = None if anew or liberty is not None else kept.gates(module.name, text)
+    if known is not None and tools.missing(["abc"], "to synthesize"):
+        return known
     yosys = tools.find("abc", "to synthesize")
-    text = "\n".join(part.render() for part in module.hierarchy())
+    if known is not None and (known.tool, known.flow) == (yosys.version, FLOW):
+        return known
     library = None if liberty is None else liberty.read_text(encoding="utf-8", errors="replace")
     flow = FLOW if library is None else LIBERTY_FLOW
-    kept = tools.cache_folder("gates", yosys.version, flow, module.name, text, library or "") / "gates.json"
-    if kept.exists():
-        return Gates(**json.loads(kept.read_text()))
-    with TemporaryDirectory(dir=kept.parent) as name:
+    cached = tools.cache_folder("gates", yosys.version, flow, module.name, text, library or "") / "gates.json"
+    if cached.exists() and not anew:
+        return Gates(**json.loads(cached.read_text()))
+    with TemporaryDirectory(dir=cached.parent) as name:
         folder = Path(name)
         (folder / "design.sv").write_text(text, encoding="utf-8")
         if library is not None:
@@ -93,8 +68,13 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
         flow=flow,
         liberty=_named(liberty, library),
     )
-    kept.write_text(json.dumps(asdict(gates)), encoding="utf-8")
+    cached.write_text(json.dumps(asdict(gates)), encoding="utf-8")
     return gates
+
+
+def rtl_of(module: Module) -> str:
+    """The text that is synthesized: the module and all that it instantiates."""
+    return "\n".join(part.render() for part in module.hierarchy())
 
 
 def _commands(module: Module, has_library: bool) -> list[str]:

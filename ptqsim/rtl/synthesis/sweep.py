@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
+from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, Tree
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
@@ -19,9 +21,16 @@ from ptqsim.rtl.hardware.element import processing_element
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
 from ptqsim.rtl.hardware.unit import Multiplier, Unit
 from ptqsim.rtl.hardware.verilog import Module
-from ptqsim.rtl.synthesis.flow import TIMEOUT, Gates, synthesize
+from ptqsim.rtl.synthesis.flow import TIMEOUT, synthesize
+from ptqsim.rtl.synthesis.gates import Gates
 
 DESIGNS: Final = ("uniform", "softmax", "gelu", "gelu_runtime", "gelu_operand", "gelu_deferred", "pwlq")
+"""What is compared by default."""
+_SHIFTED_IN: Final = ("", "_runtime", "_operand", "_deferred")
+ALL_DESIGNS: Final = ("uniform", "pwlq", *(kind + how for kind in ("softmax", "gelu") for how in _SHIFTED_IN))
+"""What can be: the kind of the left operand, and where its shift is done."""
+PLAIN: Final = ("uniform", "pwlq")
+"""Designs without a shift."""
 RESOLUTION: Final = 0.10
 """Relative difference below which two costs are not told apart: versions of the tools differ by as much."""
 
@@ -35,17 +44,20 @@ class Point:
     Parameters
     ----------
     design
-        One of `DESIGNS`: the kind of the left operand and where its shift is done.
+        One of `ALL_DESIGNS`: the kind of the left operand and where its shift is done, by default in wires behind the
+        multiplier.
     bits
         Width k of both operands (PWLQ codes have one more).
     shift
-        Alignment exponent m; the greatest one of ``gelu_runtime``; not used by ``uniform`` and ``pwlq``.
+        Alignment exponent m; the greatest one if it is an input; not used by ``uniform`` and ``pwlq``.
     acc_bits
         Width P of the accumulator.
     overflow
         "wrap", "saturate" or "trap".
     multiplier
         A `Multiplier`, or its name.
+    order
+        Of the additions, as `ptqsim.datapath.order_text` reads it; PWLQ has ``sequential`` only.
     """
 
     design: str
@@ -54,18 +66,28 @@ class Point:
     acc_bits: int = 24
     overflow: str = OverflowMode.WRAP
     multiplier: str = Multiplier.BAUGH_WOOLEY
+    order: str = Sequential.kind
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates per cycle."""
+        order = parse_order(self.order)
+        return order.lanes if isinstance(order, Tree) else 1
 
     def module(self) -> Module:
-        """The processing element: one multiply-accumulate per cycle, registers and all.
+        """The processing element: one group of multiply-accumulates per cycle, registers and all.
 
         Raises
         ------
         ValueError
             If there is no such design, or a parameter is out of its range.
         """
-        if self.design not in DESIGNS:
-            raise unknown_name("design", self.design, DESIGNS)
+        if self.design not in ALL_DESIGNS:
+            raise unknown_name("design", self.design, ALL_DESIGNS)
+        order = parse_order(self.order)
         if self.design == "pwlq":
+            if order != Sequential():
+                raise ValueError(f"the unit of PWLQ adds in sequence, got order {self.order!r}: try sequential")
             unit = PWLQUnit(
                 self.bits, self.bits, self.acc_bits, overflow=self.overflow, multiplier=self.multiplier, name="pwlq"
             )
@@ -77,7 +99,7 @@ class Point:
             "gelu": TwinGELU(self.bits, self.shift, 1.0),
         }[kind]
         alignment = how if how in ("operand", "deferred") else Alignment.PRODUCT
-        accumulator = Accumulator(self.acc_bits, self.overflow, alignment=alignment)
+        accumulator = Accumulator(self.acc_bits, self.overflow, order, alignment)
         right = Uniform(self.bits, 1.0)
         return processing_element(
             Unit(left, right, accumulator, runtime_shift=how == "runtime", multiplier=self.multiplier, name=self.design)
@@ -92,6 +114,14 @@ class Cost:
     gates: Gates | None
     failure: str | None = None
 
+    @property
+    def per_mac(self) -> float | None:
+        """Transistors, or area with a liberty file, of one multiply-accumulate per cycle; None without a result."""
+        if self.gates is None:
+            return None
+        size = self.gates.transistors if self.gates.transistors is not None else self.gates.area
+        return None if size is None else size / self.point.lanes
+
 
 def sweep(
     points: Sequence[Point],
@@ -99,19 +129,19 @@ def sweep(
     timeout: float = TIMEOUT,
     jobs: int | None = None,
     progress: Progress = lambda done, total: None,
+    anew: bool = False,
 ) -> list[Cost]:
     """The cost of every point, in their order; a call that fails or takes too long is reported, not guessed.
 
     Raises
     ------
     ptqsim.rtl.MissingToolError
-        If there is no Yosys with a working ABC.
+        If there is no Yosys with a working ABC, and not all the counts came with the package.
     """
-    tools.find("abc", "to synthesize")
     modules = [point.module() for point in points]
     found: dict[int, Cost] = {}
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        running = {pool.submit(synthesize, module, liberty, timeout): i for i, module in enumerate(modules)}
+        running = {pool.submit(synthesize, module, liberty, timeout, anew): i for i, module in enumerate(modules)}
         for done, future in enumerate(as_completed(running), 1):
             number = running[future]
             try:
@@ -131,14 +161,19 @@ def relation(cost: float, base: float) -> str:
 
 
 def grid(
-    designs: Iterable[str], bits: Iterable[int], shifts: Iterable[int], acc_bits: Iterable[int], **fixed: str
+    designs: Iterable[str],
+    bits: Iterable[int],
+    shifts: Iterable[int],
+    acc_bits: Iterable[int],
+    overflows: Iterable[str] = (OverflowMode.WRAP,),
+    orders: Iterable[str] = (Sequential.kind,),
+    multiplier: str = Multiplier.BAUGH_WOOLEY,
 ) -> list[Point]:
-    """Every combination once; designs without a shift take the first."""
-    widths, amounts, registers = list(bits), list(shifts), list(acc_bits)
+    """Every combination once; designs without a shift take the first, and PWLQ neither traps nor has another order."""
+    amounts = list(shifts)
     found: dict[Point, None] = {}
-    for design in designs:
-        for k in widths:
-            for m in amounts[:1] if design in ("uniform", "pwlq") else amounts:
-                for p in registers:
-                    found[Point(design, k, m, p, **fixed)] = None
+    for design, overflow, order, k, m, p in product(designs, overflows, orders, bits, amounts, acc_bits):
+        legal = design != "pwlq" or (overflow != OverflowMode.TRAP and order == Sequential.kind)
+        if legal and (m == amounts[0] or design not in PLAIN):
+            found[Point(design, k, m, p, str(overflow), str(multiplier), order)] = None
     return list(found)

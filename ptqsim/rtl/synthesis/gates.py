@@ -1,0 +1,40 @@
+"""What one module costs in gates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What one module costs, and what said so.
+
+    Parameters
+    ----------
+    module
+        Name of the module.
+    cells, flip_flops
+        Number of cells, flip-flops among them.
+    transistors
+        CMOS estimate of Yosys; None where a liberty file was used.
+    depth
+        Gates on the longest path between registers or ports; None where a liberty file was used.
+    area, delay
+        In the units of the liberty file (delay in ps); None without one. A Yosys that does not show what its ABC writes
+        tells no delay either.
+    tool, flow
+        Version of Yosys and the commands.
+    liberty
+        Name and SHA-256 of the liberty file.
+    """
+
+    module: str
+    cells: int
+    flip_flops: int
+    transistors: int | None
+    depth: int | None
+    area: float | None
+    delay: float | None
+    tool: str
+    flow: str
+    liberty: str | None
