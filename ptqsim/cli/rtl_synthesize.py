@@ -67,9 +67,7 @@ def synthesize(
     if made is not None:
         out.note(f"{made.tool}; {made.flow}{f'; {made.liberty}' if made.liberty else ''}")
         if made.liberty is not None and made.delay is None:
-            out.note(
-                "no delay: this Yosys does not show what its ABC writes; $PTQSIM_YOSYS names another, as apt-get's"
-            )
+            out.note("no delay: this Yosys does not show what its ABC writes; $PTQSIM_YOSYS names another")
     out.note(f"gaps under {RESOLUTION:.0%} are not resolved")
     if output is not None:
         written = write(

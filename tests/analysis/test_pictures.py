@@ -12,6 +12,7 @@ from matplotlib.transforms import Bbox
 from analysis import style
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
+from analysis.hardware.area_accuracy import AreaAccuracy
 from analysis.ptq4vit.fig5_metrics import Metrics
 from analysis.registry import FIGURES, artifact
 from analysis.simulator.codes import Codes
@@ -24,6 +25,7 @@ from analysis.simulator.width_accuracy import WidthAccuracy
 SMALL = {
     "ptq4vit.fig5": Metrics(points=4, images=8),
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
+    "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
     "simulator.codes": Codes(bits=4),
     "simulator.departure": Departure(bits=6, images=4),
     "simulator.power_of_two": PowerOfTwo(widths=(4, 6), images=8),

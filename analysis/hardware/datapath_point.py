@@ -1,0 +1,85 @@
+"""Accuracy as the accumulators after softmax or GELU get narrower, for one way to compute their sums."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import ptqsim as pq
+from analysis.activations import TITLES, Special
+from analysis.frame import Data, Frame
+from analysis.points import Point
+from analysis.simulator.observe import WIDEST, exact_and_counting
+from analysis.simulator.width_accuracy import shifted
+from analysis.workload import Setting, Workload, counting
+from ptqsim import ptq
+from ptqsim.datapath.order_text import parse_order
+from ptqsim.ptq.operations import OperandFormats
+
+
+@dataclass(frozen=True)
+class DatapathPoint(Point):
+    """One curve; all other operations are exact.
+
+    Attributes
+    ----------
+    operand : {"softmax", "gelu"}
+    method : str
+        base_ptq has uniform formats, ptq4vit twin ones.
+    bits : int
+        Of weights and activations.
+    shift : int or None
+        m of every layer; None leaves each its own.
+    overflow, order, alignment : str
+        Of the accumulator.
+    widths : tuple of int
+        Accumulator widths, falling.
+    images : int
+        Validation images.
+    floor : float
+        Narrower ones are not tried once top-1 is at or below this fraction of the exact one's.
+    """
+
+    kind: ClassVar[str] = "datapath_point"
+
+    operand: Special
+    method: str
+    bits: int
+    shift: int | None
+    overflow: str
+    order: str
+    alignment: str
+    widths: tuple[int, ...]
+    images: int
+    floor: float
+
+    def compute(self, workload: Workload) -> Data:
+        """One row per width, the first of them one that no sum overflows, where there is one."""
+        quantized = workload.quantized(Setting(self.method, self.bits, self.bits))
+        layers = [layer for layer in quantized.layers.values() if layer.a_kind == self.operand]
+        if self.shift is not None:
+            for layer in layers:
+                assert layer.formats is not None
+                layer.formats = OperandFormats(shifted(layer.formats.a, self.shift), layer.formats.b)
+        with exact_and_counting(quantized):
+            exact = self._evaluated(workload, quantized, "exact").top1
+        needed = max(layer.bounds["calibrated"].bits for layer in layers)
+        quantized.accumulator = pq.Accumulator(bits=WIDEST)
+        rows: list[dict[str, Any]] = []
+        for width in (w for w in self.widths if w < needed or w == min(self.widths, key=lambda v: (v < needed, v))):
+            for layer in layers:
+                quantized.accumulators[layer.name] = pq.Accumulator(
+                    width, self.overflow, parse_order(self.order), self.alignment
+                )
+            found = self._evaluated(workload, quantized, f"{width} bits")
+            rows.append({"acc_bits": width, "needed_bits": needed, "images": self.images, "top1": found.top1,
+                         "cross_entropy": found.cross_entropy, "exact": exact})  # fmt: skip
+            if exact and found.top1 <= self.floor * exact:
+                break
+        return {"curve": Frame.of_rows(rows)}
+
+    def _evaluated(self, workload: Workload, quantized: ptq.QuantizedModel, state: str) -> ptq.Evaluation:
+        shift = "own m" if self.shift is None else f"m = {self.shift}"
+        name = f"{TITLES[self.operand]}, k = {self.bits}, {self.method}, {shift}, {self.overflow}, {self.order}"
+        with workload.progress(f"{name}, {state}", "image") as report:
+            return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
