@@ -39,7 +39,7 @@ def local(jobs: int) -> Iterator[Client]:
             threads_per_worker=1,
             processes=True,
             memory_limit=0,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # not 8787, which another study may have
             silence_logs=logging.ERROR,
         ) as cluster,
         Client(cluster) as client,

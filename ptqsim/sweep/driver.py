@@ -183,8 +183,7 @@ class Driver:
             self._failures[outcome.key] = str(outcome.error)
         self._calibrated[outcome.key] = outcome.status
         self._rows["calibrations"].append(self._plan.calibration_row(calibration, outcome) | self._about())
-        waiting = self._parked.pop(outcome.key, [])
-        self._urgent.extend(waiting)
+        self._grid.extendleft(reversed(self._parked.pop(outcome.key, [])))
 
     def _keep(self, point: Point, outcome: Outcome) -> None:
         self._settled[outcome.key] = outcome.status

@@ -6,6 +6,7 @@ The same class serves a laptop and a batch system, so that what is tested on one
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,6 +23,7 @@ _MAX_BUNDLE: Final = 256
 _PER_WORKER: Final = 3  # messages under way for each worker: one runs, the next ones are there when it ends
 _SPARE: Final = 4
 _DELIVERY_SECONDS: Final = 600.0
+_DELIVERIES: Final = 3
 
 
 class Pool(Protocol):
@@ -64,6 +66,8 @@ class DaskPool:
         self._seconds = BUNDLE_SECONDS  # of a task, a running mean: the first ones travel alone
         self._nonce = secrets.token_hex(4)
         self._sent = 0
+        self._delivered: set[tuple[str, str]] = set()  # machine and file
+        self._returned: Counter[tuple[str, str]] = Counter()  # task and file: how often it was lacking
 
     @property
     def workers(self) -> int:
@@ -125,6 +129,10 @@ class DaskPool:
         """What is done; what lacks files on its machine gets them, and is submitted again to the same worker."""
         again: dict[str, list[tuple[Task, Outcome]]] = {}
         for task, outcome in zip(tasks, outcomes, strict=True):
+            if outcome.status == "missing" and any(self._returned[task.key, n] > _DELIVERIES for n in outcome.missing):
+                lost = f"the worker at {outcome.address} doesn't keep {', '.join(outcome.missing)}"
+                yield replace(outcome, status="failed", error=lost)
+                continue
             if outcome.status == "missing":
                 again.setdefault(outcome.address, []).append((task, outcome))
                 continue
@@ -134,14 +142,21 @@ class DaskPool:
             self._deliver(address, lacking)
 
     def _deliver(self, address: str, lacking: Sequence[tuple[Task, Outcome]]) -> None:
-        files = {name: task for task, outcome in lacking for name in outcome.missing}
+        files: dict[tuple[str, str], Task] = {}
+        for task, outcome in lacking:
+            for name in outcome.missing:
+                self._returned[task.key, name] += 1
+                # of several tasks that lack a file at the same time the first one gets it for all
+                if (outcome.host, name) not in self._delivered or self._returned[task.key, name] > 1:
+                    files[outcome.host, name] = task
         with suppress(OSError, ValueError):  # the worker is gone: another one will say what it lacks
-            for name, task in files.items():
+            for (host, name), task in files.items():
                 content = self._client.scatter(self._send(task, name), workers=[address], hash=False)
                 kept = self._client.submit(
                     _keep, task.payload["cache"], name, content, workers=[address], pure=False, priority=2
                 )
                 kept.result(timeout=_DELIVERY_SECONDS)
+                self._delivered.add((host, name))
         self._sent += 1
         tasks = [task for task, _ in lacking]
         future = self._client.submit(

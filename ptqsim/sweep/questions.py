@@ -73,6 +73,8 @@ class Answer:
     acc_bits : int or None
         None if the widest is not good enough (a tile register of a split order overflows), or where each layer has its
         own width.
+    widths : dict or None
+        Of all layers at once: the narrowest width of each, and so many bits more for all as it takes to hold together.
     top1, top1_below : float or None
         At that width, and at one bit less; None of the latter if there is no narrower register.
     start_bits : int
@@ -88,6 +90,7 @@ class Answer:
     top1_below: float | None
     start_bits: int
     probes: dict[str, float | None]
+    widths: dict[str, int] | None = None
 
     def columns(self) -> dict[str, Any]:
         """As a row of the answers."""
@@ -125,9 +128,25 @@ def rounds(question: Question) -> Rounds:
     found = [search.answer(exact["top1"]) for search in searches]
     widths = {answer.layer: answer.acc_bits for answer in found if answer.layer and answer.acc_bits}
     if question.scope == "layer" and len(widths) == len(found):
-        (all_narrow,) = yield [question.together(widths)]
-        found.append(Answer(None, exact["top1"], None, all_narrow["top1"], None, max(observed.values()), {}))
+        found.append((yield from _together(question, widths, observed, exact["top1"])))
     return found
+
+
+def _together(
+    question: Question, widths: Mapping[str, int], observed: Mapping[str, int], exact: float
+) -> Generator[list[Point], list[Row], Answer]:
+    """The layers' own widths at once, and one bit more for each until they hold: what each may lose adds up."""
+    probes: dict[str, float | None] = {}
+    spare = 0
+    while True:
+        joint = {layer: min(bits + spare, max(bits, observed[layer])) for layer, bits in widths.items()}
+        (row,) = yield [question.together(joint)]
+        probes[f"+{spare}"] = row["top1"]
+        held = row["top1"] is not None and row["top1"] >= exact - question.within
+        if held or all(joint[layer] >= observed[layer] for layer in joint):
+            below = probes.get(f"+{spare - 1}")
+            return Answer(None, exact, None, row["top1"], below, max(observed.values()), probes, joint)
+        spare += 1
 
 
 class _Search:

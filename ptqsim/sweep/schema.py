@@ -45,7 +45,7 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | {"scope": "TEXT", "layer": "TEXT", "within": "REAL"}
     | _REGISTER
     | {"evaluation_images": "INTEGER", "exact_top1": "REAL", "acc_bits": "INTEGER", "top1": "REAL"}
-    | {"top1_below": "REAL", "start_bits": "INTEGER", "probes": "TEXT"}
+    | {"top1_below": "REAL", "start_bits": "INTEGER", "probes": "TEXT", "widths": "TEXT"}
     | _RESULT,
 }
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
