@@ -141,7 +141,7 @@ def test_what_onnx_cannot_say_is_named() -> None:
     assert planned((pq.Uniform(5, 1.0), pq.Uniform(5, 2.0))) == ("q_dq", "", "q_dq")
     how, reason, other = planned((pq.TwinSoftmax(5, 2), pq.TwinSoftmax(5, 3)))
     assert (how, other) == ("explicit", "float")
-    assert "twin_softmax has two" in reason
+    assert "twin softmax has two" in reason
     for a, words in (
         ((pq.Uniform(5, 1.0, rounding="half_away"),) * 2, "not half_away"),
         ((pq.TwinGELU(5, 2, 1.0, rounding="half_up"),) * 2, "not half_up"),

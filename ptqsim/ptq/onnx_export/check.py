@@ -44,6 +44,7 @@ def check(
     names = _watch(model, layers)
     plain = _session(model, None)
     comparisons = {name: LayerComparison(quantized.layers[name], layer) for name, layer in layers.items()}
+    device = next(quantized.model.parameters()).device
     ours: list[NDArray[Any]] = []
     theirs: dict[str, list[NDArray[Any]]] = {way: [] for way in (AS_WRITTEN, *sessions)}
     with _fake_quant(quantized, list(layers)) as seen:
@@ -53,7 +54,7 @@ def check(
             theirs[AS_WRITTEN].append(found[OUTPUT])
             for way, session in sessions.items():
                 theirs[way].append(session.run([OUTPUT], feed)[0])
-            ours.append(quantized(part).cpu().numpy())
+            ours.append(quantized(part.to(device)).cpu().numpy())
             for name, comparison in comparisons.items():
                 comparison.add(found | feed, *seen.pop(name))
             progress(sum(map(len, ours)), len(images))

@@ -115,7 +115,7 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: str, *, constant: b
     rounding, _ = _choices(first)
     if not constant and rounding not in ("half_even", ""):
         return OperandExport(words, "float", reason=f"QuantizeLinear rounds half to even, not {rounding}")
-    reason = f"QuantizeLinear has one scale for all values of a group, {first.kind} has two"
+    reason = f"QuantizeLinear has one scale for all values of a group, {first.kind.replace('_', ' ')} has two"
     return OperandExport(words, other_formats, scales=len(formats), reason=reason)  # type: ignore[arg-type]
 
 
