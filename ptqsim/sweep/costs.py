@@ -8,40 +8,51 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.spec import Alignment, OverflowMode, Sequential, Tree
+from ptqsim.rtl.hardware.unit import Multiplier
+from ptqsim.rtl.synthesis import kept
+from ptqsim.rtl.synthesis.sweep import PLAIN
 
 Row = Mapping[str, Any]
 COLUMNS: Final = ("storage_bits", "accumulator_bits", "mean_accumulator_bits", "processing_element")
 
 
+Design = tuple[str, int, int, str, str]  # name, code bits, shift, overflow, order
+
+
 @dataclass(frozen=True)
-class Gates:
-    """Sizes of processing elements, as ``ptqsim rtl synthesize --json`` writes them.
+class GateTable:
+    """Sizes of processing elements.
 
     Attributes
     ----------
     unit : str
-        ``transistors``, or ``area`` in the units of a cell library.
+        ``transistors``, or ``area`` in the units of a cell library; of one multiply-accumulate per cycle.
     sizes : mapping
-        From design, code bits, shift and overflow to pairs of accumulator width and size, in ascending order.
+        From designs to pairs of accumulator width and size, in ascending order.
     """
 
     unit: str
-    sizes: Mapping[tuple[str, int, int, str], Sequence[tuple[int, float]]]
+    sizes: Mapping[Design, Sequence[tuple[int, float]]]
 
-    def size(self, design: str, code_bits: int, shift: int, overflow: str, acc_bits: int) -> float | None:
+    def size(self, design: Design, acc_bits: int) -> float | None:
         """Of one processing element; None where the table doesn't reach.
 
         Between two widths of the table it is on the line through them, as an adder and a register grow by the bit.  A
         shift that is not in the table costs what the next larger one does.
         """
-        shifts = sorted(m for d, k, m, o in self.sizes if (d, k, o) == (design, code_bits, overflow) and m >= shift)
-        if not shifts:
+        name, code_bits, shift, overflow, order = design
+        alike = [key for key in self.sizes if (key[0], key[1], key[3], key[4]) == (name, code_bits, overflow, order)]
+        wide_enough = sorted(key[2] for key in alike if key[2] >= shift)
+        if not wide_enough:
             return None
-        known = self.sizes[design, code_bits, shifts[0], overflow]
+        known = self.sizes[name, code_bits, wide_enough[0], overflow, order]
         widths = [width for width, _ in known]
         at = bisect_left(widths, acc_bits)
         if at == len(widths) or acc_bits < widths[0]:
@@ -52,8 +63,13 @@ class Gates:
         return below + (above - below) * (acc_bits - low) / (high - low)
 
 
-def read_gates(path: Path) -> Gates:
-    """The table of a file.
+def kept_gates() -> GateTable:
+    """The counts that come with the package."""
+    return _table(kept.rows().values(), "transistors")
+
+
+def read_gates(path: Path) -> GateTable:
+    """The counts of a file.
 
     Raises
     ------
@@ -64,28 +80,32 @@ def read_gates(path: Path) -> Gates:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there are no gate counts at {path}: make them with ptqsim rtl synthesize --json")
-    sizes: dict[tuple[str, int, int, str], list[tuple[int, float]]] = {}
-    units: set[str] = set()
     try:
-        for entry in json.loads(path.read_text(encoding="utf-8"))["points"]:
-            point, gates = entry["point"], entry["gates"]
-            if gates is None:
-                continue
-            unit = "transistors" if gates["area"] is None else "area"
-            units.add(unit)
-            shift = 0 if point["design"] in ("uniform", "pwlq") else point["shift"]
-            listed = sizes.setdefault((point["design"], point["bits"], shift, point["overflow"]), [])
-            listed.append((point["acc_bits"], float(gates[unit])))
+        listed = [entry for entry in json.loads(path.read_text(encoding="utf-8"))["points"] if entry["gates"]]
+        unit = "area" if any(entry["gates"]["area"] is not None for entry in listed) else "transistors"
+        return _table([entry["point"] | entry["gates"] for entry in listed], unit)
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path} holds no gate counts ({error!r}): make them with ptqsim rtl synthesize --json"
         ) from None
-    if len(units) != 1:
-        raise ValueError(f"{path} has gate counts in {sorted(units)}; legal is one unit: make it anew")
-    return Gates(units.pop(), {key: sorted(listed) for key, listed in sizes.items()})
 
 
-def costs(point: Row, calibration: Row | None, gates: Gates | None) -> dict[str, Any]:
+def _table(rows: Iterable[Row], unit: str) -> GateTable:
+    sizes: dict[Design, list[tuple[int, float]]] = {}
+    for row in rows:
+        if row["multiplier"] != Multiplier.BAUGH_WOOLEY:
+            continue
+        plain = row["design"] in PLAIN
+        design = (row["design"], int(row["bits"]), 0 if plain else int(row["shift"]), row["overflow"], row["order"])
+        order = parse_order(row["order"])
+        lanes = order.lanes if isinstance(order, Tree) else 1
+        if plain and any(width == int(row["acc_bits"]) for width, _ in sizes.get(design, ())):
+            continue  # listed once per shift, which it has none of
+        sizes.setdefault(design, []).append((int(row["acc_bits"]), float(row[unit]) / lanes))
+    return GateTable(unit, {design: sorted(found) for design, found in sizes.items()})
+
+
+def costs(point: Row, calibration: Row | None, gates: GateTable | None) -> dict[str, Any]:
     """The cost columns of a point.
 
     ``accumulator_bits`` is the width of the widest accumulator that a layer needs, and ``mean_accumulator_bits`` the
@@ -104,11 +124,7 @@ def costs(point: Row, calibration: Row | None, gates: Gates | None) -> dict[str,
     found["accumulator_bits"] = max(widths)
     found["mean_accumulator_bits"] = sum(m * w for m, w in zip(macs, widths, strict=True)) / sum(macs)
     if gates is not None:
-        # nothing overflows in an exact one, so that the simplest will do
-        overflow = point["overflow"] or "wrap"
-        sizes = [
-            gates.size(*_design(layer, point), overflow, width) for layer, width in zip(layers, widths, strict=True)
-        ]
+        sizes = [gates.size(_design(layer, point), width) for layer, width in zip(layers, widths, strict=True)]
         known = [size for size in sizes if size is not None]
         found["processing_element"] = max(known) if len(known) == len(sizes) else None
     return found
@@ -125,12 +141,14 @@ def layer_widths(point: Row, layers: Sequence[Row]) -> list[int] | None:
     return [point["observed"][layer["layer"]] for layer in layers] if point["observed"] else None
 
 
-def _design(layer: Row, point: Row) -> tuple[str, int, int]:
-    """Design, code bits and shift of the processing element that a layer needs."""
+def _design(layer: Row, point: Row) -> Design:
+    """The processing element that a layer needs; where nothing can overflow, the simplest register will do."""
     given = str(layer["a_format"])
     kind = {"twin_softmax": "softmax", "twin_gelu": "gelu"}.get(given, given)
+    code_bits = max(layer["a_bits"], layer["b_bits"])
+    register = (point["overflow"] or OverflowMode.WRAP, point["order"] or Sequential.kind)
     if kind not in ("softmax", "gelu"):
-        return kind, max(layer["a_bits"], layer["b_bits"]), 0
+        return (kind, code_bits, 0, *register)
     shift = point[f"{kind}_shift"]
-    suffix = "" if point["alignment"] in (None, "product") else f"_{point['alignment']}"
-    return kind + suffix, max(layer["a_bits"], layer["b_bits"]), layer["shift_max"] if shift is None else shift
+    suffix = "" if point["alignment"] in (None, Alignment.PRODUCT) else f"_{point['alignment']}"
+    return (kind + suffix, code_bits, layer["shift_max"] if shift is None else shift, *register)

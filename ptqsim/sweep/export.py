@@ -14,12 +14,14 @@ from ptqsim.sweep.store import Store
 from ptqsim.sweep.study import Study, resolved
 
 
-def gates_of(study: Study, path: Path) -> costs.Gates | None:
-    """The gate counts that a study names, if it names any; ``path`` is the study's."""
-    return None if study.gates is None else costs.read_gates(resolved(study.gates, path.resolve().parent))
+def gates_of(study: Study, path: Path) -> costs.GateTable:
+    """The gate counts that a study names, or those of the package; ``path`` is the study's."""
+    if study.gates is None:
+        return costs.kept_gates()
+    return costs.read_gates(resolved(study.gates, path.resolve().parent))
 
 
-def points(store: Store, gates: costs.Gates | None) -> list[dict[str, Any]]:
+def points(store: Store, gates: costs.GateTable | None) -> list[dict[str, Any]]:
     """Every planned point that is there: its columns, its costs, and what it was made from and by."""
     calibrations = {row["key"]: row for row in store.rows("calibrations", planned=False)}
 

@@ -61,10 +61,11 @@ class OpenStudy:
         return self._cache.path(name).read_bytes()
 
     def _check_counts(self, study: Study) -> None:
+        asked = [ask.evaluation_images for ask in study.ask if ask.evaluation_images is not None]
         for name, source in self._sources.items():
             for split, wanted in (
                 ("calibration", max(study.axes.calibration_images)),
-                ("validation", max(study.axes.evaluation_images)),
+                ("validation", max(study.axes.evaluation_images + asked)),
             ):
                 available = self._files.size(source, split)
                 if wanted > available:

@@ -103,7 +103,8 @@ def questions(study: Study) -> Iterator[Question]:
     axes = {name: values for name, values in axis_values(study.axes).items() if name in ASKED}
     for ask in study.ask:
         where = [] if ask.where is None else [parse(ask.where, ASKED)]
-        for values in combinations(axes, conditions + where):
+        images = axes["evaluation_images"] if ask.evaluation_images is None else [ask.evaluation_images]
+        for values in combinations(axes | {"evaluation_images": images}, conditions + where):
             for alignment in ask.alignment:
                 for overflow in ask.overflow:
                     for order in ask.order:

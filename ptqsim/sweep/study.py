@@ -139,6 +139,8 @@ class Ask(Part):
         One width for all layers, or one layer narrow at a time and all others exact.
     overflow, order, alignment : lists
         The datapaths that it is asked for.
+    evaluation_images : int or None
+        In place of those of the axes.
     where : str or None
         Which calibrations it is asked of; all of the axes' by default.
     """
@@ -149,6 +151,7 @@ class Ask(Part):
     overflow: Annotated[list[Overflow], Spread] = ["wrap"]
     order: Annotated[list[Order], Spread] = ["sequential"]
     alignment: Annotated[list[Aligned], Spread] = ["product"]
+    evaluation_images: Count | None = None
     where: str | None = None
 
     @field_validator("where")
@@ -215,7 +218,7 @@ class Study(Part):
         Conditions that every point meets, and that none does.
     ask : list of Ask
     gates : str or None
-        What ``ptqsim rtl synthesize --json`` wrote, for the area of points; relative to the study file.
+        What ``ptqsim rtl synthesize --json`` wrote, for the size of units; by default the counts of the package.
     cluster : Cluster or None
     """
 
