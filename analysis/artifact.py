@@ -18,9 +18,15 @@ from analysis.points import Task
 from analysis.printed import Printed
 from analysis.store import write_atomically
 from analysis.workload import Workload
+from ptqsim.ptq.detection.names import DETECTORS
 
 # Dates in a picture would make two runs differ.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
+
+
+def kind_of(model: str) -> str:
+    """``detector`` or ``classifier``, by the model's name."""
+    return "detector" if model in DETECTORS else "classifier"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,8 @@ class Artifact(ABC):
         One line.
     needs_model : bool
         False if the data follows from the formats alone.
+    networks : tuple of str
+        Kinds of network that it can be made from: ``classifier``, ``detector``.
     suffixes : tuple of str
         Of its files, besides CSV and JSON.
     """
@@ -42,6 +50,7 @@ class Artifact(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     needs_model: ClassVar[bool] = True
+    networks: ClassVar[tuple[str, ...]] = ("classifier",)
     suffixes: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod

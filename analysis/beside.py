@@ -133,7 +133,8 @@ class PaperTable(Table):
             if row not in measured:
                 values = [(column, self.theirs.value(row, column)) for column in self.columns]
                 rows += [_line(row[0], labels, row[1:], column, None, value) for column, value in values]
-        about = {"validation": workload.validation.name, "images": min(self.images, len(workload.validation))}
+        validation = self._workloads(workload)[0].validation
+        about = {"validation": validation.name, "images": min(self.images, len(validation))}
         about |= {"calibration_images": workload.images, "seed": workload.seed, "models": ", ".join(self.models)}
         return {"cells": Frame.of_rows(rows), "setting": Frame.of_rows([about])}
 

@@ -113,6 +113,7 @@ LOOKS: Final[dict[str, Look]] = {
     "linear": Look("Fully-connected", BLUE, "-", "o"),
     "qkv": Look("QKV projection", ORANGE, "-", "s"),
     "patch": Look("Patch projection", BLACK, "-", "x"),
+    "conv": Look("Convolution", GREY, "-", "P"),
     "matmul_qk": Look("$QK^T$", GREEN, "-", "^"),
     "matmul_pv": Look("$PV$", VERMILION, "-", "D"),
     # overflow modes

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.artifact import Artifact, Table
+from analysis.artifact import Artifact, Table, kind_of
 from analysis.commands.show import show
 from analysis.options import legal_options, with_options
 from analysis.points import run_side_by_side
@@ -100,7 +100,7 @@ def run(names: Sequence[str], source: Source, option: Sequence[str], *, listed: 
     if "help" in option:
         _list_options(output, chosen)
         return
-    chosen = _of_models(with_options(chosen, option), source.models)
+    chosen = _of_models(with_options(_suited(chosen, source.models, output), option), source.models)
     work = source.workload(output)
     written: dict[str, Any] = {}
     interrupted = on_interrupt(
@@ -126,6 +126,21 @@ def run(names: Sequence[str], source: Source, option: Sequence[str], *, listed: 
     output.result({"directory": source.out, "written": list(written), "tables": tables})
 
 
+def _suited(chosen: Sequence[Artifact], models: Sequence[str], output: Output) -> list[Artifact]:
+    """Those that can be made from the models named; a ValueError if there is none."""
+    kinds = {kind_of(model) for model in models}
+    suited = [made for made in chosen if not (made.needs_model and models) or kinds & set(made.networks)]
+    left = [made for made in chosen if made not in suited]
+    if not suited:
+        raise ValueError(
+            f"{left[0].name} is made from a {' or '.join(left[0].networks)}, and {models[0]} is none: name another "
+            "--model, or leave it out"
+        )
+    if left:
+        output.note(f"left out, as {', '.join(models)} is no network for them: {', '.join(made.name for made in left)}")
+    return suited
+
+
 def _of_models(chosen: Iterable[Artifact], models: Sequence[str]) -> list[Artifact]:
     """Hand the models named to those that compare several."""
     made = []
@@ -133,7 +148,8 @@ def _of_models(chosen: Iterable[Artifact], models: Sequence[str]) -> list[Artifa
         several = "models" in {field.name for field in fields(one)}
         if len(models) > 1 and not several:
             raise ValueError(f"{len(models)} models were named, and {one.name} is made from one: name a single --model")
-        made.append(replace(one, models=tuple(models)) if several and models else one)  # type: ignore[call-arg]
+        suited = tuple(model for model in models if kind_of(model) in one.networks)
+        made.append(replace(one, models=suited) if several and suited else one)  # type: ignore[call-arg]
     return made
 
 

@@ -19,7 +19,7 @@ MEGABYTE = 8e6
 
 @dataclass(frozen=True)
 class MethodPoint(Point):
-    """Top-1, cross-entropy and weight size by fake quantization; of the float network if there is no entry.
+    """What a network reaches at its task, and the size of its weights, by fake quantization; in float without an entry.
 
     Attributes
     ----------
@@ -51,12 +51,11 @@ class MethodPoint(Point):
             model = calibrated(workload, self.entry, self.bits, label)
             size = weight_bits(model)
         with workload.progress(label, "image") as report:
-            found = ptq.evaluate(model, workload.validation, limit=self.images, progress=counting(report))
+            found = ptq.measure(model, workload.validation, limit=self.images, progress=counting(report))
         row = {
             "images": found.images,
             "calibration_images": workload.images,
-            "top1": found.top1,
-            "cross_entropy": found.cross_entropy,
+            **found.metrics,
             "weights_mb": size / MEGABYTE,
         }
         return {"point": Frame.of_rows([row])}

@@ -55,6 +55,7 @@ class SafeWidth(IllustratedTable):
     observe: bool = True
     name: ClassVar[str] = "simulator.safe_width"
     title: ClassVar[str] = "Formats of every layer and the accumulator width that is safe for it"
+    networks: ClassVar[tuple[str, ...]] = ("classifier", "detector")
 
     def key(self, workload: Workload) -> dict[str, Any]:
         """Of a calibrated file its content counts, and not the workload's model."""
@@ -97,6 +98,10 @@ class SafeWidth(IllustratedTable):
         source = ptq.load_data(workload.data, quantized.model, split="calibration")
         return ptq.sample_images(source, workload.images, workload.seed)
 
+    def label(self, layer: str) -> str:
+        """What a layer is called in the picture."""
+        return layer
+
     def printed(self, data: Data) -> Printed:
         """One line per operation; of several heads the shifts are given as a range."""
         rows: list[tuple[str, ...]] = []
@@ -131,7 +136,7 @@ class SafeWidth(IllustratedTable):
                 markerfacecolor=look.color if face else "white", markeredgewidth=0.7, zorder=2,
             )  # fmt: skip
         _mark_register(axes, found, 32)
-        axes.set_yticks(at, layers.column("layer"), fontsize=6)
+        axes.set_yticks(at, [self.label(layer) for layer in layers.column("layer")], fontsize=6)
         axes.tick_params(axis="y", length=0, pad=1)
         axes.set_ylim(len(at) - 0.4, -0.6)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

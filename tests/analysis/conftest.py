@@ -9,6 +9,7 @@ from torch import nn
 from analysis.store import Store
 from analysis.workload import Workload
 from ptqsim import ptq
+from ptqsim.ptq.detection.names import DETECTORS, DETR_DIGITS, DetrModel
 
 
 @pytest.fixture(scope="session")
@@ -19,10 +20,19 @@ def tiny_model():
     return VisionTransformer(img_size=32, patch_size=8, num_classes=100, embed_dim=32, depth=2, num_heads=2).eval()
 
 
+@pytest.fixture(scope="session")
+def tiny_detector():
+    torch.manual_seed(0)
+    arguments = DETR_DIGITS.arguments | {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1, "num_queries": 6}
+    arguments |= {"encoder_ffn_dim": 32, "decoder_ffn_dim": 32}
+    arguments["backbone"] = arguments["backbone"] | {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1]}
+    return DetrModel("tiny", arguments, DETR_DIGITS.preprocessing).build().eval()
+
+
 @pytest.fixture
-def tiny(tiny_model: nn.Module, monkeypatch: pytest.MonkeyPatch):
-    """Makes every model name stand for the small one."""
-    monkeypatch.setattr(ptq, "load_model", lambda name, **options: tiny_model)
+def tiny(tiny_model: nn.Module, tiny_detector: nn.Module, monkeypatch: pytest.MonkeyPatch):
+    """Makes every model name stand for the small one of its kind."""
+    monkeypatch.setattr(ptq, "load_model", lambda name, **options: tiny_detector if name in DETECTORS else tiny_model)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Figures of detectors: what differs between kinds of attention, how wide accumulators must be, what is detected."""

@@ -1,0 +1,40 @@
+"""Accumulator widths of a detector: those of convolutions, and of a decoder whose operands are queries and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+from analysis.detection.source import of_detector
+from analysis.frame import Data
+from analysis.simulator.safe_width import SafeWidth
+from analysis.workload import Workload
+
+_SILENT: Final = ("detr", "model", "layers", "layer", "convolution")
+
+
+@dataclass(frozen=True)
+class DetectorSafeWidth(SafeWidth):
+    """Options as of simulator.safe_width."""
+
+    name: ClassVar[str] = "detection.safe_width"
+    title: ClassVar[str] = "Formats of every layer of a detector and the accumulator width that is safe for it"
+    networks: ClassVar[tuple[str, ...]] = ("detector",)
+
+    def label(self, layer: str) -> str:
+        """Without the parts of the name that say nothing here: ``encoder.0.self_attn.q_proj``."""
+        shown: list[str] = []
+        for part in layer.split("."):
+            repeated = shown[-1:] == [part] or (part == "encoder" and shown == ["backbone"])
+            if part not in _SILENT and not repeated:
+                shown.append(part)
+        return ".".join(shown)
+
+    def key(self, workload: Workload) -> dict[str, Any]:
+        """Of the detector."""
+        return SafeWidth.key(self, of_detector(workload))
+
+    def compute(self, workload: Workload) -> Data:
+        """As of simulator.safe_width, of the detector."""
+        with of_detector(workload) as source:
+            return SafeWidth.compute(self, source)
