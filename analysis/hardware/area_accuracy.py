@@ -54,7 +54,7 @@ class Setup:
         shift = None if self.unit in ("uniform", "runtime") else self.shift
         alignment = "deferred" if self.unit == "deferred" else "product"
         return DatapathPoint(
-            operand, method, self.bits, shift, self.overflow, self.order, alignment, widths, images, floor
+            operand, method, self.bits, shift, self.shift, self.overflow, self.order, alignment, widths, images, floor
         )
 
     def circuit(self, operand: Special, acc_bits: int) -> Point:

@@ -30,6 +30,8 @@ class DatapathPoint(Point):
         Of weights and activations.
     shift : int or None
         m of every layer; None leaves each its own.
+    greatest_shift : int
+        Of the circuit: no layer's own m may be greater.
     overflow, order, alignment : str
         Of the accumulator.
     widths : tuple of int
@@ -46,6 +48,7 @@ class DatapathPoint(Point):
     method: str
     bits: int
     shift: int | None
+    greatest_shift: int
     overflow: str
     order: str
     alignment: str
@@ -57,9 +60,11 @@ class DatapathPoint(Point):
         """One row per width, the first of them one that no sum overflows, where there is one."""
         quantized = workload.quantized(Setting(self.method, self.bits, self.bits))
         layers = [layer for layer in quantized.layers.values() if layer.a_kind == self.operand]
-        if self.shift is not None:
-            for layer in layers:
-                assert layer.formats is not None
+        for layer in layers:
+            assert layer.formats is not None
+            if self.shift is None:
+                self._check(layer.name, max(fmt.shift for fmt in layer.formats.a))
+            else:
                 layer.formats = OperandFormats(shifted(layer.formats.a, self.shift), layer.formats.b)
         with exact_and_counting(quantized):
             exact = self._evaluated(workload, quantized, "exact").top1
@@ -77,6 +82,13 @@ class DatapathPoint(Point):
             if exact and found.top1 <= self.floor * exact:
                 break
         return {"curve": Frame.of_rows(rows)}
+
+    def _check(self, layer: str, shift: int) -> None:
+        if shift > self.greatest_shift:
+            raise ValueError(
+                f"{layer} has m = {shift}, and the circuit that is counted shifts by {self.greatest_shift} at most: "
+                f"try -O greatest_shift={shift}"
+            )
 
     def _evaluated(self, workload: Workload, quantized: ptq.QuantizedModel, state: str) -> ptq.Evaluation:
         shift = "own m" if self.shift is None else f"m = {self.shift}"

@@ -122,3 +122,8 @@ def test_printed_width_keeps_the_accuracy(workload):
         for one in shown:
             if one["acc_bits"] >= int(row[5]):
                 assert one["top1"] >= 0.99 * one["exact"]
+
+
+def test_a_shift_that_the_circuit_has_not_is_refused(workload):
+    with pytest.raises(ValueError, match=r"try -O greatest_shift=\d"):
+        AreaAccuracy(code_bits=(6,), greatest_shift=0, images=2).compute(workload)
