@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.ptq.convolution import ConvOperation
 from ptqsim.ptq.fake_quant import Format, fake_quantize
 from ptqsim.ptq.onnx_export.nodes import Nodes
 from ptqsim.ptq.onnx_export.operands import TYPES, Storage, plan
@@ -152,6 +153,12 @@ def test_what_onnx_cannot_say_is_named() -> None:
         how, reason, other = planned(a)
         assert (how, other) == ("float", "float")
         assert words in reason
+
+
+def test_a_convolution_that_is_no_patch_projection_is_refused_by_name() -> None:
+    op = ConvOperation("backbone.conv1", torch.nn.Conv2d(3, 4, 3, padding=1))
+    with pytest.raises(ValueError, match=r"'backbone.conv1' is of kind 'conv'"):
+        plan(op, "explicit")
 
 
 def test_an_unknown_choice_suggests_the_nearest() -> None:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import ptqsim as pq
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.fake_quant import FORMATS
-from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.summary import describe
 
 How = Literal["q_dq", "explicit", "float"]
@@ -88,10 +88,15 @@ def plan(op: MatmulOperation, other_formats: str) -> tuple[OperandExport, Operan
     Raises
     ------
     ValueError
-        Where it has no formats, or ``other_formats`` is unknown.
+        Where it has no formats or is no operation of a ViT, DeiT or Swin, or ``other_formats`` is unknown.
     """
     if other_formats not in OTHER_FORMATS:
         raise unknown_name("choice for other formats", other_formats, OTHER_FORMATS)
+    if not isinstance(op, LinearOperation | PatchOperation | AttentionMatmul):
+        raise ValueError(
+            f"layer {op.name!r} is of kind {op.kind!r}, which is not exported to ONNX; exported are fully-connected "
+            "layers, the patch projection and attention products: choose a ViT, DeiT or Swin"
+        )
     if op.formats is None:
         raise ValueError(f"layer {op.name!r} has no formats: calibrate the model before exporting it")
     constant = op.constant_b is not None
