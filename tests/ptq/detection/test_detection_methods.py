@@ -27,7 +27,9 @@ def distance(quantized: ptq.QuantizedModel, detector: Detector, images: torch.Te
     return float((quantized(images) - exact).abs().mean() / (exact - exact.mean()).abs().mean())
 
 
-@pytest.mark.parametrize("method", QUICK)
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=pytest.mark.slow if name == "ptq4vit_plus" else ()) for name in QUICK]
+)
 def test_every_method_calibrates_a_detector(method: str, detector: Detector, scenes: torch.Tensor) -> None:
     quantized = ptq.calibrate(detector, scenes, method=method, w_bits=8, a_bits=8, **QUICK[method])
     assert all(op.formats is not None for op in quantized.layers.values())
