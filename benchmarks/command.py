@@ -2,7 +2,8 @@
 
 CPU time of one thread: the baseline takes turns with everything that is measured, and the ratio of their medians
 counts. Each case is measured with operands that were multiplied before, and with new ones. Other libraries are
-measured where they are installed (`pip install 'ptqsim[bench]'`).
+measured where they are installed (`pip install 'ptqsim[bench]'`). --calibration vit_tiny_patch16_224 is about the
+calibration of a timm model, of random weights, instead.
 
 Exit status 1 if an output of the simulator is wrong. A target that is missed changes no exit status.
 """
@@ -38,10 +39,25 @@ def bench(
     start: Annotated[
         bool, typer.Option("--start", help="Time until a first result instead: compiled anew, and from the cache.")
     ] = False,
+    calibration: Annotated[
+        str,
+        typer.Option(
+            "--calibration",
+            metavar="MODEL",
+            help="Time and choices of a calibration instead, beside the plain full grid.",
+        ),
+    ] = "",
+    images: Annotated[int, typer.Option("--images", min=1, help="Of --calibration.")] = 32,
+    every: Annotated[
+        bool, typer.Option("--every", help="Run the plain calibration of every operation, not of one per shape.")
+    ] = False,
     seed: SeedOption = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the result to, as JSON.")] = None,
     as_json: JsonOption = False,
 ) -> None:
+    if calibration:
+        _calibration(calibration, images, every, seed, out, Output(as_json))
+        return
     wanted = process.settings(portable)
     if not process.is_set(wanted):
         raise typer.Exit(process.again(sys.argv[1:], wanted))
@@ -72,6 +88,15 @@ def bench(
         )
     if results.wrong:
         raise typer.Exit(1)
+
+
+def _calibration(model: str, images: int, every: bool, seed: int, out: Path | None, output: Output) -> None:
+    from benchmarks import calibration  # torch is for this alone
+
+    with output.progress(model, "operation") as told:
+        found = calibration.measure(model, images, 6, every, seed, told)
+    calibration.show(found, output)
+    _write(record.made_by(seed) | {"calibration": found.record()}, out, output)
 
 
 def _write(data: dict[str, Any], out: Path | None, output: Output) -> None:

@@ -24,6 +24,8 @@ Scores = NDArray[np.float64]
 """[G]."""
 Summer = Callable[[torch.Tensor], Sums]
 """From a quantized output [G, ..., M, N], which it may overwrite, to its sums."""
+UnitSummer = Callable[[torch.Tensor], NDArray[np.float64]]
+"""The same for a score that is a sum over units (rows, or images): to what each unit adds, [G, units]."""
 
 
 @dataclass(frozen=True)
@@ -37,21 +39,32 @@ class Objective:
         From (a part of) the captured data to the function that takes the sums of a quantized output.
     score : callable
         From sums, added over all parts, to a score per group.
-    additive : bool
-        Every part adds to the score, so that a partial one is a lower bound.
     per_image : bool
         Parts must hold whole images.
+    units : callable or None
+        Of a score that is a sum over rows or images, none of which takes from it, so that a partial one is a lower
+        bound: from (a part of) the captured data to the function that takes what each of them adds.
     """
 
     name: str
     prepare: Callable[[OperationData], Summer]
     score: Callable[[Sums], Scores]
-    additive: bool
     per_image: bool = False
+    units: Callable[[OperationData], UnitSummer] | None = None
+
+    @property
+    def additive(self) -> bool:
+        """Whether every part adds to the score."""
+        return self.units is not None
 
     def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:
         """Score of one quantized output [G, ..., M, N]."""
         return self.score(self.prepare(data)(out_hat.clone()))
+
+
+def additive(name: str, units: Callable[[OperationData], UnitSummer], per_image: bool = False) -> Objective:
+    """An objective that is the sum over its units; its sums are what each of them adds."""
+    return Objective(name, units, lambda sums: sums.sum(axis=1), per_image, units)
 
 
 def _squared_error(data: OperationData) -> Summer:
@@ -59,7 +72,7 @@ def _squared_error(data: OperationData) -> Summer:
     return lambda out_hat: _columns(_sum(out_hat.sub_(data.out).square_()), count)
 
 
-def _weighted_error(data: OperationData) -> Summer:
+def _weighted_error(data: OperationData) -> UnitSummer:
     if data.grad is None:
         raise ValueError(
             "the Hessian guided metric needs output gradients, and none were captured: capture with "
@@ -67,7 +80,7 @@ def _weighted_error(data: OperationData) -> Summer:
         )
     grad = data.grad
     # (dL/dO)^2 (O_hat - O)^2, Eq. 7
-    return lambda out_hat: _columns(_sum(out_hat.sub_(data.out).mul_(grad).square_()))
+    return lambda out_hat: _sum_of_units(out_hat.sub_(data.out).mul_(grad).square_())
 
 
 def _moments(data: OperationData) -> Summer:
@@ -76,13 +89,13 @@ def _moments(data: OperationData) -> Summer:
     return lambda out_hat: _columns(_sum(out_hat * out), _sum(out_hat), _sum(out_hat.square_()), sum_o, square_o, count)
 
 
-def _image_correlations(data: OperationData) -> Summer:
+def _image_correlations(data: OperationData) -> UnitSummer:
     exact = images_of(data.out, data.images)
     centered = exact - exact.mean(dim=-1, keepdim=True)
     square_o = _dot(centered, centered)
     count = exact.shape[-1]
 
-    def total(out_hat: torch.Tensor) -> Sums:
+    def distances(out_hat: torch.Tensor) -> NDArray[np.float64]:
         error = images_of(out_hat.sub_(data.out), data.images)
         along, mean = _dot(error, centered), error.sum(dim=-1).double() / count
         variance = (_dot(error, error) - count * mean**2).clamp(min=0)  # of the error, times the count
@@ -92,9 +105,10 @@ def _image_correlations(data: OperationData) -> Summer:
         gamma = (square_o + along) / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()
         distance = (square_o * variance - along**2) / squares / (1 + gamma)
         distance = torch.where(gamma > 0, distance, 1 - gamma)
-        return _columns(distance.where(squares > 0, 1.0).clamp(min=0).sum(dim=1).cpu().numpy())
+        found: NDArray[np.float64] = distance.where(squares > 0, 1.0).clamp(min=0).cpu().numpy()
+        return found
 
-    return total
+    return distances
 
 
 def _dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -130,6 +144,12 @@ def _sum(x: torch.Tensor) -> Scores:
     return total
 
 
+def _sum_of_units(x: torch.Tensor) -> NDArray[np.float64]:
+    """Sums of x [G, units, ..., N] over all but the first two axes, in float64."""
+    total: NDArray[np.float64] = x.sum(dim=-1).reshape(*x.shape[:2], -1).double().cpu().numpy().sum(axis=2)
+    return total
+
+
 def _columns(*sums: Scores | float) -> Sums:
     return np.stack(np.broadcast_arrays(*sums), axis=-1)
 
@@ -139,11 +159,11 @@ def _columns(*sums: Scores | float) -> Sums:
 OBJECTIVES: Final[dict[str, Objective]] = {
     objective.name: objective
     for objective in (
-        Objective("mse", _squared_error, lambda sums: sums[:, 0] / sums[:, 1], additive=False),
-        Objective("cosine", _moments, _one_minus_cosine, additive=False),
-        Objective("pearson", _moments, _one_minus_correlation, additive=False),
-        Objective("similarity", _image_correlations, lambda sums: sums[:, 0], additive=True, per_image=True),
-        Objective("hessian", _weighted_error, lambda sums: sums[:, 0], additive=True),
+        Objective("mse", _squared_error, lambda sums: sums[:, 0] / sums[:, 1]),
+        Objective("cosine", _moments, _one_minus_cosine),
+        Objective("pearson", _moments, _one_minus_correlation),
+        additive("similarity", _image_correlations, per_image=True),
+        additive("hessian", _weighted_error),
     )
 }
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptqsim.ptq.capture import OperationData
 from ptqsim.ptq.fake_quant import Format, fake_quantize
-from ptqsim.ptq.objectives import Objective, Sums
+from ptqsim.ptq.objectives import Objective, Sums, UnitSummer
 
-Partials = Callable[[tuple[Format, ...]], Iterator[Sums]]
-"""From a candidate to the sums of its parts."""
+Partials = Callable[[tuple[Format, ...], int], Iterator[Sums]]
+"""From a candidate and the number of a part to the sums of that part and of the parts after it."""
 
-_PART: Final = 2**17  # output elements in one part: half a MiB in float32
-_PARTS: Final = 8  # at most; each costs a round of calls
+_PARTS: Final = 64  # of one size
+_LARGEST: Final = 2**18  # output elements in one part: a MiB in float32
+_SMALLEST: Final = 2**13  # each part costs a round of calls
 
 
 class Products:
     """One operation's data in parts.
+
+    Where the score is a sum over rows or images, those that add most come first, as a few of them often add most of it,
+    and every part is twice the one before.  Else rows are dealt to parts of one size.
 
     Parameters
     ----------
@@ -29,22 +35,35 @@ class Products:
         What is summed over each output.
     constant_b : bool
         Whether b is a weight, the same for all rows of a.
+    typical : two tuples of formats
+        Of a and of b: what the rows add is found with these.
     """
 
-    def __init__(self, data: OperationData, objective: Objective, constant_b: bool) -> None:
+    def __init__(
+        self,
+        data: OperationData,
+        objective: Objective,
+        constant_b: bool,
+        typical: tuple[tuple[Format, ...], tuple[Format, ...]],
+    ) -> None:
         self.constant_b = constant_b
-        self.parts = _split(data, constant_b, data.images if objective.per_image else data.out.shape[1])
-        self.sums = [objective.prepare(part) for part in self.parts]
-        self.buffers = [torch.empty_like(part.out) for part in self.parts]
         self.error: torch.Tensor | None = None  # the mean error of each output unit, taken off every output
+        units = data.images if objective.per_image else data.out.shape[1]
+        count = _part_count(units, data.out.numel())
+        dealt = [np.arange(part, units, count) for part in range(count)]
+        self._cut(data, dealt)
+        if objective.units is not None:
+            order = np.concatenate(dealt)[np.argsort(-self._added(objective.units, typical), kind="stable")]
+            self._cut(data, np.split(order, _growing_edges(units, data.out.numel() // units)))
+        self.sums = [objective.prepare(part) for part in self.parts]
 
     def with_b(self, formats: tuple[Format, ...] | None) -> Partials:
         """Outputs for candidates of a, b being quantized in ``formats``, or float."""
         fixed = self._all_b(formats)
 
-        def partials(candidate: tuple[Format, ...]) -> Iterator[Sums]:
-            for part, b_hat, buffer, sums in zip(self.parts, fixed, self.buffers, self.sums, strict=True):
-                yield sums(self._product(fake_quantize(part.a, candidate), b_hat, buffer))
+        def partials(candidate: tuple[Format, ...], first: int) -> Iterator[Sums]:
+            for part, b_hat, sums in list(zip(self.parts, fixed, self.sums, strict=True))[first:]:
+                yield sums(self._product(fake_quantize(part.a, candidate), b_hat))
 
         return partials
 
@@ -52,11 +71,11 @@ class Products:
         """Outputs for candidates of b, a being quantized in ``formats``."""
         fixed = [fake_quantize(part.a, formats) for part in self.parts]
 
-        def partials(candidate: tuple[Format, ...]) -> Iterator[Sums]:
+        def partials(candidate: tuple[Format, ...], first: int) -> Iterator[Sums]:
             shared = fake_quantize(self.parts[0].b, candidate) if self.constant_b else None
-            for part, a_hat, buffer, sums in zip(self.parts, fixed, self.buffers, self.sums, strict=True):
+            for part, a_hat, sums in list(zip(self.parts, fixed, self.sums, strict=True))[first:]:
                 b_hat = fake_quantize(part.b, candidate) if shared is None else shared
-                yield sums(self._product(a_hat, b_hat, buffer))
+                yield sums(self._product(a_hat, b_hat))
 
         return partials
 
@@ -78,27 +97,51 @@ class Products:
             return [fake_quantize(self.parts[0].b, formats)] * len(self.parts)
         return [fake_quantize(part.b, formats) for part in self.parts]
 
-    def _product(self, a_hat: torch.Tensor, b_hat: torch.Tensor, buffer: torch.Tensor) -> torch.Tensor:
-        out = torch.matmul(a_hat, b_hat, out=buffer)
+    def _product(self, a_hat: torch.Tensor, b_hat: torch.Tensor) -> torch.Tensor:
+        shape = (max(len(a_hat), len(b_hat)), *a_hat.shape[1:-1], b_hat.shape[-1])
+        out = torch.matmul(a_hat, b_hat, out=self.buffer[: math.prod(shape)].view(shape))
         return out if self.error is None else out.sub_(self.error)
 
+    def _added(
+        self,
+        units: Callable[[OperationData], UnitSummer],
+        typical: tuple[tuple[Format, ...], tuple[Format, ...]],
+    ) -> NDArray[np.float64]:
+        """What each unit adds to the score, as a share of its group's, summed over the groups."""
+        fixed = self._all_b(typical[1])
+        parts = zip(self.parts, fixed, strict=True)
+        added = [units(part)(self._product(fake_quantize(part.a, typical[0]), b_hat)) for part, b_hat in parts]
+        all_units = np.concatenate(added, axis=1)
+        totals = all_units.sum(axis=1, keepdims=True)
+        shares: NDArray[np.float64] = (all_units / np.where(totals > 0, totals, 1.0)).sum(axis=0)
+        return shares
 
-def _split(data: OperationData, constant_b: bool, units: int) -> list[OperationData]:
-    """The data in parts of whole units along axis 1: rows, or images."""
-    length = data.out.shape[1] // units
-    count = max(1, min(_PARTS, data.out.numel() // _PART, units))
-    edges = [units * i // count for i in range(count + 1)]
+    def _cut(self, data: OperationData, parts: list[NDArray[np.int64]]) -> None:
+        """Make the parts, of the units given."""
+        length = data.out.shape[1] // sum(map(len, parts))
 
-    def cut(x: torch.Tensor, low: int, high: int) -> torch.Tensor:
-        return x[:, low * length : high * length].contiguous()
+        def taken(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+            return x.index_select(1, rows.to(x.device))
 
-    return [
-        OperationData(
-            cut(data.a, low, high),
-            data.b if constant_b else cut(data.b, low, high),
-            cut(data.out, low, high),
-            None if data.grad is None else cut(data.grad, low, high),
-            high - low,
-        )
-        for low, high in pairwise(edges)
-    ]
+        self.parts = []
+        for units in parts:
+            rows = torch.from_numpy((units[:, None] * length + np.arange(length)).reshape(-1))
+            b = data.b if self.constant_b else taken(data.b, rows)
+            grad = None if data.grad is None else taken(data.grad, rows)
+            self.parts.append(OperationData(taken(data.a, rows), b, taken(data.out, rows), grad, len(units)))
+        self.buffer = data.out.new_empty(max(part.out.numel() for part in self.parts))
+
+
+def _part_count(units: int, elements: int) -> int:
+    """At most one part per unit, and none too small or too large if that can be had."""
+    wanted = max(min(_PARTS, elements // _SMALLEST), elements // _LARGEST)
+    return max(1, min(units, wanted))
+
+
+def _growing_edges(units: int, of_unit: int) -> list[int]:
+    """Where one part ends and the next begins, each twice the one before."""
+    edges = [max(1, _SMALLEST // max(of_unit, 1))]
+    while edges[-1] < units:
+        last = edges[-1] - (edges[-2] if len(edges) > 1 else 0)
+        edges.append(edges[-1] + min(2 * last, max(1, _LARGEST // max(of_unit, 1))))
+    return edges[:-1]

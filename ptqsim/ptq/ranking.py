@@ -7,10 +7,12 @@ pairs at distance d are one subtraction of two contiguous blocks, and no sign is
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptqsim.ptq.capture import OperationData
-from ptqsim.ptq.objectives import Objective, Summer, Sums, find_objective, images_of
+from ptqsim.ptq.objectives import Objective, UnitSummer, additive, find_objective, images_of
 
 
 class _Sorted:
@@ -60,22 +62,23 @@ def ranking_objective(gamma: float, theta: float) -> Objective:
     scores, so that one gamma and one theta mean the same for every layer and image size.  The paper's is a plain sum,
     whose size grows with the fourth power of the number of patches, and it names neither gamma nor theta.
     """
-    similarity = find_objective("similarity")
+    similarity = find_objective("similarity").units
+    assert similarity is not None
 
-    def prepare(data: OperationData) -> Summer:
-        correlations = similarity.prepare(data)
+    def units(data: OperationData) -> UnitSummer:
+        correlations = similarity(data)
         exact = images_of(data.out, data.images)
         unit = exact.std(dim=-1).clamp(min=torch.finfo(exact.dtype).tiny)  # [G, images]
         width = data.out.shape[-1]
         rows = _Sorted((exact / unit[..., None]).reshape(-1, width))
         pairs = exact.shape[-1] * (width - 1) / 2
 
-        def total(out_hat: torch.Tensor) -> Sums:
+        def distances(out_hat: torch.Tensor) -> NDArray[np.float64]:
             scaled = (images_of(out_hat, data.images) / unit[..., None]).reshape(-1, width)
-            loss = images_of(rows.loss(scaled, theta).reshape(exact.shape[0], -1), data.images).double().sum(dim=(1, 2))
-            sums: Sums = gamma * (loss.cpu().numpy() / max(pairs, 1))[:, None] + correlations(out_hat)
-            return sums
+            loss = images_of(rows.loss(scaled, theta).reshape(exact.shape[0], -1), data.images).double().sum(dim=2)
+            found: NDArray[np.float64] = gamma * (loss.cpu().numpy() / max(pairs, 1)) + correlations(out_hat)
+            return found
 
-        return total
+        return distances
 
-    return Objective("ranking", prepare, similarity.score, additive=True, per_image=True)
+    return additive("ranking", units, per_image=True)

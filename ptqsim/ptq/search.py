@@ -1,29 +1,21 @@
 """The alternating scale search that all methods share (PTQ4ViT section 3.1 and Algorithm 1, lines 7 to 14).
 
-It returns what the full grid returns, in a fraction of the work:
-
-- outputs are computed in parts that stay in the cache;
-- where every part adds to the score (the Hessian guided metric, the similarity of images), a candidate is given up as
-  soon as its partial score exceeds the best whole one of every group, as it can only grow;
-- a round that changes nothing is a fixed point; the rounds after it would repeat it and are not run.
+It chooses what the full grid chooses, in a fraction of the work: candidates race each other (:mod:`ptqsim.ptq.race`),
+and a round that changes nothing is a fixed point; the rounds after it would repeat it and are not run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from ptqsim.ptq.capture import OperationData
 from ptqsim.ptq.fake_quant import Format
-from ptqsim.ptq.objectives import Objective, Scores, Sums
-from ptqsim.ptq.products import Partials, Products
+from ptqsim.ptq.objectives import Objective
+from ptqsim.ptq.products import Products
+from ptqsim.ptq.race import Chosen, race
 from ptqsim.ptq.search_space import Candidates
 
-Chosen = tuple[int, ...]
-"""One candidate number per group."""
 Operand = Literal["a", "b"]
 Formats = tuple[Format, ...]
 
@@ -104,8 +96,9 @@ def alternate(
     constant_b : bool
         Whether b is a weight, the same for all rows of a.
     """
-    products = Products(data, objective, constant_b)
     space: dict[Operand, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    typical = (spaces[0].formats[len(spaces[0]) // 2], spaces[1].formats[len(spaces[1]) // 2])
+    products = Products(data, objective, constant_b, typical)
     formats: dict[Operand, Formats] = dict(zip(_OPERANDS, start, strict=True))
     chosen: dict[Operand, Chosen] = {"a": (), "b": ()}
     order: tuple[Operand, Operand] = ("a", "b") if schedule.first == "a" else ("b", "a")
@@ -119,7 +112,7 @@ def alternate(
                 partials = products.with_b(None if schedule.float_b else formats["b"])
             else:
                 partials = products.with_a(formats["a"])
-            found, score, full = _best(space[operand], partials, objective)
+            found, score, full = race(space[operand], partials, len(products.parts), objective)
             evaluated, pruned = evaluated + full, pruned + len(space[operand]) - full
             # the other operand was searched for this very choice; with a new bias it has to be searched again
             settled = found == chosen[operand] and not schedule.correct_bias
@@ -133,36 +126,3 @@ def alternate(
 
 
 _OPERANDS: Final[tuple[Operand, Operand]] = ("a", "b")
-
-
-def _best(space: Candidates, partials: Partials, objective: Objective) -> tuple[Chosen, float, int]:
-    """The first best candidate of each group, the sum of their scores, and how many candidates ran to the end."""
-
-    def scores_of(sums: Sums) -> Scores:
-        scores = objective.score(sums)
-        return scores.sum(keepdims=True) if space.groups == 1 else scores
-
-    found: dict[int, Scores] = {}
-    best: Scores | None = None
-    for candidate in _order(len(space), found):
-        total: Sums | None = None
-        for sums in partials(space.formats[candidate]):
-            total = sums if total is None else total + sums
-            if objective.additive and best is not None and (scores_of(total) > best).all():
-                break
-        else:
-            assert total is not None
-            found[candidate] = scores_of(total)
-            best = found[candidate] if best is None else np.minimum(best, found[candidate])
-    candidates = sorted(found)
-    scores = np.stack([found[c] for c in candidates])
-    rows = scores.argmin(axis=0)
-    return tuple(candidates[r] for r in rows), float(scores[rows, np.arange(scores.shape[1])].sum()), len(found)
-
-
-def _order(count: int, found: dict[int, Scores]) -> Iterator[int]:
-    """All candidates, every eighth first and then from the best of these outward, so that pruning starts early."""
-    coarse = range(count // 2 % 8, count, 8)
-    yield from coarse
-    center = min(found, key=lambda c: float(found[c].sum())) if found else 0
-    yield from sorted(set(range(count)) - set(coarse), key=lambda c: (abs(c - center), c))

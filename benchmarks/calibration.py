@@ -1,0 +1,172 @@
+"""How long a calibration takes beside the plain one, and whether it chooses the same scales."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import timm
+import torch
+
+from benchmarks import plain_search
+from ptqsim import ptq
+from ptqsim.cli.output import Output
+from ptqsim.ptq.capture import OperationData
+from ptqsim.ptq.methods import make_method
+from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.quantized_model import QuantizedModel
+
+MODELS: Final = ("vit_tiny_patch16_224", "deit_small_patch16_224")
+METHOD: Final = "ptq4vit"
+ROUNDS: Final = 3
+TIMES_FASTER: Final = 10.0
+SAME_SHARE: Final = 0.99
+LARGEST_EXCESS: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One operation, calibrated both ways.
+
+    Attributes
+    ----------
+    name : str
+    alike : int
+        Operations of the network with the same shapes, this one among them.
+    plain_seconds : float
+        CPU time of the plain calibration, its pass through the network included.
+    scales, same : int
+        Scales chosen, and those that both chose.
+    excess : float
+        By how much our choice is worse by the objective, as a share; negative if it is better.
+    """
+
+    name: str
+    alike: int
+    plain_seconds: float
+    scales: int
+    same: int
+    excess: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A network, calibrated by ptqsim as a whole, and plainly for one operation of every shape, or for all."""
+
+    model: str
+    images: int
+    bits: int
+    seconds: float
+    operations: int
+    compared: tuple[Compared, ...]
+
+    @property
+    def plain_seconds(self) -> float:
+        """CPU time of the plain calibration of all operations."""
+        return sum(one.plain_seconds * one.alike for one in self.compared)
+
+    @property
+    def times(self) -> float:
+        """How many times faster ptqsim's is."""
+        return self.plain_seconds / self.seconds
+
+    @property
+    def same_share(self) -> float:
+        """Share of the scales compared that are the same."""
+        return sum(one.same for one in self.compared) / sum(one.scales for one in self.compared)
+
+    @property
+    def excess(self) -> float:
+        """The largest excess of the objective."""
+        return max(one.excess for one in self.compared)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        found = {"plain_seconds": self.plain_seconds, "times": self.times, "same_share": self.same_share}
+        return asdict(self) | found | {"excess": self.excess}
+
+
+def measure(
+    model: str, images: int, bits: int, every: bool, seed: int, progress: Callable[[int, int, str], None]
+) -> Calibration:
+    """Calibrate a network of random weights on random images, on one thread.
+
+    Every scale is compared of the operations that are calibrated both ways: one of each shape, or `every` one.
+    """
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    network = timm.create_model(model).eval()
+    pictures = torch.randn(images, *network.pretrained_cfg["input_size"])  # type: ignore[index]
+    start = time.process_time()
+    found = ptq.calibrate(network, pictures, method=METHOD, w_bits=bits, a_bits=bits, progress=progress)
+    seconds = time.process_time() - start
+    quantized = QuantizedModel(network)
+    groups = _alike(quantized, pictures[:1])
+    wanted = [(name, 1) for group in groups for name in group]
+    if not every:
+        wanted = [(group[len(group) // 2], len(group)) for group in groups]
+    compared = []
+    for number, (name, alike) in enumerate(wanted):
+        progress(number, len(wanted), f"plainly: {name}")
+        compared.append(_compare(quantized, found, name, alike, pictures, bits))
+    return Calibration(model, images, bits, seconds, len(quantized.layers), tuple(compared))
+
+
+def _compare(
+    quantized: QuantizedModel, found: QuantizedModel, name: str, alike: int, images: torch.Tensor, bits: int
+) -> Compared:
+    method = make_method(METHOD, {"rounds": ROUNDS})
+    op = quantized.layers[name]
+    start = time.process_time()
+    data = plain_search.one_pass(quantized, op, images)
+    spaces = plain_search.spaces_of(op, data, method, bits)
+    chosen = plain_search.search(data, spaces, bits, ROUNDS)
+    seconds = time.process_time() - start
+    theirs = [space.choose(choice) for space, choice in zip(spaces, chosen, strict=True)]
+    formats = found.layers[name].formats
+    assert formats is not None
+    ours = [formats.a, formats.b]
+    # the two passes through the network differ by float32 rounding, and so do the maxima that scales are multiples of
+    pairs = [pair for mine, other in zip(ours, theirs, strict=True) for pair in zip(mine, other, strict=True)]
+    same = sum(
+        mine.shift == other.shift and math.isclose(mine.scale, other.scale, rel_tol=1e-4) for mine, other in pairs
+    )
+    excess = float(plain_search.score(data, ours).sum() / plain_search.score(data, theirs).sum() - 1)
+    return Compared(name, alike, seconds, len(pairs), same, excess if same < len(pairs) else 0.0)
+
+
+def _alike(quantized: QuantizedModel, image: torch.Tensor) -> list[list[str]]:
+    """Names of the operations by what decides their cost: kind, what their inputs are, and shapes."""
+    groups: dict[Hashable, list[str]] = {}
+    with ptq.capture(quantized, image) as captured:
+        for name, op in quantized.layers.items():
+            groups.setdefault(_cost(op, captured[name]), []).append(name)
+    return list(groups.values())
+
+
+def _cost(op: MatmulOperation, data: OperationData) -> Hashable:
+    return op.kind, op.a_kind, tuple(data.a.shape), tuple(data.b.shape)
+
+
+def show(found: Calibration, output: Output) -> None:
+    """A line per operation compared, and the sums."""
+    lines = [
+        (one.name, one.alike, f"{one.plain_seconds:.1f}", f"{one.same} of {one.scales}", f"{one.excess:.1e}")
+        for one in found.compared
+    ]
+    output.table(
+        ("Operation", "alike", "plain CPU s", "same scales", "excess"),
+        lines,
+        f"{found.model}, {found.images} images, W{found.bits}A{found.bits}: {METHOD}",
+    )
+    output.note(
+        f"{found.model}: {found.seconds:.1f} CPU seconds; plainly, with one pass of the network per operation and the "
+        f"full grid, {found.plain_seconds:.1f}: {found.times:.1f} times faster (goal {TIMES_FASTER:g})"
+    )
+    output.note(
+        f"{100 * found.same_share:.1f} % of the scales are the same (goal {100 * SAME_SHARE:g}), the worst choice is "
+        f"{found.excess:.1e} above the grid's (goal {LARGEST_EXCESS:g})"
+    )
