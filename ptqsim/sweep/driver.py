@@ -67,7 +67,8 @@ class Driver:
         self._under_way: dict[str, Point] = {}
         self._calibrating: dict[str, Calibration] = {}
         self._failures: dict[str, str] = {}
-        self._rows: dict[str, list[dict[str, Any]]] = {"points": [], "calibrations": []}
+        self._rows: dict[str, dict[str, dict[str, Any]]] = {"calibrations": {}, "points": {}, "answers": {}}
+        self._planned: list[tuple[str, str]] = []
         self._flushed = time.monotonic()
         self._total = self._done = 0
         self.computed = 0
@@ -88,8 +89,16 @@ class Driver:
 
     def row(self, key: str) -> dict[str, Any] | None:
         """A point that is there."""
-        self.flush()
-        return self._store.row("points", key)
+        return self._rows["points"].get(key) or self._store.row("points", key)
+
+    def plan(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Kinds and keys of what a question asks for on its way."""
+        self._planned.extend(keys)
+
+    def answer(self, row: dict[str, Any]) -> None:
+        """Keep an answer."""
+        self._rows["answers"][row["key"]] = row | self._about()
+        self.plan([("question", row["key"])])
 
     @property
     def is_idle(self) -> bool:
@@ -117,8 +126,10 @@ class Driver:
     def flush(self) -> None:
         """Write what came back to the store."""
         for table, rows in self._rows.items():
-            self._store.record(table, rows)
+            self._store.record(table, list(rows.values()))
             rows.clear()
+        self._store.add_to_plan(self._planned)
+        self._planned.clear()
         self._flushed = time.monotonic()
 
     def _fill(self, queue: deque[Point], *, urgent: bool) -> None:
@@ -182,13 +193,13 @@ class Driver:
         if outcome.status != "done":
             self._failures[outcome.key] = str(outcome.error)
         self._calibrated[outcome.key] = outcome.status
-        self._rows["calibrations"].append(self._plan.calibration_row(calibration, outcome) | self._about())
+        self._rows["calibrations"][outcome.key] = self._plan.calibration_row(calibration, outcome) | self._about()
         self._grid.extendleft(reversed(self._parked.pop(outcome.key, [])))
 
     def _keep(self, point: Point, outcome: Outcome) -> None:
         self._settled[outcome.key] = outcome.status
         self._done += 1
-        self._rows["points"].append(self._plan.point_row(point, outcome) | self._about())
+        self._rows["points"][outcome.key] = self._plan.point_row(point, outcome) | self._about()
 
     def _about(self) -> dict[str, Any]:
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "provenance": self._provenance}

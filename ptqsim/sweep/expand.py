@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
-from ptqsim.sweep.axis_values import EXACT, SEARCHED
+from ptqsim.sweep.axis_values import EXACT
 from ptqsim.sweep.expression import Condition
 from ptqsim.sweep.point import FLOAT, INTEGER, Calibration, Datapath, Point
 from ptqsim.sweep.study import AXES, Axes, Study
@@ -60,27 +61,28 @@ def combinations(axes: Mapping[str, Sequence[Any]], conditions: Sequence[Conditi
 
 def point_of(values: Mapping[str, Any]) -> Point:
     """The point of one combination, without what can't change its result."""
-    mode = values["mode"]
+    mode, images = values["mode"], values["evaluation_images"]
     if mode == FLOAT:
-        return Point(values["model"], None, Datapath(FLOAT), values["evaluation_images"])
-    datapath = replace(shifted_of(values), mode=mode)
-    if mode == INTEGER:
-        datapath = replace(datapath, alignment=values["alignment"])
-        if values["acc_bits"] != EXACT:
-            register = {name: values[name] for name in ("acc_bits", "overflow", "order")}
-            datapath = replace(datapath, **register)
-    return Point(values["model"], calibration_of(values), datapath, values["evaluation_images"])
+        return Point(values["model"], None, Datapath(FLOAT), images)
+    datapath = shifted_of(values)
+    if mode != INTEGER:
+        datapath = _on(datapath, mode, None, None, None, None)
+    elif values["acc_bits"] == EXACT:
+        datapath = _on(datapath, mode, None, None, None, values["alignment"])
+    else:
+        register = (values[name] for name in ("acc_bits", "overflow", "order", "alignment"))
+        datapath = _on(datapath, mode, *register)
+    return Point(values["model"], calibration_of(values), datapath, images)
 
 
 def shifted_of(values: Mapping[str, Any]) -> Datapath:
     """A datapath with the shifts of one combination, and nothing else said."""
-    softmax, gelu = (None if values[name] == SEARCHED else values[name] for name in ("softmax_shift", "gelu_shift"))
-    return Datapath(softmax_shift=softmax, gelu_shift=gelu)
+    return _shifted(values["softmax_shift"], values["gelu_shift"])
 
 
 def calibration_of(values: Mapping[str, Any]) -> Calibration:
     """The calibration of one combination."""
-    return Calibration(
+    return _calibration(
         values["model"],
         values["method"],
         values["w_bits"],
@@ -88,3 +90,21 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["seed"],
         values["calibration_images"],
     )
+
+
+# Thousands of points share a calibration, and as many a datapath: each is made once.
+_calibration = lru_cache(maxsize=1024)(Calibration)
+
+
+@lru_cache(maxsize=1024)
+def _shifted(softmax: int | str, gelu: int | str) -> Datapath:
+    return Datapath(
+        softmax_shift=None if isinstance(softmax, str) else softmax, gelu_shift=None if isinstance(gelu, str) else gelu
+    )
+
+
+@lru_cache(maxsize=65536)
+def _on(
+    shifted: Datapath, mode: str, acc_bits: int | None, overflow: str | None, order: str | None, alignment: str | None
+) -> Datapath:
+    return replace(shifted, mode=mode, acc_bits=acc_bits, overflow=overflow, order=order, alignment=alignment)

@@ -58,14 +58,14 @@ def run(
     driver = Driver(plan, store, pool, number, retry_failed=retry_failed, report=report)
     driver.want(plan.points)
     asked = [_Asked(question, rounds(question), []) for question in questions(plan.study)]
-    asked = [one for one in asked if _advance(one, None, plan, store, driver, number)]
+    asked = [one for one in asked if _advance(one, None, plan, driver)]
     try:
         while asked or not driver.is_idle:
             driver.step()
             ready = [one for one in asked if all(map(driver.is_settled, one.keys))]
             for one in ready:
                 rows = [driver.row(key) for key in one.keys]
-                if not _advance(one, rows, plan, store, driver, number):
+                if not _advance(one, rows, plan, driver):
                     asked.remove(one)
     finally:
         driver.flush()
@@ -76,31 +76,27 @@ def _advance(
     asked: _Asked,
     rows: list[dict[str, Any] | None] | None,
     plan: Plan,
-    store: Store,
     driver: Driver,
-    number: int,
 ) -> bool:
     """Go on with a question; False once it has its answers."""
     failed = next((row for row in rows or [] if not answered(row)), None)
     if failed is not None:
-        _record(asked.question, None, str(failed["error"]), plan, store, number)
+        _record(asked.question, None, str(failed["error"]), plan, driver)
         return False
     try:
         points = next(asked.rounds) if rows is None else asked.rounds.send([row for row in rows if row is not None])
     except StopIteration as end:
         for answer in end.value:
-            _record(asked.question, answer, None, plan, store, number)
+            _record(asked.question, answer, None, plan, driver)
         return False
     asked.keys = [plan.key(point) for point in points]
     calibration = plan.calibration_key(asked.question.calibration)
-    store.add_to_plan([("calibration", calibration), *(("point", key) for key in asked.keys)])
+    driver.plan([("calibration", calibration), *(("point", key) for key in asked.keys)])
     driver.want(points, urgent=True)
     return True
 
 
-def _record(
-    question: Question, answer: Answer | None, error: str | None, plan: Plan, store: Store, number: int
-) -> None:
+def _record(question: Question, answer: Answer | None, error: str | None, plan: Plan, driver: Driver) -> None:
     exact = plan.key(question.at(None))
     about: Mapping[str, Any] = {
         **{name: value for name, value in plain(question.calibration).items() if name != "images"},
@@ -114,6 +110,5 @@ def _record(
     key = content_key({"exact": exact, "layer": layer, **about})[:32]
     status = "done" if error is None else "failed"
     row = {"key": key, "calibration": plan.calibration_key(question.calibration), **about, **found, "status": status,
-           "error": error, "provenance": number}  # fmt: skip
-    store.record("answers", [row])
-    store.add_to_plan([("question", key)])
+           "error": error}  # fmt: skip
+    driver.answer(row)

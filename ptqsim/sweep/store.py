@@ -101,6 +101,9 @@ class Store:
 
     def add_to_plan(self, keys: Iterable[tuple[str, str]]) -> None:
         """More to be done: what a question asks for on its way."""
+        keys = list(keys)
+        if not keys:
+            return
         with self._transaction() as database:
             database.executemany("INSERT OR IGNORE INTO planned VALUES (?, ?)", keys)
 
