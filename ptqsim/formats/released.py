@@ -154,4 +154,5 @@ class ReleasedTwinGELU(_Released):
         with np.errstate(over="ignore"):
             first = np.rint(-x / code_arrays.in_type_of(x, self.scale))
             second = np.rint(x / code_arrays.in_type_of(x, self.positive_scale))
-        return np.clip(first, kind(0), kind(self._top)), np.clip(second, kind(0), kind(self._top))
+        # the negative range has one step more, as in two's complement
+        return np.clip(first, kind(0), kind(self._top + 1)), np.clip(second, kind(0), kind(self._top))

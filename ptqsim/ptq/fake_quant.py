@@ -132,5 +132,5 @@ def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
         high: torch.Tensor = (x.maximum(split).clamp(max=1) * top).round_().clamp_(0, top).div_(top)
         return high.add_(low)
     positive = per_group([f.positive_scale for f in formats if isinstance(f, ReleasedTwinGELU)], x)
-    negative = (-x / scale).round_().clamp_(0, top).mul_(scale)
+    negative = (-x / scale).round_().clamp_(0, top + 1).mul_(scale)  # one more than the positive range has
     return (x / positive).round_().clamp_(0, top).mul_(positive).sub_(negative)

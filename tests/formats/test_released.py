@@ -34,10 +34,11 @@ def test_gelu_chooses_by_sign_with_scales_of_its_own(rng: np.random.Generator) -
     found = released.fake_quantize(x)
     assert found.dtype == np.float32
     scales = np.where(x < 0, np.float32(released.scale), np.float32(0.031))
-    expected = np.where(x < 0, np.clip(np.rint(x / scales), -127, 0), np.clip(np.rint(x / scales), 0, 127)) * scales
+    expected = np.where(x < 0, np.clip(np.rint(x / scales), -128, 0), np.clip(np.rint(x / scales), 0, 127)) * scales
     assert np.array_equal(found, expected)
-    # One step of the negative range is lost: 128 steps would cover it, 127 are there.
-    assert released.fake_quantize(np.float32(GELU_MIN)) == np.float32(-127) * np.float32(released.scale)
+    # 128 steps cover the negative range, and 128 are there; the positive one has 127.
+    assert released.fake_quantize(np.float32(GELU_MIN)) == np.float32(-128) * np.float32(released.scale)
+    assert released.fake_quantize(np.float32(99)) == np.float32(127) * np.float32(0.031)
 
 
 def test_export_flags_every_code() -> None:

@@ -37,7 +37,7 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
         return _released_softmax(nodes, x, label, scale, split, top)
     if isinstance(first, ReleasedTwinGELU):
         positive = np.array([f.positive_scale for f in formats if isinstance(f, ReleasedTwinGELU)], np.float32)
-        first_range = _uniform(nodes, x, f"{label}/R1", scale, -top, 0)
+        first_range = _uniform(nodes, x, f"{label}/R1", scale, -top - 1, 0)
         return nodes.add("Add", [_uniform(nodes, x, f"{label}/R2", positive, 0, top), first_range], label)
     two_to_m = np.array([2.0**f.shift for f in formats], np.float32)
     if isinstance(first, pq.TwinSoftmax):
