@@ -67,9 +67,8 @@ def additive(name: str, units: Callable[[OperationData], UnitSummer], per_image:
     return Objective(name, units, lambda sums: sums.sum(axis=1), per_image, units)
 
 
-def _squared_error(data: OperationData) -> Summer:
-    count = float(data.out[0].numel())
-    return lambda out_hat: _columns(_sum(out_hat.sub_(data.out).square_()), count)
+def _squared_error(data: OperationData) -> UnitSummer:
+    return lambda out_hat: _sum_of_units(out_hat.sub_(data.out).square_())
 
 
 def _weighted_error(data: OperationData) -> UnitSummer:
@@ -154,12 +153,13 @@ def _columns(*sums: Scores | float) -> Sums:
     return np.stack(np.broadcast_arrays(*sums), axis=-1)
 
 
-# EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1). PTQ4ViT Fig. 5: pearson, of a whole layer. Liu et al. Eq. 11 and
-# 12: similarity, the sum over the images of one minus their correlations. PTQ4ViT Eq. 7: hessian.
+# mse: the squared error, summed, whose least is that of its mean. EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1).
+# PTQ4ViT Fig. 5: pearson, of a whole layer. Liu et al. Eq. 11 and 12: similarity, the sum over the images of one minus
+# their correlations. PTQ4ViT Eq. 7: hessian.
 OBJECTIVES: Final[dict[str, Objective]] = {
     objective.name: objective
     for objective in (
-        Objective("mse", _squared_error, lambda sums: sums[:, 0] / sums[:, 1]),
+        additive("mse", _squared_error),
         Objective("cosine", _moments, _one_minus_cosine),
         Objective("pearson", _moments, _one_minus_correlation),
         additive("similarity", _image_correlations, per_image=True),
