@@ -12,7 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= analysis,dev
 ARGS ?=
-PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width
+PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width \
+            hardware.area hardware.area_accuracy
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -77,7 +78,8 @@ test-rtl: $(STAMP)  ## test the generated hardware with every tool (one that is 
 test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, with wider proofs and the sweep of gate counts
 	PTQSIM_RTL_REQUIRED=1 $(BIN)/python -m pytest tests/rtl -m "slow or not slow" $(ARGS)
 	$(BIN)/ptqsim rtl prove --a-bits 8 --shift 4 --bits 24 --timeout 1800
-	$(BIN)/ptqsim rtl synthesize --code-bits 4,6,8 --shifts 1,4,8 --bits 16,24,32
+	$(BIN)/ptqsim rtl synthesize --kept --anew -o build/gates
+	cmp build/gates/gates.csv ptqsim/rtl/synthesis/gates.csv
 
 mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
 	$(BIN)/python tests/mutation/run.py
