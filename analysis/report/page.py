@@ -70,7 +70,8 @@ _BODY: Final = """\
 <span id="count" role="status" aria-live="polite"></span>
 </form>
 <div class="main">
-<div id="filters" role="group" aria-label="Filters by axis"></div>
+<details id="filter-box" open><summary>Filters</summary>
+<div id="filters" role="group" aria-label="Filters by axis"></div></details>
 <div id="chart" role="application" aria-label="Points and Pareto front; the arrow keys go along the front"></div>
 <section id="chosen" aria-live="polite"><h2>Chosen point</h2>
 <p>Click a point, or go along the front or through the table with the arrow keys.</p></section>

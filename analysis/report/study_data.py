@@ -23,13 +23,14 @@ _LABELS: Final = {
     "acc_bits": "P / bits",
     "seconds": "time / s",
 }
-_POINT_COLUMNS: Final = (
-    *AXES, "layer", "widths", "status", "top1", "top1_lost", "cross_entropy", "processing_element", "accumulator_bits",
-    "mean_accumulator_bits", "storage_bits", "seconds",
+_FIRST: Final = (
+    "model", "method", "w_bits", "a_bits", "mode", "acc_bits", "overflow", "layer", "top1", "top1_lost",
+    "processing_element", "accumulator_bits", "mean_accumulator_bits", "storage_bits", "cross_entropy",
 )  # fmt: skip
+_POINT_COLUMNS: Final = (*dict.fromkeys((*_FIRST, *AXES)), "widths", "status", "seconds")
 _ANSWER_COLUMNS: Final = (
-    "model", "method", "w_bits", "a_bits", "seed", "softmax_shift", "gelu_shift", "overflow", "order", "alignment",
-    "scope", "layer", "within", "evaluation_images", "acc_bits", "widths", "exact_top1", "top1", "top1_below", "status",
+    "model", "method", "w_bits", "a_bits", "scope", "layer", "overflow", "acc_bits", "widths", "top1", "exact_top1",
+    "top1_below", "within", "order", "alignment", "seed", "softmax_shift", "gelu_shift", "evaluation_images", "status",
 )  # fmt: skip
 _DATAPATH: Final = ("mode", "acc_bits", "overflow", "order", "alignment", "softmax_shift", "gelu_shift", "layer")
 _MOST_CALIBRATIONS: Final = 300

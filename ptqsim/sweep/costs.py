@@ -23,7 +23,7 @@ Row = Mapping[str, Any]
 COLUMNS: Final = ("storage_bits", "accumulator_bits", "mean_accumulator_bits", "processing_element")
 
 
-Design = tuple[str, int, int, str, str]  # name, code bits, shift, overflow, order
+Design = tuple[str, int, str, str]  # name, code bits, overflow, order
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,21 @@ class GateTable:
     unit : str
         ``transistors``, or ``area`` in the units of a cell library; of one multiply-accumulate per cycle.
     sizes : mapping
-        From designs to pairs of accumulator width and size, in ascending order.
+        From designs to shifts to pairs of accumulator width and size, all in ascending order.
     """
 
     unit: str
-    sizes: Mapping[Design, Sequence[tuple[int, float]]]
+    sizes: Mapping[Design, Mapping[int, Sequence[tuple[int, float]]]]
 
-    def size(self, design: Design, acc_bits: int) -> float | None:
+    def size(self, design: Design, shift: int, acc_bits: int) -> float | None:
         """Of one processing element; None where the table doesn't reach.
 
         Between two widths of the table it is on the line through them, as an adder and a register grow by the bit.  A
         shift that is not in the table costs what the next larger one does.
         """
-        name, code_bits, shift, overflow, order = design
-        alike = [key for key in self.sizes if (key[0], key[1], key[3], key[4]) == (name, code_bits, overflow, order)]
-        wide_enough = sorted(key[2] for key in alike if key[2] >= shift)
-        if not wide_enough:
+        known = next((found for m, found in self.sizes.get(design, {}).items() if m >= shift), None)
+        if known is None:
             return None
-        known = self.sizes[name, code_bits, wide_enough[0], overflow, order]
         widths = [width for width, _ in known]
         at = bisect_left(widths, acc_bits)
         if at == len(widths) or acc_bits < widths[0]:
@@ -91,18 +88,20 @@ def read_gates(path: Path) -> GateTable:
 
 
 def _table(rows: Iterable[Row], unit: str) -> GateTable:
-    sizes: dict[Design, list[tuple[int, float]]] = {}
+    sizes: dict[Design, dict[int, list[tuple[int, float]]]] = {}
     for row in rows:
         if row["multiplier"] != Multiplier.BAUGH_WOOLEY:
             continue
         plain = row["design"] in PLAIN
-        design = (row["design"], int(row["bits"]), 0 if plain else int(row["shift"]), row["overflow"], row["order"])
+        design = (row["design"], int(row["bits"]), row["overflow"], row["order"])
+        found = sizes.setdefault(design, {}).setdefault(0 if plain else int(row["shift"]), [])
         order = parse_order(row["order"])
         lanes = order.lanes if isinstance(order, Tree) else 1
-        if plain and any(width == int(row["acc_bits"]) for width, _ in sizes.get(design, ())):
+        if plain and any(width == int(row["acc_bits"]) for width, _ in found):
             continue  # listed once per shift, which it has none of
-        sizes.setdefault(design, []).append((int(row["acc_bits"]), float(row[unit]) / lanes))
-    return GateTable(unit, {design: sorted(found) for design, found in sizes.items()})
+        found.append((int(row["acc_bits"]), float(row[unit]) / lanes))
+    ordered = {design: {m: sorted(found) for m, found in sorted(shifts.items())} for design, shifts in sizes.items()}
+    return GateTable(unit, ordered)
 
 
 def costs(point: Row, calibration: Row | None, gates: GateTable | None) -> dict[str, Any]:
@@ -124,7 +123,7 @@ def costs(point: Row, calibration: Row | None, gates: GateTable | None) -> dict[
     found["accumulator_bits"] = max(widths)
     found["mean_accumulator_bits"] = sum(m * w for m, w in zip(macs, widths, strict=True)) / sum(macs)
     if gates is not None:
-        sizes = [gates.size(_design(layer, point), width) for layer, width in zip(layers, widths, strict=True)]
+        sizes = [gates.size(*_design(layer, point), width) for layer, width in zip(layers, widths, strict=True)]
         known = [size for size in sizes if size is not None]
         found["processing_element"] = max(known) if len(known) == len(sizes) else None
     return found
@@ -141,14 +140,14 @@ def layer_widths(point: Row, layers: Sequence[Row]) -> list[int] | None:
     return [point["observed"][layer["layer"]] for layer in layers] if point["observed"] else None
 
 
-def _design(layer: Row, point: Row) -> Design:
-    """The processing element that a layer needs; where nothing can overflow, the simplest register will do."""
+def _design(layer: Row, point: Row) -> tuple[Design, int]:
+    """The processing element that a layer needs, and its shift; where nothing can overflow, a plain register will do."""
     given = str(layer["a_format"])
     kind = {"twin_softmax": "softmax", "twin_gelu": "gelu"}.get(given, given)
     code_bits = max(layer["a_bits"], layer["b_bits"])
     register = (point["overflow"] or OverflowMode.WRAP, point["order"] or Sequential.kind)
     if kind not in ("softmax", "gelu"):
-        return (kind, code_bits, 0, *register)
+        return (kind, code_bits, *register), 0
     shift = point[f"{kind}_shift"]
     suffix = "" if point["alignment"] in (None, Alignment.PRODUCT) else f"_{point['alignment']}"
-    return (kind + suffix, code_bits, layer["shift_max"] if shift is None else shift, *register)
+    return (kind + suffix, code_bits, *register), layer["shift_max"] if shift is None else shift

@@ -9,7 +9,9 @@ class Filters {
     this.groups = [];
     for (const name of names) {
       const column = rows.get(name);
-      if (!column || column.kind !== "category" || column.values.length < 2 || column.values.length > MOST_BOXES) continue;
+      if (!column || column.kind !== "category" || column.values.length > MOST_BOXES) continue;
+      // what a float network has not is no choice, but whether a point is of one layer or of all is
+      if (column.values.filter((value) => value !== null).length < (name === "layer" ? 1 : 2)) continue;
       const group = { column, allowed: new Uint8Array(column.values.length).fill(1), boxes: [] };
       const order = column.values.map((_, code) => code).sort((x, y) => compare(column.values[x], column.values[y]));
       const boxes = order.map((code) => {

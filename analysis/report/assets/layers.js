@@ -31,8 +31,8 @@ class Layers {
       marker: { symbol, size: 9, color: COLORS[at % 8], line: { width: 1.5 } },
     }));
     const layout = {
-      height: 140 + 17 * names.length, margin: { l: 10, r: 10, t: 10, b: 50 }, font: { family: "system-ui, sans-serif", size: 12 },
-      xaxis: { title: { text: "accumulator width P / bits" }, dtick: 2 }, legend: { orientation: "h", y: 1.04 },
+      height: 160 + 17 * names.length, margin: { l: 10, r: 10, t: 70, b: 50 }, font: { family: "system-ui, sans-serif", size: 12 },
+      xaxis: { title: { text: "accumulator width P / bits" }, dtick: 2 }, legend: { orientation: "h", yref: "container", y: 1, yanchor: "top" },
       yaxis: { autorange: "reversed", automargin: true, tickmode: "array", tickvals: names, tickfont: { size: 11 } },
     };
     Plotly.react(this.chart, traces, layout, { responsive: true, displaylogo: false });

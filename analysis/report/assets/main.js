@@ -33,6 +33,7 @@ function start() {
   }));
   const table = new Table(byId("points"), "points", columns, (row) => choose(row, "table"));
   const chart = new Chart(byId("chart"), rows, (row) => choose(row, "chart"), hover);
+  byId("filter-box").open = innerWidth > 720;
   const filters = new Filters(byId("filters"), rows, report.axes, () => update());
 
   function configuration(row) {
@@ -121,6 +122,6 @@ function answers(section, found) {
 }
 
 // When everything is drawn the page says how long it took, for whoever measures.
-Promise.resolve(start()).then(() => requestAnimationFrame(() => {
+Promise.resolve(start()).then(() => requestAnimationFrame(() => setTimeout(() => {
   document.body.dataset.ready = String(Math.round(performance.now()));
-}));
+})));
