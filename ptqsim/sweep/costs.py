@@ -141,7 +141,7 @@ def layer_widths(point: Row, layers: Sequence[Row]) -> list[int] | None:
 
 
 def _design(layer: Row, point: Row) -> tuple[Design, int]:
-    """The processing element that a layer needs, and its shift; where nothing can overflow, a plain register will do."""
+    """The processing element that a layer needs, and its shift; what cannot overflow takes a plain register."""
     given = str(layer["a_format"])
     kind = {"twin_softmax": "softmax", "twin_gelu": "gelu"}.get(given, given)
     code_bits = max(layer["a_bits"], layer["b_bits"])
