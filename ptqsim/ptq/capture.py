@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ptqsim.ptq.concurrency import one_thread
 from ptqsim.ptq.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.operations import MatmulOperation
 from ptqsim.ptq.quantized_model import QuantizedModel, check_images
@@ -145,7 +146,9 @@ def capture(
     try:
         for start in range(0, len(images), batch):
             part = images[start : start + batch].to(device)
-            captured.add(_one_pass(quantized.model, layers, part, gradient, generator), len(part))
+            with one_thread(device):
+                seen = _one_pass(quantized.model, layers, part, gradient, generator)
+            captured.add(seen, len(part))
             progress(min(start + batch, len(images)), len(images))
     except BaseException:
         captured.close()

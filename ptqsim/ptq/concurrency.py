@@ -1,9 +1,10 @@
-"""Independent pieces of work side by side, each on one thread."""
+"""How work is spread over threads: pieces side by side, each on one thread, so that no sum depends on their number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -13,6 +14,27 @@ import ptqsim as pq
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@contextmanager
+def one_thread(device: torch.device) -> Iterator[None]:
+    """Torch and BLAS on one thread: the order of their sums, of gradients above all, depends on the number of threads.
+
+    Parameters
+    ----------
+    device : torch.device
+        On which the work is; elsewhere than on the CPU nothing is changed.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu":
+        yield
+        return
+    try:
+        torch.set_num_threads(1)
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:

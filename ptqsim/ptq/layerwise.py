@@ -8,12 +8,11 @@ from types import TracebackType
 from typing import Any
 
 import torch
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from ptqsim.ptq.capture import Captured, capture
 from ptqsim.ptq.checkpoint import fingerprint
-from ptqsim.ptq.concurrency import each
+from ptqsim.ptq.concurrency import each, one_thread
 from ptqsim.ptq.kept_layers import KeptLayers
 from ptqsim.ptq.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.methods import Method
@@ -136,16 +135,12 @@ class Layerwise:
 
         if any(self._kept.get(name, key) is None for name in layers):
             self.captured(method)  # before the pass, whose hooks it would meet
-        threads = torch.get_num_threads()
         try:
             for op in layers.values():
                 op.observer = observe
-            if self.device.type == "cpu":
-                torch.set_num_threads(1)  # no sum depends on their number
-            with torch.no_grad(), threadpool_limits(1, user_api="blas"):
+            with torch.no_grad(), one_thread(self.device):
                 self.quantized.model(self.images.to(self.device))
         finally:
-            torch.set_num_threads(threads)
             for op in layers.values():
                 op.observer, op.formats, op.mode = None, None, "float"
         return {name: found[name] for name in layers}

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.capture import BATCH
+from ptqsim.ptq.concurrency import one_thread
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.operations import WeightOperation
 from ptqsim.ptq.quantized_model import QuantizedModel
@@ -62,7 +63,9 @@ def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: i
         def loss(part: torch.Tensor = part) -> torch.Tensor:
             return task.loss(quantized.model(part), "pseudo_label", torch.Generator()) / len(images)
 
-        for name, trace in hutchinson_traces(loss, weights, probes, torch.Generator().manual_seed(seed)).items():
+        with one_thread(device):
+            found = hutchinson_traces(loss, weights, probes, torch.Generator().manual_seed(seed))
+        for name, trace in found.items():
             traces[name] += trace / weights[name].numel()
     return {name: max(trace, 0.0) for name, trace in traces.items()}
 

@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from ptqsim.ptq.capture import BATCH
+from ptqsim.ptq.concurrency import one_thread
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.mixed_precision.modules import TransformerModule
 from ptqsim.ptq.mixed_precision.options import Attention
@@ -97,7 +98,7 @@ def module_errors(
         found = quantized.model.get_submodule(module.name)
         handles.append(found.register_forward_hook(rerun(index, found), with_kwargs=True))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), one_thread(device):
             for start in range(0, len(images), BATCH):
                 quantized.model(images[start : start + BATCH].to(device))
     finally:
