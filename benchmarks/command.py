@@ -51,12 +51,18 @@ def bench(
     every: Annotated[
         bool, typer.Option("--every", help="Run the plain calibration of every operation, not of one per shape.")
     ] = False,
+    study: Annotated[
+        bool, typer.Option("--study", help="The machinery of ptqsim sweep instead: 100,000 points without work.")
+    ] = False,
     seed: SeedOption = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the result to, as JSON.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     if calibration:
         _calibration(calibration, images, every, seed, out, Output(as_json))
+        return
+    if study:
+        _study(1000 if quick else 100_000, seed, out, Output(as_json))
         return
     wanted = process.settings(portable)
     if not process.is_set(wanted):
@@ -97,6 +103,13 @@ def _calibration(model: str, images: int, every: bool, seed: int, out: Path | No
         found = calibration.measure(model, images, 6, every, seed, told)
     calibration.show(found, output)
     _write(record.made_by(seed) | {"calibration": found.record()}, out, output)
+
+
+def _study(points: int, seed: int, out: Path | None, output: Output) -> None:
+    from benchmarks import study  # torch and dask are for this alone
+
+    found = study.measure(points, 2, output)
+    _write(record.made_by(seed) | {"study": study.show(found, output)}, out, output)
 
 
 def _write(data: dict[str, Any], out: Path | None, output: Output) -> None:

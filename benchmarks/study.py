@@ -21,6 +21,7 @@ from ptqsim.sweep.store import Store
 from ptqsim.sweep.task import Outcome
 
 WORK: Final = "benchmarks.study_work:pretend"
+_SOURCE: Final = ("name", "sha256", "weights", "data", "calibration_data", "validation_data")
 TARGETS: Final = {"expansion_seconds": 5.0, "rows_per_second": 5000.0, "overhead_ms": 5.0, "client_mib": 1024.0}
 """At most, at least, at most, at most."""
 
@@ -86,8 +87,8 @@ require: {"w_bits >= 4" if points >= 100_000 else "w_bits == 8 and a_bits == 8 a
 def plan_of(text: str, cache: Path) -> Plan:
     """A plan whose work is pretended, so that it needs neither a network nor data."""
     study = parse_study(text)
-    source = dict.fromkeys(("name", "sha256", "weights", "data", "calibration_data", "validation_data"), "none")
-    return Plan(study, {choice.called: source for choice in study.axes.model}, ContentCache(cache), "none", work=WORK)
+    sources = {choice.called: dict.fromkeys(_SOURCE, choice.called) for choice in study.axes.model}
+    return Plan(study, sources, ContentCache(cache), "none", work=WORK)
 
 
 def measure(points: int, workers: int, output: Output) -> Scale:

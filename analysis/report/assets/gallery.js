@@ -3,14 +3,17 @@
 
 for (const details of document.querySelectorAll("details")) {
   const found = JSON.parse(details.querySelector("script").textContent);
-  const number = (row, at) => (found.rows[row][at] === "" ? NaN : Number(found.rows[row][at]));
+  const key = (row, at, sign) => (found.rows[row][at] === "" ? Infinity : sign * Number(found.rows[row][at]));
   const columns = found.columns.map((name, at) => {
     const numeric = found.rows.every((row) => row[at] === "" || !Number.isNaN(Number(row[at])));
     return {
       name, label: name, numeric, width: Math.max(name.length, ...found.rows.map((row) => row[at].length)) + 2,
       shown: (row) => found.rows[row][at],
-      comparator: (descending) => (x, y) => (descending ? -1 : 1) *
-        (numeric ? difference(number(x, at), number(y, at)) : compare(found.rows[x][at], found.rows[y][at])),
+      comparator: (descending) => {
+        const sign = descending ? -1 : 1;
+        if (numeric) return (x, y) => difference(key(x, at, sign), key(y, at, sign));
+        return (x, y) => sign * compare(found.rows[x][at], found.rows[y][at]);
+      },
     };
   });
   const place = details.querySelector(".grid");
