@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from plotly.offline import get_plotlyjs
 
-_SCRIPTS: Final = ("columns", "command", "table", "filters", "chart", "layers", "main")
+_SCRIPTS: Final = ("columns", "command", "table", "filters", "chart", "layers", "answers", "main")
 
 
 def study_page(data: dict[str, Any], command: str) -> str:
@@ -81,7 +81,7 @@ _BODY: Final = """\
 <section id="answers"><h2>Answers to the study's questions</h2>
 <p>The narrowest accumulator that loses no more top-1 than <i>within</i> points beside the exact one; a range of widths
 is of all layers at once, each with its own.</p>
-<div class="grid" id="answer-table"></div></section>
+<div class="chart"></div><div class="grid" id="answer-table"></div></section>
 <section id="layers"><h2>Widths that are safe for each layer</h2>
 <p>By theorem for every input, as the sums needed on the evaluation images, and by the questions.</p>
 <p><label>Calibration <select></select></label></p>

@@ -107,20 +107,6 @@ function start() {
   return update();
 }
 
-function answers(section, found) {
-  if (!found.rows.length) {
-    section.hidden = true;
-    return;
-  }
-  const columns = found.columns.map((name, at) => ({
-    name, label: name.replaceAll("_", " "), width: Math.max(...found.rows.map((row) => String(row[at] ?? "").length), name.length) + 2,
-    numeric: found.rows.every((row) => row[at] === null || typeof row[at] === "number"),
-    shown: (row) => String(found.rows[row][at] ?? ""),
-    comparator: (descending) => (x, y) => (descending ? -1 : 1) * compare(found.rows[x][at] ?? Infinity, found.rows[y][at] ?? Infinity),
-  }));
-  new Table(section.querySelector(".grid"), "answers", columns, null).show(Uint32Array.from(found.rows.keys()));
-}
-
 // When everything is drawn the page says how long it took, for whoever measures.
 Promise.resolve(start()).then(() => requestAnimationFrame(() => setTimeout(() => {
   document.body.dataset.ready = String(Math.round(performance.now()));

@@ -1,0 +1,125 @@
+"""``ptqsim sweep`` from end to end: a real model, few images, two processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyarrow import parquet
+
+STUDY = """
+name: tiny
+axes:
+  model: vit_digits
+  method: percentile
+  w_bits: 6
+  a_bits: 6
+  mode: [float, fake_quant, integer]
+  acc_bits: [exact, 16, 63]
+  overflow: saturate
+  calibration_images: 4
+  evaluation_images: 10
+ask:
+  - narrowest: acc_bits
+    within: 10
+"""
+
+
+def ptqsim(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    command = [sys.executable, "-m", "ptqsim.cli", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == expected, done.stderr
+    return done
+
+
+def result(*arguments: object) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ptqsim(*arguments, "--json").stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("study") / "tiny.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ran(study: Path) -> dict[str, Any]:
+    return result("sweep", study, "--jobs", 2)
+
+
+def test_it_runs(ran: dict[str, Any], study: Path) -> None:
+    counts = ran["counts"]
+    assert counts["calibration"] == {"planned": 1, "done": 1, "trapped": 0, "failed": 0, "missing": 0}
+    assert counts["point"]["planned"] == counts["point"]["done"] >= 5
+    (answer,) = ran["answers"]
+    assert answer["top1"] >= answer["exact_top1"] - 10 > (answer["top1_below"] or -100)
+    assert study.with_suffix(".sqlite").exists()
+
+
+def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], study: Path) -> None:
+    ptqsim("sweep", study, "--csv", study.with_name("p.csv"), "--parquet", study.with_name("p.parquet"))
+    with study.with_name("p.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    table = parquet.read_table(study.with_name("p.parquet")).to_pylist()
+    assert len(listed) == len(table) == ran["counts"]["point"]["done"]
+    assert [row["key"] for row in listed] == [row["key"] for row in table]
+    for text, typed in zip(listed, table, strict=True):
+        for name in ("top1", "acc_bits", "storage_bits", "accumulator_bits"):
+            assert (text[name] == "" and typed[name] is None) or float(text[name]) == typed[name]
+        assert typed["made_code"]
+        assert "torch" in typed["made_versions"]
+    integer = {row["acc_bits"]: row for row in table if row["mode"] == "integer"}
+    # nothing overflows in 63 bits, so every logit is that of the exact accumulator
+    assert integer[None]["logits_sha256"] == integer[63]["logits_sha256"]
+    assert integer[None]["accumulator_bits"] == max(json.loads(integer[None]["observed"]).values())
+
+
+def test_one_point_computed_anew_has_the_same_bits(ran: dict[str, Any], study: Path) -> None:
+    key = next(iter(ran["answers"]))["key"]
+    ptqsim("sweep", study, "--point", key, expected=2)  # an answer is no point
+    ptqsim("sweep", study, "--csv", study.with_name("q.csv"))
+    with study.with_name("q.csv").open(newline="") as file:
+        narrow = next(row["key"] for row in csv.DictReader(file) if row["acc_bits"] == "16")
+    assert result("sweep", study, "--point", narrow[:12])["agrees"] is True
+
+
+@pytest.mark.slow
+def test_other_processes_and_no_shared_files_give_the_same_bits(
+    ran: dict[str, Any], study: Path, tmp_path: Path
+) -> None:
+    ptqsim("sweep", study, "--jobs", 1, "--store", tmp_path / "other.sqlite")
+    ptqsim("sweep", study, "--csv", tmp_path / "one.csv")
+    ptqsim("sweep", study, "--store", tmp_path / "other.sqlite", "--csv", tmp_path / "other.csv")
+    bits = []
+    for name in ("one.csv", "other.csv"):
+        with (tmp_path / name).open(newline="") as file:
+            bits.append({row["key"]: row["logits_sha256"] for row in csv.DictReader(file)})
+    assert bits[0] == bits[1]
+
+
+@pytest.mark.slow
+def test_a_dry_run_counts_and_estimates(study: Path, tmp_path: Path) -> None:
+    found = result("sweep", study, "--dry-run", "--store", tmp_path / "none.sqlite")
+    assert (found["points"], found["calibrations"], found["searches"]) == (5, 1, 1)
+    assert found["seconds"] > 0
+    assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_errors_are_one_line(study: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(STUDY.replace("w_bits", "w_bit"))
+    done = ptqsim("sweep", wrong, expected=2)
+    assert done.stderr.count("\n") == 1
+    assert f"{wrong}:6:3: unknown axis 'w_bit'" in done.stderr
+    assert "Did you mean 'w_bits'" in done.stderr
+    done = ptqsim("sweep", study, "--status", "--store", tmp_path / "none.sqlite", expected=2)
+    assert "there are no results at" in done.stderr
