@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from analysis.artifact import Artifact
 
 FIGURES: Final[dict[str, str]] = {
+    "detection.attention": "analysis.detection.attention:Attention",
+    "detection.detections": "analysis.detection.detections:Detections",
+    "detection.safe_width": "analysis.detection.safe_width:DetectorSafeWidth",
     "docs.overflow": "analysis.docs.overflow:Overflow",
     "docs.requantize": "analysis.docs.requantize:RequantizeRoundings",
     "docs.rounding": "analysis.docs.rounding:Rounding",
@@ -35,6 +38,7 @@ FIGURES: Final[dict[str, str]] = {
 
 TABLES: Final[dict[str, str]] = {
     "liu2021.table1": "analysis.liu2021.table1_accuracy:Classification",
+    "liu2021.table2": "analysis.liu2021.table2_detection:Detection",
     "liu2021.table3": "analysis.liu2021.table3_ablation:Ablation",
     "liu2021.table4": "analysis.liu2021.table4_mixed_precision:MixedPrecision",
     "methods.accuracy": "analysis.methods.accuracy:MethodAccuracy",

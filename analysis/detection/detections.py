@@ -22,6 +22,7 @@ from ptqsim.ptq.detection.data import DetectionData
 from ptqsim.ptq.detection.detector import Detector
 
 _FLOAT: Final = "FP32"
+_SIDES: Final = ("left", "top", "width", "height")
 _COLORS: Final = {True: style.YELLOW, False: style.VERMILION}
 """Of boxes around what is there, and of others."""
 _OVERLAP: Final = 0.5
@@ -93,9 +94,9 @@ class Detections(Figure):
         ]
         sizes = [{"image": entry["id"], "width": entry["width"], "height": entry["height"]} for entry in truth.images]
         return {
-            "detections": Frame.of_rows(rows),
+            "detections": _frame(("network", "image", "label", "score", "right", *_SIDES), rows),
             "objects": Frame.of_rows(objects),
-            "missed": Frame.of_rows(missed),
+            "missed": _frame(("network", "image", "label", *_SIDES), missed),
             "images": Frame.of_rows(sizes),
             "pixels": Frame.of_rows(lines),
             "networks": Frame.of_rows([{"network": name} for name in found]),
@@ -174,7 +175,12 @@ def _rectangle(axes: Axes, row: Mapping[str, Any], color: str, line: Any) -> Non
 
 
 def _box(values: Any) -> dict[str, float]:
-    return dict(zip(("left", "top", "width", "height"), map(float, values), strict=True))
+    return dict(zip(_SIDES, map(float, values), strict=True))
+
+
+def _frame(names: tuple[str, ...], rows: list[dict[str, Any]]) -> Frame:
+    """These columns also if there are no rows: where nothing is found, or nothing missed."""
+    return Frame(names, tuple(tuple(row[name] for name in names) for row in rows))
 
 
 def _overlap(one: Mapping[str, float], other: Mapping[str, float]) -> float:

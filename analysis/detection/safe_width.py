@@ -11,6 +11,8 @@ from analysis.simulator.safe_width import SafeWidth
 from analysis.workload import Workload
 
 _SILENT: Final = ("detr", "model", "layers", "layer", "convolution")
+_BACKBONE: Final = "detr.model.backbone.model.encoder."
+"""Of transformers' backbones; it is not DETR's encoder."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class DetectorSafeWidth(SafeWidth):
     def label(self, layer: str) -> str:
         """Without the parts of the name that say nothing here: ``encoder.0.self_attn.q_proj``."""
         shown: list[str] = []
-        for part in layer.split("."):
-            repeated = shown[-1:] == [part] or (part == "encoder" and shown == ["backbone"])
+        for part in layer.replace(_BACKBONE, "backbone.").split("."):
+            repeated = part in shown[-1:] and not part.isdigit()
             if part not in _SILENT and not repeated:
                 shown.append(part)
         return ".".join(shown)

@@ -12,6 +12,8 @@ from matplotlib.transforms import Bbox
 from analysis import style
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
+from analysis.detection.detections import Detections
+from analysis.detection.safe_width import DetectorSafeWidth
 from analysis.hardware.area_accuracy import AreaAccuracy
 from analysis.ptq4vit.fig5_metrics import Metrics
 from analysis.registry import FIGURES, artifact
@@ -25,6 +27,8 @@ from analysis.simulator.width_accuracy import WidthAccuracy
 SMALL = {
     "ptq4vit.fig5": Metrics(points=4, images=8),
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
+    "detection.detections": Detections(widths=(6,), images=(1, 2), score=0.99),
+    "detection.safe_width": DetectorSafeWidth(bits=6),
     "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
     "simulator.codes": Codes(bits=4),
     "simulator.departure": Departure(bits=6, images=4),

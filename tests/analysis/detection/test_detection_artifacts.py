@@ -73,6 +73,8 @@ def test_a_detection_is_right_if_it_lies_on_an_object_of_its_class():
 def test_names_are_shortened():
     label = DetectorSafeWidth().label
     assert label("detr.model.backbone.model.encoder.stages.0.layers.1.layer.0.convolution") == "backbone.stages.0.1.0"
+    assert label("detr.model.backbone.model.encoder.stages.0.layers.0.layer.0.convolution") == "backbone.stages.0.0.0"
+    assert label("detr.model.backbone.model.embedder.embedder.convolution") == "backbone.embedder"
     assert label("detr.model.decoder.layers.2.encoder_attn.matmul_pv") == "decoder.2.encoder_attn.matmul_pv"
     assert label("detr.model.backbone.model.layer1.0.conv2") == "backbone.layer1.0.conv2"
 
