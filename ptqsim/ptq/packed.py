@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from ptqsim.ptq.checkpoint import fingerprint
+from ptqsim.ptq.data import Dataset
 
 
 def weights_fingerprint(network: nn.Module) -> str:
@@ -30,6 +31,23 @@ def pack_images(images: torch.Tensor, labels: torch.Tensor | None = None) -> byt
 def read_packed(path: Path) -> torch.Tensor:
     """The images of a file that :func:`pack_images` wrote."""
     return load_file(path)["images"]
+
+
+class DatasetPart:
+    """``count`` images of a data set from ``first`` on."""
+
+    def __init__(self, data: Dataset, first: int, count: int) -> None:
+        self.name = data.name
+        self.fingerprint = f"{data.fingerprint}[{first}:{first + count}]"
+        self._data = data
+        self._first = first
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._data.read([self._first + i for i in indices])
 
 
 class PackedImages:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptqsim.sweep.parts import merged
 from ptqsim.sweep.plan import Plan
 from ptqsim.sweep.point import Point, point_of_row
 from ptqsim.sweep.store import Store
@@ -45,7 +46,8 @@ def recompute(plan: Plan, place: Path, start: str) -> Recomputed:
     point, stored = _find(plan, place, start)
     if point.calibration is not None and not plan.cache.has(plan.file(point.calibration)):
         _done(perform(plan.calibration_task(point.calibration)))
-    outcome = _done(perform(plan.point_task(point)))
+    parts = [_done(perform(task)) for task in plan.point_tasks(point)]
+    outcome = merged(plan.key(point), point.images, parts)
     return Recomputed(outcome.key, plan.point_row(point, outcome), stored)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ptqsim.sweep.plan import Plan
+from ptqsim.sweep.parts import merged
+from ptqsim.sweep.plan import Plan, result_columns
 from ptqsim.sweep.point import Calibration, Point
 from ptqsim.sweep.pool import Pool
 from ptqsim.sweep.store import Store
@@ -65,9 +66,15 @@ class Driver:
         self._urgent: deque[Point] = deque()
         self._parked: dict[str, list[Point]] = {}
         self._under_way: dict[str, Point] = {}
+        self._parts: dict[str, dict[str, Outcome]] = {}  # of points in several parts, those that are there
         self._calibrating: dict[str, Calibration] = {}
         self._failures: dict[str, str] = {}
-        self._rows: dict[str, dict[str, dict[str, Any]]] = {"calibrations": {}, "points": {}, "answers": {}}
+        self._rows: dict[str, dict[str, dict[str, Any]]] = {
+            "calibrations": {},
+            "parts": {},
+            "points": {},
+            "answers": {},
+        }
         self._planned: list[tuple[str, str]] = []
         self._flushed = time.monotonic()
         self._total = self._done = 0
@@ -139,7 +146,9 @@ class Driver:
         while queue and len(tasks) + len(calibrations) < room:
             point = queue.popleft()
             key = self._plan.key(point)
-            if key in self._settled or key in self._under_way:  # two questions may ask for the same
+            if (
+                key in self._settled or key in self._parts or key in self._under_way
+            ):  # two questions may ask for the same
                 self._total -= 1
                 continue
             needed = None if point.calibration is None else self._plan.calibration_key(point.calibration)
@@ -156,8 +165,7 @@ class Driver:
             if needed in self._failures:
                 self._keep(point, Outcome(key, "failed", error=f"its calibration failed: {self._failures[needed]}"))
                 continue
-            self._under_way[key] = point
-            tasks.append(self._plan.point_task(point))
+            tasks.extend(self._tasks(point, key))
         self._pool.submit(calibrations, urgent=True)
         self._pool.submit(tasks, urgent=urgent)
 
@@ -184,7 +192,34 @@ class Driver:
         if (calibration := self._calibrating.pop(outcome.key, None)) is not None:
             self._settle_calibration(calibration, outcome)
         else:
-            self._keep(self._under_way.pop(outcome.key), outcome)
+            self._settle_point(self._under_way.pop(outcome.key), outcome)
+
+    def _tasks(self, point: Point, key: str) -> list[Task]:
+        """The work of a point, less the parts that were done before."""
+        tasks = self._plan.point_tasks(point)
+        if len(tasks) > 1:
+            kept = {part["key"]: Outcome(part["key"], "done", part["document"], seconds=part["seconds"])
+                    for part in self._store.parts(key)}  # fmt: skip
+            self._parts[key] = kept
+            tasks = [task for task in tasks if task.key not in kept] or tasks[-1:]
+        self._under_way |= {task.key: point for task in tasks}
+        return tasks
+
+    def _settle_point(self, point: Point, outcome: Outcome) -> None:
+        key = self._plan.key(point)
+        if outcome.key == key:
+            self._keep(point, outcome)
+            self.computed += 1
+            return
+        there = self._parts[key]
+        there[outcome.key] = outcome
+        if outcome.status == "done":
+            about = {"key": outcome.key, "point": key, "document": dict(outcome.values)}
+            self._rows["parts"][outcome.key] = about | result_columns(outcome) | self._about()
+        wanted = [task.key for task in self._plan.point_tasks(point)]
+        if len(there) == len(wanted):
+            del self._parts[key]
+            self._keep(point, merged(key, point.images, [there[part] for part in wanted]))
             self.computed += 1
 
     def _settle_calibration(self, calibration: Calibration, outcome: Outcome) -> None:

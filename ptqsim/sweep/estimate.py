@@ -143,7 +143,7 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
             datapath = Datapath(kind)
         point = Point(model, None if kind == "float" else made[0], datapath, _PROBE_IMAGES)
         # the first one compiles, loads and fills caches
-        rates[kind] = min(perform(small.point_task(point)).seconds for _ in range(2)) / _PROBE_IMAGES
+        rates[kind] = min(perform(small.point_tasks(point)[0]).seconds for _ in range(2)) / _PROBE_IMAGES
     return rates
 
 

@@ -152,7 +152,7 @@ def _evaluate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCach
             raise MissingContent((payload["file"],))
         model = ptq.load(cache.path(payload["file"]), source.network)
         _set(model, datapath)
-    found = ptq.evaluate(model, source.validation(payload["images"]), limit=payload["images"], batch=BATCH)
+    found = ptq.evaluate(model, source.validation(payload["first"], payload["images"]), batch=BATCH)
     values: dict[str, Any] = {
         "top1": found.top1,
         "cross_entropy": found.cross_entropy,

@@ -56,8 +56,8 @@ class OpenStudy:
         """A file that a worker asked for."""
         if not self._cache.has(name):
             source = Source(**task.payload["source"])
-            calibration = (task.payload["images"], task.payload["seed"]) if task.kind == "calibration" else None
-            self._files.pack(source, name, images=task.payload["images"], calibration=calibration)
+            first, seed = task.payload.get("first", 0), task.payload.get("seed")
+            self._files.pack(source, name, first=first, images=task.payload["images"], seed=seed)
         return self._cache.path(name).read_bytes()
 
     def _check_counts(self, study: Study) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import ptqsim
 from ptqsim.sweep.content import CachePlace, ContentCache
 from ptqsim.sweep.expand import expand
+from ptqsim.sweep.parts import PART, part_key, ranges
 from ptqsim.sweep.point import Calibration, Datapath, Point, content_key, plain
 from ptqsim.sweep.study import MethodChoice, Study
 from ptqsim.sweep.task import Outcome, Task
@@ -78,7 +79,14 @@ class Plan:
             datapath = self._datapaths[point.datapath] = json.dumps(plain(point.datapath), sort_keys=True)
         source = self.sources[point.model]
         calibrated = "float" if point.calibration is None else self.calibration_key(point.calibration)
-        content = (source["sha256"], source["validation_data"], calibrated, datapath, str(point.images), self.code)
+        content = (
+            source["sha256"],
+            source["validation_data"],
+            calibrated,
+            datapath,
+            f"{point.images} by {PART}",
+            self.code,
+        )
         return hashlib.sha256("\0".join(content).encode()).hexdigest()[:_KEY]
 
     def calibrations(self) -> list[Calibration]:
@@ -102,15 +110,18 @@ class Plan:
         }
         return Task(self.calibration_key(calibration), "calibration", self.work, payload)
 
-    def point_task(self, point: Point) -> Task:
-        """The work of a point whose calibration is done."""
+    def point_tasks(self, point: Point) -> list[Task]:
+        """The work of a point whose calibration is done: one task, or one for each of its parts."""
         payload = {
             **self._common(point.model),
             "file": None if point.calibration is None else self.file(point.calibration),
             "datapath": plain(point.datapath),
-            "images": point.images,
         }
-        return Task(self.key(point), "point", self.work, payload)
+        key, several = self.key(point), point.images > PART
+        return [
+            Task(part_key(key, number) if several else key, "point", self.work, payload | {"first": f, "images": n})
+            for number, (f, n) in enumerate(ranges(point.images))
+        ]
 
     def _common(self, model: str) -> dict[str, Any]:
         return {"code": self.code, "cache": self._place, "source": dict(self.sources[model])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -48,10 +48,11 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | {"top1_below": "REAL", "start_bits": "INTEGER", "probes": "TEXT", "widths": "TEXT"}
     | _RESULT,
 }
+_TABLES["parts"] = _KEY | {"point": "TEXT NOT NULL", "document": "TEXT NOT NULL"} | _RESULT
 COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
 TABLE_OF: Final = {"calibration": "calibrations", "point": "points", "question": "answers"}
 """Table of each kind of planned work."""
-DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes"})
+DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes", "document"})
 """Columns whose cells are JSON."""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ptqsim import ptq
 from ptqsim.ptq.data import DIGITS
-from ptqsim.ptq.packed import PackedImages, pack_images, pack_weights, read_packed, weights_fingerprint
+from ptqsim.ptq.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed, weights_fingerprint
 from ptqsim.sweep.content import ContentCache, MissingContent
 
 if TYPE_CHECKING:
@@ -86,12 +86,13 @@ class OpenSource:
             return ptq.sample_images(mounted, count, seed)
         return read_packed(self._file(packed_name(self.source, "calibration", count, seed)))
 
-    def validation(self, images: int) -> ptq.Dataset:
-        """The validation split, or as much of it as holds its first ``images``."""
+    def validation(self, first: int, images: int) -> ptq.Dataset:
+        """``images`` of the validation split from ``first`` on, a multiple of ``BATCH``."""
         mounted = self._mounted("validation")
         if mounted is not None:
-            return mounted
-        names = [packed_name(self.source, "validation", start, BATCH) for start in range(0, images, BATCH)]
+            return DatasetPart(mounted, first, images)
+        starts = range(first, first + images, BATCH)
+        names = [packed_name(self.source, "validation", start, BATCH) for start in starts]
         lacking = tuple(name for name in names if not self._cache.has(name))
         if lacking:
             raise MissingContent(lacking)
@@ -158,14 +159,14 @@ class SourceFiles:
         """Images of a split."""
         return len(ptq.load_data(source.data, self._open[source.sha256 + source.data].network, split=split))
 
-    def pack(self, source: Source, name: str, *, images: int, calibration: tuple[int, int] | None) -> None:
-        """Make a file of images that a worker asked for, one that is needed for so many images."""
+    def pack(self, source: Source, name: str, *, first: int, images: int, seed: int | None) -> None:
+        """Make a file that a worker asked for: of calibration images if there is a seed, else of evaluation images."""
         opened = self._open[source.sha256 + source.data]
-        if calibration is not None and name == packed_name(source, "calibration", *calibration):
-            self._cache.put(name, pack_images(opened.calibration_images(*calibration)))
+        if seed is not None and name == packed_name(source, "calibration", images, seed):
+            self._cache.put(name, pack_images(opened.calibration_images(images, seed)))
             return
-        data = opened.validation(images)
-        for start in range(0, images, BATCH):
+        data = ptq.load_data(source.data, opened.network, split="validation")
+        for start in range(first, first + images, BATCH):
             if name == packed_name(source, "validation", start, BATCH):
                 pixels, labels = data.read(range(start, min(start + BATCH, len(data))))
                 self._cache.put(name, pack_images(pixels, labels))

@@ -155,6 +155,10 @@ class Store:
         found = self._database.execute(f"SELECT * FROM {table} WHERE key = ?", (key,)).fetchone()
         return None if found is None else _read(found)
 
+    def parts(self, point: str) -> list[dict[str, Any]]:
+        """What is there of a point that is done in parts."""
+        return [_read(row) for row in self._database.execute("SELECT * FROM parts WHERE point = ?", (point,))]
+
     def rows(self, table: str, planned: bool = True) -> Iterator[dict[str, Any]]:
         """The rows of what is planned, or all, in the order of the plan."""
         query = f"SELECT t.* FROM {table} t"

@@ -82,6 +82,6 @@ def large_store(folder: Path, text: str) -> Path:
 
 def _rows(plan: Plan, number: int) -> Iterator[dict[str, object]]:
     for point in plan.points:
-        task = plan.point_task(point)
+        (task,) = plan.point_tasks(point)
         outcome = Outcome(task.key, "done", pretend(task), seconds=1.0)
         yield plan.point_row(point, outcome) | {"provenance": number}

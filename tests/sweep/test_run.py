@@ -12,14 +12,16 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+from benchmarks.study_work import pretend
 from ptqsim.sweep.content import CachePlace
+from ptqsim.sweep.parts import merged
 from ptqsim.sweep.plan import Plan
 from ptqsim.sweep.point import point_of_row
 from ptqsim.sweep.pool import DaskPool
 from ptqsim.sweep.questions import questions
 from ptqsim.sweep.run import run
 from ptqsim.sweep.store import Store
-from ptqsim.sweep.task import Task
+from ptqsim.sweep.task import Outcome, Task
 from tests.sweep.cases import SMALL, assert_each_once
 
 MakePlan = Callable[[str], Plan]
@@ -48,6 +50,40 @@ def test_every_point_once_and_nothing_twice(make_plan: MakePlan, tmp_path: Path,
     wider = make_plan(SMALL.replace("to: 20", "to: 21"))
     assert go(wider, tmp_path / "s.sqlite", client) == len(wider.points) - len(plan.points)
     assert_each_once(tmp_path / "s.sqlite", wider, wider.points)
+
+
+def test_points_over_many_images_are_done_in_parts(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
+    plan = make_plan(SMALL.replace("overflow:", "evaluation_images: 2500\n  overflow:"))
+    tasks = [task for point in plan.points for task in plan.point_tasks(point)]
+    assert [(task.payload["first"], task.payload["images"]) for task in tasks[:3]] == [
+        (0, 1000),
+        (1000, 1000),
+        (2000, 500),
+    ]
+    with Store(tmp_path / "s.sqlite") as store:  # some parts are there, of one point all
+        for task in tasks[:4]:
+            part = {
+                "key": task.key,
+                "point": task.key.partition(".")[0],
+                "document": dict(pretend(task)),
+                "seconds": 1.0,
+            }
+            store.record("parts", [part | {"status": "done"}])
+    assert go(plan, tmp_path / "s.sqlite", client) == len(plan.points)
+    assert_each_once(tmp_path / "s.sqlite", plan, plan.points)
+    assert go(plan, tmp_path / "s.sqlite", client) == 0
+
+
+def test_parts_add_up() -> None:
+    values = [{"top1": 80.1, "cross_entropy": 0.5, "logits_sha256": "a", "observed": {"x": 20, "y": 9}},
+              {"top1": 60.0, "cross_entropy": 2.0, "logits_sha256": "b", "observed": {"x": 19, "y": 11}}]  # fmt: skip
+    found = merged("key", 1500, [Outcome(f"key.{n}", "done", v, seconds=2.0) for n, v in enumerate(values)])
+    assert found.values["top1"] == 100 * (801 + 300) / 1500
+    assert found.values["cross_entropy"] == pytest.approx((0.5 * 1000 + 2.0 * 500) / 1500)
+    assert found.values["observed"] == {"x": 20, "y": 11}
+    assert found.seconds == 4.0
+    bad = merged("key", 1500, [Outcome("key.0", "done", values[0]), Outcome("key.1", "failed", error="why")])
+    assert (bad.key, bad.status, bad.error) == ("key", "failed", "why")
 
 
 def test_a_calibration_is_done_once_for_all_its_points(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
