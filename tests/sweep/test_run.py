@@ -55,20 +55,13 @@ def test_every_point_once_and_nothing_twice(make_plan: MakePlan, tmp_path: Path,
 def test_points_over_many_images_are_done_in_parts(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL.replace("overflow:", "evaluation_images: 2500\n  overflow:"))
     tasks = [task for point in plan.points for task in plan.point_tasks(point)]
-    assert [(task.payload["first"], task.payload["images"]) for task in tasks[:3]] == [
-        (0, 1000),
-        (1000, 1000),
-        (2000, 500),
-    ]
+    assert [(t.payload["first"], t.payload["images"]) for t in tasks[:3]] == [(0, 1000), (1000, 1000), (2000, 500)]
+    for calibration in plan.calibrations():
+        pretend(plan.calibration_task(calibration))
     with Store(tmp_path / "s.sqlite") as store:  # some parts are there, of one point all
         for task in tasks[:4]:
-            part = {
-                "key": task.key,
-                "point": task.key.partition(".")[0],
-                "document": dict(pretend(task)),
-                "seconds": 1.0,
-            }
-            store.record("parts", [part | {"status": "done"}])
+            about = {"key": task.key, "point": task.key.partition(".")[0], "status": "done", "seconds": 1.0}
+            store.record("parts", [about | {"document": dict(pretend(task))}])
     assert go(plan, tmp_path / "s.sqlite", client) == len(plan.points)
     assert_each_once(tmp_path / "s.sqlite", plan, plan.points)
     assert go(plan, tmp_path / "s.sqlite", client) == 0
