@@ -99,7 +99,7 @@ def measure(points: int, workers: int, output: Output) -> Scale:
         parse_study(text)  # imports what it needs
         start = time.perf_counter()
         plan = plan_of(text, folder / "cache")
-        keys = planned_keys(plan)
+        tasks = sum(1 for _ in planned_keys(plan))
         expansion = time.perf_counter() - start
         rows = _rows_per_second(plan, folder / "rows.sqlite")
         with clusters.local(workers) as client, Store(folder / "run.sqlite") as store:
@@ -116,12 +116,12 @@ def measure(points: int, workers: int, output: Output) -> Scale:
             raise RuntimeError(f"{counts['point']} of {len(plan.points)} points: some are lost")
     return Scale(
         points=len(plan.points),
-        calibrations=len(keys) - len(plan.points),
+        calibrations=tasks - len(plan.points),
         workers=workers,
         expansion_seconds=expansion,
         rows_per_second=rows,
         run_seconds=seconds,
-        overhead_ms=1e3 * seconds * workers / len(keys),
+        overhead_ms=1e3 * seconds * workers / tasks,
         client_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         resume_seconds=again,
     )

@@ -30,8 +30,10 @@ def local(jobs: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
+    # the scheduler lives in this process, and would remember the last 100,000 changes of state
+    logs = {"distributed.admin.low-level-log-length": 100, "distributed.admin.log-length": 100}
     # memory is the operating system's matter: a limit per worker would kill calibrations of large networks
-    settings = {"distributed.nanny.pre-spawn-environ": _ENVIRONMENT, "distributed.worker.daemon": True}
+    settings = {"distributed.nanny.pre-spawn-environ": _ENVIRONMENT, "distributed.worker.daemon": True, **logs}
     with (
         dask.config.set(settings),
         LocalCluster(
@@ -40,7 +42,7 @@ def local(jobs: int) -> Iterator[Client]:
             processes=True,
             memory_limit=0,
             dashboard_address="127.0.0.1:0",  # not 8787, which another study may have
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster) as client,
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -240,10 +240,10 @@ class Driver:
         return {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "provenance": self._provenance}
 
 
-def planned_keys(plan: Plan) -> Sequence[tuple[str, str]]:
+def planned_keys(plan: Plan) -> Iterator[tuple[str, str]]:
     """Kind and key of everything in the grid of a plan."""
-    calibrations = [("calibration", plan.calibration_key(calibration)) for calibration in plan.calibrations()]
-    return calibrations + [("point", plan.key(point)) for point in plan.points]
+    yield from (("calibration", plan.calibration_key(calibration)) for calibration in plan.calibrations())
+    yield from (("point", plan.key(point)) for point in plan.points)
 
 
 def answered(row: Mapping[str, Any] | None) -> bool:
