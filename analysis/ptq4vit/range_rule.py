@@ -70,6 +70,6 @@ class RangeRule(Figure):
         axes.set_yscale("log", base=2)
         axes.set_xlabel("value $x$")
         axes.set_ylabel("stored as")
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         axes.set_title(f"$k={self.bits}$, $m={self.shift}$")
         return figure
