@@ -21,13 +21,13 @@ def packed(name: str, label: str, cells: Sequence[Cell]) -> dict[str, Any]:
     name, label : str
         What the page calls it, and what it shows.
     cells : sequence
-        None is an empty cell.  Real numbers of many values become float64, and everything else codes.
+        None is an empty cell.  Numbers of very many values become float64, and everything else codes.
     """
     distinct = {cell: code for code, cell in enumerate(dict.fromkeys(cells))}
     numbers = all(cell is None or isinstance(cell, int | float) for cell in distinct)
     width = 2 + max([len(label), *(len(_shown(cell)) for cell in list(distinct)[:1000])])
     about = {"name": name, "label": label, "width": width}
-    if numbers and (len(distinct) > _MOST_CATEGORIES or any(isinstance(cell, float) for cell in distinct)):
+    if numbers and len(distinct) > _MOST_CATEGORIES:
         values = np.array([np.nan if cell is None else cell for cell in cells], np.float64)
         return {**about, "kind": "number", "type": "f8", "data": _base64(values)}
     kind = next(kind for kind in (np.uint8, np.uint16, np.uint32) if len(distinct) <= np.iinfo(kind).max + 1)

@@ -6,7 +6,7 @@ function answers(section, found) {
     section.hidden = true;
     return;
   }
-  narrowest(section.querySelector(".chart"), found);
+  whenSeen(section, () => narrowest(section.querySelector(".chart"), found));
   const columns = found.columns.map((name, at) => ({
     name, label: name.replaceAll("_", " "), width: Math.max(...found.rows.map((row) => String(row[at] ?? "").length), name.length) + 2,
     numeric: found.rows.every((row) => row[at] === null || typeof row[at] === "number"),

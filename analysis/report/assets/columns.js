@@ -30,7 +30,7 @@ class Column {
   shown(row) {
     const value = this.at(row);
     if (value === null) return "";
-    return this.kind === "number" && !Number.isInteger(value) ? String(+value.toPrecision(6)) : String(value);
+    return typeof value === "number" && !Number.isInteger(value) ? String(+value.toPrecision(6)) : String(value);
   }
 
   // What a chart puts on an axis: NaN where there is no number.

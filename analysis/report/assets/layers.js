@@ -6,6 +6,16 @@ const BOUNDS = [
   ["row_stochastic", "rows of softmax", "triangle-up-open"], ["observed", "needed on the images", "x"],
 ];
 
+// What lies below the fold is drawn when it comes near, so that the page is there sooner.
+function whenSeen(section, draw) {
+  const observer = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    observer.disconnect();
+    draw();
+  }, { rootMargin: "300px" });
+  observer.observe(section);
+}
+
 class Layers {
   constructor(section, calibrations) {
     this.calibrations = calibrations;
@@ -18,7 +28,7 @@ class Layers {
     this.place = section.querySelector(".grid");
     calibrations.forEach((one, at) => this.select.append(element("option", { value: at }, one.label)));
     this.select.addEventListener("change", () => this.draw());
-    this.draw();
+    whenSeen(section, () => this.draw());
   }
 
   draw() {
