@@ -14,6 +14,7 @@ import torch
 from benchmarks import plain_search
 from ptqsim import ptq
 from ptqsim.cli.output import Output
+from ptqsim.errors import unknown_name
 from ptqsim.ptq.capture import OperationData
 from ptqsim.ptq.methods import make_method
 from ptqsim.ptq.operations import MatmulOperation
@@ -96,6 +97,8 @@ def measure(
 
     Every scale is compared of the operations that are calibrated both ways: one of each shape, or `every` one.
     """
+    if not timm.is_model(model):
+        raise unknown_name("timm model", model, timm.list_models())
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     network = timm.create_model(model).eval()

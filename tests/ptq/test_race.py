@@ -120,3 +120,8 @@ def test_the_benchmark_compares_both_searches(tmp_path: Path, capsys: pytest.Cap
     assert found["excess"] < 1e-2
     assert found["times"] == pytest.approx(found["plain_seconds"] / found["seconds"])
     assert "times faster" in capsys.readouterr().err
+
+
+def test_an_unknown_model_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["bench", "--calibration", "test_vti"]) == 2
+    assert "test_vit" in capsys.readouterr().err
