@@ -12,8 +12,8 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?= analysis,dev
 ARGS ?=
-PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width \
-            hardware.area hardware.area_accuracy
+PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
+    hardware.area_accuracy
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

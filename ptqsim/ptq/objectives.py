@@ -8,7 +8,7 @@ depend on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -44,6 +44,8 @@ class Objective:
     units : callable or None
         Of a score that is a sum over rows or images, none of which takes from it, so that a partial one is a lower
         bound: from (a part of) the captured data to the function that takes what each of them adds.
+    mean : bool
+        Called for one output, give the mean over its elements; a search compares sums, whose order is the same.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Objective:
     score: Callable[[Sums], Scores]
     per_image: bool = False
     units: Callable[[OperationData], UnitSummer] | None = None
+    mean: bool = False
 
     @property
     def additive(self) -> bool:
@@ -59,7 +62,8 @@ class Objective:
 
     def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:
         """Score of one quantized output [G, ..., M, N]."""
-        return self.score(self.prepare(data)(out_hat.clone()))
+        score = self.score(self.prepare(data)(out_hat.clone()))
+        return score / data.out[0].numel() if self.mean else score
 
 
 def additive(name: str, units: Callable[[OperationData], UnitSummer], per_image: bool = False) -> Objective:
@@ -153,13 +157,13 @@ def _columns(*sums: Scores | float) -> Sums:
     return np.stack(np.broadcast_arrays(*sums), axis=-1)
 
 
-# mse: the squared error, summed, whose least is that of its mean. EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1).
+# EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1).
 # PTQ4ViT Fig. 5: pearson, of a whole layer. Liu et al. Eq. 11 and 12: similarity, the sum over the images of one minus
 # their correlations. PTQ4ViT Eq. 7: hessian.
 OBJECTIVES: Final[dict[str, Objective]] = {
     objective.name: objective
     for objective in (
-        additive("mse", _squared_error),
+        replace(additive("mse", _squared_error), mean=True),
         Objective("cosine", _moments, _one_minus_cosine),
         Objective("pearson", _moments, _one_minus_correlation),
         additive("similarity", _image_correlations, per_image=True),

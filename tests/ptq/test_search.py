@@ -29,7 +29,7 @@ def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarr
     for o, h, g in zip(out.astype(float), out_hat.astype(float), grad.astype(float), strict=True):
         match name:
             case "mse":
-                scores.append(((h - o) ** 2).sum())
+                scores.append(((h - o) ** 2).mean())
             case "cosine":
                 scores.append(1 - (o * h).sum() / np.sqrt((o**2).sum() * (h**2).sum()))
             case "pearson":
