@@ -9,16 +9,41 @@ in any order of summation.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ptqsim.errors import unknown_name
+
 Split = Literal["train", "calibration", "validation"]
+
+SPLIT_SIZES: Final[dict[Split, int]] = {"train": 2**62, "calibration": 1_000, "validation": 10_000}
 
 ONE: Final = 64
 """Fixed-point one of positions, extents and interpolation weights."""
+
+
+def pieces(split: Split, start: int, count: int, seed: int, seeds: int, chunk: int) -> list[tuple[int, int]]:
+    """Scenes ``start`` to ``start + count - 1`` as first scene and size of pieces of at most ``chunk``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown split, a range outside of it, or a seed that is not below ``seeds``, a power of two.
+    """
+    if split not in get_args(Split):
+        raise unknown_name("split", split, get_args(Split))
+    if start < 0 or count < 1 or start + count > SPLIT_SIZES[split]:
+        raise ValueError(
+            f"scenes {start} to {start + count - 1} of split {split!r} were asked for; it has scenes 0 to "
+            f"{SPLIT_SIZES[split] - 1}: ask for at least one scene, within that range"
+        )
+    if not 0 <= seed < seeds:
+        limit = f"2**{seeds.bit_length() - 1} - 1"
+        raise ValueError(f"seed is {seed}; legal is 0 to {limit}: choose a seed in that range")
+    return [(first, min(chunk, start + count - first)) for first in range(start, start + count, chunk)]
 
 
 @lru_cache(maxsize=3)

@@ -13,12 +13,12 @@ from torch import nn
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.cifar import find_cifar
-from ptqsim.ptq.compositing import Split, normalize
+from ptqsim.ptq.compositing import SPLIT_SIZES, Split, normalize
 from ptqsim.ptq.detection.data import load_detection_data
 from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.image_data import ImageFolder
 from ptqsim.ptq.models import input_size
-from ptqsim.ptq.scenes import SIZE, SPLIT_SIZES, make_scenes
+from ptqsim.ptq.scenes import SIZE, make_scenes
 
 DIGITS = "digits"
 

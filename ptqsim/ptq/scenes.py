@@ -22,7 +22,6 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.errors import unknown_name
 from ptqsim.ptq.compositing import (
     ONE,
     Split,
@@ -32,6 +31,7 @@ from ptqsim.ptq.compositing import (
     blend,
     colors,
     gradient,
+    pieces,
     random_words,
     scans_of,
     uniform,
@@ -40,7 +40,6 @@ from ptqsim.ptq.compositing import (
 SIZE: Final = 32
 """Height and width of a scene in pixels."""
 CLASSES: Final = 100
-SPLIT_SIZES: Final[dict[Split, int]] = {"train": 2**62, "calibration": 1_000, "validation": 10_000}
 
 _PATCH: Final = 4
 _CLUTTER: Final = 6  # most pieces of clutter in one scene
@@ -116,18 +115,9 @@ def make_scenes(
     ValueError
         For an unknown split, a range outside of it, or a seed out of range.
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
-    if start < 0 or count < 1 or start + count > SPLIT_SIZES[split]:
-        raise ValueError(
-            f"scenes {start} to {start + count - 1} of split {split!r} were asked for; it has scenes 0 to "
-            f"{SPLIT_SIZES[split] - 1}: ask for at least one scene, within that range"
-        )
-    if not 0 <= seed < 2**63:
-        raise ValueError(f"seed is {seed}; legal is 0 to 2**63 - 1: choose a seed in that range")
     parts = [
-        _compose(split, first, min(chunk, start + count - first), seed, style or SceneStyle())
-        for first in range(start, start + count, chunk)
+        _compose(split, first, size, seed, style or SceneStyle())
+        for first, size in pieces(split, start, count, seed, 2**63, chunk)
     ]
     return Scenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "patches")))
 

@@ -9,10 +9,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ptqsim.ptq.compositing import Split, normalize
+from ptqsim.ptq.compositing import SPLIT_SIZES, Split, normalize
 from ptqsim.ptq.detection.coco import GroundTruth
 from ptqsim.ptq.detection.scenes import CLASSES, SIZE, DetectionScenes, make_detection_scenes
-from ptqsim.ptq.scenes import SPLIT_SIZES
 
 _CATEGORIES: Final = [{"id": digit, "name": str(digit)} for digit in range(CLASSES)]
 

@@ -13,7 +13,6 @@ from typing import Final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.errors import unknown_name
 from ptqsim.ptq.compositing import (
     ONE,
     Split,
@@ -23,11 +22,12 @@ from ptqsim.ptq.compositing import (
     blend,
     colors,
     gradient,
+    pieces,
     random_words,
     scans_of,
     uniform,
 )
-from ptqsim.ptq.scenes import SPLIT_SIZES, SceneStyle
+from ptqsim.ptq.scenes import SceneStyle
 
 SIZE: Final = 64
 """Height and width of a scene in pixels."""
@@ -86,18 +86,9 @@ def make_detection_scenes(
     ValueError
         For an unknown split, a range outside of it, or a seed out of range.
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
-    if start < 0 or count < 1 or start + count > SPLIT_SIZES[split]:
-        raise ValueError(
-            f"scenes {start} to {start + count - 1} of split {split!r} were asked for; it has scenes 0 to "
-            f"{SPLIT_SIZES[split] - 1}: ask for at least one scene, within that range"
-        )
-    if not 0 <= seed < 2**60:
-        raise ValueError(f"seed is {seed}; legal is 0 to 2**60 - 1: choose a seed in that range")
     parts = [
-        _compose(split, first, min(chunk, start + count - first), seed, style or SceneStyle())
-        for first in range(start, start + count, chunk)
+        _compose(split, first, size, seed, style or SceneStyle())
+        for first, size in pieces(split, start, count, seed, 2**60, chunk)
     ]
     return DetectionScenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "boxes")))
 
