@@ -16,9 +16,9 @@ from analysis import provenance, style
 from analysis.frame import Data
 from analysis.points import Task
 from analysis.printed import Printed
-from analysis.store import write_atomically
 from analysis.workload import Workload
 from ptqsim.ptq.detection.names import DETECTORS
+from ptqsim.sweep.content import write_atomically
 
 # Dates in a picture would make two runs differ.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}

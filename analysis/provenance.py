@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.frame import Data
-from analysis.store import code_fingerprint
+from ptqsim.sweep.code import arithmetic_version
 
 _PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
 
@@ -47,7 +47,7 @@ def record(name: str, title: str, key: Mapping[str, Any], data: Data) -> dict[st
             }
             for frame, content in data.items()
         },
-        "code_sha256": code_fingerprint(),
+        "code_sha256": arithmetic_version(),
         "versions": versions(),
     }
 

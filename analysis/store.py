@@ -9,23 +9,19 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import analysis
-import ptqsim
 from analysis.frame import Data, Frame
+from ptqsim.sweep.code import arithmetic_version, fingerprint
+from ptqsim.sweep.content import write_atomically
 
-# What a number can depend on: the library's arithmetic (its command line can't change one), and what computes.
-_ARITHMETIC: Final = ("formats", "datapath", "kernels", "gemm", "ptq")
-_PACKAGES: Final = ("numpy", "torch", "timm")
-# What draws and prints the numbers can't change them either.
+# What draws and prints the numbers can't change them.
 _PRESENTATION: Final = (
     "style.py",
     "printed.py",
@@ -51,7 +47,7 @@ class Store:
 
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
         """Where what the library itself makes of ``key`` lies, or would lie."""
-        return self.directory / f"{name}-{digest({**key, 'code': code_fingerprint()})[:16]}{suffix}"
+        return self.directory / f"{name}-{digest({**key, 'code': arithmetic_version()})[:16]}{suffix}"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
@@ -89,37 +85,12 @@ def digest(value: Mapping[str, Any]) -> str:
 
 
 @cache
-def code_fingerprint() -> str:
-    """SHA-256 of the library's arithmetic and what it stands on, so that no result outlives the code that made it."""
-    root = Path(ptqsim.__file__).parent
-    packages = " ".join(f"{package} {version(package)}" for package in _PACKAGES)
-    return _fingerprint(root, [file for part in _ARITHMETIC for file in (root / part).rglob("*.py")], packages)
-
-
-@cache
 def analysis_fingerprint() -> str:
-    """The same of what computes the data of figures and tables."""
+    """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
     root = Path(analysis.__file__).parent
-    files = [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
-    return _fingerprint(root, files)
-
-
-def _fingerprint(root: Path, files: list[Path], more: str = "") -> str:
-    found = hashlib.sha256(more.encode())
-    for file in sorted(files):
-        found.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return found.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is, whenever the process ends, either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    return fingerprint(
+        root, [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
+    )
 
 
 def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:

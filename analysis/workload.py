@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from analysis.store import Store, write_atomically
+from analysis.store import Store
 from analysis.style import NAMES, bits_label
 from ptqsim import ptq
 from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.operations import MatmulOperation, Mode
+from ptqsim.sweep.content import write_atomically
 
 Report = Callable[[int, int, str], None]
 """``report(done, total, state)``: how far something is."""

@@ -12,6 +12,7 @@ from analysis.points import Point
 from analysis.workload import Workload, counting
 from ptqsim import ptq
 from ptqsim.ptq.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.summary import weight_bits
 
 MEGABYTE = 8e6
 """Bits of one MB, which is 10**6 bytes in the papers."""
@@ -81,13 +82,3 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
             progress=report,
             **entry.options,
         )
-
-
-def weight_bits(quantized: ptq.QuantizedModel) -> int:
-    """Bits that the packed weights of all operations take."""
-    total = 0
-    for op in quantized.layers.values():
-        if op.constant_b is not None and op.formats is not None:
-            each = op.constant_b.numel() // len(op.formats.b)
-            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
-    return total

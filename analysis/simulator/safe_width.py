@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-import ptqsim as pq
 from analysis import style
 from analysis.artifact import IllustratedTable
 from analysis.frame import Data, Frame
@@ -21,7 +20,7 @@ from analysis.printed import Printed
 from analysis.simulator.observe import BOUNDS, exact_and_counting
 from analysis.workload import Setting, Workload
 from ptqsim import ptq
-from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.summary import format_facts
 
 _ROW: Final = 0.104
 """Height of a layer's line in inches: letters of 6 points."""
@@ -89,7 +88,7 @@ class SafeWidth(IllustratedTable):
         for name, layer in quantized.layers.items():
             widths: dict[str, int | None] = dict.fromkeys(BOUNDS)
             widths |= {bound: found.bits for bound, found in layer.bounds.items()}
-            rows.append({"layer": name, "kind": layer.kind, "depth": layer.depth, **_formats(layer), **widths})
+            rows.append({"layer": name, "kind": layer.kind, "depth": layer.depth, **format_facts(layer), **widths})
         return {"layers": Frame.of_rows(rows), "network": Frame.of({"label": label})}
 
     def _images(self, workload: Workload, quantized: ptq.QuantizedModel) -> torch.Tensor:
@@ -150,18 +149,3 @@ def _mark_register(axes: Axes, widths: Any, bits: int) -> None:
     """A line at a register that is usual, if one of the layers comes near to it."""
     if np.nanmax(widths) >= bits - 2:
         axes.axvline(bits, color=style.GREY, linewidth=0.8, zorder=0)
-
-
-def _formats(layer: MatmulOperation) -> dict[str, Any]:
-    formats = layer.formats
-    assert formats is not None, "a calibrated model has formats everywhere"
-    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
-    return {
-        "a_format": formats.a[0].kind,
-        "a_bits": formats.a[0].bits,
-        "b_format": formats.b[0].kind,
-        "b_bits": formats.b[0].bits,
-        "groups": max(len(formats.a), len(formats.b)),
-        "shift_min": min(shifts, default=None),
-        "shift_max": max(shifts, default=None),
-    }

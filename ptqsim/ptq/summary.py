@@ -1,10 +1,13 @@
-"""Formats of a layer in a few words, for tables."""
+"""What layers are stored in, in a few words and numbers, for tables."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import ptqsim as pq
+from ptqsim.ptq.operations import MatmulOperation
+from ptqsim.ptq.quantized_model import QuantizedModel
 
 
 def describe(formats: Sequence[pq.NumberFormat]) -> str:
@@ -20,6 +23,32 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
     if not isinstance(first, pq.TwinSoftmax):
         text += f", scale {_span([f.scale for f in formats], '{:.3g}'.format)}"
     return text
+
+
+def format_facts(op: MatmulOperation) -> dict[str, Any]:
+    """Kinds and widths of a calibrated operation's formats, its groups, and the least and greatest m among them."""
+    formats = op.formats
+    assert formats is not None, "a calibrated model has formats everywhere"
+    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
+    return {
+        "a_format": formats.a[0].kind,
+        "a_bits": formats.a[0].bits,
+        "b_format": formats.b[0].kind,
+        "b_bits": formats.b[0].bits,
+        "groups": max(len(formats.a), len(formats.b)),
+        "shift_min": min(shifts, default=None),
+        "shift_max": max(shifts, default=None),
+    }
+
+
+def weight_bits(quantized: QuantizedModel) -> int:
+    """Bits that the packed weights of all operations take."""
+    total = 0
+    for op in quantized.layers.values():
+        if op.constant_b is not None and op.formats is not None:
+            each = op.constant_b.numel() // len(op.formats.b)
+            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
+    return total
 
 
 def _span(values: Sequence[float], show: object) -> str:

@@ -1,48 +1,26 @@
-"""What work is known by: the code that computes it, and files kept under names that say what they hold."""
+"""Files kept under names that say what they hold."""
 
 from __future__ import annotations
 
-import ast
-import hashlib
 import os
 import secrets
 import tempfile
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import ptqsim
-
-_ARITHMETIC: Final = ("formats", "datapath", "kernels", "gemm", "ptq")
-_OWN: Final = ("sweep/measure.py", "sweep/sources.py")
-_PACKAGES: Final = ("numba", "numpy", "timm", "torch")
 _TOKEN: Final = ".token"
 
 
-@cache
-def code_version() -> str:
-    """SHA-256 of the code that a result depends on, and of the versions of the packages that compute.
-
-    Of the modules the syntax tree counts, without docstrings: a comment makes no result obsolete.
-    """
-    root = Path(ptqsim.__file__).parent
-    files = [file for part in _ARITHMETIC for file in (root / part).rglob("*.py")] + [root / name for name in _OWN]
-    found = hashlib.sha256(" ".join(f"{package} {version(package)}" for package in _PACKAGES).encode())
-    for file in sorted(files):
-        tree = _Bare().visit(ast.parse(file.read_text(encoding="utf-8")))
-        found.update(f"\0{file.relative_to(root).as_posix()}\0{ast.dump(tree)}".encode())
-    return found.hexdigest()
-
-
-class _Bare(ast.NodeTransformer):
-    """Takes texts that stand alone out of a tree: docstrings, and those below attributes."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST:
-        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
-            return ast.Pass()
-        return node
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file that is, whenever the process ends, either whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -67,13 +45,7 @@ class ContentCache:
 
     def put(self, name: str, content: bytes) -> None:
         """Keep a file."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
-        try:
-            partial.write_bytes(content)
-            partial.replace(self.path(name))
-        finally:
-            partial.unlink(missing_ok=True)
+        write_atomically(self.path(name), content)
 
     def token(self) -> str:
         """A word that is in this folder and in no other one; who reads it there shares the folder."""

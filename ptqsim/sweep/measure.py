@@ -13,8 +13,10 @@ from ptqsim.datapath.order_text import parse_order
 from ptqsim.ptq.execute import OverflowCount
 from ptqsim.ptq.methods import PTQ4ViTPlus, make_method
 from ptqsim.ptq.one_thread import settle_on_one_thread
-from ptqsim.ptq.operations import MatmulOperation, OperandFormats
-from ptqsim.sweep.content import CachePlace, ContentCache, MissingContent, code_version
+from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.summary import format_facts, weight_bits
+from ptqsim.sweep.code import code_version
+from ptqsim.sweep.content import CachePlace, ContentCache, MissingContent
 from ptqsim.sweep.sources import BATCH, OpenSource, Source
 from ptqsim.sweep.task import Task
 
@@ -99,16 +101,6 @@ def _capture(
     return _captured[0][1]
 
 
-def weight_bits(quantized: ptq.QuantizedModel) -> int:
-    """Bits that the packed weights of all operations take."""
-    total = 0
-    for op in quantized.layers.values():
-        if op.constant_b is not None and op.formats is not None:
-            each = op.constant_b.numel() // len(op.formats.b)
-            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
-    return total
-
-
 def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dict[str, Any]]:
     """What is known of every layer: kind, formats, products per image, and the bounds that hold for every input."""
     _count_exactly(quantized)
@@ -117,22 +109,8 @@ def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dic
     for name, op in quantized.layers.items():
         bounds = {bound: found.bits for bound, found in op.bounds.items() if bound != "calibrated"}
         macs = op.integer.overflow.computed * op.depth // len(images)
-        facts.append({"layer": name, "kind": op.kind, "depth": op.depth, "macs": macs, **_formats(op), **bounds})
+        facts.append({"layer": name, "kind": op.kind, "depth": op.depth, "macs": macs, **format_facts(op), **bounds})
     return facts
-
-
-def _formats(op: MatmulOperation) -> dict[str, Any]:
-    formats = op.formats
-    assert formats is not None
-    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
-    return {
-        "a_format": formats.a[0].kind,
-        "a_bits": formats.a[0].bits,
-        "b_format": formats.b[0].kind,
-        "b_bits": formats.b[0].bits,
-        "shift_min": min(shifts, default=None),
-        "shift_max": max(shifts, default=None),
-    }
 
 
 def _count_exactly(quantized: ptq.QuantizedModel, alignment: str = "product") -> None:

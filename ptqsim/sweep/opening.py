@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ptqsim.ptq.data import DIGITS
 from ptqsim.ptq.methods import make_method
-from ptqsim.sweep.content import ContentCache, code_version
+from ptqsim.sweep.code import code_version
+from ptqsim.sweep.content import ContentCache
 from ptqsim.sweep.plan import Plan
 from ptqsim.sweep.sources import Source, SourceFiles
 from ptqsim.sweep.study import Study, resolved

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from analysis.frame import Frame
-from analysis.store import Store, digest, write_atomically
+from analysis.store import Store, digest
+from ptqsim.sweep.content import write_atomically
 
 DATA = {"points": Frame.of({"x": [1, 2], "y": [0.1, 1e-300], "code": ["010", "011"], "cell": [None, True]})}
 
@@ -52,7 +53,7 @@ def test_a_failed_computation_leaves_nothing(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("code", ["code_fingerprint", "analysis_fingerprint"])
+@pytest.mark.parametrize("code", ["arithmetic_version", "analysis_fingerprint"])
 def test_the_code_is_part_of_the_key_of_data(tmp_path, monkeypatch, code):
     calls, compute = counted(DATA)
     Store(tmp_path).data("points", {}, compute)
@@ -65,7 +66,7 @@ def test_what_the_library_makes_does_not_depend_on_the_figures(tmp_path, monkeyp
     before = Store(tmp_path).path("calibrated", {})
     monkeypatch.setattr("analysis.store.analysis_fingerprint", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) == before
-    monkeypatch.setattr("analysis.store.code_fingerprint", lambda: "another")
+    monkeypatch.setattr("analysis.store.arithmetic_version", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) != before
 
 

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
+from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.mixed_precision.hessian import weight_traces
 
+T = TypeVar("T")
 
-def test_the_number_of_threads_changes_no_gradient() -> None:
+
+def on_threads(work: Callable[[nn.Module, torch.Tensor], T], images: int) -> tuple[T, T]:
+    """What some work on vit_digits gives on one thread and on three."""
     network = ptq.load_model("vit_digits")
-    pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), 16, seed=0)
+    pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), images, seed=0)
     before = torch.get_num_threads()
     found = []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            with ptq.capture(network, pictures) as captured:
-                found.append({name: captured[name] for name in captured})
+            found.append(work(network, pictures))
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    for name, data in found[0].items():
-        other = found[1][name]
-        assert torch.equal(data.a, other.a)
+    return found[0], found[1]
+
+
+def everything_captured(network: nn.Module, pictures: torch.Tensor) -> dict[str, ptq.OperationData]:
+    with ptq.capture(network, pictures) as captured:
+        return {name: captured[name] for name in captured}
+
+
+def test_the_number_of_threads_changes_no_gradient() -> None:
+    first, second = on_threads(everything_captured, 16)
+    for name, data in first.items():
         assert data.grad is not None
-        assert other.grad is not None
-        assert torch.equal(data.grad, other.grad)
+        assert second[name].grad is not None
+        assert torch.equal(data.a, second[name].a)
+        assert torch.equal(data.grad, second[name].grad)
 
 
 def test_the_number_of_threads_changes_no_trace() -> None:
-    network = ptq.load_model("vit_digits")
-    pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), 8, seed=0)
-    before = torch.get_num_threads()
-    found = []
-    try:
-        for threads in (1, 3):
-            torch.set_num_threads(threads)
-            found.append(weight_traces(network, pictures, 2, 0))
-    finally:
-        torch.set_num_threads(before)
-    assert found[0] == found[1]
+    first, second = on_threads(lambda network, pictures: weight_traces(network, pictures, 2, 0), 8)
+    assert first == second
