@@ -46,6 +46,7 @@ def described() -> dict[str, Any]:
         "compiled_for": os.environ.get("NUMBA_CPU_NAME", "this processor"),
         "features": os.environ.get("NUMBA_CPU_FEATURES", "all it has"),
         "dot_products_of_bytes": machine.DOT,
+        "matrix_unit": machine.MATRIX,
         "vector_bits": machine.VECTOR_BITS,
     }
 

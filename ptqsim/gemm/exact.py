@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import INT64_MAX
+from ptqsim.gemm.planes import left_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate, convert, exact, machine
+from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix
 
 # Tiles below which another thread costs more than it brings.
 GRAIN = 4
@@ -36,7 +37,7 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
     acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
     reduced = by_bytes(product, acc, bits)
     if reduced is not None:
-        return Exact(acc, reduced, BYTES)
+        return Exact(acc, reduced, bytes_kernel())
     dtype = product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
@@ -54,8 +55,9 @@ def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return (exact << drop) >> drop
 
 
-BYTES = "dot_int8"
-"""Name of the kernel behind `by_bytes`."""
+def bytes_kernel() -> str:
+    """Name of the kernel behind `by_bytes`."""
+    return "matrix_int8" if machine.MATRIX else "dot_int8"
 
 
 def by_bytes(
@@ -87,27 +89,33 @@ def by_bytes(
     """
     if not machine.DOT or not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
-    left, right = product.left.byte_strips(product.shape[1]), product.right.byte_panels()
+    left, right = left_planes(product.left, product.shape[1]), right_planes(product.right)
     if left is None or right is None:
         return None
     terms = _terms(left.shifts, right.shifts)
     if terms is None or not product.outputs:
         return None
-    tiles = all_tiles(product.tiles, right.values.nbytes <= _CACHE_BYTES) if which is None else which
-    correction = product.right.offset_sums(left.offsets, left.shifts)
-    arguments = (tiles, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
-    return any(_threads.run(exact.exact_tiles, len(tiles), GRAIN, *arguments))
+    together = matrix.BLOCKS if machine.MATRIX else 1
+    if which is None:
+        which = all_tiles(product.tiles, together if right.values.nbytes <= _CACHE_BYTES else None)
+    correction = offset_sums(product.right, left.offsets, left.shifts)
+    arguments = (which, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
+    kernel = matrix.matrix_tiles if machine.MATRIX else exact.exact_tiles
+    return any(_threads.run(kernel, len(which), GRAIN, *arguments))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.
 @lru_cache(maxsize=256)
-def all_tiles(numbers: tuple[int, int, int], row_by_row: bool) -> NDArray[np.int64]:
-    """All tiles: panel by panel, or row by row where the right operand stays in the cache.
+def all_tiles(numbers: tuple[int, int, int], together: int | None = None) -> NDArray[np.int64]:
+    """All tiles: panel by panel, or in each panel only so many blocks of rows at a time.
 
-    Row by row the result is written in one stream.
+    Where the right operand stays in the cache, few blocks at a time write the result in one stream.
     """
     tiles = np.arange(math.prod(numbers))
-    return tiles.reshape(numbers).swapaxes(1, 2).reshape(-1) if row_by_row else tiles
+    if together is None:
+        return tiles
+    batch, panel, block = np.unravel_index(tiles, numbers)
+    return np.lexsort((block, panel, block // together, batch))
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +130,7 @@ def _terms(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64] |
 
 def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
     """The exact product in int64, for sums that no float type holds."""
-    tiles = all_tiles(product.tiles, row_by_row=False)
+    tiles = all_tiles(product.tiles)
     strips, panels = product.left.strips(np.int64, product.shape[1]), product.right.panels(np.int64)
     limits = [np.int64(sign * INT64_MAX) for sign in (-1, 1, -1, 1)]
     none: Any = np.zeros((0, 0, 0), np.int32)

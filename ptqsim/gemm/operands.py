@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -30,7 +30,8 @@ INT64_MAX = (1 << 63) - 1
 
 # Elements below which another thread costs more than it brings.
 _GRAIN = 1 << 16
-_STRIPS = 16
+STRIPS = 16
+"""Strips below which another thread costs more than it brings."""
 
 Made = TypeVar("Made")
 
@@ -54,19 +55,6 @@ class LineNorms(NamedTuple):
     energy: NDArray[np.float64]
 
 
-class Planes(NamedTuple):
-    """The ranges of a format in bytes, a plane each: mantissas are `values - offset`, and count for 2**shift each.
-
-    `values` [range, ...] are words of four bytes, and `sums` [range, B, panel * COLUMNS] are those of a right operand's
-    columns.
-    """
-
-    values: NDArray[np.int32]
-    offsets: tuple[int, ...]
-    shifts: tuple[int, ...]
-    sums: NDArray[np.int32] | None
-
-
 Kind = tuple[NumberFormat, int | None]
 """What codes stand for in a product: a format, all of it or the mantissas of the range of that number."""
 
@@ -82,6 +70,14 @@ def table_of(kind: Kind) -> NDArray[np.int64]:
     """The value of every code."""
     number_format, grid_range = kind
     return number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
+
+
+# A layer meets the same formats again and again.
+@lru_cache(maxsize=256)
+def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], int]:
+    """Ranges and table of a kind, and the largest magnitude in the table."""
+    table = table_of(kind)
+    return ranges_of(kind), table, max(-int(table.min()), int(table.max()))
 
 
 class Operand:
@@ -116,11 +112,11 @@ class Operand:
         self.lead, self.is_left = array.shape[:-2], is_left
         self.kind: Kind = array.format, grid_range
         self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(self.lead), *array.shape[-2:])
-        self.ranges, self.table = ranges_of(self.kind), table_of(self.kind)
-        self.largest = max(-int(self.table.min()), int(self.table.max()))
+        self.ranges, self.table, self.largest = _values_of(self.kind)
         self._made: dict[Any, Any] = {}
 
-    def _make(self, key: Any, maker: Callable[[], Made]) -> Made:
+    def make(self, key: Any, maker: Callable[[], Made]) -> Made:
+        """What goes by that name, made once."""
         if key not in self._made:
             self._made[key] = maker()
         made: Made = self._made[key]
@@ -133,15 +129,15 @@ class Operand:
 
     def values(self, dtype: Any) -> NDArray[Any]:
         """The values in `dtype`, in the shape of the codes."""
-        return self._make(("values", dtype), lambda: look_up(self.codes, self.table.astype(dtype)))
+        return self.make(("values", dtype), lambda: look_up(self.codes, self.table.astype(dtype)))
 
     def strips(self, dtype: Any, rows: int) -> NDArray[Any]:
         """The values of a left operand in `dtype`, in strips [A, block, K, ROWS] of matrices of `rows` rows each."""
-        return self._make(("strips", dtype, rows), lambda: self._strips(self.table.astype(dtype), rows))
+        return self.make(("strips", dtype, rows), lambda: self._strips(self.table.astype(dtype), rows))
 
     def panels(self, dtype: Any) -> NDArray[Any]:
         """The values of a right operand in `dtype`, in panels [B, panel, K, COLUMNS]."""
-        return self._make(("panels", dtype), lambda: self._panels(self.table.astype(dtype)))
+        return self.make(("panels", dtype), lambda: self._panels(self.table.astype(dtype)))
 
     def word_strips(self, table: NDArray[np.int32], rows: int) -> NDArray[np.int32]:
         """The words of a left operand in strips; of all tables only the latest are kept, as every width has its own."""
@@ -160,29 +156,6 @@ class Operand:
         words = maker()
         self._made["words"] = table, rows, words
         return words
-
-    def byte_strips(self, rows: int) -> Planes | None:
-        """The ranges of a left operand in unsigned bytes, in strips; None if a range does not fit."""
-        return self._make(("bytes", rows), lambda: self._byte_strips(rows))
-
-    def byte_panels(self) -> Planes | None:
-        """The ranges of a right operand in signed bytes, in panels; None if a range does not fit."""
-        return self._make("bytes", self._byte_panels)
-
-    def offset_sums(self, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
-        """What the offsets of a left operand's planes add to each column of this one, [B, columns] mod 2**32."""
-
-        def find() -> NDArray[np.int32]:
-            planes = self.byte_panels()
-            assert planes is not None
-            assert planes.sums is not None
-            total = np.zeros(planes.sums.shape[1:], np.int64)
-            for offset, left_shift in zip(offsets, shifts, strict=True):
-                for sums, right_shift in zip(planes.sums, planes.shifts, strict=True):
-                    total += (offset * sums.astype(np.int64)) << (left_shift + right_shift)
-            return total.astype(np.int32)  # keeps the low 32 bits
-
-        return self._make(("offset_sums", offsets, shifts), find)
 
     @cached_property
     def norms(self) -> LineNorms:
@@ -217,17 +190,17 @@ class Operand:
             starts = np.arange(0, lines, size)
             return LineNorms(*(np.maximum.reduceat(norm.reshape(-1, lines), starts, axis=1) for norm in self.norms))
 
-        return self._make(("block_norms", lines, size), find)
+        return self.make(("block_norms", lines, size), find)
 
-    def _blocks(self, rows: int) -> tuple[NDArray[Any], int]:
+    def blocks(self, rows: int) -> tuple[NDArray[Any], int]:
         """The codes as matrices of `rows` rows, and in how many strips each is cut."""
         codes = self.codes.reshape(-1 if self.codes.size else 0, rows, self.codes.shape[2])
         return codes, -(-rows // ROWS)
 
     def _strips(self, table: NDArray[Any], rows: int) -> NDArray[Any]:
-        codes, blocks = self._blocks(rows)
+        codes, blocks = self.blocks(rows)
         strips = np.empty((len(codes), blocks, codes.shape[2], ROWS), table.dtype)
-        _threads.run(align.strip_values, len(codes) * blocks, _STRIPS, codes, _bits(table), _bits(strips))
+        _threads.run(align.strip_values, len(codes) * blocks, STRIPS, codes, _bits(table), _bits(strips))
         return strips
 
     def _panels(self, table: NDArray[Any]) -> NDArray[Any]:
@@ -235,33 +208,6 @@ class Operand:
         panels = np.empty((count, -(-columns // COLUMNS), depth, COLUMNS), table.dtype)
         _threads.run(align.panel_values, count * panels.shape[1], 1, self.codes, _bits(table), _bits(panels))
         return panels
-
-    def _byte_strips(self, rows: int) -> Planes | None:
-        codes, blocks = self._blocks(rows)
-        ends = [(int(each.mantissa.min()), int(each.mantissa.max())) for each in self.ranges]
-        offsets = tuple(0 if low >= 0 else 128 for low, _ in ends)
-        if any(low + by < 0 or high + by > 255 for (low, high), by in zip(ends, offsets, strict=True)):
-            return None
-        strips = np.empty((len(ends), len(codes), blocks, -(-codes.shape[2] // 4), ROWS, 4), np.uint8)
-        for plane, each, offset in zip(strips, self.ranges, offsets, strict=True):
-            table = (each.mantissa + offset).astype(np.uint8)
-            _threads.run(align.byte_strips, len(codes) * blocks, _STRIPS, codes, table, plane)
-        return Planes(strips.view(np.int32)[..., 0], offsets, self._shifts, None)
-
-    def _byte_panels(self) -> Planes | None:
-        if any(each.mantissa.min() < -128 or each.mantissa.max() > 127 for each in self.ranges):
-            return None
-        count, depth, columns = self.codes.shape
-        panels = np.empty((len(self.ranges), count, -(-columns // COLUMNS), -(-depth // 4), COLUMNS, 4), np.int8)
-        sums = np.empty((len(self.ranges), count, panels.shape[2] * COLUMNS), np.int32)
-        for plane, of_plane, each in zip(panels, sums, self.ranges, strict=True):
-            table = each.mantissa.astype(np.int8)
-            _threads.run(align.byte_panels, count * panels.shape[2], 1, self.codes, table, plane, of_plane)
-        return Planes(panels.view(np.int32)[..., 0], (0,) * len(self.ranges), self._shifts, sums)
-
-    @property
-    def _shifts(self) -> tuple[int, ...]:
-        return tuple(each.shift for each in self.ranges)
 
 
 def _bits(array: NDArray[Any]) -> NDArray[Any]:

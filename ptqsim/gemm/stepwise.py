@@ -155,7 +155,7 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
     else:
         kernel = accumulate.prefix_range
         strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
-    tiles = all_tiles(product.tiles, row_by_row=False)
+    tiles = all_tiles(product.tiles)
     arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
     found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
     parts = np.stack(found)

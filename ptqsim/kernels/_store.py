@@ -11,7 +11,7 @@ from numba.np.arrayobj import make_array
 
 from ptqsim.kernels.interpreted import COLUMNS
 
-_LANES = 16
+_LANES = 8
 _LINE_BYTES = 64
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
 _NARROW, _WIDE = ir.VectorType(_INT32, _LANES), ir.VectorType(_INT64, _LANES)

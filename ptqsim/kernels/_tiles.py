@@ -20,13 +20,20 @@ def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
 
 
 @jit
+def part(batch: int, panel: int, block: int, out: Any) -> tuple[int, int, int]:
+    """Rows and columns of a tile that lie in `out` [B, M, N], and the number of its first element there."""
+    row, column = block * ROWS, panel * COLUMNS
+    height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, out.shape[2] - column)
+    return height, width, (batch * out.shape[1] + row) * out.shape[2] + column
+
+
+@jit
 def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any) -> None:
     """Ask for the memory of the tile that comes next, if there is one."""
     if index < stop:
         batch, panel, block = place(which[index], panels, blocks)
-        row, column = block * ROWS, panel * COLUMNS
-        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, out.shape[2] - column)
-        fetch(height, width, out, (batch * out.shape[1] + row) * out.shape[2] + column)
+        height, width, at = part(batch, panel, block, out)
+        fetch(height, width, out, at)
 
 
 @jit

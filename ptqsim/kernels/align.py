@@ -66,6 +66,25 @@ def byte_strips(start: int, stop: int, codes: Any, table: Any, strips: Any) -> i
 
 
 @jit
+def byte_lines(start: int, stop: int, codes: Any, table: Any, lines: Any) -> int:
+    """Codes [A, M, K] through a table of bytes into lines [A, M or more, depth], zero beyond K and M.
+
+    `start` and `stop` are numbers of lines.
+    """
+    rows, depth = codes.shape[1], codes.shape[2]
+    for index in range(start, stop):
+        matrix, row = index // lines.shape[1], index % lines.shape[1]
+        line = lines[matrix, row]
+        if row < rows:
+            for k in range(depth):
+                line[k] = table[codes[matrix, row, k]]
+            line[depth:] = 0
+        else:
+            line[:] = 0
+    return 0
+
+
+@jit
 def byte_panels(start: int, stop: int, codes: Any, table: Any, panels: Any, sums: Any) -> int:
     """Codes [B, K, N] through a table of bytes into panels [B, panel, K / 4, COLUMNS, 4], zero beyond K and N.
 

@@ -9,7 +9,7 @@ import numpy as np
 from ptqsim.kernels import words
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._store import store
-from ptqsim.kernels._tiles import expect, place
+from ptqsim.kernels._tiles import expect, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
@@ -25,22 +25,22 @@ def exact_tiles(
     `correction` [B, N] is subtracted, so the caller has proven that either the result fits 32 bits, or that no more
     than 32 bits of it are asked for: the low 64 - `drop` bits of it are kept, sign included.
     """
-    depth, columns = strips.shape[3], out.shape[2]
+    depth = strips.shape[3]
     registers = np.empty((ROWS, COLUMNS), np.int32)
     more = np.empty((0, 0), np.int32)
     changed = np.int64(0)
     blocks, panels_of_one = strips.shape[2], panels.shape[2]
     for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[2], strips.shape[2])
+        batch, panel, block = place(which[index], panels_of_one, blocks)
         left, right = pairs[batch, 0], pairs[batch, 1]
-        row, column = block * ROWS, panel * COLUMNS
-        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, columns - column)
-        at = (batch * out.shape[1] + row) * columns + column
+        height, width, at = part(batch, panel, block, out)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         for t in range(terms.shape[0]):
-            x = ((terms[t, 0] * strips.shape[1] + left) * strips.shape[2] + block) * depth
-            w = ((terms[t, 1] * panels.shape[1] + right) * panels.shape[2] + panel) * depth
+            x = ((terms[t, 0] * strips.shape[1] + left) * blocks + block) * depth
+            w = ((terms[t, 1] * panels.shape[1] + right) * panels_of_one + panel) * depth
             keep = -1 if t else 0
             words.exact(strips, x, 0, depth, panels, w, width, terms[t, 2], keep, 0, 0, registers, more)
-        changed |= store(registers, correction, right * correction.shape[1] + column, height, width, drop, out, at)
+        changed |= store(
+            registers, correction, right * correction.shape[1] + panel * COLUMNS, height, width, drop, out, at
+        )
     return bool(changed != 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Final
 
 import numba
@@ -21,6 +23,21 @@ COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 DOT: Final = COMPILED and {"avx512f", "avx512bw", "avx512vnni"} <= _features()
 """Whether one instruction multiplies, sums and adds a few narrow integers in every lane of 512 bits (AVX-512 VNNI)."""
+
+# arch_prctl of Linux on x86-64, its request for a part of the machine's state, and the number of that of the tiles.
+_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
+
+
+def _may_use_tiles() -> bool:
+    """Ask the system for the tile registers of AMX, for this process and its threads: their state is kept on demand."""
+    if not sys.platform.startswith("linux"):
+        return False
+    request = (ctypes.c_long(number) for number in (_ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA))
+    return bool(ctypes.CDLL(None).syscall(*request) == 0)
+
+
+MATRIX: Final = DOT and {"amx-tile", "amx-int8"} <= _features() and _may_use_tiles()
+"""Whether one instruction multiplies small matrices of bytes (Intel AMX)."""
 
 VECTOR_BITS: Final = 512 if "avx512f" in _features() else 256
 """Width of a vector; a processor with narrower ones takes it in pieces."""

@@ -57,7 +57,7 @@ def test_result_and_statistics(
             assert overflows.first is None
 
 
-def test_every_kernel_ran(rng: np.random.Generator, fast: bool) -> None:
+def test_every_kernel_ran(rng: np.random.Generator, exact_bytes: str | None) -> None:
     ran = set()
     for a_format, b_format, widths in (UNIFORM, WIDE, TWIN, HUGE, WIDEST):
         a, b = arrays(a_format, b_format, (23, 70, 300), rng)
@@ -66,8 +66,8 @@ def test_every_kernel_ran(rng: np.random.Generator, fast: bool) -> None:
                 for statistics in (True, False):
                     ran |= set(pq.matmul(a, b, pq.Accumulator(bits, overflow), statistics).kernel.split("+"))
     expected = {"blas_float64", "saturate_float64", "saturate_int64", "wrap_int64", "integer_int64"}
-    if fast:
-        expected |= {"dot_int8", "saturate_dot", "wrap_dot"}
+    if exact_bytes:
+        expected |= {exact_bytes, "saturate_dot", "wrap_dot"}
     else:
         expected |= {"blas_float32", "saturate_float32", "saturate_int32", "wrap_int32"}
     assert expected <= ran

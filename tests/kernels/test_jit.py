@@ -39,15 +39,24 @@ def test_compiled_and_interpreted_kernels_agree() -> None:
     ):  # fmt: skip
         assert kernel in slow
     if machine.DOT:
-        for kernel in ("dot_int8", "saturate_dot", "wrap_dot"):
+        for kernel in ("matrix_int8" if machine.MATRIX else "dot_int8", "saturate_dot", "wrap_dot"):
             assert kernel in fast
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
 @pytest.mark.parametrize(
-    ("processor", "features"), [("generic", ""), ("haswell", "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2")]
+    ("processor", "features"),
+    [
+        ("generic", ""),
+        ("haswell", "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"),
+        pytest.param(
+            "cascadelake",
+            "+avx,+avx2,+fma,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512vnni",
+            marks=pytest.mark.skipif(not machine.DOT, reason="needs AVX-512 VNNI"),
+        ),
+    ],
 )
 def test_processors_agree(processor: str, features: str) -> None:
-    # The first has vectors of 128 bits and no fused multiply-add, the second 256 bits and fused multiply-add.
+    # Vectors of 128 bits and no fused multiply-add; 256 bits and fused multiply-add; 512 bits, and no matrix unit.
     assert digest(run(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)[1]) == digest(run()[1])

@@ -1,0 +1,54 @@
+"""Exact products of bytes by the processor's matrix unit (see `_matrix_unit`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptqsim.kernels._jit import jit
+from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, multiply, release
+from ptqsim.kernels._store import store
+from ptqsim.kernels._tiles import part, place
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
+
+BLOCKS = HEIGHT // ROWS
+"""Tiles below each other that are multiplied together, if they follow each other in the list."""
+
+
+@jit
+def matrix_tiles(
+    start: int, stop: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any, drop: int,
+    out: Any,
+) -> bool:  # fmt: skip
+    """What `exact.exact_tiles` does, on bytes in the layout of the matrix unit.
+
+    `strips` [planes, A, lines, K] are rows, with some more lines after the last, and `panels` [planes, B, panel,
+    K / 64, 6, 16, 16] words of four bytes in tiles. Both have zeros up to a depth K that is a multiple of 64.
+    """
+    lines, depth, panels_of_one = strips.shape[2], strips.shape[3], panels.shape[2]
+    blocks, words = -(-out.shape[1] // ROWS), depth // 4
+    registers = np.empty((HEIGHT, COLUMNS), np.int32)
+    changed = np.int64(0)
+    configure(SHAPES)
+    index = start
+    while index < stop:
+        tile = which[index]
+        batch, panel, block = place(tile, panels_of_one, blocks)
+        count = 1
+        while count < min(BLOCKS, blocks - block, stop - index) and which[index + count] == tile + count:
+            count += 1
+        index += count
+        left, right = pairs[batch, 0], pairs[batch, 1]
+        _, width, at = part(batch, panel, block, out)
+        height = min(count * ROWS, out.shape[1] - block * ROWS)
+        for t in range(terms.shape[0]):
+            strip = (terms[t, 0] * strips.shape[1] + left) * lines + block * ROWS
+            first = ((terms[t, 1] * panels.shape[1] + right) * panels_of_one + panel) * words
+            if t and terms[t, 2]:
+                registers <<= np.int32(terms[t, 2])
+            multiply(strips, strip, panels, first, depth, height, width, registers, t > 0)
+        corrected = right * correction.shape[1] + panel * COLUMNS
+        changed |= store(registers, correction, corrected, height, width, drop, out, at)
+    release()
+    return bool(changed != 0)
