@@ -46,7 +46,9 @@ def matrix_tiles(
             strip = (terms[t, 0] * strips.shape[1] + left) * lines + block * ROWS
             first = ((terms[t, 1] * panels.shape[1] + right) * panels_of_one + panel) * words
             if t and terms[t, 2]:
-                registers <<= np.int32(terms[t, 2])
+                for r in range(height):
+                    for j in range(COLUMNS):
+                        registers[r, j] <<= np.int32(terms[t, 2])
             multiply(strips, strip, panels, first, depth, height, width, registers, t > 0)
         corrected = right * correction.shape[1] + panel * COLUMNS
         changed |= store(registers, correction, corrected, height, width, drop, out, at)
