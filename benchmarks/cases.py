@@ -116,6 +116,7 @@ _CERTIFIED: Final = Case(
 )
 _UNCERTIFIED: Final = (
     Case("trap", "trap", pq.Accumulator(32, "trap"), bits_as_needed=True),
+    Case("counted, no events", "counted", pq.Accumulator(32, "saturate"), statistics=True, bits_as_needed=True),
     Case("observed width", "width", pq.Accumulator(32), statistics=True, way="width"),
     Case("prefix pass alone", "width", pq.Accumulator(32), statistics=True, way="prefixes"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
 from ptqsim.kernels import _threads, accumulate, machine
+
+# One tile in so many tells whether events are few.
+_SAMPLE = 64
 
 
 class Groups(NamedTuple):
@@ -103,17 +107,54 @@ def _in_words(
     pair = words.scaled(product.left, product.right, groups.inner_bits or 32)
     if pair is None:
         return None
-    wraps = overflow == OverflowMode.WRAP
-    traps = overflow == OverflowMode.TRAP and events is not None
-    how = accumulate.SATURATE_FLAGGED if traps else _WAYS[overflow][events is not None]
+    strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
     # With one group the outer sum is what the inner register holds, which is as wide: no limit acts.
-    limits = (32 - min(groups.bits, 32),) * 2 if wraps else _limits(min(groups.bits, 32), int)
-    arguments = (
-        product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right), groups.group,
-        how, pair.scale, *limits,
-    )  # fmt: skip
-    _run(accumulate.word_tiles, product, tiles, arguments, acc, events)
+    limits = _limits(min(groups.bits, 32), int)
+
+    def step(tiles: NDArray[np.int64], how: int, limits: tuple[Any, Any] = limits) -> None:
+        _run(
+            accumulate.word_tiles, product, tiles, (strips, panels, groups.group, how, pair.scale, *limits), acc, events
+        )
+
+    wraps = overflow == OverflowMode.WRAP
+    own = _WAYS[overflow][events is not None], ((32 - min(groups.bits, 32),) * 2 if wraps else limits)
+    # A mark needs two bits below those of the register.
+    if events is None or pair.scale < 2:
+        step(tiles, *own)
+    elif overflow == OverflowMode.TRAP:
+        step(tiles, accumulate.SATURATE_MARKED)
+    else:
+        _count_where_marked(
+            product,
+            tiles,
+            events,
+            lambda which: step(which, accumulate.SATURATE_MARKED),
+            lambda which: step(which, *own),
+        )
     return ("wrap" if wraps else "saturate") + "_dot"
+
+
+def _count_where_marked(
+    product: Product, tiles: NDArray[np.int64], events: NDArray[np.int32],
+    mark: Callable[[NDArray[np.int64]], None], count: Callable[[NDArray[np.int64]], None],
+) -> None:  # fmt: skip
+    """Accumulate tiles and count their events, in those alone that have any if these are few.
+
+    Marks cost nothing beside the steps; and where nothing overflows, saturating and wrapping registers are the same.
+    """
+
+    def marked(which: NDArray[np.int64]) -> NDArray[np.int64]:
+        found = np.empty(len(which), np.bool_)
+        _threads.run(accumulate.any_in_tiles, len(which), GRAIN, which, *product.tiles[1:], events, found)
+        return which[found]
+
+    sample = np.s_[::_SAMPLE]
+    mark(tiles[sample])
+    if 2 * len(marked(tiles[sample])) > len(tiles[sample]):
+        count(tiles)
+        return
+    mark(np.delete(tiles, sample))
+    count(marked(tiles))
 
 
 def _in_lanes(

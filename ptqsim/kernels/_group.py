@@ -17,7 +17,7 @@ from ptqsim.kernels.interpreted import COLUMNS, ROWS
 from ptqsim.kernels.machine import STATE_VECTORS
 
 # Ranges are shared by the rows of a column.
-_VECTORS_PER_REGISTER = {"nothing": 1.0, "ranges": 1.5, "changes": 2.0}
+_VECTORS_PER_REGISTER = {"nothing": 1.0, "ends": 1.0, "ranges": 1.5, "changes": 2.0}
 
 
 class Limits(NamedTuple):
@@ -34,7 +34,8 @@ class Steps:
     """What a group does in one step and after the last, for one vector of registers."""
 
     tracks: ClassVar[str] = "nothing"
-    """``"changes"``: something kept for every register; ``"ranges"``: least and greatest sums of every column."""
+    """``"changes"``: something kept for every register; ``"ends"``: the same, but for what happens in steps;
+    ``"ranges"``: least and greatest sums of every column."""
 
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
         """What the inner register starts from."""
@@ -105,8 +106,13 @@ class _Group:
 
         registers = {cell: emit.variable(steps.begin(emit, stored(cell), given.limits)) for cell in cells}
         tracked: dict[tuple[int, int], Any] = {}
+
+        def track() -> None:
+            for cell in cells:
+                tracked[cell] = emit.variable(emit.load(given.more, where[cell], emit.counts))
+
         if steps.tracks == "changes":
-            tracked = {cell: emit.variable(emit.load(given.more, where[cell], emit.counts)) for cell in cells}
+            track()
         shared = [_Ranges(emit, given, offset) for offset in offsets] if steps.tracks == "ranges" else []
         if shared:
             tracked = {(r, v): shared[v] for r, v in cells}
@@ -123,23 +129,26 @@ class _Group:
                     ))  # fmt: skip
             for ranges in shared:
                 ranges.widen(0)
+        if steps.tracks == "ends":
+            track()
         for cell in cells:
             before = stored(cell)
             self._update(emit, registers[cell], tracked.get(cell), lambda reg, seen: (
                 steps.end(emit, before, reg, seen, given.limits)  # noqa: B023
             ))  # fmt: skip
             emit.store(builder.load(registers[cell]), given.registers, where[cell])
-            if steps.tracks == "changes":
+            if steps.tracks in ("changes", "ends"):
                 emit.store(builder.load(tracked[cell]), given.more, where[cell])
         for ranges in shared:
             ranges.widen(2)
             ranges.save()
 
     def _update(self, emit: Emitter, register: Any, tracked: Any, change: Any) -> None:
-        seen = emit.builder.load(tracked) if self.steps.tracks == "changes" else tracked
+        variable = tracked is not None and not isinstance(tracked, _Ranges)
+        seen = emit.builder.load(tracked) if variable else tracked
         value, seen = change(emit.builder.load(register), seen)
         emit.builder.store(value, register)
-        if self.steps.tracks == "changes":
+        if variable:
             emit.builder.store(seen, tracked)
 
 

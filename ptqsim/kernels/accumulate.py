@@ -30,11 +30,11 @@ import numpy as np
 from ptqsim.kernels import vector, words
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._store import store
-from ptqsim.kernels._tiles import expect, place, put
+from ptqsim.kernels._tiles import expect, part, place, put
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
-SATURATE, SATURATE_COUNTED, SATURATE_FLAGGED, WRAP, WRAP_COUNTED = range(5)
-"""Ways to accumulate. Flags say that a sum was changed, and not how often."""
+SATURATE, SATURATE_COUNTED, SATURATE_MARKED, WRAP, WRAP_COUNTED = range(5)
+"""Ways to accumulate. Marks say that a sum was changed, and not how often."""
 
 
 @jit
@@ -87,8 +87,8 @@ def word_tiles(
     start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
     scale: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
-    """Accumulation of words, in the way `how`; `scale` and the limits as in `words`, `events` as it counts or flags."""
-    depth, columns = strips.shape[2], out.shape[2]
+    """Accumulation of words, in the way `how`; `scale` and the limits as in `words`, `events` as it counts or marks."""
+    depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int32)
     count = np.zeros((ROWS, COLUMNS), np.int32)
     nothing = np.zeros(COLUMNS, np.int32)
@@ -97,9 +97,7 @@ def word_tiles(
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
         w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        row, column = block * ROWS, panel * COLUMNS
-        height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, columns - column)
-        at = (batch * out.shape[1] + row) * columns + column
+        height, width, at = part(batch, panel, block, out)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         registers[:] = 0
         if counting:
@@ -112,8 +110,8 @@ def word_tiles(
                 words.saturate_counted(
                     strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
                 )
-            elif how == SATURATE_FLAGGED:
-                words.saturate_flagged(
+            elif how == SATURATE_MARKED:
+                words.saturate_marked(
                     strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
                 )
             elif how == WRAP:
@@ -125,6 +123,21 @@ def word_tiles(
         store(registers, nothing, 0, height, width, 0, out, at)
         if counting:
             put(count, batch, block, panel, events)
+    return 0
+
+
+@jit
+def any_in_tiles(start: int, stop: int, which: Any, panels: int, blocks: int, events: Any, found: Any) -> int:
+    """Whether there is something in `events` [batch, M, N], for each of the tiles."""
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels, blocks)
+        height, width, _ = part(batch, panel, block, events)
+        seen = np.int32(0)
+        for r in range(height):
+            line = events[batch, block * ROWS + r, panel * COLUMNS : panel * COLUMNS + width]
+            for j in range(width):
+                seen |= line[j]
+        found[index] = seen != 0
     return 0
 
 

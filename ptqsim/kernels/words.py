@@ -13,13 +13,15 @@ v * 2**(32 - P), and the operands come so scaled that their products are too. Th
   later is a multiple of 2**s, so r stays until the next clamp; both comparisons above have the same outcome with r
   added on the left, and shifting right by s at the end drops it;
 - the wrap of ``vpdpwssd`` to int32 is the wrap to P bits;
-- a step overflows just if the two instructions differ.
+- a step overflows just if the two instructions differ: that counts events;
+- a register that starts with the remainder r = 1 has it in the end just if no step was clamped: a clamp leaves r = 0 or
+  r = 2**s - 1, and from then on r is one of those two. That marks overflow at no cost, if s >= 2.
 
 The groups have the arguments of those of `vector`, in int32, except that
 
 - `inner_low` is s, by which an inner register is shifted right before it is added to the outer one;
 - `low` and `high` are the limits of the outer register where that saturates; where it wraps, `low` is its drop;
-- `flagged` puts something into `more` where an addition was changed, if not how often;
+- `marked` puts something into `more` where an addition was changed, if not how often;
 - `exact` starts from the stored register, shifted left by `inner_low`, if `inner_high` is -1, and from zero if that is
   0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word.
 """
@@ -76,8 +78,20 @@ class _Counted(_Outer):
         return emit.counted(tracked, emit.compare("!=", new, total), limits.one)
 
 
-class _Flagged(_Counted):
-    """As `_Counted`, with the cheaper question whether there was any."""
+class _Marked(_Once):
+    """The instruction that clamps, in registers with a mark that a clamp wipes out."""
+
+    tracks = "ends"
+    mark = 1
+
+    def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
+        return emit.constant(self.mark)
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        mark = emit.constant(self.mark)
+        low_bits = emit.builder.sub(emit.builder.shl(emit.constant(1), limits.inner_low), emit.constant(1))
+        lost = emit.builder.xor(emit.builder.and_(register, low_bits), mark)
+        return super().end(emit, stored, register, emit.builder.or_(tracked, lost), limits)
 
     def changed(self, emit: Emitter, tracked: Any, new: Any, total: Any, limits: Limits) -> Any:
         return emit.builder.or_(tracked, emit.builder.xor(new, total))
@@ -110,7 +124,7 @@ class _Exact(Steps):
 
 saturate = compiled(_Once(wraps=False))
 saturate_counted = compiled(_Counted(wraps=False))
-saturate_flagged = compiled(_Flagged(wraps=False))
+saturate_marked = compiled(_Marked(wraps=False))
 wrap = compiled(_Once(wraps=True))
 wrap_counted = compiled(_Counted(wraps=True))
 prefixes = compiled(_Prefixes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,12 @@ def check(seed: int) -> int:
     assert overflows is not None
     assert (overflows.outputs, overflows.events) == (np.count_nonzero(events), events.sum())
     assert (overflows.prefixes.lowest, overflows.prefixes.highest) == prefixes
+    trapping = replace(accumulator, overflow="trap")
+    if events.any():
+        with pytest.raises(pq.AccumulatorOverflowError):
+            pq.matmul(a, b, trapping)
+    else:
+        assert np.array_equal(pq.matmul(a, b, trapping).acc, expected), seed
     return expected.size
 
 

@@ -60,6 +60,19 @@ class TestScaledRegister:
         # A product of more than the machine's width would wrap all the way round and hide.
         refute(differ == z3.Not(holds(self.value + self.product, bits)), legal)
 
+    def test_mark(self, bits: int) -> None:
+        """A rest of 1 stays until a sum is clamped, and never comes back."""
+        scale, total, legal = self.machine(bits)
+        after = clamped(total, MACHINE_BITS)
+        rest, fits = after % scale, holds(self.value + self.product, bits)
+        gone = z3.Or(self.rest == 0, self.rest == scale - 1)
+        if scale >= 4:
+            prove((rest == 1) == fits, legal, self.rest == 1)
+            prove(z3.Or(rest == 0, rest == scale - 1), legal, self.rest == 1, z3.Not(fits))
+            prove(z3.Or(rest == 0, rest == scale - 1), legal, gone)
+        elif scale == 2:  # with one spare bit a clamp at the upper limit leaves the mark
+            refute((rest == 1) == fits, legal, self.rest == 1)
+
 
 @pytest.mark.parametrize("bits", range(2, 17))
 def test_lifted_register(bits: int) -> None:
