@@ -111,10 +111,12 @@ def _in_words(
     # With one group the outer sum is what the inner register holds, which is as wide: no limit acts.
     limits = _limits(min(groups.bits, 32), int)
 
-    def step(tiles: NDArray[np.int64], how: int, limits: tuple[Any, Any] = limits) -> None:
-        _run(
-            accumulate.word_tiles, product, tiles, (strips, panels, groups.group, how, pair.scale, *limits), acc, events
-        )
+    def step(which: NDArray[np.int64], how: int, limits: tuple[Any, Any] = limits) -> None:
+        arguments = (strips, panels, groups.group, how, pair.scale, *limits)
+        _run(accumulate.word_tiles, product, which, arguments, acc, events)
+
+    def mark(which: NDArray[np.int64]) -> None:
+        step(which, accumulate.SATURATE_MARKED)
 
     wraps = overflow == OverflowMode.WRAP
     own = _WAYS[overflow][events is not None], ((32 - min(groups.bits, 32),) * 2 if wraps else limits)
@@ -122,15 +124,9 @@ def _in_words(
     if events is None or pair.scale < 2:
         step(tiles, *own)
     elif overflow == OverflowMode.TRAP:
-        step(tiles, accumulate.SATURATE_MARKED)
+        mark(tiles)
     else:
-        _count_where_marked(
-            product,
-            tiles,
-            events,
-            lambda which: step(which, accumulate.SATURATE_MARKED),
-            lambda which: step(which, *own),
-        )
+        _count_where_marked(product, tiles, events, mark, lambda which: step(which, *own))
     return ("wrap" if wraps else "saturate") + "_dot"
 
 
