@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.gemm import stepwise
-from ptqsim.gemm.exact import all_tiles, by_bytes, bytes_kernel, exact_product
+from ptqsim.gemm.exact import all_tiles, by_bytes, byte_kernel, exact_product
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
 from ptqsim.gemm.stepwise import Groups
@@ -90,7 +90,7 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
     kernels = []
     if len(certified):
         if by_bytes(product, acc, which=certified) is not None:
-            kernels.append(bytes_kernel())
+            kernels.append(byte_kernel().name)
         elif len(certified) >= _WORTH_A_PRODUCT * every:
             found = exact_product(product)
             acc = found.acc

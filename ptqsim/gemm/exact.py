@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
     acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
     reduced = by_bytes(product, acc, bits)
     if reduced is not None:
-        return Exact(acc, reduced, bytes_kernel())
+        return Exact(acc, reduced, byte_kernel().name)
     dtype = product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
@@ -55,9 +56,21 @@ def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return (exact << drop) >> drop
 
 
-def bytes_kernel() -> str:
-    """Name of the kernel behind `by_bytes`."""
-    return "matrix_int8" if machine.MATRIX else "dot_int8"
+class ByteKernel(NamedTuple):
+    """What multiplies bytes: its name, the loop over tiles, and how many blocks of rows it takes together."""
+
+    name: str
+    tiles: Callable[..., bool]
+    together: int
+
+
+_DOT = ByteKernel("dot_int8", exact.exact_tiles, 1)
+_MATRIX = ByteKernel("matrix_int8", matrix.matrix_tiles, matrix.BLOCKS)
+
+
+def byte_kernel() -> ByteKernel:
+    """The kernel behind `by_bytes`; operands are laid out for the same one (see `planes`)."""
+    return _MATRIX if machine.MATRIX else _DOT
 
 
 def by_bytes(
@@ -95,13 +108,12 @@ def by_bytes(
     terms = _terms(left.shifts, right.shifts)
     if terms is None or not product.outputs:
         return None
-    together = matrix.BLOCKS if machine.MATRIX else 1
+    kernel = byte_kernel()
     if which is None:
-        which = all_tiles(product.tiles, together if right.values.nbytes <= _CACHE_BYTES else None)
+        which = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
     correction = offset_sums(product.right, left.offsets, left.shifts)
     arguments = (which, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
-    kernel = matrix.matrix_tiles if machine.MATRIX else exact.exact_tiles
-    return any(_threads.run(kernel, len(which), GRAIN, *arguments))
+    return any(_threads.run(kernel.tiles, len(which), GRAIN, *arguments))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.
