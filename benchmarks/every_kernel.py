@@ -27,7 +27,9 @@ def run() -> list[str]:
     rng = np.random.default_rng(0)
     kernels: set[str] = set()
     for number_format, dtype in product(FORMATS, (np.float32, np.float64)):
-        number_format.encode(rng.normal(0.0, 0.5, 40).astype(dtype))
+        reals = rng.normal(0.0, 0.5, 40).astype(dtype)
+        number_format.encode(reals)
+        number_format.fake_quantize(reals)
     for a_format, b_format in product(FORMATS, (FORMATS[0], FORMATS[1], FORMATS[4])):
         a = pq.QuantizedArray(rng.integers(0, a_format.code_count, (3, DEPTH)), a_format)
         b = pq.QuantizedArray(rng.integers(0, b_format.code_count, (DEPTH, 4)), b_format)

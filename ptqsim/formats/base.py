@@ -99,6 +99,27 @@ class NumberFormat(ABC):
             real number type of at most 64 bits, or if the scale does not fit the type of `real`.
         """
 
+    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """The reals that the codes of `real` stand for, in its type and shape: ``decode(encode(real))``.
+
+        Parameters
+        ----------
+        real
+            As for `encode`.
+        out
+            Array to put them into: C-contiguous, of the shape of `real` and the type that it is rounded in. It may be
+            `real` itself.
+
+        Raises
+        ------
+        ValueError
+            As for `encode`; also if `out` does not fit.
+        """
+        x = code_arrays.as_reals(real)
+        rounded = code_arrays.room(x, out)
+        np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+        return rounded
+
     @abstractmethod
     def aligned_table(self) -> NDArray[np.int64]:
         """The aligned value of every code, redundant codes included; read-only.

@@ -92,14 +92,49 @@ def in_type_of(real: NDArray[Any], scale: float) -> Any:
 def encode(
     kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: tuple[Any, ...], tail: tuple[Any, ...] = ()
 ) -> NDArray[Any]:
-    """Run an encoder over `real`: ``kernel(start, stop, real, *constants, largest, *tail, codes)``.
+    """Run an encoder over `real`; the arguments and errors are those of `_run`."""
+    return _run(kernel, real, constants, tail, np.empty(real.shape, dtype_for(bits)))
+
+
+def round_to_grid(
+    kernel: Callable[..., int],
+    real: NDArray[Any],
+    constants: tuple[Any, ...],
+    tail: tuple[Any, ...],
+    out: NDArray[Any] | None,
+) -> NDArray[Any]:
+    """Run a rounder over `real`; the arguments and errors are those of `_run` and `room`."""
+    return _run(kernel, real, constants, tail, room(real, out))
+
+
+def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
+    """`out`, or a new array if it is None, for what becomes of `real`.
+
+    Raises
+    ------
+    ValueError
+        If it is not a C-contiguous array of the type and shape of `real` that can be written to.
+    """
+    if out is None:
+        return np.empty(real.shape, real.dtype)
+    if not (out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError(
+            f"out must be a C-contiguous array of {real.dtype} and of shape {real.shape} that can be written to, as "
+            f"the values are rounded in that type; got {out.dtype} of shape {out.shape}"
+        )
+    return out
+
+
+def _run(
+    kernel: Callable[..., int], real: NDArray[Any], constants: tuple[Any, ...], tail: tuple[Any, ...], out: NDArray[Any]
+) -> NDArray[Any]:
+    """``kernel(start, stop, real, *constants, largest, *tail, out)``.
 
     Raises
     ------
     ValueError
         If a value is NaN or infinite.
     """
-    out = np.empty(real.shape, dtype_for(bits))
     largest = np.finfo(real.dtype).max
     # Only without a compiler does a float operation warn: a quotient that overflows is clamped like any other.
     with np.errstate(over="ignore", invalid="ignore"):

@@ -35,7 +35,7 @@ class _Released(Unaligned):
         """Rounded magnitudes in R1 and R2, in the type of x."""
 
     @abstractmethod
-    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The released fake-quantizer, in the type and shape of `real`: the sum of both clamped and rounded ranges.
 
         Raises
@@ -99,11 +99,13 @@ class ReleasedTwinSoftmax(_Released):
         """Scale of the fine range, split / (2**(k-1) - 1). That of the coarse range is 1 / (2**(k-1) - 1)."""
         return self.split / self._top
 
-    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
         x = code_arrays.finite(code_arrays.as_reals(real))
         first, second = self._magnitudes(x)
-        return np.asarray(second / x.dtype.type(self._top) + first * x.dtype.type(self.scale))
+        rounded: NDArray[Any] = code_arrays.room(x, out)
+        np.add(second / x.dtype.type(self._top), first * x.dtype.type(self.scale), out=rounded)
+        return rounded
 
     def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = x.dtype.type
@@ -143,11 +145,13 @@ class ReleasedTwinGELU(_Released):
         object.__setattr__(self, "scale", checked_scale(self.scale))
         object.__setattr__(self, "positive_scale", checked_scale(self.positive_scale, "positive_scale"))
 
-    def fake_quantize(self, real: ArrayLike) -> NDArray[Any]:
+    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
         x = code_arrays.finite(code_arrays.as_reals(real))
         first, second = self._magnitudes(x)
-        return np.asarray(second * x.dtype.type(self.positive_scale) - first * x.dtype.type(self.scale))
+        rounded: NDArray[Any] = code_arrays.room(x, out)
+        np.subtract(second * x.dtype.type(self.positive_scale), first * x.dtype.type(self.scale), out=rounded)
+        return rounded
 
     def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = x.dtype.type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
 from ptqsim.formats.rounding import TIES, RoundingMode
-from ptqsim.kernels import codec
+from ptqsim.kernels import codec, grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,22 @@ class Uniform(NumberFormat):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
-        kind = x.dtype.type
-        half = 1 << (self.bits - 1)
+        constants = (*self._clamping(x), np.int32((1 << self.bits) - 1))
+        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, self._rounding(x))
+
+    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+        """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
+        x = code_arrays.as_reals(real)
+        return code_arrays.round_to_grid(grid.round_uniform, x, self._clamping(x), self._rounding(x), out)
+
+    def _clamping(self, x: NDArray[Any]) -> tuple[Any, Any, Any]:
+        """Scale and limits of Eq. 2; these are integers below 2**16 and exact in every float type."""
+        kind, half = x.dtype.type, 1 << (self.bits - 1)
+        return code_arrays.in_type_of(x, self.scale), kind(-half), kind(half - 1)
+
+    def _rounding(self, x: NDArray[Any]) -> tuple[Any, ...]:
         ties = TIES[RoundingMode(self.rounding)]
-        # Eq. 2; the limits are integers below 2**16 and exact in every float type.
-        constants = (code_arrays.in_type_of(x, self.scale), kind(-half), kind(half - 1), np.int32((1 << self.bits) - 1))
-        rounding = (ties.to_even, *ties.thresholds(x.dtype))
-        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, rounding)
+        return ties.to_even, *ties.thresholds(x.dtype)
 
 
 @lru_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
@@ -13,6 +14,9 @@ from torch.nn import functional as F
 from ptqsim.ptq.concurrency import each
 from ptqsim.ptq.data import Dataset
 from ptqsim.ptq.quantized_model import QuantizedModel
+
+BATCH: Final = 50
+"""Images at a time: enough to keep the products busy, and few enough that what lies between them stays in the cache."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def evaluate(
     data: Dataset,
     *,
     limit: int | None = None,
-    batch: int = 100,
+    batch: int = BATCH,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Run a classifier over the first ``limit`` images of a data set.

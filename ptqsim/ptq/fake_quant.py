@@ -1,8 +1,8 @@
-"""Fake quantization in torch: the real values that the codes stand for, computed in floating point.
+"""Fake quantization of tensors: the real values that the codes stand for, computed in floating point.
 
-``fake_quantize(x, formats)`` equals ``decode(encode(x))`` of each format to the last bit, in the dtype of ``x`` and on
-any device, because both divide, round and multiply in that dtype (spec section 2, Rounding).  Tests hold the two
-together; the formats of :mod:`ptqsim.formats` remain the authority.
+On the CPU the formats of :mod:`ptqsim.formats` do it, in one pass over memory.  Elsewhere torch does, and its values
+equal theirs to the last bit, because both divide, round and multiply in the dtype of ``x`` (spec section 2, Rounding).
+Tests hold the two together.
 """
 
 from __future__ import annotations
@@ -35,15 +35,36 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     float tensor [G, ...]
         ``formats[g].decode(formats[g].encode(x[g]))`` in the dtype of ``x``; of the released formats, whose codes
         can't be decoded, ``formats[g].fake_quantize(x[g])``.
+
+    Raises
+    ------
+    ValueError
+        If the formats round otherwise than half to even, or a value on the CPU is NaN or infinite.
     """
+    rounding = getattr(formats[0], "rounding", "half_even")
+    if rounding != "half_even":
+        raise ValueError(
+            f"fake quantization was asked for with rounding {rounding!r}; legal is 'half_even': "
+            "use integer mode for the others"
+        )
+    differentiable = x.requires_grad and torch.is_grad_enabled()
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or differentiable:
+        return by_torch(x, formats)
+    out = torch.empty_like(x) if x.is_contiguous() else x.contiguous()
+    source = x if x.is_contiguous() else out
+    if len(formats) == 1:
+        formats[0].fake_quantize(source.detach().numpy(), out=out.numpy())
+    else:
+        for values, rounded, fmt in zip(source.detach().numpy(), out.numpy(), formats, strict=True):
+            fmt.fake_quantize(values, out=rounded)
+    return out
+
+
+def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
+    """The same by torch's operations, one after the other; arguments as for :func:`fake_quantize`."""
     first = formats[0]
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
-    if first.rounding != "half_even":
-        raise ValueError(
-            f"fake quantization was asked for with rounding {first.rounding!r}; legal is 'half_even': "
-            "use integer mode for the others"
-        )
     scale = per_group([f.scale for f in formats], x)
     if isinstance(first, pq.Uniform):
         return uniform(x, scale, first.bits)

@@ -9,7 +9,7 @@ from torch import nn
 from ptqsim.ptq.data import Dataset
 from ptqsim.ptq.detection.data import DetectionData
 from ptqsim.ptq.detection.evaluate import DetectionEvaluation
-from ptqsim.ptq.evaluate import Outputs, evaluate, predict
+from ptqsim.ptq.evaluate import BATCH, Outputs, evaluate, predict
 from ptqsim.ptq.quantized_model import QuantizedModel
 
 
@@ -18,7 +18,7 @@ def measure(
     data: Dataset,
     *,
     limit: int | None = None,
-    batch: int = 100,
+    batch: int = BATCH,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Outputs:
     """Run a network over a data set: accuracy of classifiers, mean average precision of detectors.

@@ -1,6 +1,8 @@
-"""Fake quantization in torch equals decode(encode(x)) of the formats, to the last bit."""
+"""Fake quantization, by the formats and by torch, equals decode(encode(x)) to the last bit."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.fake_quant import Format, by_torch, fake_quantize
+
+FakeQuantize = Callable[[torch.Tensor, Sequence[Format]], torch.Tensor]
 
 float32_scales = st.floats(2.0**-13, 8, width=32)
 choices = st.sampled_from(["paper", "nearest"])
@@ -37,22 +41,45 @@ def hard_values(fmt: Format, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([special, *near, random, tiny])
 
 
+@pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
 @given(formats, st.integers(0, 2**32))
-def test_equals_the_format_to_the_last_bit(fmt: Format, seed: int) -> None:
+def test_equals_the_format_to_the_last_bit(quantize: FakeQuantize, fmt: Format, seed: int) -> None:
     x = hard_values(fmt, np.random.default_rng(seed))
-    ours = fake_quantize(torch.from_numpy(x)[None], [fmt])[0].numpy()
+    ours = quantize(torch.from_numpy(x)[None], [fmt])[0].numpy()
     theirs = fmt.decode(fmt.encode(x)).astype(np.float32)
     differ = np.flatnonzero(ours != theirs)
     assert differ.size == 0, (fmt, x[differ[:3]], ours[differ[:3]], theirs[differ[:3]])
 
 
-def test_groups_have_their_own_formats() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.random((3, 4, 5)).astype(np.float32)
+@pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_groups_have_their_own_formats(quantize: FakeQuantize, transposed: bool) -> None:
+    x = np.random.default_rng(0).random((3, 4, 5)).astype(np.float32)
+    tensor = torch.from_numpy(x.copy())
+    if transposed:  # the same values, as the heads of an attention product lie in memory
+        tensor = tensor.transpose(0, 1).contiguous().transpose(0, 1)
     chosen = [pq.TwinSoftmax(bits=5, shift=m) for m in (0, 3, 9)]
-    ours = fake_quantize(torch.from_numpy(x), chosen).numpy()
+    ours = quantize(tensor, chosen).numpy()
     for g, fmt in enumerate(chosen):
         assert np.array_equal(ours[g], fmt.decode(fmt.encode(x[g])).astype(np.float32))
+    assert np.array_equal(tensor.numpy(), x)  # and the input is as it was
+
+
+def test_one_format_serves_all_groups() -> None:
+    x = torch.rand(3, 4, 5)
+    fmt = pq.Uniform(bits=4, scale=0.1)
+    assert torch.equal(fake_quantize(x, [fmt]), fake_quantize(x, [fmt] * 3))
+
+
+def test_half_precision_is_left_to_torch() -> None:
+    x = torch.rand(2, 50).half()
+    fmt = pq.Uniform(bits=4, scale=0.125)
+    assert torch.equal(fake_quantize(x, [fmt]), by_torch(x, [fmt]))
+
+
+def test_what_is_not_finite_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 of 3 values are NaN or infinite"):
+        fake_quantize(torch.tensor([[0.0, np.nan, 1.0]]), [pq.Uniform(bits=4, scale=1.0)])
 
 
 def test_other_roundings_are_refused() -> None:
