@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import INT64_MAX
-from ptqsim.gemm.planes import left_planes, offset_sums, right_planes
+from ptqsim.gemm.planes import Planes, left_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix
+from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
 
 # Tiles below which another thread costs more than it brings.
 GRAIN = 4
@@ -57,20 +57,43 @@ def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 
 
 class ByteKernel(NamedTuple):
-    """What multiplies bytes: its name, the loop over tiles, and how many blocks of rows it takes together."""
+    """What multiplies bytes: its name, loops over tiles, and how many blocks of rows it takes together."""
 
     name: str
     tiles: Callable[..., bool]
+    prefixes: Callable[..., NDArray[np.int64]]
     together: int
 
 
-_DOT = ByteKernel("dot_int8", exact.exact_tiles, 1)
-_MATRIX = ByteKernel("matrix_int8", matrix.matrix_tiles, matrix.BLOCKS)
+_DOT = ByteKernel("dot_int8", exact.exact_tiles, prefix.dot_prefixes, 1)
+_MATRIX = ByteKernel("matrix_int8", matrix.matrix_tiles, prefix.matrix_prefixes, matrix.BLOCKS)
 
 
 def byte_kernel() -> ByteKernel:
     """The kernel behind `by_bytes`; operands are laid out for the same one (see `planes`)."""
     return _MATRIX if machine.MATRIX else _DOT
+
+
+class Bytes(NamedTuple):
+    """Both operands as bytes, and the pairs of planes whose products sum to theirs (see `_terms`)."""
+
+    left: Planes
+    right: Planes
+    terms: NDArray[np.int64]
+
+
+def as_bytes(product: Product) -> Bytes | None:
+    """The operands for the kernels of `byte_kernel`.
+
+    None if the processor has no such instruction, a mantissa is no byte, shifts are too far, or there is no output.
+    """
+    if not machine.DOT or not product.outputs:
+        return None
+    left, right = left_planes(product.left, product.shape[1]), right_planes(product.right)
+    if left is None or right is None:
+        return None
+    terms = _terms(left.shifts, right.shifts)
+    return None if terms is None else Bytes(left, right, terms)
 
 
 def by_bytes(
@@ -100,14 +123,12 @@ def by_bytes(
     bool or None
         None if the processor has no such instruction, a mantissa is no byte, or the result could be wrong.
     """
-    if not machine.DOT or not (bits <= 32 or product.is_below(INT32_MAX)):
+    if not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
-    left, right = left_planes(product.left, product.shape[1]), right_planes(product.right)
-    if left is None or right is None:
+    operands = as_bytes(product)
+    if operands is None:
         return None
-    terms = _terms(left.shifts, right.shifts)
-    if terms is None or not product.outputs:
-        return None
+    left, right, terms = operands
     kernel = byte_kernel()
     if which is None:
         which = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)

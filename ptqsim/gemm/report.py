@@ -14,9 +14,9 @@ from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.gemm import stepwise
 from ptqsim.gemm.accumulation import Accumulated
 from ptqsim.gemm.exact import exact_product
+from ptqsim.gemm.prefixes import prefixes
 from ptqsim.gemm.result import Certificate, MatmulResult
 
 
@@ -63,8 +63,8 @@ def _statistics(
 ) -> OverflowStatistics:
     """The events of all registers; raises the first under ``trap``."""
 
-    def prefixes() -> PrefixRange:
-        return reduce(PrefixRange.joined, (stepwise.prefixes(part.product, accumulator) for part in parts))
+    def range_of_prefixes() -> PrefixRange:
+        return reduce(PrefixRange.joined, (prefixes(part.product, accumulator) for part in parts))
 
     def failure() -> tuple[tuple[int, ...], Step]:
         return _first_failure(a, b, accumulator, events, shape)
@@ -78,7 +78,7 @@ def _statistics(
     counted = [part.events for part in parts if part.events is not None]
     events = sum(counted[1:], start=counted[0]) if counted else np.zeros(0, np.int32)
     overflowing = int(np.count_nonzero(events))
-    statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, prefixes)
+    statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, range_of_prefixes)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
         element, step = failure()
         inner = step.register == "inner"

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
-from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles
+from ptqsim.gemm.exact import GRAIN, INT32_MAX
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
@@ -172,35 +171,6 @@ def _in_lanes(
     how = _WAYS[overflow][events is not None]
     _run(accumulate.lane_tiles, product, tiles, (strips, panels, groups.group, how, *limits), acc, events)
     return f"{'wrap' if overflow == OverflowMode.WRAP else 'saturate'}_{np.dtype(dtype).name}"
-
-
-def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
-    """Range of the exact prefix sums of all outputs, in the order given."""
-    order = accumulator.order
-    # A sequential prefix is what a tile register as deep as the product sees.
-    sequential = order.group == 1 and not isinstance(order, Split)
-    group = max(product.depth, 1) if sequential else order.group
-    dtype = product.exact_type() or np.int64
-    # Least and greatest are found faster among floats.
-    in_words = machine.DOT and dtype is not np.float32 and product.is_below(INT32_MAX)
-    pair = words.scaled(product.left, product.right, 32) if in_words else None
-    rows = product.shape[1]
-    kernel: Any
-    if pair is not None:
-        kernel = accumulate.prefix_range_of_words
-        strips, panels = product.left.word_strips(pair.left, rows), product.right.word_panels(pair.right)
-    else:
-        kernel = accumulate.prefix_range
-        strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
-    tiles = all_tiles(product.tiles)
-    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
-    found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
-    parts = np.stack(found)
-    least, greatest = parts.min(axis=(0, 2)), parts.max(axis=(0, 2))
-    inner, outer = (int(least[0]), int(greatest[1])), (int(least[2]), int(greatest[3]))
-    if isinstance(order, Split):
-        return PrefixRange(*outer, *inner)
-    return PrefixRange(*(inner if sequential else outer))
 
 
 def _run(

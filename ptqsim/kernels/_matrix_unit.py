@@ -85,13 +85,13 @@ def release(typing_context):  # type: ignore[no-untyped-def]
 def _generate_multiply(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     kinds = signature.args
     strips, panels, registers = (
-        builder.bitcast(make_array(kinds[i])(context, builder, value=values[i]).data, _POINTER) for i in (0, 2, 7)
+        builder.bitcast(make_array(kinds[i])(context, builder, value=values[i]).data, _POINTER) for i in (0, 2, 9)
     )
-    strip, panel, depth, rows, columns, keep = (
-        context.cast(builder, values[i], kinds[i], types.intp) for i in (1, 3, 4, 5, 6, 8)
+    strip, panel, depth, start, stop, rows, columns, keep = (
+        context.cast(builder, values[i], kinds[i], types.intp) for i in (1, 3, 4, 5, 6, 7, 8, 10)
     )
     line = _INT64(COLUMNS * _WORD)
-    steps = builder.udiv(depth, _INT64(DEPTH))
+    first_step, last_step = (builder.udiv(place, _INT64(DEPTH)) for place in (start, stop))
 
     def after(pointer: Any, *offset: Any) -> Any:
         """The address so many times so many bytes further."""
@@ -101,7 +101,7 @@ def _generate_multiply(context: Any, builder: Any, signature: Any, values: Any) 
     right = after(panels, panel, line)
 
     def through(column: Any, tall: int, wide: int) -> None:
-        """All of the depth, for `tall` times `wide` tiles of results from `column` on."""
+        """All of the steps, for `tall` times `wide` tiles of results from `column` on."""
         lefts, rights = range(_LEFT, _LEFT + tall), range(_RIGHT, _RIGHT + wide)
         cells = [(y, x, _BYTE(2 * y + x)) for y in range(tall) for x in range(wide)]
         first = after(registers, column, _INT64(_WORD))
@@ -114,11 +114,11 @@ def _generate_multiply(context: Any, builder: Any, signature: Any, values: Any) 
                 for _, _, number in cells:
                     _call(builder, "tilezero", number)
         band = after(right, builder.udiv(column, _INT64(LINES)), _INT64(_TILE))
-        with cgutils.for_range(builder, steps, intp=_INT64) as step:
-            here = after(left, step.index, _INT64(DEPTH))
+        with cgutils.for_range_slice(builder, first_step, last_step, _INT64(1), _INT64) as (step, _):
+            here = after(left, step, _INT64(DEPTH))
             for y, number in enumerate(lefts):
                 _call(builder, "tileloadd64", _BYTE(number), after(here, depth, _INT64(y * LINES)), depth)
-            here = after(band, step.index, _INT64(DEPTH * COLUMNS))
+            here = after(band, step, _INT64(DEPTH * COLUMNS))
             for x, number in enumerate(rights):
                 _call(builder, "tileloadd64", _BYTE(number), builder.gep(here, [_INT64(x * _TILE)]), _INT64(DEPTH))
             for y, x, number in cells:
@@ -138,12 +138,14 @@ def _generate_multiply(context: Any, builder: Any, signature: Any, values: Any) 
 
 @_intrinsic
 def multiply(  # type: ignore[no-untyped-def]
-    typing_context, strips, strip, panels, panel, depth, rows, columns, registers, keep
+    typing_context, strips, strip, panels, panel, depth, start, stop, rows, columns, registers, keep
 ):
     """Add a product of bytes to `registers`, int32 [HEIGHT, COLUMNS], or put it there if not `keep`.
 
     `strips` uint8 [..., depth] are read from line `strip` on: all lines of as many tiles as hold `rows` rows. `panels`
     int32 [..., depth / DEPTH, COLUMNS / LINES, LINES, LINES] are read from the number `panel` of ``COLUMNS`` words on.
-    `depth` is a multiple of ``DEPTH``. Beyond `rows` and `columns` the registers may be changed or left as they are.
+    `depth`, and `start` and `stop`, between which it is gone through, are multiples of ``DEPTH``. Beyond `rows` and
+    `columns` the registers may be changed or left as they are.
     """
-    return types.void(strips, strip, panels, panel, depth, rows, columns, registers, keep), _generate_multiply
+    kinds = (strips, strip, panels, panel, depth, start, stop, rows, columns, registers, keep)
+    return types.void(*kinds), _generate_multiply

@@ -20,6 +20,15 @@ def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
 
 
 @jit
+def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int) -> int:
+    """How many tiles from ``which[index]`` on lie below each other, up to `most`."""
+    count = 1
+    while count < min(most, blocks - block, stop - index) and which[index + count] == which[index] + count:
+        count += 1
+    return count
+
+
+@jit
 def part(batch: int, panel: int, block: int, out: Any) -> tuple[int, int, int]:
     """Rows and columns of a tile that lie in `out` [B, M, N], and the number of its first element there."""
     row, column = block * ROWS, panel * COLUMNS

@@ -35,12 +35,23 @@ def exact_tiles(
         left, right = pairs[batch, 0], pairs[batch, 1]
         height, width, at = part(batch, panel, block, out)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
-        for t in range(terms.shape[0]):
-            x = ((terms[t, 0] * strips.shape[1] + left) * blocks + block) * depth
-            w = ((terms[t, 1] * panels.shape[1] + right) * panels_of_one + panel) * depth
-            keep = -1 if t else 0
-            words.exact(strips, x, 0, depth, panels, w, width, terms[t, 2], keep, 0, 0, registers, more)
+        sum_terms(terms, strips, panels, (left, right, block, panel, width), 0, depth, registers, more)
         changed |= store(
             registers, correction, right * correction.shape[1] + panel * COLUMNS, height, width, drop, out, at
         )
     return bool(changed != 0)
+
+
+@jit
+def sum_terms(
+    terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any, more: Any
+) -> None:  # fmt: skip
+    """The sum over the terms between the words `start` and `stop` of the depth, for a tile.
+
+    `area` holds the left and the right matrix, the block of rows, the panel, and the columns in it.
+    """
+    left, right, block, panel, width = area
+    for t in range(terms.shape[0]):
+        x = ((terms[t, 0] * strips.shape[1] + left) * strips.shape[2] + block) * strips.shape[3]
+        w = ((terms[t, 1] * panels.shape[1] + right) * panels.shape[2] + panel) * strips.shape[3]
+        words.exact(strips, x, start, stop, panels, w, width, terms[t, 2], -1 if t else 0, 0, 0, registers, more)

@@ -9,7 +9,7 @@ import numpy as np
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, multiply, release
 from ptqsim.kernels._store import store
-from ptqsim.kernels._tiles import part, place
+from ptqsim.kernels._tiles import below, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 BLOCKS = HEIGHT // ROWS
@@ -26,31 +26,38 @@ def matrix_tiles(
     `strips` [planes, A, lines, K] are rows, with some more lines after the last, and `panels` [planes, B, panel,
     K / 64, 6, 16, 16] words of four bytes in tiles. Both have zeros up to a depth K that is a multiple of 64.
     """
-    lines, depth, panels_of_one = strips.shape[2], strips.shape[3], panels.shape[2]
-    blocks, words = -(-out.shape[1] // ROWS), depth // 4
+    depth, panels_of_one, blocks = strips.shape[3], panels.shape[2], -(-out.shape[1] // ROWS)
     registers = np.empty((HEIGHT, COLUMNS), np.int32)
     changed = np.int64(0)
     configure(SHAPES)
     index = start
     while index < stop:
-        tile = which[index]
-        batch, panel, block = place(tile, panels_of_one, blocks)
-        count = 1
-        while count < min(BLOCKS, blocks - block, stop - index) and which[index + count] == tile + count:
-            count += 1
+        batch, panel, block = place(which[index], panels_of_one, blocks)
+        count = below(which, index, stop, block, blocks, BLOCKS)
         index += count
         left, right = pairs[batch, 0], pairs[batch, 1]
         _, width, at = part(batch, panel, block, out)
         height = min(count * ROWS, out.shape[1] - block * ROWS)
-        for t in range(terms.shape[0]):
-            strip = (terms[t, 0] * strips.shape[1] + left) * lines + block * ROWS
-            first = ((terms[t, 1] * panels.shape[1] + right) * panels_of_one + panel) * words
-            if t and terms[t, 2]:
-                for r in range(height):
-                    for j in range(COLUMNS):
-                        registers[r, j] <<= np.int32(terms[t, 2])
-            multiply(strips, strip, panels, first, depth, height, width, registers, t > 0)
+        area = left, right, block * ROWS, height, panel, width
+        sum_terms(terms, strips, panels, area, 0, depth, registers)
         corrected = right * correction.shape[1] + panel * COLUMNS
         changed |= store(registers, correction, corrected, height, width, drop, out, at)
     release()
     return bool(changed != 0)
+
+
+@jit
+def sum_terms(terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any) -> None:
+    """The sum over the terms between `start` and `stop` of the depth, for some rows of a panel.
+
+    `area` holds the left and the right matrix, the first row, their number, the panel, and the columns in it.
+    """
+    left, right, row, height, panel, width = area
+    for t in range(terms.shape[0]):
+        strip = (terms[t, 0] * strips.shape[1] + left) * strips.shape[2] + row
+        first = ((terms[t, 1] * panels.shape[1] + right) * panels.shape[2] + panel) * (strips.shape[3] // 4)
+        if t and terms[t, 2]:
+            for r in range(height):
+                for j in range(COLUMNS):
+                    registers[r, j] <<= np.int32(terms[t, 2])
+        multiply(strips, strip, panels, first, strips.shape[3], start, stop, height, width, registers, t > 0)

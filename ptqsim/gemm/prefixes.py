@@ -1,0 +1,117 @@
+"""The range of the exact prefix sums of a product: which width would have been exact for these operands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.datapath.spec import Accumulator, Split
+from ptqsim.datapath.statistics import PrefixRange
+from ptqsim.formats.codes import look_up
+from ptqsim.gemm import words
+from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles, as_bytes, byte_kernel
+from ptqsim.gemm.operands import Operand
+from ptqsim.gemm.product import Product
+from ptqsim.kernels import _threads, accumulate, machine, prefix
+
+# Fewer segments than that reach nearly as far as the whole: too many outputs would have to be added up.
+_SEGMENTS = 4
+
+# Norms are rounded to float32 once, and their product once.
+_MARGIN = 1.0 + 2.0**-20
+
+
+def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
+    """Range of the exact prefix sums of all outputs, in the order given."""
+    order = accumulator.order
+    # A sequential prefix is what a tile register as deep as the product sees.
+    if order.group == 1 and not isinstance(order, Split):
+        return PrefixRange(*_sequential(product))
+    extremes = _by_steps(product, order.group, all_tiles(product.tiles))
+    inner, outer = (int(v) for v in extremes[:2]), (int(v) for v in extremes[2:])
+    return PrefixRange(*outer, *inner) if isinstance(order, Split) else PrefixRange(*outer)
+
+
+def _sequential(product: Product) -> tuple[int, int]:
+    """Least and greatest sum of the first products of any output."""
+    tiles, group = all_tiles(product.tiles), max(product.depth, 1)
+    arguments = _by_segments(product)
+    if arguments is None:
+        least, greatest, *_ = _by_steps(product, group, tiles)
+        return int(least), int(greatest)
+    seen = np.zeros(2, np.int64)
+    # Who comes early has little to reach beyond, and is asked again.
+    for _ in range(2):
+        left_over = np.zeros(len(tiles), np.bool_)
+        found = _threads.run(byte_kernel().prefixes, len(tiles), GRAIN, tiles, *arguments, seen, left_over)
+        seen, tiles = _joined(seen, *found), tiles[left_over]
+    if len(tiles):
+        seen = _joined(seen, _by_steps(product, group, tiles)[:2])
+    return int(seen[0]), int(seen[1])
+
+
+def _joined(*ranges: Any) -> NDArray[np.int64]:
+    least, greatest = np.array(ranges).T
+    return np.array([least.min(), greatest.max()])
+
+
+def _by_segments(product: Product) -> tuple[Any, ...] | None:
+    """What the kernels of `kernels.prefix` take besides tiles; None if segments would be few, or sums too large."""
+    if product.depth < _SEGMENTS * prefix.SEGMENT or not product.is_below(prefix.LIMIT):
+        return None
+    operands = as_bytes(product)
+    if operands is None:
+        return None
+    left, right = product.left, product.right
+    offset = sum(offset << shift for offset, shift in zip(operands.left.offsets, operands.left.shifts, strict=True))
+    correction = (offset * _sums(right)).astype(np.int32)  # keeps the low 32 bits
+    rows = product.shape[1]
+    norms = _norms(left, left.blocks(rows)[0], 2), _norms(right, right.codes, 1)
+    if float(norms[0].max()) * float(norms[1].max()) > prefix.NORM_LIMIT:
+        return None
+    codes = left.blocks(rows)[0], left.table, right.codes, right.table
+    values = operands.left.values, operands.right.values
+    return product.pairs, operands.terms, *values, correction, norms, codes, np.broadcast_to(np.int8(0), product.shape)
+
+
+def _norms(operand: Operand, codes: NDArray[Any], axis: int) -> NDArray[np.float32]:
+    """Euclidean norms of the segments of every row or column, rounded up."""
+
+    def find() -> NDArray[np.float32]:
+        squares = _by_segment(look_up(codes, operand.table.astype(np.float64) ** 2), axis)
+        norms: NDArray[np.float32] = (np.sqrt(squares) * _MARGIN).astype(np.float32)
+        return norms
+
+    return operand.make(("segment_norms", codes.shape), find)
+
+
+def _sums(right: Operand) -> NDArray[np.int64]:
+    """Sums of the segments of every column, [B, segment, N]."""
+    return right.make("segment_sums", lambda: _by_segment(look_up(right.codes, right.table), 1))
+
+
+def _by_segment(values: NDArray[Any], axis: int) -> NDArray[Any]:
+    return np.add.reduceat(values, np.arange(0, values.shape[axis], prefix.SEGMENT), axis=axis)
+
+
+def _by_steps(product: Product, group: int, tiles: NDArray[np.int64]) -> NDArray[Any]:
+    """Least and greatest sum within groups, and least and greatest after them, each with zero; step by step."""
+    dtype = product.exact_type() or np.int64
+    # Least and greatest are found faster among floats.
+    in_words = machine.DOT and dtype is not np.float32 and product.is_below(INT32_MAX)
+    pair = words.scaled(product.left, product.right, 32) if in_words else None
+    rows = product.shape[1]
+    kernel: Any
+    if pair is not None:
+        kernel = accumulate.prefix_range_of_words
+        strips, panels = product.left.word_strips(pair.left, rows), product.right.word_panels(pair.right)
+    else:
+        kernel = accumulate.prefix_range
+        strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
+    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
+    found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
+    parts = np.stack(found)
+    least, greatest = parts.min(axis=(0, 2)), parts.max(axis=(0, 2))
+    return np.array([least[0], greatest[1], least[2], greatest[3]]).astype(np.int64)
