@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.kernels import _threads, codec
 
+KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
+"""What a kernel needs of a format in the type of the data: its grid, and its rounding."""
+
 # Elements below which another thread costs more than it brings.
 _GRAIN = 1 << 16
+
+_LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float64)}
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -70,8 +75,8 @@ def as_reals(real: ArrayLike) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def in_type_of(real: NDArray[Any], scale: float) -> Any:
-    """`scale` in the type of `real`.
+def in_type(dtype: np.dtype[Any], scale: float) -> Any:
+    """`scale` in the float type `dtype`.
 
     Raises
     ------
@@ -79,11 +84,11 @@ def in_type_of(real: NDArray[Any], scale: float) -> Any:
         If it over- or underflows there.
     """
     with np.errstate(over="ignore", under="ignore"):
-        cast = real.dtype.type(scale)
-    limits = np.finfo(real.dtype)
+        cast = dtype.type(scale)
+    limits = np.finfo(dtype)
     if not limits.tiny <= cast <= limits.max:
         raise ValueError(
-            f"scale {scale!r} is outside the normal range of {real.dtype}, the type of the data "
+            f"scale {scale!r} is outside the normal range of {dtype}, the type of the data "
             f"({limits.tiny:.3g} to {limits.max:.3g}); give the data as float64"
         )
     return cast
@@ -135,11 +140,9 @@ def _run(
     ValueError
         If a value is NaN or infinite.
     """
-    largest = np.finfo(real.dtype).max
-    # Only without a compiler does a float operation warn: a quotient that overflows is clamped like any other.
-    with np.errstate(over="ignore", invalid="ignore"):
-        strange = _threads.run(kernel, real.size, _GRAIN, real.reshape(-1), *constants, largest, *tail, out.reshape(-1))
-    if any(strange):
+    largest = _LARGEST[real.dtype]
+    arguments = (real.reshape(-1), *constants, largest, *tail, out.reshape(-1))
+    if any(_threads.run(kernel, real.size, _GRAIN, *arguments)):
         raise _not_finite(real)
     return out
 

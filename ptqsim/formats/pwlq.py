@@ -100,8 +100,8 @@ class PWLQ(Unaligned):
         kind, half, mode = x.dtype.type, 1 << (self.bits - 1), RoundingMode(self.rounding)
         start = kind(self.breakpoint)
         with np.errstate(over="ignore"):
-            center = mode.of_reals(x / code_arrays.in_type_of(x, self.scale))
-            tail = mode.of_reals((np.abs(x) - start) / code_arrays.in_type_of(x, self.tail_scale))
+            center = mode.of_reals(x / code_arrays.in_type(x.dtype, self.scale))
+            tail = mode.of_reals((np.abs(x) - start) / code_arrays.in_type(x.dtype, self.tail_scale))
         inner = np.clip(center, -half, half - 1).astype(np.int64) & (2 * half - 1)
         outer = np.clip(tail, 0, half - 1).astype(np.int64) + 2 * half + np.where(x < 0, half, 0)
         chosen: NDArray[Any] = np.where(np.abs(x) < start, inner, outer)

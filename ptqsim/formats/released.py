@@ -110,7 +110,7 @@ class ReleasedTwinSoftmax(_Released):
     def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = x.dtype.type
         split, top = kind(self.split), kind(self._top)
-        first = np.rint(np.clip(x, kind(0), split) / code_arrays.in_type_of(x, self.scale))
+        first = np.rint(np.clip(x, kind(0), split) / code_arrays.in_type(x.dtype, self.scale))
         second = np.rint(np.clip(x, split, kind(1)) * top)
         return np.clip(first, kind(0), top), np.clip(second, kind(0), top)
 
@@ -156,7 +156,7 @@ class ReleasedTwinGELU(_Released):
     def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = x.dtype.type
         with np.errstate(over="ignore"):
-            first = np.rint(-x / code_arrays.in_type_of(x, self.scale))
-            second = np.rint(x / code_arrays.in_type_of(x, self.positive_scale))
+            first = np.rint(-x / code_arrays.in_type(x.dtype, self.scale))
+            second = np.rint(x / code_arrays.in_type(x.dtype, self.positive_scale))
         # the negative range has one step more, as in two's complement
         return np.clip(first, kind(0), kind(self._top + 1)), np.clip(second, kind(0), kind(self._top))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,8 @@ from ptqsim.formats.base import (
     checked_scale,
     sum_of_ranges,
 )
-from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode, Ties
+from ptqsim.formats.codes import KernelConstants
+from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels import codec, grid
 
 MAX_SHIFT = 32
@@ -30,9 +31,6 @@ GELU_MIN = -0.16997124254703522
 
 The least value of GELU(x) = x * Phi(x) is -0.1699712074799, 3.5e-8 above this number, so that it is covered.
 """
-
-Constants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
-"""What a kernel needs of a format: the range and its scales, and the rounding."""
 
 _SHIFT_ADVICE = "the two scales differ by 2**shift, so that the ranges can be aligned by a shift (PTQ4ViT, Eq. 5)"
 
@@ -100,8 +98,8 @@ class TwinSoftmax(NumberFormat):
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
         if self.range_choice == RangeChoice.PAPER:
-            return _encode_by_range(x, self, self._by_range(x))
-        constants, ties = self._nearest(x)
+            return _encode_by_range(x, self)
+        constants, ties = _nearest(self, x.dtype)
         flag = np.int32(1 << (self.bits - 1))
         return code_arrays.encode(codec.encode_twin_nearest, x, self.bits, (*constants, flag), ties)
 
@@ -109,15 +107,8 @@ class TwinSoftmax(NumberFormat):
         """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
         x = code_arrays.as_reals(real)
         if self.range_choice == RangeChoice.PAPER:
-            return code_arrays.round_to_grid(grid.round_twin, x, *self._by_range(x), out)
-        return code_arrays.round_to_grid(grid.round_twin_nearest, x, *self._nearest(x), out)
-
-    def _by_range(self, x: NDArray[Any]) -> Constants:
-        return _by_range(x, self, self.split, 1, TIES[RoundingMode(self.rounding)])
-
-    def _nearest(self, x: NDArray[Any]) -> Constants:
-        constants = (code_arrays.in_type_of(x, self.scale), float(1 << self.shift), float(_top(self.bits)))
-        return constants, TIES_TO_ZERO.thresholds(np.dtype(np.float64))
+            return code_arrays.round_to_grid(grid.round_twin, x, *_by_range(self, x.dtype), out)
+        return code_arrays.round_to_grid(grid.round_twin_nearest, x, *_nearest(self, x.dtype), out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,17 +206,12 @@ class TwinGELU(NumberFormat):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
-        return _encode_by_range(x, self, self._by_range(x))
+        return _encode_by_range(x, self)
 
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
         x = code_arrays.as_reals(real)
-        return code_arrays.round_to_grid(grid.round_twin, x, *self._by_range(x), out)
-
-    def _by_range(self, x: NDArray[Any]) -> Constants:
-        # A range holds one sign, and R1 starts where R2 does: choosing by sign is choosing the nearest, ties apart.
-        nearest = self.range_choice == RangeChoice.NEAREST
-        return _by_range(x, self, 0.0, -1, TIES_TO_ZERO if nearest else TIES[RoundingMode(self.rounding)])
+        return code_arrays.round_to_grid(grid.round_twin, x, *_by_range(self, x.dtype), out)
 
 
 def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
@@ -259,18 +245,30 @@ def _aligned(bits: int, shift: int, sign1: int) -> NDArray[np.int64]:
     return sum_of_ranges(_ranges(bits, shift, sign1))
 
 
-def _by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU, split: float, sign1: int, ties: Ties) -> Constants:
-    """Split, scales, sign of R1 and greatest magnitude; how ties are rounded."""
-    kind = x.dtype.type
+@lru_cache(maxsize=1024)
+def _by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> KernelConstants:
+    """Split, scales, sign of R1 and greatest magnitude; and how ties are rounded."""
     # Both scales are exact in the type of x if one is and the other stays in its range: they differ by a power of two.
-    scale1 = code_arrays.in_type_of(x, twin.scale)
-    scale2 = code_arrays.in_type_of(x, float(scale1) * 2.0**twin.shift)
-    constants = (kind(split), scale1, scale2, kind(sign1), kind(_top(twin.bits)))
-    return constants, (ties.to_even, *ties.thresholds(x.dtype))
+    scale1 = code_arrays.in_type(dtype, twin.scale)
+    scale2 = code_arrays.in_type(dtype, float(scale1) * 2.0**twin.shift)
+    split, sign1 = (twin.split, 1) if isinstance(twin, TwinSoftmax) else (0.0, -1)
+    # A range of a GELU format holds one sign, and R1 starts where R2 does: choosing by sign is choosing the nearest,
+    # ties apart.
+    nearest = twin.range_choice == RangeChoice.NEAREST
+    ties = TIES_TO_ZERO if nearest else TIES[RoundingMode(twin.rounding)]
+    constants = (dtype.type(split), scale1, scale2, dtype.type(sign1), dtype.type(_top(twin.bits)))
+    return constants, (ties.to_even, *ties.thresholds(dtype))
 
 
-def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU, by_range: Constants) -> Codes:
-    constants, rounding = by_range
+@lru_cache(maxsize=1024)
+def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
+    """Scale of R1, that of R2 in units of it, and greatest magnitude; and how ties are rounded."""
+    constants = (code_arrays.in_type(dtype, twin.scale), float(1 << twin.shift), float(_top(twin.bits)))
+    return constants, TIES_TO_ZERO.thresholds(np.dtype(np.float64))
+
+
+def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:
+    constants, rounding = _by_range(twin, x.dtype)
     top = _top(twin.bits)
     # Largest magnitude of R2 whose value R1 has as well: beside zero there is none if R1 is negative.
     shared = top >> twin.shift if isinstance(twin, TwinSoftmax) else 0

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+from ptqsim.formats.codes import KernelConstants
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels import codec, grid
 
@@ -63,22 +64,22 @@ class Uniform(NumberFormat):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
-        constants = (*self._clamping(x), np.int32((1 << self.bits) - 1))
-        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, self._rounding(x))
+        constants, rounding = _constants(self, x.dtype)
+        constants = (*constants, np.int32((1 << self.bits) - 1))
+        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, rounding)
 
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
         x = code_arrays.as_reals(real)
-        return code_arrays.round_to_grid(grid.round_uniform, x, self._clamping(x), self._rounding(x), out)
+        return code_arrays.round_to_grid(grid.round_uniform, x, *_constants(self, x.dtype), out)
 
-    def _clamping(self, x: NDArray[Any]) -> tuple[Any, Any, Any]:
-        """Scale and limits of Eq. 2; these are integers below 2**16 and exact in every float type."""
-        kind, half = x.dtype.type, 1 << (self.bits - 1)
-        return code_arrays.in_type_of(x, self.scale), kind(-half), kind(half - 1)
 
-    def _rounding(self, x: NDArray[Any]) -> tuple[Any, ...]:
-        ties = TIES[RoundingMode(self.rounding)]
-        return ties.to_even, *ties.thresholds(x.dtype)
+@lru_cache(maxsize=1024)
+def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
+    """Scale and limits of Eq. 2, which are integers below 2**16 and exact in every float type; and the rounding."""
+    half, ties = 1 << (uniform.bits - 1), TIES[RoundingMode(uniform.rounding)]
+    limits = dtype.type(-half), dtype.type(half - 1)
+    return (code_arrays.in_type(dtype, uniform.scale), *limits), (ties.to_even, *ties.thresholds(dtype))
 
 
 @lru_cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
+import numpy as np
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -26,6 +27,9 @@ def jit(function: Function) -> Function:
 
 
 def _compiled(function: Function, cache: bool) -> Function:
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        # Compiled code does not warn of a quotient that overflows either.
+        return np.errstate(all="ignore")(function)
     # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows
     # IEEE instead of costing a branch per element. No fastmath: float results must be the bits of numpy and torch.
     return cast("Function", numba.jit(nopython=True, nogil=True, cache=cache, error_model="numpy")(function))

@@ -88,8 +88,13 @@ def _weighted_error(data: OperationData) -> UnitSummer:
 
 def _moments(data: OperationData) -> Summer:
     out = data.out
-    count, sum_o, square_o = float(out[0].numel()), _sum(out), _sum(out.square())
-    return lambda out_hat: _columns(_sum(out_hat * out), _sum(out_hat), _sum(out_hat.square_()), sum_o, square_o, count)
+    exact = _sums(out, out.square())
+    fixed = np.column_stack((exact, np.full(len(exact), float(out[0].numel()))))
+
+    def moments(out_hat: torch.Tensor) -> Sums:
+        return np.concatenate((_sums(out_hat * out, out_hat, out_hat.square()), fixed), axis=1)
+
+    return moments
 
 
 def _image_correlations(data: OperationData) -> UnitSummer:
@@ -141,20 +146,17 @@ def _one_minus(product: Scores, squares: Scores) -> Scores:
     return 1.0 - np.divide(product, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(product), where=squares > 0)
 
 
-def _sum(x: torch.Tensor) -> Scores:
-    """Sum of x [G, ..., N] per group, in float64."""
-    total: Scores = x.sum(dim=-1).flatten(1).double().cpu().numpy().sum(axis=1)
-    return total
+def _sums(*tensors: torch.Tensor) -> Sums:
+    """Sums of each tensor [G, ..., N] per group, in float64 at the end: [G, tensor]."""
+    totals = [x.sum(dim=-1).flatten(1).sum(dim=1, dtype=torch.float64) for x in tensors]
+    sums: Sums = torch.stack(totals, dim=1).cpu().numpy()
+    return sums
 
 
 def _sum_of_units(x: torch.Tensor) -> NDArray[np.float64]:
     """Sums of x [G, units, ..., N] over all but the first two axes, in float64."""
     total: NDArray[np.float64] = x.sum(dim=-1).reshape(*x.shape[:2], -1).double().cpu().numpy().sum(axis=2)
     return total
-
-
-def _columns(*sums: Scores | float) -> Sums:
-    return np.stack(np.broadcast_arrays(*sums), axis=-1)
 
 
 # EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1).

@@ -19,7 +19,7 @@ Partials = Callable[[tuple[Format, ...], int], Iterator[Sums]]
 
 _PARTS: Final = 64  # of one size
 _LARGEST: Final = 2**18  # output elements in one part: a MiB in float32
-_SMALLEST: Final = 2**13  # each part costs a round of calls
+_SMALLEST: Final = 2**15  # each part costs a round of calls
 
 
 class Products:

@@ -26,13 +26,14 @@ def by_loops(a_hat: np.ndarray, a: np.ndarray, theta: float) -> float:
 
 @pytest.mark.parametrize("theta", [0.0, 0.1, 2.0])
 @pytest.mark.parametrize("ties", [False, True])
-def test_ranking_loss_is_that_of_the_loops(theta: float, ties: bool) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # by the kernel, by torch
+def test_ranking_loss_is_that_of_the_loops(theta: float, ties: bool, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(3)
-    exact = torch.randn(2, 3, 5, 7, generator=generator)
+    exact = torch.randn(2, 3, 5, 7, generator=generator, dtype=dtype)
     if ties:
         exact = exact.round()
         assert any(len(set(row)) < 7 for row in exact.reshape(-1, 7).tolist())
-    scores = exact + 0.7 * torch.randn(exact.shape, generator=generator)
+    scores = exact + 0.7 * torch.randn(exact.shape, generator=generator, dtype=dtype)
     found = ranking_loss(scores, exact, theta)
     for index in np.ndindex(2, 3):
         expected = by_loops(scores[index].double().numpy(), exact[index].double().numpy(), theta)
