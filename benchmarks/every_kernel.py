@@ -49,9 +49,9 @@ def run() -> list[str]:
     for a_format in FORMATS:
         a = pq.QuantizedArray(rng.integers(0, a_format.code_count, (3, DEEP)), a_format)
         b = pq.QuantizedArray(rng.integers(0, FORMATS[0].code_count, (DEEP, 4)), FORMATS[0])
-        overflow = pq.matmul(a, b, pq.Accumulator(60)).overflow
-        assert overflow is not None
-        overflow.bits_needed  # noqa: B018
+        seen = pq.matmul(a, b, pq.Accumulator(60)).overflow
+        assert seen is not None
+        seen.bits_needed  # noqa: B018
     return sorted(kernels)
 
 

@@ -117,8 +117,17 @@ class NumberFormat(ABC):
         """
         x = code_arrays.as_reals(real)
         rounded = code_arrays.room(x, out)
-        np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+        # Compiled for the type that networks have; every type takes time to compile.
+        rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
+        if rounder is None:
+            np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+        else:
+            code_arrays.run(rounder.kernel, x, rounder.constants, rounded)
         return rounded
+
+    def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
+        """What gives the reals of codes without the codes, for reals of that type; None if nothing does."""
+        return None
 
     @abstractmethod
     def aligned_table(self) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,14 @@ from ptqsim.kernels import _threads, codec
 
 KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
 """What a kernel needs of a format in the type of the data: its grid, and its rounding."""
+
+
+class Rounder(NamedTuple):
+    """A kernel of `ptqsim.kernels.grid`, and what it needs of a format."""
+
+    kernel: Callable[..., int]
+    constants: KernelConstants
+
 
 # Elements below which another thread costs more than it brings.
 _GRAIN = 1 << 16
@@ -94,22 +102,9 @@ def in_type(dtype: np.dtype[Any], scale: float) -> Any:
     return cast
 
 
-def encode(
-    kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: tuple[Any, ...], tail: tuple[Any, ...] = ()
-) -> NDArray[Any]:
-    """Run an encoder over `real`; the arguments and errors are those of `_run`."""
-    return _run(kernel, real, constants, tail, np.empty(real.shape, dtype_for(bits)))
-
-
-def round_to_grid(
-    kernel: Callable[..., int],
-    real: NDArray[Any],
-    constants: tuple[Any, ...],
-    tail: tuple[Any, ...],
-    out: NDArray[Any] | None,
-) -> NDArray[Any]:
-    """Run a rounder over `real`; the arguments and errors are those of `_run` and `room`."""
-    return _run(kernel, real, constants, tail, room(real, out))
+def encode(kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: KernelConstants) -> NDArray[Any]:
+    """Run an encoder over `real`; the arguments and errors are those of `run`."""
+    return run(kernel, real, constants, np.empty(real.shape, dtype_for(bits)))
 
 
 def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
@@ -130,18 +125,16 @@ def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     return out
 
 
-def _run(
-    kernel: Callable[..., int], real: NDArray[Any], constants: tuple[Any, ...], tail: tuple[Any, ...], out: NDArray[Any]
-) -> NDArray[Any]:
-    """``kernel(start, stop, real, *constants, largest, *tail, out)``.
+def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstants, out: NDArray[Any]) -> NDArray[Any]:
+    """``kernel(start, stop, real, *grid, largest, *rounding, out)``, with the constants of the grid and the rounding.
 
     Raises
     ------
     ValueError
         If a value is NaN or infinite.
     """
-    largest = _LARGEST[real.dtype]
-    arguments = (real.reshape(-1), *constants, largest, *tail, out.reshape(-1))
+    grid, rounding = constants
+    arguments = (real.reshape(-1), *grid, _LARGEST[real.dtype], *rounding, out.reshape(-1))
     if any(_threads.run(kernel, real.size, _GRAIN, *arguments)):
         raise _not_finite(real)
     return out

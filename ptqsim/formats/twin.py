@@ -19,7 +19,7 @@ from ptqsim.formats.base import (
     checked_scale,
     sum_of_ranges,
 )
-from ptqsim.formats.codes import KernelConstants
+from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels import codec, grid
 
@@ -99,16 +99,14 @@ class TwinSoftmax(NumberFormat):
         x = code_arrays.as_reals(real)
         if self.range_choice == RangeChoice.PAPER:
             return _encode_by_range(x, self)
-        constants, ties = _nearest(self, x.dtype)
+        ranges, ties = _nearest(self, x.dtype)
         flag = np.int32(1 << (self.bits - 1))
-        return code_arrays.encode(codec.encode_twin_nearest, x, self.bits, (*constants, flag), ties)
+        return code_arrays.encode(codec.encode_twin_nearest, x, self.bits, ((*ranges, flag), ties))
 
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
-        x = code_arrays.as_reals(real)
+    def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
         if self.range_choice == RangeChoice.PAPER:
-            return code_arrays.round_to_grid(grid.round_twin, x, *_by_range(self, x.dtype), out)
-        return code_arrays.round_to_grid(grid.round_twin_nearest, x, *_nearest(self, x.dtype), out)
+            return Rounder(grid.round_twin, _by_range(self, dtype))
+        return Rounder(grid.round_twin_nearest, _nearest(self, dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +206,8 @@ class TwinGELU(NumberFormat):
         x = code_arrays.as_reals(real)
         return _encode_by_range(x, self)
 
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
-        x = code_arrays.as_reals(real)
-        return code_arrays.round_to_grid(grid.round_twin, x, *_by_range(self, x.dtype), out)
+    def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
+        return Rounder(grid.round_twin, _by_range(self, dtype))
 
 
 def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
@@ -268,9 +264,9 @@ def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
 
 
 def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:
-    constants, rounding = _by_range(twin, x.dtype)
+    ranges, rounding = _by_range(twin, x.dtype)
     top = _top(twin.bits)
     # Largest magnitude of R2 whose value R1 has as well: beside zero there is none if R1 is negative.
     shared = top >> twin.shift if isinstance(twin, TwinSoftmax) else 0
-    constants = (*constants, np.int32(top + 1), np.int32(shared))
-    return code_arrays.encode(codec.encode_twin, x, twin.bits, constants, rounding)
+    constants = (*ranges, np.int32(top + 1), np.int32(shared)), rounding
+    return code_arrays.encode(codec.encode_twin, x, twin.bits, constants)

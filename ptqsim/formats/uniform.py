@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
-from ptqsim.formats.codes import KernelConstants
+from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels import codec, grid
 
@@ -64,14 +64,12 @@ class Uniform(NumberFormat):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
-        constants, rounding = _constants(self, x.dtype)
-        constants = (*constants, np.int32((1 << self.bits) - 1))
-        return code_arrays.encode(codec.encode_uniform, x, self.bits, constants, rounding)
+        limits, rounding = _constants(self, x.dtype)
+        mask = np.int32((1 << self.bits) - 1)
+        return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
 
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """``decode(encode(real))`` in one pass; see `NumberFormat.fake_quantize`."""
-        x = code_arrays.as_reals(real)
-        return code_arrays.round_to_grid(grid.round_uniform, x, *_constants(self, x.dtype), out)
+    def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
+        return Rounder(grid.round_uniform, _constants(self, dtype))
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,11 @@ def jit(function: Function) -> Function:
         return _compiled(function, cache=False)
 
 
+def inlined(function: Function) -> Function:
+    """A piece of a compiled function: compiled where it is called, and nowhere else, which takes less time."""
+    return cast("Function", numba.jit(nopython=True, error_model="numpy", inline="always")(function))
+
+
 def _compiled(function: Function, cache: bool) -> Function:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Compiled code does not warn of a quotient that overflows either.

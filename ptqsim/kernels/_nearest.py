@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined
 
 
-@jit
+@inlined
 def _round(t: Any, even: bool, up: Any, down: Any) -> Any:
     # `even` is the same for every element: the compiler moves the test out of the loop.
     if even:
@@ -27,7 +27,7 @@ def _round(t: Any, even: bool, up: Any, down: Any) -> Any:
     return whole + (one if fraction >= up else zero) - (one if fraction <= down else zero)
 
 
-@jit
+@inlined
 def clamped(t: Any, low: Any, high: Any, even: bool, up: Any, down: Any) -> Any:
     """The integer that t rounds to, within [low, high] (PTQ4ViT, Eq. 2)."""
     q = _round(t, even, up, down)
@@ -35,7 +35,7 @@ def clamped(t: Any, low: Any, high: Any, even: bool, up: Any, down: Any) -> Any:
     return q if q < high else high
 
 
-@jit
+@inlined
 def in_range_of(
     value: Any, split: Any, scale1: Any, scale2: Any, sign1: Any, top: Any, even: bool, up: Any, down: Any
 ) -> tuple[Any, bool]:
@@ -51,7 +51,7 @@ def in_range_of(
     return q if q < top else top, second
 
 
-@jit
+@inlined
 def in_nearer_range(value: Any, scale1: Any, step: float, top: float, up: float, down: float) -> tuple[float, bool]:
     """The nearer of the best magnitude in R1 and the best in R2, and whether that is R2; R1 on a tie.
 

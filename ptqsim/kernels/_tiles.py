@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined
 from ptqsim.kernels._store import fetch
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
-@jit
+@inlined
 def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
     """Batch, panel and block of rows of a tile."""
     batch, rest = tile // (panels * blocks), tile % (panels * blocks)
     return batch, rest // blocks, rest % blocks
 
 
-@jit
+@inlined
 def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int) -> int:
     """How many tiles from ``which[index]`` on lie below each other, up to `most`."""
     count = 1
@@ -28,7 +28,7 @@ def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int)
     return count
 
 
-@jit
+@inlined
 def part(batch: int, panel: int, block: int, out: Any) -> tuple[int, int, int]:
     """Rows and columns of a tile that lie in `out` [B, M, N], and the number of its first element there."""
     row, column = block * ROWS, panel * COLUMNS
@@ -36,7 +36,7 @@ def part(batch: int, panel: int, block: int, out: Any) -> tuple[int, int, int]:
     return height, width, (batch * out.shape[1] + row) * out.shape[2] + column
 
 
-@jit
+@inlined
 def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any) -> None:
     """Ask for the memory of the tile that comes next, if there is one."""
     if index < stop:
@@ -45,7 +45,7 @@ def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any
         fetch(height, width, out, at)
 
 
-@jit
+@inlined
 def put(values: Any, batch: int, block: int, panel: int, out: Any) -> None:
     """Store the part of a tile that is not beyond the last row or column."""
     row, column = block * ROWS, panel * COLUMNS

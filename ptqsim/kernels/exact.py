@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import words
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._store import store
 from ptqsim.kernels._tiles import expect, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
@@ -42,7 +42,7 @@ def exact_tiles(
     return bool(changed != 0)
 
 
-@jit
+@inlined
 def sum_terms(
     terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any, more: Any
 ) -> None:  # fmt: skip

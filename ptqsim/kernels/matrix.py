@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, multiply, release
 from ptqsim.kernels._store import store
 from ptqsim.kernels._tiles import below, part, place
@@ -46,7 +46,7 @@ def matrix_tiles(
     return bool(changed != 0)
 
 
-@jit
+@inlined
 def sum_terms(terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any) -> None:
     """The sum over the terms between `start` and `stop` of the depth, for some rows of a panel.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import exact, matrix
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, release
 from ptqsim.kernels._tiles import below, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
@@ -103,7 +103,7 @@ def matrix_prefixes(
     return seen
 
 
-@jit
+@inlined
 def _go_on(registers: Any, correction: Any, norms: Any, area: Any, segment: int, state: Any, seen: Any) -> None:
     """Add what a segment brings to the sums, and see how far they reach from the middle of what was seen."""
     left, right, row, height, panel, width = area
@@ -123,7 +123,7 @@ def _go_on(registers: Any, correction: Any, norms: Any, area: Any, segment: int,
             state[1, r, j] = max(state[1, r, j], reach)
 
 
-@jit
+@inlined
 def _finish(codes: Any, area: Any, state: Any, seen: Any) -> bool:
     """Add up the outputs that reach beyond what was seen, product by product; false, and none, if they are many."""
     left, right, row, height, panel, width = area
