@@ -73,7 +73,7 @@ def _by_segments(product: Product) -> tuple[Any, ...] | None:
         return None
     codes = left.blocks(rows)[0], left.table, right.codes, right.table
     values = operands.left.values, operands.right.values
-    return product.pairs, operands.terms, *values, correction, norms, codes, np.broadcast_to(np.int8(0), product.shape)
+    return product.pairs, operands.terms, *values, correction, norms, codes, product.shape
 
 
 def _norms(operand: Operand, codes: NDArray[Any], axis: int) -> NDArray[np.float32]:

@@ -29,11 +29,11 @@ def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int)
 
 
 @inlined
-def part(batch: int, panel: int, block: int, out: Any) -> tuple[int, int, int]:
-    """Rows and columns of a tile that lie in `out` [B, M, N], and the number of its first element there."""
+def part(batch: int, panel: int, block: int, shape: Any) -> tuple[int, int, int]:
+    """Rows and columns of a tile that lie in a result of that shape, and the number of its first element there."""
+    _, rows, columns = shape
     row, column = block * ROWS, panel * COLUMNS
-    height, width = min(ROWS, out.shape[1] - row), min(COLUMNS, out.shape[2] - column)
-    return height, width, (batch * out.shape[1] + row) * out.shape[2] + column
+    return min(ROWS, rows - row), min(COLUMNS, columns - column), (batch * rows + row) * columns + column
 
 
 @inlined
@@ -41,7 +41,7 @@ def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any
     """Ask for the memory of the tile that comes next, if there is one."""
     if index < stop:
         batch, panel, block = place(which[index], panels, blocks)
-        height, width, at = part(batch, panel, block, out)
+        height, width, at = part(batch, panel, block, out.shape)
         fetch(height, width, out, at)
 
 

@@ -97,7 +97,7 @@ def word_tiles(
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
         w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        height, width, at = part(batch, panel, block, out)
+        height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         registers[:] = 0
         if counting:
@@ -131,7 +131,7 @@ def any_in_tiles(start: int, stop: int, which: Any, panels: int, blocks: int, ev
     """Whether there is something in `events` [batch, M, N], for each of the tiles."""
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels, blocks)
-        height, width, _ = part(batch, panel, block, events)
+        height, width, _ = part(batch, panel, block, events.shape)
         seen = np.int32(0)
         for r in range(height):
             line = events[batch, block * ROWS + r, panel * COLUMNS : panel * COLUMNS + width]

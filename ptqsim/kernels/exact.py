@@ -33,7 +33,7 @@ def exact_tiles(
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels_of_one, blocks)
         left, right = pairs[batch, 0], pairs[batch, 1]
-        height, width, at = part(batch, panel, block, out)
+        height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         sum_terms(terms, strips, panels, (left, right, block, panel, width), 0, depth, registers, more)
         changed |= store(

@@ -36,7 +36,7 @@ def matrix_tiles(
         count = below(which, index, stop, block, blocks, BLOCKS)
         index += count
         left, right = pairs[batch, 0], pairs[batch, 1]
-        _, width, at = part(batch, panel, block, out)
+        _, width, at = part(batch, panel, block, out.shape)
         height = min(count * ROWS, out.shape[1] - block * ROWS)
         area = left, right, block * ROWS, height, panel, width
         sum_terms(terms, strips, panels, area, 0, depth, registers)

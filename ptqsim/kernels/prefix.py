@@ -49,7 +49,7 @@ def dot_prefixes(
     codes
         Codes [A, M, K] and table of the left operand, codes [B, K, N] and table of the right one.
     shape
-        An array as large as the result, [batch, M, N].
+        Of the result, (batch, M, N).
     seen
         Least and greatest prefix sum found elsewhere.
     left_over
@@ -79,7 +79,7 @@ def matrix_prefixes(
     codes: Any, shape: Any, seen: Any, left_over: Any,
 ) -> Any:  # fmt: skip
     """The same of operands in the layout of `matrix`."""
-    panels_of_one, blocks = panels.shape[2], -(-shape.shape[1] // ROWS)
+    panels_of_one, blocks = panels.shape[2], -(-shape[1] // ROWS)
     seen = seen.copy()
     registers, state = np.empty((HEIGHT, COLUMNS), np.int32), np.empty((2, HEIGHT, COLUMNS), np.int32)
     configure(SHAPES)
@@ -89,7 +89,7 @@ def matrix_prefixes(
         count = below(which, index, stop, block, blocks, matrix.BLOCKS)
         left, right = pairs[batch, 0], pairs[batch, 1]
         _, width, _ = part(batch, panel, block, shape)
-        height = min(count * ROWS, shape.shape[1] - block * ROWS)
+        height = min(count * ROWS, shape[1] - block * ROWS)
         area = left, right, block * ROWS, height, panel, width
         state[:, :height] = 0
         for segment in range(norms[0].shape[2]):
