@@ -19,11 +19,15 @@ _SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).p
 
 def jit(function: Function) -> Function:
     """Compile `function` on its first call; the machine code is cached on disk where there is a place for it."""
-    function.__qualname__ += f"-{_SOURCES}"
-    try:
-        return _compiled(function, cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
-        return _compiled(function, cache=False)
+    return _cached(function, fastmath=False)
+
+
+def jit_sums(function: Function) -> Function:
+    """The same for a function whose float sums may be taken in any order, as only vector code takes them quickly.
+
+    The order depends on the processor and on nothing else.
+    """
+    return _cached(function, fastmath={"reassoc"})
 
 
 def inlined(function: Function) -> Function:
@@ -31,10 +35,20 @@ def inlined(function: Function) -> Function:
     return cast("Function", numba.jit(nopython=True, error_model="numpy", inline="always")(function))
 
 
-def _compiled(function: Function, cache: bool) -> Function:
+def _cached(function: Function, fastmath: bool | set[str]) -> Function:
+    function.__qualname__ += f"-{_SOURCES}"
+    try:
+        return _compiled(function, fastmath, cache=True)
+    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
+        return _compiled(function, fastmath, cache=False)
+
+
+def _compiled(function: Function, fastmath: bool | set[str], cache: bool) -> Function:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Compiled code does not warn of a quotient that overflows either.
         return np.errstate(all="ignore")(function)
     # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows
-    # IEEE instead of costing a branch per element. No fastmath: float results must be the bits of numpy and torch.
-    return cast("Function", numba.jit(nopython=True, nogil=True, cache=cache, error_model="numpy")(function))
+    # IEEE instead of costing a branch per element. No fastmath but for sums: float results must be the bits of numpy
+    # and torch.
+    compiler = numba.jit(nopython=True, nogil=True, cache=cache, error_model="numpy", fastmath=fastmath)
+    return cast("Function", compiler(function))

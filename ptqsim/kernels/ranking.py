@@ -13,21 +13,28 @@ _ROWS = 64
 
 
 @jit
-def hinge_sums(start: int, stop: int, ranked: Any, exact: Any, theta: Any, of_ties: Any, out: Any) -> int:
-    """Sum over p < q of max(0, ranked[q] - ranked[p] + theta), of each of the rows [start, stop).
+def hinge_sums(
+    start: int, stop: int, scores: Any, order: Any, exact: Any, theta: Any, of_ties: Any, out: Any
+) -> int:  # fmt: skip
+    """Sum over p < q of max(0, s[order[q]] - s[order[p]] + theta), of each of the rows s [start, stop) of `scores`.
 
-    `ranked` and `exact` [w, R] hold a row of scores in each column, the largest exact one first; a pair of equal exact
-    scores counts `of_ties` instead. `exact` is empty where there are none. `out` [R].
+    `scores` [R, w]; `order` [R, w] of the columns has the largest exact score of the row first. `exact` [w, R] holds
+    those scores in that order, a pair of equal ones counting `of_ties` instead; it is empty where there are none.
+    `out` [R].
     """
-    width, ties = ranked.shape[0], exact.shape[0] > 0
+    width, ties = scores.shape[1], exact.shape[0] > 0
+    block = np.empty((width, _ROWS), np.float32)
     for first in range(start, stop, _ROWS):
         last = min(first + _ROWS, stop)
+        for r in range(first, last):
+            for p in range(width):
+                block[p, r - first] = scores[r, order[r, p]]
         total = out[first:last]
         total[:] = 0
         for p in range(width):
-            upper = ranked[p, first:last]
+            upper = block[p, : last - first]
             for q in range(p + 1, width):
-                lower = ranked[q, first:last]
+                lower = block[q, : last - first]
                 if ties:
                     one, other = exact[p, first:last], exact[q, first:last]
                     for r in range(len(total)):

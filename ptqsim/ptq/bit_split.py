@@ -20,6 +20,8 @@ from typing import Final
 
 import torch
 
+from ptqsim.kernels import ternary
+
 _BLOCK: Final = 64  # rows whose products with H are brought up to date at once
 
 
@@ -102,8 +104,9 @@ def bit_split(
     scale : float
         Rounded to float32, as every scale is.
     """
+    device, problem = codes.device, Reconstruction(problem.gram.cpu(), problem.target.cpu())
     top = 2.0 ** (bits - 1) - 1
-    digits = split_digits(codes.clamp(-top, top), bits)
+    digits = split_digits(codes.cpu().clamp(-top, top), bits).contiguous()
     q = stitch(digits)
     for _ in range(epochs):
         refitted = _float32(problem.best_scale(q))
@@ -114,26 +117,18 @@ def bit_split(
             _sweep(problem, digits[m], q, scale, 2.0**m)
         if torch.equal(q, before):
             break
-    return q, scale
+    return q.to(device), scale
 
 
 def _sweep(problem: Reconstruction, digit: torch.Tensor, q: torch.Tensor, scale: float, step: float) -> None:
     """Set every row of one digit, and q with it, to the best of -1, 0 and 1, the rows before it already being new."""
     for start in range(0, len(q), _BLOCK):
         block = slice(start, start + _BLOCK)
-        gram = problem.gram[block, block]
-        slope = problem.gram[block] @ q  # H Q of these rows, kept up to date as they change
-        for i in range(len(gram)):
-            row, curvature = start + i, gram[i, i]
-            if curvature <= 0:  # an input that is always zero
-                continue
-            old = q[row].clone()
-            rest = old - step * digit[row]
-            # the zero of the derivative: s H_nn x = R_n - s (H_n Q - H_nn (q_n - rest)), x being step * digit
-            best = (problem.target[row] - scale * (slope[i] - curvature * (old - rest))) / (scale * curvature)
-            digit[row] = (best / step).round_().clamp_(-1, 1)
-            q[row] = rest + step * digit[row]
-            slope.addr_(gram[:, i], q[row] - old)
+        slope = problem.gram[block] @ q  # H Q of these rows
+        gram = problem.gram[block, block].contiguous()
+        target = problem.target[block].contiguous()
+        written = digit[block].numpy(), q[block].numpy()
+        ternary.settle(0, q.shape[1], gram.numpy(), target.numpy(), slope.numpy(), scale, step, *written)
 
 
 def _float32(value: float) -> float:

@@ -1,8 +1,7 @@
 """Distances of a quantized output from the exact one, per group; lower is better.
 
 An objective is a few sums over the output and a score made from them, so that the search can add them up part by
-part.  Sums run over rows in the dtype of the data, then over the row sums in float64 on one thread: a score does not
-depend on the number of threads.
+part.
 """
 
 from __future__ import annotations
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.capture import OperationData
+from ptqsim.ptq.sums import moments, weighted_squares
 
 Sums = NDArray[np.float64]
 """[G, number of sums]."""
 Scores = NDArray[np.float64]
 """[G]."""
 Summer = Callable[[torch.Tensor], Sums]
-"""From a quantized output [G, ..., M, N], which it may overwrite, to its sums."""
+"""From a quantized output [G, ..., M, N] to its sums."""
 UnitSummer = Callable[[torch.Tensor], NDArray[np.float64]]
 """The same for a score that is a sum over units (rows, or images): to what each unit adds, [G, units]."""
 
@@ -62,7 +62,7 @@ class Objective:
 
     def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:
         """Score of one quantized output [G, ..., M, N]."""
-        score = self.score(self.prepare(data)(out_hat.clone()))
+        score = self.score(self.prepare(data)(out_hat))
         return score / data.out[0].numel() if self.mean else score
 
 
@@ -72,7 +72,8 @@ def additive(name: str, units: Callable[[OperationData], UnitSummer], per_image:
 
 
 def _squared_error(data: OperationData) -> UnitSummer:
-    return lambda out_hat: _sum_of_units(out_hat.sub_(data.out).square_())
+    sums = moments(data.out, data.out, data.out.shape[1])
+    return lambda out_hat: sums(out_hat)[1]
 
 
 def _weighted_error(data: OperationData) -> UnitSummer:
@@ -81,48 +82,43 @@ def _weighted_error(data: OperationData) -> UnitSummer:
             "the Hessian guided metric needs output gradients, and none were captured: capture with "
             "gradient='pseudo_label' (or 'sampled', 'released', 'random')"
         )
-    grad = data.grad
-    # (dL/dO)^2 (O_hat - O)^2, Eq. 7
-    return lambda out_hat: _sum_of_units(out_hat.sub_(data.out).mul_(grad).square_())
+    sums = weighted_squares(data.out, data.grad, data.out.shape[1])  # (dL/dO)^2 (O_hat - O)^2, Eq. 7
+    return lambda out_hat: sums(out_hat)[0]
 
 
 def _moments(data: OperationData) -> Summer:
-    out = data.out
-    exact = _sums(out, out.square())
-    fixed = np.column_stack((exact, np.full(len(exact), float(out[0].numel()))))
+    sums_of = moments(None, data.out, 1)
+    sum_o, square_o, _ = sums_of(data.out)[..., 0]
+    count = np.full(len(data.out), float(data.out[0].numel()))
 
-    def moments(out_hat: torch.Tensor) -> Sums:
-        return np.concatenate((_sums(out_hat * out, out_hat, out_hat.square()), fixed), axis=1)
+    def sums(out_hat: torch.Tensor) -> Sums:
+        sum_h, square_h, dot = sums_of(out_hat)[..., 0]
+        return np.stack((dot, sum_h, square_h, sum_o, square_o, count), axis=1)
 
-    return moments
+    return sums
 
 
 def _image_correlations(data: OperationData) -> UnitSummer:
     exact = images_of(data.out, data.images)
     centered = exact - exact.mean(dim=-1, keepdim=True)
-    square_o = _dot(centered, centered)
+    _, square_o, _ = moments(None, centered, data.images)(centered)
+    sums = moments(exact, centered, data.images)
     count = exact.shape[-1]
 
     def distances(out_hat: torch.Tensor) -> NDArray[np.float64]:
-        error = images_of(out_hat.sub_(data.out), data.images)
-        along, mean = _dot(error, centered), error.sum(dim=-1).double() / count
-        variance = (_dot(error, error) - count * mean**2).clamp(min=0)  # of the error, times the count
+        error, square_error, along = sums(images_of(out_hat, data.images))
+        variance = np.maximum(square_error - error**2 / count, 0)  # of the error, times the count
         square_h = square_o + 2 * along + variance
         squares = square_o * square_h
         # 1 - Gamma from 1 - Gamma^2, which the error gives to its last digits where Gamma is nearly 1 (Eq. 12)
-        gamma = (square_o + along) / squares.clamp(min=torch.finfo(squares.dtype).tiny).sqrt()
-        distance = (square_o * variance - along**2) / squares / (1 + gamma)
-        distance = torch.where(gamma > 0, distance, 1 - gamma)
-        found: NDArray[np.float64] = distance.where(squares > 0, 1.0).clamp(min=0).cpu().numpy()
+        squares_or_one = np.where(squares > 0, squares, 1.0)
+        gamma = (square_o + along) / np.sqrt(squares_or_one)
+        distance = (square_o * variance - along**2) / squares_or_one / (1 + np.maximum(gamma, 0))
+        distance = np.where(gamma > 0, distance, 1 - gamma)
+        found: NDArray[np.float64] = np.where(squares > 0, np.maximum(distance, 0), 1.0)
         return found
 
     return distances
-
-
-def _dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Sums of x y over the last axis, in float64 at the end."""
-    dots: torch.Tensor = torch.linalg.vecdot(x, y)
-    return dots.double()
 
 
 def images_of(out: torch.Tensor, images: int) -> torch.Tensor:
@@ -144,19 +140,6 @@ def _one_minus_correlation(sums: Sums) -> Scores:
 def _one_minus(product: Scores, squares: Scores) -> Scores:
     """1 - product / sqrt(squares); an output without direction (all zero, or constant) gets the worst score, no NaN."""
     return 1.0 - np.divide(product, np.sqrt(np.maximum(squares, 0.0)), out=np.zeros_like(product), where=squares > 0)
-
-
-def _sums(*tensors: torch.Tensor) -> Sums:
-    """Sums of each tensor [G, ..., N] per group, in float64 at the end: [G, tensor]."""
-    totals = [x.sum(dim=-1).flatten(1).sum(dim=1, dtype=torch.float64) for x in tensors]
-    sums: Sums = torch.stack(totals, dim=1).cpu().numpy()
-    return sums
-
-
-def _sum_of_units(x: torch.Tensor) -> NDArray[np.float64]:
-    """Sums of x [G, units, ..., N] over all but the first two axes, in float64."""
-    total: NDArray[np.float64] = x.sum(dim=-1).reshape(*x.shape[:2], -1).double().cpu().numpy().sum(axis=2)
-    return total
 
 
 # EasyQuant and Base PTQ: cosine (PTQ4ViT section 3.1).

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ptqsim.kernels import ranking
 from ptqsim.ptq.capture import OperationData
 from ptqsim.ptq.objectives import Objective, UnitSummer, additive, find_objective, images_of
+from ptqsim.ptq.sums import is_plain
 
 
 class _Sorted:
@@ -25,18 +26,18 @@ class _Sorted:
 
     def loss(self, scores: torch.Tensor, theta: float) -> torch.Tensor:
         """Eq. 10 of each row of ``scores`` [R, w]."""
-        ranked = scores.gather(1, self.order).T.contiguous()  # [w, R]
-        return self._by_kernel(ranked, theta) if _is_plain(ranked) else self._by_torch(ranked, theta)
+        return self._by_kernel(scores, theta) if is_plain(scores) else self._by_torch(scores, theta)
 
-    def _by_kernel(self, ranked: torch.Tensor, theta: float) -> torch.Tensor:
-        total = torch.empty(ranked.shape[1])
+    def _by_kernel(self, scores: torch.Tensor, theta: float) -> torch.Tensor:
+        total = torch.empty(len(scores))
         exact = torch.empty((0, 0)) if self.values is None else self.values
         of_ties = np.float32(max(theta, 0.0))  # equal exact scores have sign 0, and Phi(0) = theta
-        arguments = ranked.numpy(), exact.numpy(), np.float32(theta), of_ties, total.numpy()
-        ranking.hinge_sums(0, len(total), *arguments)
+        operands = scores.contiguous().numpy(), self.order.numpy(), exact.numpy()
+        ranking.hinge_sums(0, len(total), *operands, np.float32(theta), of_ties, total.numpy())
         return total
 
-    def _by_torch(self, ranked: torch.Tensor, theta: float) -> torch.Tensor:
+    def _by_torch(self, scores: torch.Tensor, theta: float) -> torch.Tensor:
+        ranked = scores.gather(1, self.order).T.contiguous()  # [w, R]
         wanted = ranked - theta  # what a lower place may reach without a loss
         total = torch.zeros(ranked.shape[1], dtype=ranked.dtype, device=ranked.device)
         buffer = torch.empty_like(ranked)
@@ -47,11 +48,6 @@ class _Sorted:
                 hinge = hinge.where(self.values[d:] != self.values[:-d], max(theta, 0.0))
             total += hinge.sum(dim=0)
         return total
-
-
-def _is_plain(scores: torch.Tensor) -> bool:
-    """Whether NumPy can have the memory, and compiled code is there for the type."""
-    return scores.device.type == "cpu" and scores.dtype == torch.float32 and not scores.requires_grad
 
 
 def ranking_loss(scores: torch.Tensor, exact: torch.Tensor, theta: float) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +25,11 @@ def random_data(seed: int, groups_a: int = 2, groups_b: int = 2, rows: int = 700
     return OperationData(a, b, out, torch.randn(out.shape, generator=generator) ** 3, images=8)
 
 
+def in_type(data: OperationData, dtype: torch.dtype) -> OperationData:
+    assert data.grad is not None
+    return replace(data, a=data.a.to(dtype), b=data.b.to(dtype), out=data.out.to(dtype), grad=data.grad.to(dtype))
+
+
 def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarray) -> list[float]:
     scores = []
     for o, h, g in zip(out.astype(float), out_hat.astype(float), grad.astype(float), strict=True):
@@ -42,14 +48,15 @@ def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarr
     return scores
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 2e-4), (torch.float64, 1e-10)])  # by kernels, by torch
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_objectives_agree_with_numpy_and_scipy(name: str) -> None:
-    data = random_data(1)
+def test_objectives_agree_with_numpy_and_scipy(name: str, dtype: torch.dtype, rtol: float) -> None:
+    data = in_type(random_data(1), dtype)
     assert data.grad is not None
-    out_hat = data.out + 0.1 * torch.randn(data.out.shape, generator=torch.Generator().manual_seed(2))
+    out_hat = data.out + 0.1 * torch.randn(data.out.shape, generator=torch.Generator().manual_seed(2), dtype=dtype)
     ours = OBJECTIVES[name](data, out_hat)
     theirs = numpy_scores(name, data.out.numpy(), out_hat.numpy(), data.grad.numpy())
-    np.testing.assert_allclose(ours, theirs, rtol=2e-4)
+    np.testing.assert_allclose(ours, theirs, rtol=rtol)
 
 
 @pytest.mark.parametrize("name", ["cosine", "pearson"])
