@@ -1,4 +1,7 @@
-"""Sums over the outputs of a product, which the objectives of a search are made of, in one pass over memory."""
+"""Sums over the outputs of a product, which the objectives of a search are made of, in one pass over memory.
+
+Terms and sums are float64: what their order changes is far below the difference of two candidates.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,6 @@ import numpy as np
 
 from ptqsim.kernels._jit import jit_sums
 
-# Elements whose sum is taken in float32 before it is added in float64.
-_PIECE = 512
-
 
 @jit_sums
 def moments(start: int, stop: int, x: Any, y: Any, z: Any, out: Any) -> int:
@@ -18,28 +18,23 @@ def moments(start: int, stop: int, x: Any, y: Any, z: Any, out: Any) -> int:
 
     `x`, `y` and `z` are float32 [R, n]; without rows in `y` d is x.
     """
-    length, difference = x.shape[1], y.shape[0] > 0
+    difference = y.shape[0] > 0
     for r in range(start, stop):
-        total, square, product = np.float64(0), np.float64(0), np.float64(0)
-        for first in range(0, length, _PIECE):
-            last = min(first + _PIECE, length)
-            xs, zs = x[r, first:last], z[r, first:last]
-            s, s2, sz = np.float32(0), np.float32(0), np.float32(0)
-            if difference:
-                ys = y[r, first:last]
-                for i in range(len(xs)):
-                    d = xs[i] - ys[i]
-                    s += d
-                    s2 += d * d
-                    sz += d * zs[i]
-            else:
-                for i in range(len(xs)):
-                    s += xs[i]
-                    s2 += xs[i] * xs[i]
-                    sz += xs[i] * zs[i]
-            total += s
-            square += s2
-            product += sz
+        xs, zs = x[r], z[r]
+        total, square, product = 0.0, 0.0, 0.0
+        if difference:
+            ys = y[r]
+            for i in range(len(xs)):
+                d = np.float64(xs[i]) - np.float64(ys[i])
+                total += d
+                square += d * d
+                product += d * np.float64(zs[i])
+        else:
+            for i in range(len(xs)):
+                d = np.float64(xs[i])
+                total += d
+                square += d * d
+                product += d * np.float64(zs[i])
         out[0, r], out[1, r], out[2, r] = total, square, product
     return 0
 
@@ -47,16 +42,11 @@ def moments(start: int, stop: int, x: Any, y: Any, z: Any, out: Any) -> int:
 @jit_sums
 def weighted_squares(start: int, stop: int, x: Any, y: Any, z: Any, out: Any) -> int:
     """Sums of ((x - y) z)^2 over each of the rows [start, stop), into `out` [1, R] of float64; the rest as above."""
-    length = x.shape[1]
     for r in range(start, stop):
-        total = np.float64(0)
-        for first in range(0, length, _PIECE):
-            last = min(first + _PIECE, length)
-            xs, ys, zs = x[r, first:last], y[r, first:last], z[r, first:last]
-            s = np.float32(0)
-            for i in range(len(xs)):
-                d = (xs[i] - ys[i]) * zs[i]
-                s += d * d
-            total += s
+        xs, ys, zs = x[r], y[r], z[r]
+        total = 0.0
+        for i in range(len(xs)):
+            d = (np.float64(xs[i]) - np.float64(ys[i])) * np.float64(zs[i])
+            total += d * d
         out[0, r] = total
     return 0

@@ -1,8 +1,7 @@
 """The sums over a quantized output that objectives are made of.
 
-On the CPU one pass over memory takes them all.  Elsewhere, and for types that it isn't compiled for, torch does.  Sums
-run over pieces of a row in the dtype of the data, and from there on in float64: they do not depend on the number of
-threads.
+On the CPU they are taken in one pass over memory, in float64.  Elsewhere, and for types that nothing is compiled for,
+torch sums rows in the dtype of the data, and what they give in float64.  The number of threads changes nothing.
 """
 
 from __future__ import annotations
