@@ -21,9 +21,6 @@ class Rounder(NamedTuple):
     constants: KernelConstants
 
 
-# Elements below which another thread costs more than it brings.
-_GRAIN = 1 << 16
-
 _LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float64)}
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -64,7 +61,7 @@ def look_up(codes: NDArray[Any], table: NDArray[Scalar]) -> NDArray[Scalar]:
     """``table[codes]`` for codes that are known to be in range."""
     codes = np.ascontiguousarray(codes).reshape(codes.shape)
     out = np.empty(codes.shape, table.dtype)
-    _threads.run(codec.look_up, codes.size, _GRAIN, codes.reshape(-1), table, out.reshape(-1))
+    _threads.run(codec.look_up, codes.size, _threads.GRAIN, codes.reshape(-1), table, out.reshape(-1))
     return out
 
 
@@ -126,7 +123,7 @@ def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
 
 
 def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstants, out: NDArray[Any]) -> NDArray[Any]:
-    """``kernel(start, stop, real, *grid, largest, *rounding, out)``, with the constants of the grid and the rounding.
+    """``kernel(start, stop, real, grid, largest, rounding, out)``, with the constants of the grid and the rounding.
 
     Raises
     ------
@@ -134,8 +131,8 @@ def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstan
         If a value is NaN or infinite.
     """
     grid, rounding = constants
-    arguments = (real.reshape(-1), *grid, _LARGEST[real.dtype], *rounding, out.reshape(-1))
-    if any(_threads.run(kernel, real.size, _GRAIN, *arguments)):
+    arguments = (real.reshape(-1), grid, _LARGEST[real.dtype], rounding, out.reshape(-1))
+    if any(_threads.run(kernel, real.size, _threads.GRAIN, *arguments)):
         raise _not_finite(real)
     return out
 

@@ -79,6 +79,10 @@ class Ties(NamedTuple):
             return one, -one
         return (at_half if self.positive_away else above_half), -(at_half if self.negative_away else above_half)
 
+    def of_kernels(self, dtype: np.dtype[Any]) -> tuple[bool, Any, Any]:
+        """What kernels take for a rounding: whether it is to half even, and the thresholds."""
+        return self.to_even, *self.thresholds(dtype)
+
 
 # What the nearest range choice does. No mode of its own, as it is offered nowhere else.
 TIES_TO_ZERO = Ties()

@@ -253,14 +253,14 @@ def _by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> KernelConst
     nearest = twin.range_choice == RangeChoice.NEAREST
     ties = TIES_TO_ZERO if nearest else TIES[RoundingMode(twin.rounding)]
     constants = (dtype.type(split), scale1, scale2, dtype.type(sign1), dtype.type(_top(twin.bits)))
-    return constants, (ties.to_even, *ties.thresholds(dtype))
+    return constants, ties.of_kernels(dtype)
 
 
 @lru_cache(maxsize=1024)
 def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale of R1, that of R2 in units of it, and greatest magnitude; and how ties are rounded."""
     constants = (code_arrays.in_type(dtype, twin.scale), float(1 << twin.shift), float(_top(twin.bits)))
-    return constants, TIES_TO_ZERO.thresholds(np.dtype(np.float64))
+    return constants, TIES_TO_ZERO.of_kernels(np.dtype(np.float64))
 
 
 def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:

@@ -77,7 +77,7 @@ def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale and limits of Eq. 2, which are integers below 2**16 and exact in every float type; and the rounding."""
     half, ties = 1 << (uniform.bits - 1), TIES[RoundingMode(uniform.rounding)]
     limits = dtype.type(-half), dtype.type(half - 1)
-    return (code_arrays.in_type(dtype, uniform.scale), *limits), (ties.to_even, *ties.thresholds(dtype))
+    return (code_arrays.in_type(dtype, uniform.scale), *limits), ties.of_kernels(dtype)
 
 
 @lru_cache

@@ -28,8 +28,6 @@ FLOAT64_EXACT = 1 << 53
 
 INT64_MAX = (1 << 63) - 1
 
-# Elements below which another thread costs more than it brings.
-_GRAIN = 1 << 16
 STRIPS = 16
 """Strips below which another thread costs more than it brings."""
 
@@ -169,7 +167,7 @@ class Operand:
             flat = self.codes.reshape(-1, last) if self.is_left else self.codes
             norms = [norm.reshape(-1) if self.is_left else norm for norm in (peak, total, energy)]
             kernel = align.row_norms if self.is_left else align.column_norms
-            grain = max(1, _GRAIN // (last if self.is_left else first * last))
+            grain = max(1, _threads.GRAIN // (last if self.is_left else first * last))
             _threads.run(kernel, len(flat), grain, flat, magnitudes, *norms)
         return LineNorms(*(norm.astype(np.float64) for norm in (peak, total, energy)))
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.statistics import OverflowStatistics
+from ptqsim.kernels import _threads, convert
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,29 @@ class MatmulResult:
         """Whether every output equals the result in unbounded integers; computed on first use if not yet known."""
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
-    def real(self) -> NDArray[np.float64]:
-        """The product as real numbers, float64: acc * scale."""
-        return self.acc * np.float64(self.scale)
+    def real(self, out: NDArray[np.float32] | None = None) -> NDArray[Any]:
+        """The product as real numbers, float64: acc * scale.
+
+        Parameters
+        ----------
+        out
+            C-contiguous float32 [..., M, N] to put them into, rounded from float64.
+
+        Raises
+        ------
+        ValueError
+            If `out` is of another type or shape.
+        """
+        scale = np.float64(self.scale)
+        if out is None:
+            return self.acc * scale
+        if not (out.dtype == np.float32 and out.shape == self.acc.shape and out.flags.c_contiguous):
+            raise ValueError(
+                f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}, "
+                f"got {out.dtype} of shape {out.shape}; without it the reals come as float64"
+            )
+        _threads.run(convert.to_reals, out.size, _threads.GRAIN, self.acc.reshape(-1), scale, out.reshape(-1))
+        return out
 
     def __getstate__(self) -> dict[str, object]:
         """What is still to be found is found first: operands do not travel with a pickle."""

@@ -12,6 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise
+from typing import Final
+
+GRAIN: Final = 1 << 16
+"""Elements below which another thread costs more than it brings."""
 
 _pool: ThreadPoolExecutor | None = None
 _workers = 0  # of the pool

@@ -1,4 +1,4 @@
-"""Integers that a product left in a float type, into int64."""
+"""Integers that a product left in a float type into int64, and accumulators into floats."""
 
 from __future__ import annotations
 
@@ -41,3 +41,11 @@ def _through_int64(floats: Any, drop: int, out: Any) -> bool:
         changed |= kept ^ value
         out[i] = kept
     return bool(changed != 0)
+
+
+@jit
+def to_reals(start: int, stop: int, acc: Any, scale: Any, out: Any) -> None:
+    """acc * scale for [start, stop), the product taken in float64 and rounded to the type of `out`."""
+    source, target = acc[start:stop], out[start:stop]
+    for i in range(len(source)):
+        target[i] = target.dtype.type(np.float64(source[i]) * scale)

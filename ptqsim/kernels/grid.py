@@ -13,69 +13,44 @@ from ptqsim.kernels._nearest import clamped, in_nearer_range, in_range_of
 
 
 @jit
-def round_uniform(
-    start: int,
-    stop: int,
-    x: Any,
-    scale: Any,
-    low: Any,
-    high: Any,
-    largest: Any,
-    even: bool,
-    up: Any,
-    down: Any,
-    out: Any,
-) -> int:
+def round_uniform(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
     """clamp(round(x / scale), low, high) * scale; no zero is negative, as no code stands for such a one."""
+    scale, low, high = grid
     zero = low - low
     values, part = x[start:stop], out[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
-        part[i] = (clamped(value / scale, low, high, even, up, down) + zero) * scale
+        part[i] = (clamped(value / scale, low, high, rounding) + zero) * scale
         strange += not (abs(value) <= largest)
     return strange
 
 
 @jit
-def round_twin(
-    start: int,
-    stop: int,
-    x: Any,
-    split: Any,
-    scale1: Any,
-    scale2: Any,
-    sign1: Any,
-    top: Any,
-    largest: Any,
-    even: bool,
-    up: Any,
-    down: Any,
-    out: Any,
-) -> int:
+def round_twin(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
     """Magnitude times scale of the range: R2 from `split` on, below it R1, whose values have the sign `sign1`."""
+    split, scale1, scale2, sign1, top = grid
     zero = top - top
     values, part = x[start:stop], out[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
-        q, second = in_range_of(value, split, scale1, scale2, sign1, top, even, up, down)
+        q, second = in_range_of(value, split, scale1, scale2, sign1, top, rounding)
         part[i] = q * (scale2 if second else sign1 * scale1) + zero
         strange += not (abs(value) <= largest)
     return strange
 
 
 @jit
-def round_twin_nearest(
-    start: int, stop: int, x: Any, scale1: Any, step: float, top: float, largest: Any, up: float, down: float, out: Any
-) -> int:
+def round_twin_nearest(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
     """The nearest point of both ranges."""
+    scale1, step, top = grid
     kind = x.dtype.type
     values, part = x[start:stop], out[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
-        q, second = in_nearer_range(value, scale1, step, top, up, down)
+        q, second = in_nearer_range(value, scale1, step, top, rounding)
         part[i] = kind(q * step if second else q) * scale1
         strange += not (abs(value) <= largest)
     return strange

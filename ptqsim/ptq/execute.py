@@ -110,6 +110,5 @@ class IntegerProduct:
                 self.recorder(self.name, group, qa, qb, result)
             if out is None:
                 out = np.empty((groups, *result.acc.shape), np.float32)
-            # result.real() rounded to float32, in one pass: the product is still taken in float64
-            np.multiply(result.acc, np.float64(result.scale), out=out[group], casting="unsafe")
+            result.real(out[group])
         return torch.from_numpy(out).to(a.device, a.dtype)

@@ -18,7 +18,6 @@ from ptqsim.kernels import _threads, sums
 UnitSums = NDArray[np.float64]
 """[number of sums, G, units]."""
 
-_GRAIN: Final = 1 << 16  # elements below which another thread costs more than it brings
 _NOTHING: Final = np.empty((0, 0), np.float32)
 
 
@@ -67,7 +66,7 @@ def _in_one_pass(
 ) -> Summer:
     groups = len(z)
     rows = groups * units
-    grain = 1 + _GRAIN * rows // max(z.numel(), 1)
+    grain = 1 + _threads.GRAIN * rows // max(z.numel(), 1)
 
     def flat(x: torch.Tensor) -> NDArray[np.float32]:
         values: NDArray[np.float32] = x.numpy().reshape(rows, -1)

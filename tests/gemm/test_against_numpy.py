@@ -108,3 +108,5 @@ def test_every_pair_of_twin_codes(shift: int) -> None:
             assert result.exact
             assert result.scale == a_format.scale * b_format.scale
             assert np.array_equal(result.real(), products * result.scale)
+            rounded = result.real(np.empty(products.shape, np.float32))
+            assert np.array_equal(rounded, (products * result.scale).astype(np.float32))

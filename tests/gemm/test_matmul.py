@@ -220,6 +220,10 @@ def test_bad_input(rng: np.random.Generator) -> None:
         pq.matmul(a.codes, b, accumulator)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="accumulator must be an Accumulator"):
         pq.matmul(a, b, 24)  # type: ignore[arg-type]
+    result = pq.matmul(a, b, accumulator)
+    for out in (np.empty((3, 5)), np.empty((5, 3), np.float32), np.empty((5, 3), np.float32).T):
+        with pytest.raises(ValueError, match=r"C-contiguous array of float32 and of shape \(3, 5\)"):
+            result.real(out)
 
 
 def test_what_a_result_says(rng: np.random.Generator) -> None:
