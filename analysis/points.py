@@ -9,6 +9,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -118,9 +120,20 @@ def _start(threads: int) -> None:
         raise SystemExit(130)  # ends the process as any other: what was captured on disk is removed
 
     signal.signal(signal.SIGINT, stop)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(threads)
     threadpool_limits(threads)
     pq.set_num_threads(threads)
+
+
+def _end_with_parent() -> None:
+    """A process that was killed can't end the others: each of them waits for that, and ends as if by Ctrl-C."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    while True:  # once ends the point that is being done, and the pool's loop goes on to the next
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
 
 
 def _do(workload: Workload, unit: Unit) -> str:

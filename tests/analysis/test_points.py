@@ -68,19 +68,42 @@ def test_a_method_point(workload, entry, bits):
     assert row["cross_entropy"] == found.cross_entropy
 
 
-@pytest.mark.slow
-def test_ctrl_c_ends_all_processes_and_the_same_command_resumes(tmp_path):
-    command = [
+def side_by_side(folder):
+    return [
         sys.executable, "-m", "ptqsim.cli", "figures", "simulator.power_of_two", "-O", "images=8", "-O",
-        "widths=3,4,5,6", "--images", "2", "--jobs", "2", "--out", str(tmp_path), "--json",
+        "widths=3,4,5,6", "--images", "2", "--jobs", "2", "--out", str(folder), "--json",
     ]  # fmt: skip
-    kept = tmp_path / ".cache"
+
+
+def started(command, kept):
+    """A process in a group of its own, when it has kept two points."""
     running = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     while len(list(kept.glob("operand_point-*"))) < 2:
         assert running.poll() is None
         time.sleep(0.05)
+    return running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_goes_on_when_the_first_was_killed(tmp_path, number):
+    running = started(side_by_side(tmp_path), tmp_path / ".cache")
+    os.kill(running.pid, number)
+    try:
+        running.communicate(timeout=60)  # ends when none of them holds the other end
+    except subprocess.TimeoutExpired:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.communicate()
+        pytest.fail("processes went on for a minute")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_and_the_same_command_resumes(tmp_path):
+    command = side_by_side(tmp_path)
+    kept = tmp_path / ".cache"
+    running = started(command, kept)
     os.killpg(running.pid, signal.SIGINT)
     out, errors = running.communicate(timeout=300)
     assert running.returncode == 130
