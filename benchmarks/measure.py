@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -64,8 +64,8 @@ class Row:
         What ran and why it may; the share of outputs proven unable to overflow.
     target
         Wanted ratio to the baseline, or None.
-    of, of_target
-        The case of the same operands that it is compared with, and the wanted share of its speed.
+    of, share, of_target
+        The case of the same operands that it takes turns with, its speed as a share of that one's, and the wanted one.
     peer
         Whether it is another library's product.
     """
@@ -81,6 +81,7 @@ class Row:
     certified: float | None = None
     target: float | None = None
     of: str | None = None
+    share: float | None = None
     of_target: float | None = None
     peer: bool = False
 
@@ -137,12 +138,20 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
     timed = interleaved(
         baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(share, "timing")
     )
+    shares = {
+        case.name: interleaved(
+            calls[case.of, "prepared"], {"own": calls[case.name, "prepared"]}, plan.rounds, plan.least
+        )["own"].paired
+        for case in cases
+        if case.of is not None
+    }
     check()
     rows = []
     for case in cases:
         timings = {how: timed[f"{name}\0{how}"] for name, how in calls if name == case.name}
         errors = max(wrong[name, how] for name, how in calls if name == case.name)
-        rows.append(_row(shape, group, case, timings, errors, known, a, b, plan))
+        row = _row(shape, group, case, timings, errors, known, a, b, plan)
+        rows.append(replace(row, share=shares.get(case.name)))
     for name in peers:
         timings = {"prepared": timed[f"{name}\0prepared"]}
         rows.append(Row(shape, str(group.operands), name, timings, wrong[name, "prepared"], peer=True))
@@ -166,6 +175,6 @@ def _row(
         result.certificate.name,
         result.certificate.certified / shape.outputs if stepped else None,
         None if plan.targets == "none" else target(case.kind, shape.attention, plan.targets == "portable"),
-        case.of,
-        case.of_target if plan.judged else None,
+        of=case.of,
+        of_target=case.of_target if plan.judged else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks import machine, report, targets
+from benchmarks import machine, targets
 from benchmarks.measure import Plan, Row
 from benchmarks.overflow_peers import Verdict
 from benchmarks.run import Results
@@ -24,7 +24,7 @@ def made_by(seed: int) -> dict[str, Any]:
 
 def of_results(results: Results, plan: Plan) -> dict[str, Any]:
     """All rows with every round's seconds, and which targets are met."""
-    cases = [_case(row, results.rows) for row in results.rows]
+    cases = [_case(row) for row in results.rows]
     threaded = [
         {
             "shape": asdict(one.shape),
@@ -62,7 +62,7 @@ def of_start(start: Start) -> dict[str, Any]:
     }
 
 
-def _case(row: Row, rows: list[Row]) -> dict[str, Any]:
+def _case(row: Row) -> dict[str, Any]:
     timings = {
         how: {
             "ratio": timing.ratio,
@@ -75,7 +75,7 @@ def _case(row: Row, rows: list[Row]) -> dict[str, Any]:
         }
         for how, timing in row.timings.items()
     }
-    of = None if row.of is None else {"case": row.of, "share": report.relative(row, rows), "target": row.of_target}
+    of = None if row.of is None else {"case": row.of, "share": row.share, "target": row.of_target}
     return {
         "shape": asdict(row.shape),
         "operands": row.operands,
@@ -99,11 +99,10 @@ def _summary(rows: list[Row], verdicts: list[Verdict]) -> dict[str, Any]:
     found: dict[str, bool] = {}
     for row in rows:
         name = f"{row.shape.name}/{row.operands}/{row.case}"
-        share = report.relative(row, rows)
         if row.target is not None:
             found[name] = row.main.ratio >= row.target
-        if share is not None and row.of_target is not None:
-            found[f"{name} of {row.of}"] = share >= row.of_target
+        if row.share is not None and row.of_target is not None:
+            found[f"{name} of {row.of}"] = row.share >= row.of_target
     found |= {
         f"{targets.OF_APYTYPES:g} times {one.peer}, {one.overflow}": one.times >= targets.OF_APYTYPES
         for one in verdicts

@@ -46,14 +46,6 @@ def show(results: Results, judged: bool, output: Output) -> None:
         output.note(line)
 
 
-def relative(row: Row, rows: Sequence[Row]) -> float | None:
-    """Speed as a share of that of the case that the row is compared with, each beside its own baseline."""
-    for other in rows:
-        if row.of and (other.shape, other.operands, other.case) == (row.shape, row.operands, row.of):
-            return row.main.ratio / other.main.ratio
-    return None
-
-
 def verdict_of(value: float, wanted: float | None) -> str | None:
     """Whether a target is met."""
     return None if wanted is None else "yes" if value >= wanted else "no"
@@ -87,11 +79,11 @@ def _line(row: Row) -> tuple[Cell, ...]:
 
 
 def _show_compared(rows: Sequence[Row], output: Output) -> None:
-    compared = [(row, share) for row in rows if (share := relative(row, rows)) is not None]
     lines = [
-        (f"{row.case} of {row.of}", row.shape.name, row.operands, f"{share:.2f}", _number(row.of_target),
-         verdict_of(share, row.of_target))
-        for row, share in compared
+        (f"{row.case} of {row.of}", row.shape.name, row.operands, f"{row.share:.2f}", _number(row.of_target),
+         verdict_of(row.share, row.of_target))
+        for row in rows
+        if row.share is not None
     ]  # fmt: skip
     if lines:
         output.table(("Datapath", "shape", "operands", "share", "goal", "met"), lines, "Speed beside other datapaths")

@@ -29,6 +29,11 @@ class Timing:
         return median(self.base) / median(self.own)
 
     @property
+    def paired(self) -> float:
+        """The median of the rounds' own ratios: what disturbs a round for longer than it takes disturbs both in it."""
+        return median(base / own for base, own in zip(self.base, self.own, strict=True))
+
+    @property
     def spread(self) -> float:
         """Half the interquartile range of the rounds' own ratios, relative to their median."""
         ratios = [base / own for base, own in zip(self.base, self.own, strict=True)]

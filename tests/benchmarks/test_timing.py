@@ -84,3 +84,9 @@ def test_spread_is_half_the_interquartile_range() -> None:
     # Ratios 1, 2, 3, 4, 5: quartiles 2 and 4, median 3.
     assert Timing(own=(1.0,) * 5, base=(1.0, 2.0, 3.0, 4.0, 5.0)).spread == pytest.approx(1 / 3)
     assert Timing(own=(2.0,) * 5, base=(4.0,) * 5).spread == 0.0
+
+
+def test_what_disturbs_both_of_a_round_does_not_count_between_them() -> None:
+    timing = Timing(own=(1.0, 8.0, 8.0, 1.0, 8.0), base=(2.0, 16.0, 16.0, 2.0, 2.0))
+    assert timing.paired == 2.0
+    assert timing.ratio != 2.0
