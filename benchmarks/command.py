@@ -1,8 +1,8 @@
 """Measure the speed of matmul beside numpy's float32 product, every output checked against an oracle.
 
-CPU time of one thread: the baseline takes turns with everything that is measured, and the ratio of their medians
-counts. Each case is measured with operands that were multiplied before, and with new ones. Other libraries are
-measured where they are installed (`pip install 'ptqsim[bench]'`). --calibration vit_tiny_patch16_224 is about the
+CPU time of one thread: the baseline takes turns with everything that is measured, and the median of the ratios of one
+turn each counts. Each case is measured with operands that were multiplied before, and with new ones. Other libraries
+are measured where they are installed (`pip install 'ptqsim[bench]'`). --calibration vit_tiny_patch16_224 is about the
 calibration of a timm model, of random weights, instead.
 
 Exit status 1 if an output of the simulator is wrong. A target that is missed changes no exit status.

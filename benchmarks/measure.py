@@ -141,7 +141,7 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
     shares = {
         case.name: interleaved(
             calls[case.of, "prepared"], {"own": calls[case.name, "prepared"]}, plan.rounds, plan.least
-        )["own"].paired
+        )["own"].ratio
         for case in cases
         if case.of is not None
     }

@@ -25,20 +25,21 @@ class Timing:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the baseline: the ratio of the medians."""
-        return median(self.base) / median(self.own)
+        """How many times as fast as the baseline: the median of the rounds' own ratios.
 
-    @property
-    def paired(self) -> float:
-        """The median of the rounds' own ratios: what disturbs a round for longer than it takes disturbs both in it."""
-        return median(base / own for base, own in zip(self.base, self.own, strict=True))
+        What disturbs this machine for longer than a round disturbs both in it.
+        """
+        return median(self._ratios)
 
     @property
     def spread(self) -> float:
         """Half the interquartile range of the rounds' own ratios, relative to their median."""
-        ratios = [base / own for base, own in zip(self.base, self.own, strict=True)]
-        low, middle, high = quantiles(ratios, n=4, method="inclusive")
+        low, middle, high = quantiles(self._ratios, n=4, method="inclusive")
         return (high - low) / 2 / middle
+
+    @property
+    def _ratios(self) -> list[float]:
+        return [base / own for base, own in zip(self.base, self.own, strict=True)]
 
 
 def repeats(call: Call, least: float, clock: Clock) -> int:
