@@ -63,6 +63,15 @@ def test_liberty_gives_area(tmp_path: Path) -> None:
     assert gates.liberty.startswith("three_gates.lib ")
 
 
+def test_what_is_no_cell_library_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no file .*nope.lib.*give a cell library in the Liberty format"):
+        flow.synthesize(SMALL[0].module(), tmp_path / "nope.lib")
+    path = tmp_path / "other.lib"
+    path.write_text("library(empty) { }\n")
+    with pytest.raises(ValueError, match="has no library with cells in it"):
+        flow.synthesize(SMALL[0].module(), path)
+
+
 def test_partial_estimates_are_refused() -> None:
     assert flow._transistors("Estimated number of transistors:   120") == 120
     with pytest.raises(tools.ToolError, match="no count of transistors"):

@@ -29,6 +29,8 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
 
     Raises
     ------
+    ValueError
+        If `liberty` is no file, or not a cell library.
     ptqsim.rtl.MissingToolError
         If there is no Yosys with a working ABC, and the count did not come with the package.
     ptqsim.rtl.tools.ToolError
@@ -36,6 +38,7 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
     ptqsim.rtl.tools.ToolTimeoutError
         If it takes longer than `timeout` seconds.
     """
+    library = None if liberty is None else _library(liberty)
     text = rtl_of(module)
     known = None if anew or liberty is not None else kept.gates(module.name, text)
     if known is not None and tools.missing(["abc"], "to synthesize"):
@@ -43,7 +46,6 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
     yosys = tools.find("abc", "to synthesize")
     if known is not None and (known.tool, known.flow) == (yosys.version, FLOW):
         return known
-    library = None if liberty is None else liberty.read_text(encoding="utf-8", errors="replace")
     flow = FLOW if library is None else LIBERTY_FLOW
     cached = tools.cache_folder("gates", yosys.version, flow, module.name, text, library or "") / "gates.json"
     if cached.exists() and not anew:
@@ -124,6 +126,17 @@ def _found(pattern: str, text: str) -> str:
     if match is None:
         raise tools.ToolError(f"Yosys did not say {pattern!r}: {' '.join(text.split())[-300:]}")
     return next(group for group in match.groups() if group is not None)
+
+
+def _library(liberty: Path) -> str:
+    """The text of a cell library, if it is one."""
+    rest = "give a cell library in the Liberty format (.lib), or none to count transistors"
+    if not liberty.is_file():
+        raise ValueError(f"no file {str(liberty)!r}: {rest}")
+    text = liberty.read_text(encoding="utf-8", errors="replace")
+    if re.search(r"\blibrary\s*\(", text) is None or re.search(r"\bcell\s*\(", text) is None:
+        raise ValueError(f"{str(liberty)!r} has no library with cells in it: {rest}")
+    return text
 
 
 def _named(liberty: Path | None, library: str | None) -> str | None:
