@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Final, Protocol, get_args
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from ptqsim.ptq.detection.data import load_detection_data
 from ptqsim.ptq.detection.detector import Detector
 from ptqsim.ptq.image_data import ImageFolder
 from ptqsim.ptq.models import input_size
-from ptqsim.ptq.scenes import SIZE, make_scenes
+from ptqsim.ptq.scenes import SIZE, Scenes, make_scenes
 
 DIGITS = "digits"
+
+_KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
 
 
 class Dataset(Protocol):
@@ -39,11 +41,12 @@ class Dataset(Protocol):
 
 
 class DigitScenes:
-    """A split of the bundled data set, see :mod:`ptqsim.ptq.scenes`."""
+    """A split of the bundled data set, see :mod:`ptqsim.ptq.scenes`; what it composed it keeps for the next model."""
 
     def __init__(self, split: Split) -> None:
         self.split: Split = split
         self.name = f"{DIGITS}/{split}"
+        self._kept: dict[tuple[int, int], Scenes] = {}
 
     @property
     def fingerprint(self) -> str:
@@ -56,12 +59,21 @@ class DigitScenes:
     def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         index = np.asarray(indices)
         if len(index) > 1 and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
-            scenes = [make_scenes(self.split, int(index[0]), len(index))]
+            scenes = [self._run(int(index[0]), len(index))]
         else:
             scenes = [make_scenes(self.split, int(i), 1) for i in index]
         images = np.concatenate([s.images for s in scenes])
         labels = np.concatenate([s.labels for s in scenes])
         return normalize(images), torch.from_numpy(labels)
+
+    def _run(self, start: int, count: int) -> Scenes:
+        scenes = self._kept.get((start, count))
+        if scenes is None:
+            scenes = make_scenes(self.split, start, count)
+            if count + sum(length for _, length in list(self._kept)) > _KEPT:
+                self._kept.clear()
+            self._kept[start, count] = scenes
+        return scenes
 
 
 def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:

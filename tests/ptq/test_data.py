@@ -15,6 +15,7 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.ptq.data import DigitScenes
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +55,18 @@ def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad" / "a" / "x.png").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"x\.png is no readable image"):
         ptq.load_data(tmp_path / "bad", model).read([0])
+
+
+def test_scenes_read_again_are_those_of_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ptqsim.ptq.data._KEPT", 6)
+    data = DigitScenes("validation")
+    expected = [data.read([i]) for i in range(8)]
+    for _ in range(2):
+        for start in (0, 4, 0):  # the second four are more than is kept
+            images, labels = data.read(range(start, start + 4))
+            assert torch.equal(images, torch.cat([image for image, _ in expected[start : start + 4]]))
+            assert labels.tolist() == [int(label) for _, label in expected[start : start + 4]]
+            images.zero_(), labels.zero_()  # what was handed out is not what is kept
 
 
 def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
