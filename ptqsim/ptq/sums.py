@@ -18,10 +18,10 @@ from ptqsim.kernels import _threads, sums
 UnitSums = NDArray[np.float64]
 """[number of sums, G, units]."""
 
-_NOTHING: Final = np.empty((0, 0), np.float32)
-
-
 Summer = Callable[[torch.Tensor], UnitSums]
+"""From an output to its sums."""
+
+_NOTHING: Final = np.empty((0, 0), np.float32)
 
 
 def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> Summer:
