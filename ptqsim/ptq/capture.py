@@ -80,6 +80,9 @@ class Captured(Mapping[str, OperationData]):
         b = joined["b"] if weight is None else weight
         return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"), self.images)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._weights  # a Mapping would read the data to find out
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._weights)
 

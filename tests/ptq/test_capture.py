@@ -1,10 +1,11 @@
-"""What capture keeps does not depend on threads."""
+"""What capture keeps does not depend on threads, and is read when it is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TypeVar
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,3 +48,21 @@ def test_the_number_of_threads_changes_no_gradient() -> None:
 def test_the_number_of_threads_changes_no_trace() -> None:
     first, second = on_threads(lambda network, pictures: weight_traces(network, pictures, 2, 0), 8)
     assert first == second
+
+
+def test_a_calibration_reads_every_operation_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = ptq.load_model("vit_digits")
+    pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), 2, seed=0)
+    read: list[str] = []
+    plain = ptq.Captured.__getitem__
+
+    def counted(captured: ptq.Captured, name: str) -> ptq.OperationData:
+        read.append(name)
+        return plain(captured, name)
+
+    monkeypatch.setattr(ptq.Captured, "__getitem__", counted)
+    with ptq.capture(network, pictures) as captured:
+        for paradigm in ("parallel", "sequential"):
+            read.clear()
+            ptq.calibrate(network, pictures, method="percentile", captured=captured, paradigm=paradigm)
+            assert sorted(read) == sorted(captured)
