@@ -197,8 +197,10 @@ class WeightOperation(MatmulOperation):
         out = self.product(x.reshape(1, -1, x.shape[-1]), self.constant_b)
         # [G, rows, N / G] -> [rows, N]
         out = out.transpose(0, 1).reshape(*x.shape[:-1], -1)
-        bias = self.bias if self.mode == "float" or self.corrected_bias is None else self.corrected_bias
-        return out if bias is None else out + bias
+        if self.mode == "float":  # an observer may have kept what came out
+            return out if self.bias is None else out + self.bias
+        bias = self.bias if self.corrected_bias is None else self.corrected_bias
+        return out if bias is None else out.add_(bias)
 
 
 class LinearOperation(WeightOperation):
