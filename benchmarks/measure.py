@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -134,9 +134,9 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
         call()
     check()
     named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
-    share = len(group.cases) + group.peers
+    steps = len(group.cases) + group.peers
     timed = interleaved(
-        baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(share, "timing")
+        baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(steps, "timing")
     )
     shares = {
         case.name: interleaved(
@@ -150,8 +150,7 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
     for case in cases:
         timings = {how: timed[f"{name}\0{how}"] for name, how in calls if name == case.name}
         errors = max(wrong[name, how] for name, how in calls if name == case.name)
-        row = _row(shape, group, case, timings, errors, known, a, b, plan)
-        rows.append(replace(row, share=shares.get(case.name)))
+        rows.append(_row(shape, group, case, timings, errors, known, a, b, plan, shares.get(case.name)))
     for name in peers:
         timings = {"prepared": timed[f"{name}\0prepared"]}
         rows.append(Row(shape, str(group.operands), name, timings, wrong[name, "prepared"], peer=True))
@@ -160,7 +159,7 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
 
 def _row(
     shape: Shape, group: Group, case: Case, timings: Mapping[str, Timing], wrong: int, known: Oracle,
-    a: pq.QuantizedArray, b: pq.QuantizedArray, plan: Plan,
+    a: pq.QuantizedArray, b: pq.QuantizedArray, plan: Plan, share: float | None,
 ) -> Row:  # fmt: skip
     result = pq.matmul(a, b, case.accumulator, case.statistics)
     stepped = case.accumulator.overflow != "wrap"
@@ -175,6 +174,7 @@ def _row(
         result.certificate.name,
         result.certificate.certified / shape.outputs if stepped else None,
         None if plan.targets == "none" else target(case.kind, shape.attention, plan.targets == "portable"),
-        of=case.of,
-        of_target=case.of_target if plan.judged else None,
+        case.of,
+        share,
+        case.of_target if plan.judged else None,
     )

@@ -14,7 +14,7 @@ from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, LineNorms, Norms,
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 # Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.
-_MARGIN = 2.0**-20
+_SLACK = 2.0**-20
 
 
 class Product:
@@ -152,5 +152,5 @@ def _least_of(a: Norms, b: Norms) -> float:
 def _least_bound(a: Any, b: Any, least: Callable[..., Any] = np.minimum, root: Callable[..., Any] = np.sqrt) -> Any:
     """The least of the three bounds, for norms that broadcast; an upper bound of it where floats round."""
     product = least(a.peak * b.total, a.total * b.peak)
-    exact_or_above = product * (1.0 + (product >= FLOAT64_EXACT) * _MARGIN)
-    return least(exact_or_above, root(a.energy * b.energy) * (1.0 + _MARGIN))
+    exact_or_above = product * (1.0 + (product >= FLOAT64_EXACT) * _SLACK)
+    return least(exact_or_above, root(a.energy * b.energy) * (1.0 + _SLACK))

@@ -18,13 +18,13 @@ from ptqsim.kernels import _threads, sums
 UnitSums = NDArray[np.float64]
 """[number of sums, G, units]."""
 
-Summer = Callable[[torch.Tensor], UnitSums]
+SumsOf = Callable[[torch.Tensor], UnitSums]
 """From an output to its sums."""
 
 _NOTHING: Final = np.empty((0, 0), np.float32)
 
 
-def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> Summer:
+def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> SumsOf:
     """What takes the sums of d, d^2 and d z over each unit of an x, d being x - y, or x without a y.
 
     Parameters
@@ -49,7 +49,7 @@ def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> Summer:
     return in_turn
 
 
-def weighted_squares(y: torch.Tensor, z: torch.Tensor, units: int) -> Summer:
+def weighted_squares(y: torch.Tensor, z: torch.Tensor, units: int) -> SumsOf:
     """What takes the sums of ((x - y) z)^2 over each unit of an x, float64 [1, G, units]; the rest as above."""
     if is_plain(z):
         return _in_one_pass(sums.weighted_squares, 1, y, z, units)
@@ -63,7 +63,7 @@ def is_plain(x: torch.Tensor) -> bool:
 
 def _in_one_pass(
     kernel: Callable[..., object], count: int, y: torch.Tensor | None, z: torch.Tensor, units: int
-) -> Summer:
+) -> SumsOf:
     groups = len(z)
     rows = groups * units
     grain = 1 + _threads.GRAIN * rows // max(z.numel(), 1)
