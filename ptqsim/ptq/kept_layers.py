@@ -25,6 +25,7 @@ from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.layer import LayerResult
 from ptqsim.ptq.operations import OperandFormats
 
+_DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 _PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
 
@@ -89,10 +90,10 @@ def _name(layer: str, key: Mapping[str, Any]) -> str:
 
 @cache
 def _code() -> str:
-    """SHA-256 of what computes a layer: the formats, the kernels that encode, and this package."""
+    """SHA-256 of what computes a layer: the formats, the simulator that multiplies candidates, and this package."""
     digest = hashlib.sha256(f"{pq.__version__} {torch.__version__}".encode())
     root = Path(__file__).parent.parent
-    for file in sorted(file for part in ("formats", "kernels", "ptq") for file in (root / part).rglob("*.py")):
+    for file in sorted(file for part in _DECIDING for file in (root / part).rglob("*.py")):
         digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
 

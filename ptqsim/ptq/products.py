@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ptqsim.ptq.capture import OperationData
+from ptqsim.ptq.factors import Factor, multiply, quantized, takes_integers
 from ptqsim.ptq.fake_quant import Format, fake_quantize
 from ptqsim.ptq.objectives import Objective, Sums, UnitSummer
 
@@ -47,6 +47,7 @@ class Products:
         typical: tuple[tuple[Format, ...], tuple[Format, ...]],
     ) -> None:
         self.constant_b = constant_b
+        self.as_codes = takes_integers(data.a, *typical)  # candidates are of one class and width
         self.error: torch.Tensor | None = None  # the mean error of each output unit, taken off every output
         units = data.images if objective.per_image else data.out.shape[1]
         count = _part_count(units, data.out.numel())
@@ -60,22 +61,23 @@ class Products:
     def with_b(self, formats: tuple[Format, ...] | None) -> Partials:
         """Outputs for candidates of a, b being quantized in ``formats``, or float."""
         fixed = self._all_b(formats)
+        as_codes = self.as_codes and formats is not None
 
         def partials(candidate: tuple[Format, ...], first: int) -> Iterator[Sums]:
             for part, b_hat, sums in list(zip(self.parts, fixed, self.sums, strict=True))[first:]:
-                yield sums(self._product(fake_quantize(part.a, candidate), b_hat))
+                yield sums(self._product(part, quantized(part.a, candidate, as_codes), b_hat))
 
         return partials
 
     def with_a(self, formats: tuple[Format, ...]) -> Partials:
         """Outputs for candidates of b, a being quantized in ``formats``."""
-        fixed = [fake_quantize(part.a, formats) for part in self.parts]
+        fixed = [quantized(part.a, formats, self.as_codes) for part in self.parts]
 
         def partials(candidate: tuple[Format, ...], first: int) -> Iterator[Sums]:
-            shared = fake_quantize(self.parts[0].b, candidate) if self.constant_b else None
+            shared = quantized(self.parts[0].b, candidate, self.as_codes) if self.constant_b else None
             for part, a_hat, sums in list(zip(self.parts, fixed, self.sums, strict=True))[first:]:
-                b_hat = fake_quantize(part.b, candidate) if shared is None else shared
-                yield sums(self._product(a_hat, b_hat))
+                b_hat = quantized(part.b, candidate, self.as_codes) if shared is None else shared
+                yield sums(self._product(part, a_hat, b_hat))
 
         return partials
 
@@ -90,16 +92,15 @@ class Products:
         rows = sum(part.out.shape[1] for part in self.parts)
         self.error = (total / rows).to(b_hat.dtype)[:, None]  # [G, 1, N]
 
-    def _all_b(self, formats: tuple[Format, ...] | None) -> list[torch.Tensor]:
+    def _all_b(self, formats: tuple[Format, ...] | None) -> list[Factor]:
         if formats is None:
             return [part.b for part in self.parts]
         if self.constant_b:
-            return [fake_quantize(self.parts[0].b, formats)] * len(self.parts)
-        return [fake_quantize(part.b, formats) for part in self.parts]
+            return [quantized(self.parts[0].b, formats, self.as_codes)] * len(self.parts)
+        return [quantized(part.b, formats, self.as_codes) for part in self.parts]
 
-    def _product(self, a_hat: torch.Tensor, b_hat: torch.Tensor) -> torch.Tensor:
-        shape = (max(len(a_hat), len(b_hat)), *a_hat.shape[1:-1], b_hat.shape[-1])
-        out = torch.matmul(a_hat, b_hat, out=self.buffer[: math.prod(shape)].view(shape))
+    def _product(self, part: OperationData, a_hat: Factor, b_hat: Factor) -> torch.Tensor:
+        out = multiply(a_hat, b_hat, self.buffer[: part.out.numel()].view(part.out.shape))
         return out if self.error is None else out.sub_(self.error)
 
     def _added(
@@ -110,7 +111,10 @@ class Products:
         """What each unit adds to the score, as a share of its group's, summed over the groups."""
         fixed = self._all_b(typical[1])
         parts = zip(self.parts, fixed, strict=True)
-        added = [units(part)(self._product(fake_quantize(part.a, typical[0]), b_hat)) for part, b_hat in parts]
+        added = [
+            units(part)(self._product(part, quantized(part.a, typical[0], self.as_codes), b_hat))
+            for part, b_hat in parts
+        ]
         all_units = np.concatenate(added, axis=1)
         totals = all_units.sum(axis=1, keepdims=True)
         shares: NDArray[np.float64] = (all_units / np.where(totals > 0, totals, 1.0)).sum(axis=0)

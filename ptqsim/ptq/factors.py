@@ -1,0 +1,116 @@
+"""Quantized operands of a product and what they multiply to: in integers where that is exact, in floats elsewhere.
+
+On the CPU, codes of up to 8 bits are multiplied as integers, several times as fast as floats: every output is the
+float32 nearest to the exact sum times both scales, on every machine.  Wider codes, the released formats, which have
+none, and other devices take the float32 product of fake-quantized values, whose sums round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import ptqsim as pq
+from ptqsim.kernels import _threads, convert
+from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.sums import is_plain
+
+
+class Codes(NamedTuple):
+    """The codes of an operand [G, ...].
+
+    Attributes
+    ----------
+    arrays : tuple of QuantizedArray
+        One of all groups, or where these differ in more than the scale, one of each.
+    scales : tuple of G float
+    """
+
+    arrays: tuple[pq.QuantizedArray, ...]
+    scales: tuple[float, ...]
+
+    def of_groups(self) -> tuple[pq.QuantizedArray, ...]:
+        """One array for each group."""
+        if len(self.arrays) == len(self.scales):
+            return self.arrays
+        return tuple(self.arrays[0][group] for group in range(len(self.scales)))
+
+
+Factor = torch.Tensor | Codes
+"""An operand [G, ...]: its values, or its codes."""
+
+_DECODABLE: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU)
+_EXACT: Final = pq.Accumulator(bits=63)  # no sum of such codes needs more
+_WIDEST: Final = 8  # of which a mantissa is a byte
+
+
+def takes_integers(x: torch.Tensor, *operands: Sequence[Format]) -> bool:
+    """Whether operands in these formats, made from values like ``x``, are multiplied as integers."""
+    every = [fmt for formats in operands for fmt in formats]
+    return is_plain(x) and all(isinstance(fmt, _DECODABLE) and fmt.bits <= _WIDEST for fmt in every)
+
+
+def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Factor:
+    """An operand in its formats.
+
+    Parameters
+    ----------
+    x : float tensor [G, ...]
+    formats : sequence of G formats, or of one for all groups
+    as_codes : bool
+        For a product of integers; see :func:`takes_integers`.
+    """
+    if not as_codes:
+        return fake_quantize(x, formats)
+    of_groups = list(formats) * len(x) if len(formats) == 1 else formats
+    codes = np.stack([fmt.encode(values) for fmt, values in zip(of_groups, x.numpy(), strict=True)])
+    codes.flags.writeable = False
+    units = [_unscaled(fmt) for fmt in of_groups]
+    if len(set(units)) == 1:
+        arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
+    else:
+        arrays = tuple(map(pq.QuantizedArray, codes, units))
+    return Codes(arrays, tuple(fmt.scale for fmt in of_groups))
+
+
+# What the simulator keeps of a format serves all its scales.
+@lru_cache(maxsize=1024)
+def _unscaled(fmt: Format) -> pq.NumberFormat:
+    """The format with the scale 1, if it has one of its own."""
+    return replace(fmt, scale=1.0) if isinstance(fmt, pq.Uniform | pq.TwinGELU) else fmt
+
+
+def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
+    """A B into ``out``, which is returned.
+
+    Parameters
+    ----------
+    a, b : Factor
+        [Ga, ..., M, K] and [Gb, ..., K, N], both values or both codes; one group is broadcast.
+    out : float tensor [G, ..., M, N]
+    """
+    if isinstance(a, Codes) and isinstance(b, Codes):
+        for group, (acc, target) in enumerate(zip(_sums(a, b, len(out)), out.numpy(), strict=True)):
+            scale = np.float64(a.scales[group % len(a.scales)] * b.scales[group % len(b.scales)])
+            _threads.run(convert.to_reals, acc.size, _threads.GRAIN, acc.reshape(-1), scale, target.reshape(-1))
+        return out
+    assert isinstance(a, torch.Tensor)
+    assert isinstance(b, torch.Tensor)
+    return torch.matmul(a, b, out=out)
+
+
+def _sums(a: Codes, b: Codes, groups: int) -> Iterable[NDArray[np.int64]]:
+    """The exact sums of each group."""
+    if len(a.arrays) == len(b.arrays) == 1:
+        return pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).acc
+    left, right = a.of_groups(), b.of_groups()
+    return [
+        pq.matmul(left[group % len(left)], right[group % len(right)], _EXACT, statistics=False).acc
+        for group in range(groups)
+    ]
