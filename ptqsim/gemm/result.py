@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -80,28 +80,36 @@ class MatmulResult:
         """Whether every output equals the result in unbounded integers; computed on first use if not yet known."""
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
-    def real(self, out: NDArray[np.float32] | None = None) -> NDArray[Any]:
+    def real(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
         """The product as real numbers, float64: acc * scale.
 
         Parameters
         ----------
         out
             C-contiguous float32 [..., M, N] to put them into, rounded from float64.
+        scales
+            One for each index of the first axis in place of `scale`, for operands that differ in nothing else there.
 
         Raises
         ------
         ValueError
-            If `out` is of another type or shape.
+            If `out` is of another type or shape, or `scales` are of another number.
         """
-        scale = np.float64(self.scale)
+        if scales is not None and len(scales) != len(self.acc):
+            raise ValueError(f"one scale is needed for each of {len(self.acc)} along the first axis, got {len(scales)}")
         if out is None:
-            return self.acc * scale
+            each = [self.scale] if scales is None else scales
+            return self.acc * np.asarray(each, np.float64).reshape(-1, *[1] * (self.acc.ndim - 1))
         if not (out.dtype == np.float32 and out.shape == self.acc.shape and out.flags.c_contiguous):
             raise ValueError(
                 f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}, "
                 f"got {out.dtype} of shape {out.shape}; without it the reals come as float64"
             )
-        _threads.run(convert.to_reals, out.size, _threads.GRAIN, self.acc.reshape(-1), scale, out.reshape(-1))
+        parts = [(self.acc, self.scale, out)] if scales is None else zip(self.acc, scales, out, strict=True)
+        for acc, scale, target in parts:
+            _threads.run(
+                convert.to_reals, acc.size, _threads.GRAIN, acc.reshape(-1), np.float64(scale), target.reshape(-1)
+            )
         return out
 
     def __getstate__(self) -> dict[str, object]:

@@ -7,7 +7,7 @@ none, and other devices take the float32 product of fake-quantized values, whose
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.kernels import _threads, convert
 from ptqsim.ptq.fake_quant import Format, fake_quantize
 from ptqsim.ptq.sums import is_plain
 
@@ -28,18 +27,18 @@ class Codes(NamedTuple):
     Attributes
     ----------
     arrays : tuple of QuantizedArray
-        One of all groups, or where these differ in more than the scale, one of each.
+        One [G, ...] of all groups, or where these differ in more than the scale, one [1, ...] of each.
     scales : tuple of G float
     """
 
     arrays: tuple[pq.QuantizedArray, ...]
     scales: tuple[float, ...]
 
-    def of_groups(self) -> tuple[pq.QuantizedArray, ...]:
-        """One array for each group."""
-        if len(self.arrays) == len(self.scales):
-            return self.arrays
-        return tuple(self.arrays[0][group] for group in range(len(self.scales)))
+    def of_group(self, group: int) -> pq.QuantizedArray:
+        """The codes [1, ...] of a group; of the only one, where there is one."""
+        if len(self.arrays) == 1:
+            return self.arrays[0] if len(self.scales) == 1 else self.arrays[0][group : group + 1]
+        return self.arrays[group]
 
 
 Factor = torch.Tensor | Codes
@@ -75,7 +74,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
     if len(set(units)) == 1:
         arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
     else:
-        arrays = tuple(map(pq.QuantizedArray, codes, units))
+        arrays = tuple(pq.QuantizedArray(codes[g : g + 1], unit) for g, unit in enumerate(units))
     return Codes(arrays, tuple(fmt.scale for fmt in of_groups))
 
 
@@ -96,21 +95,19 @@ def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
     out : float tensor [G, ..., M, N]
     """
     if isinstance(a, Codes) and isinstance(b, Codes):
-        for group, (acc, target) in enumerate(zip(_sums(a, b, len(out)), out.numpy(), strict=True)):
-            scale = np.float64(a.scales[group % len(a.scales)] * b.scales[group % len(b.scales)])
-            _threads.run(convert.to_reals, acc.size, _threads.GRAIN, acc.reshape(-1), scale, target.reshape(-1))
+        _multiply_codes(a, b, out.numpy())
         return out
     assert isinstance(a, torch.Tensor)
     assert isinstance(b, torch.Tensor)
     return torch.matmul(a, b, out=out)
 
 
-def _sums(a: Codes, b: Codes, groups: int) -> Iterable[NDArray[np.int64]]:
-    """The exact sums of each group."""
+def _multiply_codes(a: Codes, b: Codes, out: NDArray[np.float32]) -> None:
+    groups = len(out)
+    scales = [a.scales[g % len(a.scales)] * b.scales[g % len(b.scales)] for g in range(groups)]
     if len(a.arrays) == len(b.arrays) == 1:
-        return pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).acc
-    left, right = a.of_groups(), b.of_groups()
-    return [
-        pq.matmul(left[group % len(left)], right[group % len(right)], _EXACT, statistics=False).acc
-        for group in range(groups)
-    ]
+        pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).real(out, scales)
+        return
+    for g in range(groups):
+        result = pq.matmul(a.of_group(g), b.of_group(g), _EXACT, statistics=False)
+        result.real(out[g : g + 1], scales[g : g + 1])

@@ -110,3 +110,7 @@ def test_every_pair_of_twin_codes(shift: int) -> None:
             assert np.array_equal(result.real(), products * result.scale)
             rounded = result.real(np.empty(products.shape, np.float32))
             assert np.array_equal(rounded, (products * result.scale).astype(np.float32))
+            scales = np.linspace(0.1, 3.0, len(products))
+            of_rows = products * scales[:, None]
+            assert np.array_equal(result.real(scales=scales.tolist()), of_rows)
+            assert np.array_equal(result.real(rounded, scales.tolist()), of_rows.astype(np.float32))

@@ -224,6 +224,8 @@ def test_bad_input(rng: np.random.Generator) -> None:
     for out in (np.empty((3, 5)), np.empty((5, 3), np.float32), np.empty((5, 3), np.float32).T):
         with pytest.raises(ValueError, match=r"C-contiguous array of float32 and of shape \(3, 5\)"):
             result.real(out)
+    with pytest.raises(ValueError, match="one scale is needed for each of 3 along the first axis, got 2"):
+        result.real(scales=[1.0, 2.0])
 
 
 def test_what_a_result_says(rng: np.random.Generator) -> None:
