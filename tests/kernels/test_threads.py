@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
+import time
+import weakref
 
 import numpy as np
 import pytest
@@ -42,6 +45,31 @@ def test_errors_and_float_state_reach_the_threads() -> None:
         assert _threads.run(overflowing, 10, 1) == [np.inf, np.inf]
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
         _threads.run(overflowing, 10, 1)
+
+
+def test_an_error_of_another_thread_is_raised_here() -> None:
+    _threads.use(3)
+
+    def last_fails(start: int, stop: int) -> int:
+        if stop == 9:
+            raise KeyError(threading.current_thread().name)
+        return start
+
+    with pytest.raises(KeyError, match="ptqsim-"):
+        _threads.run(last_fails, 9, 1)
+    assert _threads.run(lambda start, stop: start, 9, 1) == [0, 3, 6]  # the threads live on
+
+
+def test_threads_keep_nothing_of_a_job() -> None:
+    _threads.use(2)
+    array = np.zeros(8)
+    gone = weakref.ref(array)
+    _threads.run(lambda start, stop, values: values[start:stop].sum(), 8, 1, array)
+    del array
+    deadline = time.monotonic() + 10
+    while gone() is not None and time.monotonic() < deadline:
+        time.sleep(0.001)  # the other thread may not yet be back at waiting
+    assert gone() is None
 
 
 def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
