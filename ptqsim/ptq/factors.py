@@ -1,7 +1,7 @@
 """Quantized operands of a product and what they multiply to: in integers where that is exact, in floats elsewhere.
 
-On the CPU, codes of up to 8 bits are multiplied as integers, several times as fast as floats: every output is the
-float32 nearest to the exact sum times both scales, on every machine.  Wider codes, the released formats, which have
+On the CPU, codes of up to 8 bits are multiplied as integers, several times as fast as floats: every output is the exact
+sum times both scales in float64, rounded to float32, on every machine.  Wider codes, the released formats, which have
 none, and other devices take the float32 product of fake-quantized values, whose sums round.
 """
 
