@@ -62,8 +62,8 @@ class _Job(NamedTuple):
 class _Workers:
     """Threads that wait for jobs.
 
-    A future of `concurrent.futures` takes 30 microseconds to come back where this takes 15, and the product of one head
-    in attention takes as long.
+    A future of `concurrent.futures` costs as much as the product of a head in attention (`ptqsim bench` has two threads
+    beside one); a queue costs half of that.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -67,15 +67,18 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
     """
     if not as_codes:
         return fake_quantize(x, formats)
-    of_groups = list(formats) * len(x) if len(formats) == 1 else formats
-    codes = np.stack([fmt.encode(values) for fmt, values in zip(of_groups, x.numpy(), strict=True)])
+    codes: NDArray[Any]
+    if len(formats) == 1:
+        codes = formats[0].encode(x.numpy())
+    else:
+        codes = np.stack([fmt.encode(values) for fmt, values in zip(formats, x.numpy(), strict=True)])
     codes.flags.writeable = False
-    units = [_unscaled(fmt) for fmt in of_groups]
-    if len(set(units)) == 1:
+    units = [_unscaled(fmt) for fmt in formats]
+    if all(unit == units[0] for unit in units):
         arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
     else:
         arrays = tuple(pq.QuantizedArray(codes[g : g + 1], unit) for g, unit in enumerate(units))
-    return Codes(arrays, tuple(fmt.scale for fmt in of_groups))
+    return Codes(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
 
 
 # What the simulator keeps of a format serves all its scales.

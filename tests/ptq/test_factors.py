@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import ptqsim as pq
+from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
-from ptqsim.ptq.factors import Codes, multiply, quantized, takes_integers
+from ptqsim.ptq import products
+from ptqsim.ptq.factors import Codes, Factor, multiply, quantized, takes_integers
 from ptqsim.ptq.fake_quant import Format, fake_quantize
 
 A: dict[str, tuple[Format, ...]] = {
@@ -77,6 +79,28 @@ def test_one_group_of_a_meets_every_group_of_a_weight() -> None:
 )
 def test_what_has_no_bytes_is_multiplied_in_floats(x: torch.Tensor, formats: tuple[Format, ...]) -> None:
     assert not takes_integers(x, formats, (pq.Uniform(8, scale=1.0),))
+
+
+@pytest.mark.parametrize("method", ["ptq4vit", "base_ptq"])
+def test_integers_and_floats_make_the_same_choices(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ptq.load_model("vit_digits")
+    images = ptq.sample_images(ptq.load_data("digits", model, split="calibration"), 8, seed=3)
+    multiplied = 0
+
+    def counting(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
+        nonlocal multiplied
+        multiplied += isinstance(a, Codes)
+        return multiply(a, b, out)
+
+    monkeypatch.setattr(products, "multiply", counting)
+    in_integers = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5)
+    assert multiplied > 0
+    multiplied = 0
+    monkeypatch.setattr(products, "takes_integers", lambda *_: False)
+    in_floats = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5)
+    assert multiplied == 0
+    for name, layer in in_integers.layers.items():
+        assert layer.formats == in_floats.layers[name].formats, name
 
 
 def test_values_that_are_not_finite_are_refused() -> None:
