@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.gemm import stepwise
-from ptqsim.gemm.exact import all_tiles, by_bytes, byte_kernel, exact_product
+from ptqsim.gemm.exact import all_tiles, by_words, exact_product
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
 from ptqsim.gemm.stepwise import Groups
@@ -89,8 +89,9 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
     acc = np.empty(product.shape, np.int64)
     kernels = []
     if len(certified):
-        if by_bytes(product, acc, which=certified) is not None:
-            kernels.append(byte_kernel().name)
+        found = by_words(product, acc, which=certified)
+        if found is not None:
+            kernels.append(found.kernel)
         elif len(certified) >= _WORTH_A_PRODUCT * every:
             found = exact_product(product)
             acc = found.acc

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import INT64_MAX
-from ptqsim.gemm.planes import Planes, left_planes, offset_sums, right_planes
+from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
 
@@ -36,9 +36,9 @@ class Exact(NamedTuple):
 def exact_product(product: Product, bits: int = 63) -> Exact:
     """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included."""
     acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
-    reduced = by_bytes(product, acc, bits)
-    if reduced is not None:
-        return Exact(acc, reduced, byte_kernel().name)
+    found = by_words(product, acc, bits)
+    if found is not None:
+        return found
     dtype = product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
@@ -56,56 +56,76 @@ def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     return (exact << drop) >> drop
 
 
-class ByteKernel(NamedTuple):
-    """What multiplies bytes: its name, loops over tiles, and how many blocks of rows it takes together."""
+class WordKernel(NamedTuple):
+    """What multiplies words: its name, what words are made of, and loops over tiles with what they take first.
+
+    `prefixes` is a loop too, of bytes alone; `together` says how many blocks of rows are taken at once.
+    """
 
     name: str
+    parts: Parts
     tiles: Callable[..., bool]
-    prefixes: Callable[..., NDArray[np.int64]]
+    options: tuple[Any, ...]
     together: int
+    prefixes: Callable[..., NDArray[np.int64]] | None
 
 
-_DOT = ByteKernel("dot_int8", exact.exact_tiles, prefix.dot_prefixes, 1)
-_MATRIX = ByteKernel("matrix_int8", matrix.matrix_tiles, prefix.matrix_prefixes, matrix.BLOCKS)
+_DOT = WordKernel("dot_int8", BYTES, exact.exact_tiles, (True,), 1, prefix.dot_prefixes)
+_MATRIX = WordKernel("matrix_int8", BYTES, matrix.matrix_tiles, (), matrix.BLOCKS, prefix.matrix_prefixes)
+_PAIRS = WordKernel("dot_int16", PAIRS, exact.exact_tiles, (False,), 1, None)
 
 
-def byte_kernel() -> ByteKernel:
-    """The kernel behind `by_bytes`; operands are laid out for the same one (see `planes`)."""
-    return _MATRIX if machine.MATRIX else _DOT
+class Words(NamedTuple):
+    """Both operands in words for a kernel, and the pairs of planes whose products sum to theirs (see `_terms`)."""
 
-
-class Bytes(NamedTuple):
-    """Both operands as bytes, and the pairs of planes whose products sum to theirs (see `_terms`)."""
-
+    kernel: WordKernel
     left: Planes
     right: Planes
     terms: NDArray[np.int64]
 
 
-def as_bytes(product: Product) -> Bytes | None:
-    """The operands for the kernels of `byte_kernel`.
+def as_bytes(product: Product) -> Words | None:
+    """The operands in words of four bytes.
 
-    None if the processor has no such instruction, a mantissa is no byte, shifts are too far, or there is no output.
+    None if the processor has no instruction for them, a mantissa is no byte, shifts are too far, or there is no output.
     """
-    if not machine.DOT or not product.outputs:
+    return _in_words(product, _MATRIX if machine.MATRIX else _DOT) if machine.DOT else None
+
+
+def _as_pairs(product: Product) -> Words | None:
+    """The operands in words of two int16.
+
+    None if there is no instruction for them, they do not fit, or floats are faster: an instruction for pairs takes
+    twice as many products as one for float32 and four times those of float64, and each pair of planes is a product.
+    """
+    found = _in_words(product, _PAIRS) if machine.PAIRS else None
+    if found is None or len(found.terms) == 1:
+        return found
+    return found if len(found.terms) == 2 and product.exact_type() is not np.float32 else None
+
+
+def _in_words(product: Product, kernel: WordKernel) -> Words | None:
+    if not product.outputs:
         return None
-    left, right = left_planes(product.left, product.shape[1]), right_planes(product.right)
+    left = left_planes(product.left, product.shape[1], kernel.parts)
+    right = right_planes(product.right, kernel.parts)
     if left is None or right is None:
         return None
     terms = _terms(left.shifts, right.shifts)
-    return None if terms is None else Bytes(left, right, terms)
+    return None if terms is None else Words(kernel, left, right, terms)
 
 
-def by_bytes(
+def by_words(
     product: Product, acc: NDArray[np.int64], bits: int = 63, which: NDArray[np.int64] | None = None
-) -> bool | None:
-    """Exact sums by products of bytes, put into `acc`; whether the reduction to `bits` bits changed any.
+) -> Exact | None:
+    """Exact sums by products of bytes or of int16, put into `acc`.
 
     A mantissa of 8 bits is a byte, and a twin code has one per range, so the product is a sum of one product of bytes
     per pair of ranges, each shifted (PTQ4ViT, Eq. 5, with the shift after the sum). Left mantissas that can be negative
-    are raised by 128 to be unsigned; what that adds, 128 times the sum of a column, is subtracted at the end. The
-    machine computes mod 2**32, which is a ring homomorphism, so whatever the sums are on the way the result is right
-    mod 2**32: it is the result if that fits 32 bits, and its low `bits` bits are right if they are no more than 32.
+    are raised by 128 to be unsigned; what that adds, 128 times the sum of a column, is subtracted at the end. Wider
+    ones are int16. The machine computes mod 2**32, which is a ring homomorphism, so whatever the sums are on the way
+    the result is right mod 2**32: it is the result if that fits 32 bits, and its low `bits` bits are right if they are
+    no more than 32.
 
     Parameters
     ----------
@@ -120,21 +140,20 @@ def by_bytes(
 
     Returns
     -------
-    bool or None
-        None if the processor has no such instruction, a mantissa is no byte, or the result could be wrong.
+    Exact or None
+        None if the processor has no such instruction, a mantissa does not fit, or the result could be wrong.
     """
     if not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
-    operands = as_bytes(product)
+    operands = as_bytes(product) or _as_pairs(product)
     if operands is None:
         return None
-    left, right, terms = operands
-    kernel = byte_kernel()
+    kernel, left, right, terms = operands
     if which is None:
         which = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
-    correction = offset_sums(product.right, left.offsets, left.shifts)
+    correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
     arguments = (which, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
-    return any(_threads.run(kernel.tiles, len(which), GRAIN, *arguments))
+    return Exact(acc, any(_threads.run(kernel.tiles, len(which), GRAIN, *kernel.options, *arguments)), kernel.name)
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.

@@ -141,14 +141,12 @@ class Operand:
         """The words of a left operand in strips; of all tables only the latest are kept, as every width has its own."""
         return self._make_words(table, rows, lambda: self._strips(table, rows))
 
-    def word_panels(self, table: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The words of a right operand in panels; likewise."""
+    def word_panels(self, table: NDArray[Any]) -> NDArray[Any]:
+        """The words of a right operand, or its halves of words, in panels; likewise."""
         return self._make_words(table, 0, lambda: self._panels(table))
 
-    def _make_words(
-        self, table: NDArray[np.int32], rows: int, maker: Callable[[], NDArray[np.int32]]
-    ) -> NDArray[np.int32]:
-        known: tuple[NDArray[np.int32], int, NDArray[np.int32]] | None = self._made.get("words")
+    def _make_words(self, table: NDArray[Any], rows: int, maker: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        known: tuple[NDArray[Any], int, NDArray[Any]] | None = self._made.get("words")
         if known is not None and known[0] is table and known[1] == rows:  # tables are kept, by `words.scaled`
             return known[2]
         words = maker()

@@ -1,27 +1,54 @@
-"""Operands as bytes: one plane per range of the format, in the layout of the instructions that multiply bytes."""
+"""Operands as words of bytes or of int16: planes, in the layout of the instructions that multiply them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import STRIPS, Kind, Operand, ranges_of
+from ptqsim.formats.base import GridRange
+from ptqsim.gemm.operands import STRIPS, Kind, Operand, ranges_of, table_of
 from ptqsim.kernels import _matrix_unit, _threads, align, machine
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
-_WORD = 4
+
+class Parts(NamedTuple):
+    """What words of 32 bits are made of.
+
+    Parameters
+    ----------
+    numbers
+        A number for each part.
+    left, right
+        Types of the parts of a left and of a right operand.
+    raised
+        What is added to the parts of a left operand if its type has no negative numbers and they can be negative.
+    """
+
+    numbers: tuple[int, ...]
+    left: Any
+    right: Any
+    raised: int
+
+    @property
+    def in_matrix(self) -> bool:
+        """Whether they are laid out for the matrix unit."""
+        return machine.MATRIX and self is BYTES
+
+
+BYTES: Final = Parts(align.QUAD, np.uint8, np.int8, 128)
+PAIRS: Final = Parts(align.PAIR, np.int16, np.int16, 0)
 
 
 class Planes(NamedTuple):
-    """The ranges of a format in bytes, a plane each: mantissas are `values - offset`, and count for 2**shift each.
+    """An operand as a sum of planes: their mantissas are `values - offset`, and count for 2**shift each.
 
-    `values` [range, ...] are what the kernel takes, and `sums` [range, B, panel * COLUMNS] are those of a right
-    operand's columns.
+    One plane if the parts of a word hold all aligned values, else one per range of the format. `values` [plane, ...]
+    are what the kernel takes, and `sums` [plane, B, panel * COLUMNS] are those of a right operand's columns.
     """
 
     values: NDArray[np.uint8] | NDArray[np.int32]
@@ -30,28 +57,28 @@ class Planes(NamedTuple):
     sums: NDArray[np.int32] | None
 
 
-def left_planes(operand: Operand, rows: int) -> Planes | None:
-    """The ranges of a left operand in unsigned bytes; None if a range does not fit.
+def left_planes(operand: Operand, rows: int, parts: Parts) -> Planes | None:
+    """The planes of a left operand; None if a range does not fit.
 
-    Of matrices of `rows` rows each. For the matrix unit they are bytes, row after row (`kernels.matrix`); else words of
-    four bytes in strips, [A, block, K / 4, ROWS].
+    Of matrices of `rows` rows each. For the matrix unit they are bytes, row after row (`kernels.matrix`); else words in
+    strips, [A, block, K / parts, ROWS].
     """
-    return operand.make(("bytes", rows, machine.MATRIX), lambda: _left(operand, rows))
+    return operand.make(("planes", parts, rows, parts.in_matrix), lambda: _left(operand, rows, parts))
 
 
-def right_planes(operand: Operand) -> Planes | None:
-    """The ranges of a right operand in signed bytes, in words of four bytes; None if a range does not fit.
+def right_planes(operand: Operand, parts: Parts) -> Planes | None:
+    """The planes of a right operand, in words; None if a range does not fit.
 
-    For the matrix unit they are in tiles (`kernels.matrix`); else in panels, [B, panel, K / 4, COLUMNS].
+    For the matrix unit they are in tiles (`kernels.matrix`); else in panels, [B, panel, K / parts, COLUMNS].
     """
-    return operand.make(("bytes", machine.MATRIX), lambda: _right(operand))
+    return operand.make(("planes", parts, parts.in_matrix), lambda: _right(operand, parts))
 
 
-def offset_sums(right: Operand, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
+def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
     """What the offsets of a left operand's planes add to each column of the right one, [B, columns] mod 2**32."""
 
     def find() -> NDArray[np.int32]:
-        planes = right_planes(right)
+        planes = right_planes(right, parts)
         assert planes is not None
         assert planes.sums is not None
         total = np.zeros(planes.sums.shape[1:], np.int64)
@@ -60,70 +87,80 @@ def offset_sums(right: Operand, offsets: tuple[int, ...], shifts: tuple[int, ...
                 total += (offset * sums.astype(np.int64)) << (left_shift + right_shift)
         return total.astype(np.int32)  # keeps the low 32 bits
 
-    return right.make(("offset_sums", offsets, shifts), find)
+    return right.make(("offset_sums", parts, offsets, shifts), find)
 
 
-def _left(operand: Operand, rows: int) -> Planes | None:
-    tables = _byte_tables(operand.kind, np.uint8, 128)
+def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
+    tables = _tables(operand.kind, parts.left, parts.raised)
     if tables is None:
         return None
     codes, blocks = operand.blocks(rows)
-    depth = _filled(codes.shape[2])
+    depth, size = _filled(codes.shape[2], parts), len(parts.numbers)
     values: NDArray[Any]
     kernel: Callable[..., int]
-    if machine.MATRIX:
+    options: tuple[Any, ...]
+    if parts.in_matrix:
         # The last rows are read as a whole tile of them.
-        values = np.empty((len(tables), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), np.uint8)
-        kernel, work, grain = align.byte_lines, math.prod(values.shape[1:3]), STRIPS * ROWS
+        values = np.empty((len(tables), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), parts.left)
+        kernel, options, work, grain = align.byte_lines, (), math.prod(values.shape[1:3]), STRIPS * ROWS
     else:
-        values = np.empty((len(tables), len(codes), blocks, depth // _WORD, ROWS, _WORD), np.uint8)
-        kernel, work, grain = align.byte_strips, len(codes) * blocks, STRIPS
+        values = np.empty((len(tables), len(codes), blocks, depth // size, ROWS, size), parts.left)
+        kernel, options, work, grain = align.word_strips, (parts.numbers,), len(codes) * blocks, STRIPS
     for plane, each in zip(values, tables, strict=True):
-        _threads.run(kernel, work, grain, codes, each.bytes, plane)
-    return _planes(tables, values if machine.MATRIX else _in_words(values), None)
+        _threads.run(kernel, work, grain, *options, codes, each.values, plane)
+    return _planes(tables, values if parts.in_matrix else _in_words(values), None)
 
 
-def _right(operand: Operand) -> Planes | None:
-    tables = _byte_tables(operand.kind, np.int8, 0)
+def _right(operand: Operand, parts: Parts) -> Planes | None:
+    tables = _tables(operand.kind, parts.right, 0)
     if tables is None:
         return None
     count, depth, columns = operand.codes.shape
-    words = _filled(depth) // _WORD
-    panels = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS, _WORD), np.int8)
+    size = len(parts.numbers)
+    words = _filled(depth, parts) // size
+    panels = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS, size), parts.right)
     sums = np.empty((len(tables), count, panels.shape[2] * COLUMNS), np.int32)
     for plane, of_plane, each in zip(panels, sums, tables, strict=True):
-        _threads.run(align.byte_panels, count * panels.shape[2], 1, operand.codes, each.bytes, plane, of_plane)
+        arguments = (parts.numbers, operand.codes, each.values, plane, of_plane)
+        _threads.run(align.word_panels, count * panels.shape[2], 1, *arguments)
     values = _in_words(panels)
-    if machine.MATRIX:
+    if parts.in_matrix:
         lines = _matrix_unit.LINES
         tiles = values.reshape(*values.shape[:3], words // lines, lines, COLUMNS // lines, lines)
         values = np.ascontiguousarray(tiles.swapaxes(-3, -2))
     return _planes(tables, values, sums)
 
 
-class _ByteTable(NamedTuple):
-    """Mantissa plus offset of every code, in a byte, and the shift of its range."""
+class _Table(NamedTuple):
+    """Mantissa plus offset of every code, and the shift of its range."""
 
-    bytes: NDArray[Any]
+    values: NDArray[Any]
     offset: int
     shift: int
 
 
 # A layer meets the same formats again and again.
 @lru_cache(maxsize=256)
-def _byte_tables(kind: Kind, dtype: Any, raised: int) -> tuple[_ByteTable, ...] | None:
-    """A table per range, with `raised` added where mantissas are below those of `dtype`; None if one does not fit."""
+def _tables(kind: Kind, dtype: Any, raised: int) -> tuple[_Table, ...] | None:
+    """A table of all aligned values, or else one per range, in `dtype`; None if neither fits.
+
+    `raised` is added where there are values below those of `dtype`.
+    """
+    return _fitting((GridRange(0, table_of(kind)),), dtype, raised) or _fitting(ranges_of(kind), dtype, raised)
+
+
+def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_Table, ...] | None:
     bounds, tables = np.iinfo(dtype), []
-    for each in ranges_of(kind):
+    for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
         offset = raised if low < bounds.min else 0
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
-        tables.append(_ByteTable((each.mantissa + offset).astype(dtype), offset, each.shift))
+        tables.append(_Table((each.mantissa + offset).astype(dtype), offset, each.shift))
     return tuple(tables)
 
 
-def _planes(tables: tuple[_ByteTable, ...], values: NDArray[Any], sums: NDArray[np.int32] | None) -> Planes:
+def _planes(tables: tuple[_Table, ...], values: NDArray[Any], sums: NDArray[np.int32] | None) -> Planes:
     return Planes(values, tuple(each.offset for each in tables), tuple(each.shift for each in tables), sums)
 
 
@@ -132,7 +169,7 @@ def _in_words(values: NDArray[Any]) -> NDArray[np.int32]:
     return words
 
 
-def _filled(depth: int) -> int:
+def _filled(depth: int, parts: Parts) -> int:
     """The depth, with as many zeros after it as an instruction needs."""
-    step = _matrix_unit.DEPTH if machine.MATRIX else _WORD
+    step = _matrix_unit.DEPTH if parts.in_matrix else len(parts.numbers)
     return -(-depth // step) * step

@@ -11,7 +11,7 @@ from ptqsim.datapath.spec import Accumulator, Split
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.codes import look_up
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles, as_bytes, byte_kernel
+from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles, as_bytes
 from ptqsim.gemm.operands import Operand
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, machine, prefix
@@ -37,15 +37,16 @@ def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
 def _sequential(product: Product) -> tuple[int, int]:
     """Least and greatest sum of the first products of any output."""
     tiles, group = all_tiles(product.tiles), max(product.depth, 1)
-    arguments = _by_segments(product)
-    if arguments is None:
+    segments = _by_segments(product)
+    if segments is None:
         least, greatest, *_ = _by_steps(product, group, tiles)
         return int(least), int(greatest)
+    kernel, arguments = segments
     seen = np.zeros(2, np.int64)
     # Who comes early has little to reach beyond, and is asked again.
     for _ in range(2):
         left_over = np.zeros(len(tiles), np.bool_)
-        found = _threads.run(byte_kernel().prefixes, len(tiles), GRAIN, tiles, *arguments, seen, left_over)
+        found = _threads.run(kernel, len(tiles), GRAIN, tiles, *arguments, seen, left_over)
         seen, tiles = _joined(seen, *found), tiles[left_over]
     if len(tiles):
         seen = _joined(seen, _by_steps(product, group, tiles)[:2])
@@ -57,8 +58,8 @@ def _joined(*ranges: Any) -> NDArray[np.int64]:
     return np.array([least.min(), greatest.max()])
 
 
-def _by_segments(product: Product) -> tuple[Any, ...] | None:
-    """What the kernels of `kernels.prefix` take besides tiles; None if segments would be few, or sums too large."""
+def _by_segments(product: Product) -> tuple[Any, tuple[Any, ...]] | None:
+    """A kernel of `kernels.prefix`, and what it takes besides tiles; None if segments are few, or sums too large."""
     if product.depth < _SEGMENTS * prefix.SEGMENT or not product.is_below(prefix.LIMIT):
         return None
     operands = as_bytes(product)
@@ -73,7 +74,8 @@ def _by_segments(product: Product) -> tuple[Any, ...] | None:
         return None
     codes = left.blocks(rows)[0], left.table, right.codes, right.table
     values = operands.left.values, operands.right.values
-    return product.pairs, operands.terms, *values, correction, norms, codes, product.shape
+    arguments = product.pairs, operands.terms, *values, correction, norms, codes, product.shape
+    return operands.kernel.prefixes, arguments
 
 
 def _norms(operand: Operand, codes: NDArray[Any], axis: int) -> NDArray[np.float32]:

@@ -75,8 +75,12 @@ def run(
 
     Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many.
     """
-    name = _in_words(product, groups, overflow, tiles, acc, events)
-    return name if name is not None else _in_lanes(product, groups, overflow, tiles, acc, events)
+    saturates = overflow != OverflowMode.WRAP and events is None
+    name = _in_halves(product, groups, tiles, acc, True) if saturates else None
+    name = name or _in_words(product, groups, overflow, tiles, acc, events)
+    if name is None and saturates:
+        name = _in_halves(product, groups, tiles, acc, False)
+    return name or _in_lanes(product, groups, overflow, tiles, acc, events)
 
 
 _WAYS = {
@@ -84,6 +88,27 @@ _WAYS = {
     OverflowMode.SATURATE: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
     OverflowMode.TRAP: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
 }
+
+
+def _in_halves(
+    product: Product, groups: Groups, tiles: NDArray[np.int64], acc: NDArray[np.int64], fills: bool
+) -> str | None:
+    """Saturating steps in int16, in an inner register that fills it or one that is lifted; None if that is wrong.
+
+    Nothing is counted. An adder tree's sums must fit as they are, so no limit acts on them, not the machine's either.
+    """
+    tree = groups.inner_bits is None
+    if not machine.COMPILED or groups.widest > 16 or (tree and groups.term_bound(product) > INT16_MAX):
+        return None
+    inner_bits = groups.inner_bits or 16
+    pair = words.halves(product.left, product.right, product.peak, 16 - inner_bits if fills else 0)
+    if pair is None:
+        return None
+    strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
+    inner = (np.int16(pair.scale), np.int16(0)) if fills else _limits(inner_bits, np.int16)
+    arguments = (strips, panels, groups.group, fills, *inner, *_limits(groups.bits, np.int16), acc)
+    _threads.run(accumulate.half_tiles, len(tiles), GRAIN, tiles, product.pairs, *arguments)
+    return "saturate_int16"
 
 
 def _in_words(
@@ -163,7 +188,7 @@ def _in_lanes(
         inner_drop = 0 if groups.inner_bits is None else word - groups.inner_bits
         limits = tuple(dtype(drop) for drop in (inner_drop, inner_drop, word - groups.bits, word - groups.bits))
     else:
-        dtype = _saturating_type(product, groups, counting=events is not None)
+        dtype = _saturating_type(product, groups)
         wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
         inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
         limits = (*inner, *_limits(groups.bits, dtype))
@@ -187,18 +212,14 @@ def _wrapping_type(product: Product, groups: Groups) -> Any:
     return np.int32 if fits and _holds(product, np.int32) else np.int64
 
 
-def _saturating_type(product: Product, groups: Groups, counting: bool) -> Any:
+def _saturating_type(product: Product, groups: Groups) -> Any:
     """The fastest type in which clamped accumulation is exact.
 
     A float type needs its registers, limits and operands exact, and an adder tree's sums; a product may be rounded (see
-    kernels/accumulate.py). An integer type needs register + term; int16, which adds and clamps at once, needs only both
-    apart, but counting takes its advantage away.
+    kernels/accumulate.py). An integer type needs register + term.
     """
     term = groups.term_bound(product)
     exact_terms = groups.inner_bits is not None
-    narrow = groups.widest <= 16 and product.peak <= INT16_MAX and (exact_terms or term <= INT16_MAX)
-    if narrow and not counting and _holds(product, np.int16):
-        return np.int16
     for dtype, exact, bits in ((np.float32, FLOAT32_EXACT, 24), (np.int32, 0, 0), (np.float64, FLOAT64_EXACT, 53)):
         if dtype is np.int32:
             fits = (1 << (groups.widest - 1)) + term <= INT32_MAX
@@ -211,8 +232,6 @@ def _saturating_type(product: Product, groups: Groups, counting: bool) -> Any:
 
 def _holds(product: Product, dtype: Any) -> bool:
     """Whether every operand is exact in `dtype`. Operands in float32 are within 2**24; others may be greater."""
-    if dtype is np.int16:
-        return max(product.left.largest, product.right.largest) <= INT16_MAX
     return dtype in (np.float64, np.int64) or product.left.float_type == product.right.float_type == np.float32
 
 

@@ -1,4 +1,4 @@
-"""Operands as words of two int16 for the instructions of `kernels.words`, scaled to the width of a register."""
+"""Operands as int16, scaled to the width of a register: for the groups of `kernels.words` and `kernels.halves`."""
 
 from __future__ import annotations
 
@@ -50,6 +50,25 @@ def _scaled(left: Kind, right: Kind, register_bits: int) -> Words | None:
             given = [factor for factor in factors if factor is not None]
             return Words(_joined([x for x, _ in given]), _joined([w for _, w in given]), scale)
     return None
+
+
+class Halves(NamedTuple):
+    """The int16 of every left code, twice in a word of 32 bits, and of every right one, scaled by 2**scale together."""
+
+    left: NDArray[np.int32]
+    right: NDArray[np.int16]
+    scale: int
+
+
+def halves(left: Operand, right: Operand, peak: int, scale: int) -> Halves | None:
+    """Operands none of whose products, up to `peak`, leaves int16 when it is scaled by 2**scale; None if one could."""
+    return _halves(left.kind, right.kind, scale) if peak << scale <= INT16_MAX else None
+
+
+@lru_cache(maxsize=256)
+def _halves(left: Kind, right: Kind, scale: int) -> Halves | None:
+    factors = _factors(GridRange(0, table_of(left)), GridRange(0, table_of(right)), scale)
+    return None if factors is None else Halves(_joined([factors[0]] * 2), factors[1].astype(np.int16), scale)
 
 
 def _representations(left: Kind, right: Kind) -> Iterator[tuple[_Halves, _Halves, bool]]:

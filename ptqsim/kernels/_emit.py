@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 
-from ptqsim.kernels.machine import VECTOR_BITS
+from ptqsim.kernels.machine import DOT, VECTOR_BITS
 
 _INT32 = ir.IntType(32)
 
@@ -24,12 +24,16 @@ class Emitter:
         self.counts = ir.VectorType(_INT32, self.lanes)
 
     def splat(self, value: Any) -> Any:
-        """A vector of copies of one scalar."""
-        return self._copies(value, self.kind)
+        """A vector of copies of one scalar; one of 32 bits may hold two of 16."""
+        lanes = self.lanes
+        if value.type == _INT32 and self.bits == 16:
+            lanes //= 2
+        copies = self._copies(value, ir.VectorType(value.type, lanes))
+        return copies if lanes == self.lanes else self.builder.bitcast(copies, self.kind)
 
     def _copies(self, value: Any, kind: Any) -> Any:
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(_INT32, 0))
-        return self.builder.shuffle_vector(first, first, ir.Constant(self.counts, None))
+        return self.builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(_INT32, kind.count), None))
 
     def zero(self, kind: Any) -> Any:
         """A vector of zeros."""
@@ -78,8 +82,20 @@ class Emitter:
         """
         return self._call(f"llvm.x86.avx512.{instruction}.512", register, x, w)
 
-    def _call(self, name: str, *arguments: Any) -> Any:
-        signature = ir.FunctionType(arguments[0].type, [argument.type for argument in arguments])
+    def add_pairs(self, register: Any, x: Any, w: Any) -> Any:
+        """register + the sum of the products of the two int16 in x and w, mod 2**32, without VNNI too.
+
+        ``vpmaddwd`` adds the two products, mod 2**32 as well: of all int16 only four times -2**15 leave int32.
+        """
+        if DOT:
+            return self.dot("vpdpwssd", register, x, w)
+        halves = ir.VectorType(ir.IntType(16), 2 * self.lanes)
+        name = "llvm.x86.avx512.pmaddw.d.512" if VECTOR_BITS == 512 else "llvm.x86.avx2.pmadd.wd"
+        both = [self.builder.bitcast(value, halves) for value in (x, w)]
+        return self.builder.add(register, self._call(name, *both, gives=self.kind))
+
+    def _call(self, name: str, *arguments: Any, gives: Any = None) -> Any:
+        signature = ir.FunctionType(gives or arguments[0].type, [argument.type for argument in arguments])
         function = cgutils.get_or_insert_function(self.builder.module, signature, name)
         return self.builder.call(function, arguments)
 

@@ -20,6 +20,19 @@ from ptqsim.kernels.machine import STATE_VECTORS
 _VECTORS_PER_REGISTER = {"nothing": 1.0, "ends": 1.0, "ranges": 1.5, "changes": 2.0}
 
 
+# In a wider chunk more of what is computed would lie beyond the last column.
+_WIDEST = 3
+
+
+def _chunk_sizes(vectors_per_register: float, most: int) -> tuple[int, int]:
+    """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow."""
+    room = int(STATE_VECTORS / vectors_per_register)
+    heights = [height for height in range(1, ROWS + 1) if ROWS % height == 0]
+    widths = [width for width in range(1, _WIDEST + 1) if most % width == 0]
+    sizes = [(height, width) for height in heights for width in widths if height * width <= room]
+    return min(sizes, key=lambda size: (sum(size) / (size[0] * size[1]), -size[0]))
+
+
 class Limits(NamedTuple):
     """Constants of the inner register and of the outer one, and ones to count with, as vectors."""
 
@@ -61,7 +74,7 @@ class _Arguments:
         self.strip, self.start, self.stop, self.panel, self.columns = (
             context.cast(builder, values[i], kinds[i], types.intp) for i in (1, 2, 3, 5, 6)
         )
-        scalars = [context.cast(builder, values[i], kinds[i], kinds[0].dtype) for i in (7, 8, 9, 10)]
+        scalars = [context.cast(builder, values[i], kinds[i], kinds[4].dtype) for i in (7, 8, 9, 10)]
         inner_low, inner_high, low, high = (emit.splat(scalar) for scalar in scalars)
         self.limits = Limits(inner_low, inner_high, low, high, emit.one())
 
@@ -73,33 +86,48 @@ class _Group:
         self.steps = steps
 
     def generate(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        """A loop over chunks of columns, whose registers fit the machine's, with a loop over the depth in each."""
-        emit = Emitter(context, builder, signature.args[0].dtype)
+        """Loops over chunks of columns and rows, whose registers fit the machine's, and over the depth in each."""
+        emit = Emitter(context, builder, signature.args[4].dtype)
         given = _Arguments(emit, context, signature, values)
         integer = given.start.type
-        width = max(1, int(STATE_VECTORS / ROWS / _VECTORS_PER_REGISTER[self.steps.tracks]))
-        while COLUMNS % (width * emit.lanes):
-            width -= 1
+        height, width = _chunk_sizes(_VECTORS_PER_REGISTER[self.steps.tracks], COLUMNS // emit.lanes)
+
+        def rows(column: Any, width: int) -> None:
+            first, stop, step = (ir.Constant(integer, number) for number in (0, ROWS, height))
+            if height == ROWS:
+                self._chunk(emit, given, first, column, height, width)
+                return
+            with cgutils.for_range_slice(builder, first, stop, step, integer) as (row, _):
+                self._chunk(emit, given, row, column, height, width)
+
+        def narrowest(column: Any, widths: list[int]) -> None:
+            """The least of some widths that has all columns left, if one has; else the last."""
+            if len(widths) == 1:
+                rows(column, widths[0])
+                return
+            few = ir.Constant(integer, widths[0] * emit.lanes)
+            fits = builder.icmp_signed("<=", builder.sub(given.columns, column), few)
+            with builder.if_else(fits) as (fewer, more):
+                with fewer:
+                    rows(column, widths[0])
+                with more:
+                    narrowest(column, widths[1:])
+
+        # The last few columns of a matrix need no more vectors than they fill; the wider ones are, the fewer there are.
+        fewer = range(1, width) if emit.bits == 16 else range(1, min(width, 2))
         zero, chunk = ir.Constant(integer, 0), ir.Constant(integer, width * emit.lanes)
         with cgutils.for_range_slice(builder, zero, given.columns, chunk, integer) as (column, _):
-            if width == 1:
-                self._chunk(emit, given, column, 1)
-            else:
-                # The last few columns of a matrix may need one vector only.
-                left = builder.sub(given.columns, column)
-                narrow = builder.icmp_signed("<=", left, ir.Constant(integer, emit.lanes))
-                with builder.if_else(narrow) as (few, many):
-                    with few:
-                        self._chunk(emit, given, column, 1)
-                    with many:
-                        self._chunk(emit, given, column, width)
+            narrowest(column, [*fewer, width])
         return context.get_dummy_value()
 
-    def _chunk(self, emit: Emitter, given: _Arguments, column: Any, width: int) -> None:
+    def _chunk(self, emit: Emitter, given: _Arguments, row: Any, column: Any, height: int, width: int) -> None:
         builder, integer, steps = emit.builder, column.type, self.steps
         offsets = [builder.add(column, ir.Constant(integer, v * emit.lanes)) for v in range(width)]
-        cells = [(r, v) for r in range(ROWS) for v in range(width)]
-        where = {(r, v): builder.add(offsets[v], ir.Constant(integer, r * COLUMNS)) for r, v in cells}
+        lines = [builder.add(row, ir.Constant(integer, r)) for r in range(height)]
+        cells = [(r, v) for r in range(height) for v in range(width)]
+        where = {
+            (r, v): builder.add(offsets[v], builder.mul(lines[r], ir.Constant(integer, COLUMNS))) for r, v in cells
+        }
 
         def stored(cell: tuple[int, int]) -> Any:
             return emit.load(given.registers, where[cell], emit.kind)
@@ -120,8 +148,8 @@ class _Group:
             first = builder.mul(builder.add(given.panel, k), ir.Constant(integer, COLUMNS))
             weights = [emit.load(given.panels, builder.add(first, offset), emit.kind) for offset in offsets]
             top = builder.mul(builder.add(given.strip, k), ir.Constant(integer, ROWS))
-            for r in range(ROWS):
-                place = builder.gep(given.strips, [builder.add(top, ir.Constant(integer, r))])
+            for r in range(height):
+                place = builder.gep(given.strips, [builder.add(top, lines[r])])
                 x = emit.splat(builder.load(place))
                 for v in range(width):
                     self._update(emit, registers[r, v], tracked.get((r, v)), lambda reg, seen: (

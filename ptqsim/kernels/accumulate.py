@@ -10,11 +10,11 @@ outer one, the accumulator:
 - tree: groups of `lanes`, inner limits so wide that they never act;
 - split: groups of `tile`, both limits real.
 
-Operands come in float32, float64, int16, int32 or int64, or in words, and the caller has proven that the loop is exact
-in that type. For floats that means that the limits and every value within them are integers the type holds. A sum
-beyond the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped register is right. A
-product too large to be exact is so large that the sum is beyond a limit whatever its last bits are, so it does not
-matter either whether product and addition are rounded once or twice.
+Operands come in float32, float64, int32 or int64, in halves of words (`halves`), or in words, and the caller has proven
+that the loop is exact in that type. For floats that means that the limits and every value within them are integers the
+type holds. A sum beyond the limits may be rounded, but rounding is monotone, so it stays beyond them and the clamped
+register is right. A product too large to be exact is so large that the sum is beyond a limit whatever its last bits
+are, so it does not matter either whether product and addition are rounded once or twice.
 
 Every kernel takes ``(start, stop, which, pairs, strips, panels, ...)``: it runs the tiles ``which[start:stop]``;
 `pairs` [batch, 2] says which left matrix of `strips` [A, block, K, ROWS] and which right one of `panels` [B, panel, K,
@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels import vector, words
+from ptqsim.kernels import halves, vector, words
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._store import store
 from ptqsim.kernels._tiles import expect, part, place, put
@@ -79,6 +79,37 @@ def lane_tiles(
         put(registers, batch, block, panel, out)
         if counting:
             put(count, batch, block, panel, events)
+    return 0
+
+
+@jit
+def half_tiles(
+    start: int, stop: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, fills: bool,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any,
+) -> int:  # fmt: skip
+    """Saturating accumulation in int16 (see `halves`), in an inner register that `fills` it or one that is lifted."""
+    depth, columns = strips.shape[2], out.shape[2]
+    registers = np.empty((ROWS, COLUMNS), np.int16)
+    more = np.empty((0, 0), np.int32)
+    blocks, panels_of_one = strips.shape[1], panels.shape[1]
+    for index in range(start, stop):
+        batch, panel, block = place(which[index], panels_of_one, blocks)
+        x = (pairs[batch, 0] * blocks + block) * depth
+        w = (pairs[batch, 1] * panels_of_one + panel) * depth
+        width = min(COLUMNS, columns - panel * COLUMNS)
+        expect(which, index + 1, stop, blocks, panels_of_one, out)
+        registers[:] = 0
+        for first in range(0, depth, group):
+            stop_at = min(first + group, depth)
+            if fills:
+                halves.fill(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, more
+                )
+            else:
+                halves.lift(
+                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, more
+                )
+        put(registers, batch, block, panel, out)
     return 0
 
 

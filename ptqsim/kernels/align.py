@@ -9,6 +9,9 @@ import numpy as np
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
+PAIR, QUAD = (0, 1), (0, 1, 2, 3)
+"""The parts of a word: tuples, as what loops over one is compiled for its length."""
+
 
 @jit
 def panel_values(start: int, stop: int, codes: Any, table: Any, panels: Any) -> int:
@@ -48,20 +51,20 @@ def strip_values(start: int, stop: int, codes: Any, table: Any, strips: Any) -> 
 
 
 @jit
-def byte_strips(start: int, stop: int, codes: Any, table: Any, strips: Any) -> int:
-    """Codes [A, M, K] through a table of bytes into strips [A, block, K / 4, ROWS, 4], zero beyond K and M."""
-    rows, depth = codes.shape[1], codes.shape[2]
+def word_strips(start: int, stop: int, parts: Any, codes: Any, table: Any, strips: Any) -> int:
+    """Codes [A, M, K] through a table into words of P parts, strips [A, block, K / P, ROWS, P], zero beyond K and M."""
+    rows, depth, size = codes.shape[1], codes.shape[2], len(parts)
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
         strip = strips[matrix, block]
         strip[:] = 0
         for r in range(min(ROWS, rows - block * ROWS)):
             line = codes[matrix, block * ROWS + r]
-            for word in range(depth // 4):
-                for byte in range(4):
-                    strip[word, r, byte] = table[line[4 * word + byte]]
-            for k in range(depth // 4 * 4, depth):
-                strip[k // 4, r, k % 4] = table[line[k]]
+            for word in range(depth // size):
+                for part in range(size):
+                    strip[word, r, part] = table[line[size * word + part]]
+            for k in range(depth // size * size, depth):
+                strip[k // size, r, k % size] = table[line[k]]
     return 0
 
 
@@ -85,13 +88,13 @@ def byte_lines(start: int, stop: int, codes: Any, table: Any, lines: Any) -> int
 
 
 @jit
-def byte_panels(start: int, stop: int, codes: Any, table: Any, panels: Any, sums: Any) -> int:
-    """Codes [B, K, N] through a table of bytes into panels [B, panel, K / 4, COLUMNS, 4], zero beyond K and N.
+def word_panels(start: int, stop: int, parts: Any, codes: Any, table: Any, panels: Any, sums: Any) -> int:
+    """Codes [B, K, N] through a table into words of P parts, panels [B, panel, K / P, COLUMNS, P], zero beyond K and N.
 
-    `sums` [B, panel * COLUMNS] gets the sum of each column.
+    `sums` [B, panel * COLUMNS] gets the sum of each column, mod 2**32.
     """
-    depth, columns = codes.shape[1], codes.shape[2]
-    line = np.empty((4, COLUMNS), np.int8)
+    depth, columns, size = codes.shape[1], codes.shape[2], len(parts)
+    line = np.empty((size, COLUMNS), panels.dtype)
     total = np.empty(COLUMNS, np.int32)
     for index in range(start, stop):
         batch, panel = index // panels.shape[1], index % panels.shape[1]
@@ -100,18 +103,18 @@ def byte_panels(start: int, stop: int, codes: Any, table: Any, panels: Any, sums
         total[:] = 0
         line[:] = 0
         for word in range(panels.shape[2]):
-            for byte in range(4):
-                k = 4 * word + byte
+            for part in range(size):
+                k = size * word + part
                 if k < depth:
                     for j in range(width):
-                        line[byte, j] = table[codes[batch, k, first + j]]
+                        line[part, j] = table[codes[batch, k, first + j]]
                     for j in range(width):
-                        total[j] += line[byte, j]
+                        total[j] += line[part, j]
                 else:
-                    line[byte] = 0
+                    line[part] = 0
             for j in range(COLUMNS):
-                for byte in range(4):
-                    panels[batch, panel, word, j, byte] = line[byte, j]
+                for part in range(size):
+                    panels[batch, panel, word, j, part] = line[part, j]
         for j in range(COLUMNS):
             sums[batch, first + j] = total[j]
     return 0

@@ -1,4 +1,4 @@
-"""Exact products of bytes, four at a time (see `words.exact`)."""
+"""Exact products of bytes, four at a time, and of int16, two at a time (see `words.exact`)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 @jit
 def exact_tiles(
-    start: int, stop: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any, drop: int,
-    out: Any,
+    start: int, stop: int, quads: bool, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    drop: int, out: Any,
 ) -> bool:  # fmt: skip
-    """The exact sums, less a correction per column, in words of four bytes; whether the reduction changed any.
+    """The exact sums, less a correction per column; whether the reduction changed any.
+
+    Words are `quads` of bytes, unsigned ones on the left, or else pairs of int16.
 
     The sum over the terms of ``(a[left] @ panels[right]) << shift`` is found by Horner's rule: `terms` [T, 3] holds
     left and right plane and how far the sum of the terms before it is shifted first. All is done mod 2**32, and
@@ -35,7 +37,7 @@ def exact_tiles(
         left, right = pairs[batch, 0], pairs[batch, 1]
         height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
-        sum_terms(terms, strips, panels, (left, right, block, panel, width), 0, depth, registers, more)
+        sum_terms(quads, terms, strips, panels, (left, right, block, panel, width), 0, depth, registers, more)
         changed |= store(
             registers, correction, right * correction.shape[1] + panel * COLUMNS, height, width, drop, out, at
         )
@@ -44,7 +46,7 @@ def exact_tiles(
 
 @inlined
 def sum_terms(
-    terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any, more: Any
+    quads: bool, terms: Any, strips: Any, panels: Any, area: Any, start: int, stop: int, registers: Any, more: Any
 ) -> None:  # fmt: skip
     """The sum over the terms between the words `start` and `stop` of the depth, for a tile.
 
@@ -54,4 +56,8 @@ def sum_terms(
     for t in range(terms.shape[0]):
         x = ((terms[t, 0] * strips.shape[1] + left) * strips.shape[2] + block) * strips.shape[3]
         w = ((terms[t, 1] * panels.shape[1] + right) * panels.shape[2] + panel) * strips.shape[3]
-        words.exact(strips, x, start, stop, panels, w, width, terms[t, 2], -1 if t else 0, 0, 0, registers, more)
+        keep = -1 if t else 0
+        if quads:
+            words.exact(strips, x, start, stop, panels, w, width, terms[t, 2], keep, 0, 0, registers, more)
+        else:
+            words.exact_pairs(strips, x, start, stop, panels, w, width, terms[t, 2], keep, 0, 0, registers, more)

@@ -15,10 +15,8 @@ def _run(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, registers: Any,
     inner: Callable[[Any], Any], outer: Callable[[Any], Any],
 ) -> None:  # fmt: skip
-    # A sum may leave int16, and no other type.
-    wide = np.int64 if strips.dtype == np.int16 else strips.dtype
-    register = np.zeros(registers.shape, wide)
-    x, w = strips.reshape(-1, ROWS).astype(wide, copy=False), panels.reshape(-1, COLUMNS)
+    register = np.zeros(registers.shape, strips.dtype)
+    x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
     for k in range(start, stop):
         register = inner(register + x[strip + k, :, None] * w[panel + k])
     registers[:] = outer(registers + register)

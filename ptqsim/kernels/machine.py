@@ -42,5 +42,8 @@ MATRIX: Final = DOT and {"amx-tile", "amx-int8"} <= _features() and _may_use_til
 VECTOR_BITS: Final = 512 if "avx512f" in _features() else 256
 """Width of a vector; a processor with narrower ones takes it in pieces."""
 
+PAIRS: Final = COMPILED and ("avx512bw" if VECTOR_BITS == 512 else "avx2") in _features()
+"""Whether one instruction multiplies two int16 by two others and adds both products, in every lane of 32 bits."""
+
 STATE_VECTORS: Final = 24 if VECTOR_BITS == 512 else 8
 """Vectors that a loop may hold from step to step; the rest of the machine's 32 or 16 are for what comes and goes."""

@@ -67,7 +67,8 @@ def dot_prefixes(
         for segment in range(norms[0].shape[2]):
             first = segment * (SEGMENT // 4)
             last = min(first + SEGMENT // 4, depth)
-            exact.sum_terms(terms, strips, panels, (left, right, block, panel, width), first, last, registers, more)
+            of_tile = left, right, block, panel, width
+            exact.sum_terms(True, terms, strips, panels, of_tile, first, last, registers, more)
             _go_on(registers, correction, norms, area, segment, state, seen)
         left_over[index] = not _finish(codes, area, state, seen)
     return seen

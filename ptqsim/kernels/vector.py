@@ -11,8 +11,7 @@ inner registers that start at zero, and adds what they hold in the end to outer 
 
 A group is emitted as LLVM vector code, in which the registers of the datapath stay in those of the machine from the
 first addition to the last: what a compiler does not find in loops over arrays. It names no instruction set, so it runs
-on whatever the processor has. `interpreted` defines the same groups in NumPy, for when there is no compiler. In int16 a
-sum may leave the machine type, which no other type lets happen.
+on whatever the processor has. `interpreted` defines the same groups in NumPy, for when there is no compiler.
 
 Every group is called as ``group(strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high,
 registers, more)``:
@@ -64,37 +63,13 @@ class _Bounded(Steps):
         return new, self._tracked(emit, tracked, new, total, one)
 
     def _tracked(self, emit: Emitter, tracked: Any, new: Any, total: Any, one: Any) -> Any:
-        """One more, if the register is not the sum. A sum mod 2**16 will do: a clamp moves it by less than that."""
+        """One more, if the register is not the sum."""
         return emit.counted(tracked, emit.compare("!=", new, total), one) if self.tracks == "changes" else tracked
 
 
 class _Saturate(_Bounded):
     def bounded(self, emit: Emitter, total: Any, low: Any, high: Any) -> Any:
         return emit.smaller(emit.larger(total, low), high)
-
-    def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
-        return self._lift(emit, limits) if emit.bits == 16 else super().begin(emit, stored, limits)
-
-    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
-        if emit.bits != 16:
-            return super().step(emit, register, x, w, tracked, limits)
-        # In 16 bits the machine adds and clamps at once. The register is lifted so that its upper limit is the
-        # machine's; only the lower one is left to do.
-        product = emit.builder.mul(x, w)
-        low = emit.add(limits.inner_low, self._lift(emit, limits))
-        new = emit.larger(emit.saturating_add(register, product), low)
-        return new, self._tracked(emit, tracked, new, emit.add(register, product), limits.one)
-
-    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
-        if emit.bits != 16:
-            return super().end(emit, stored, register, tracked, limits)
-        value = emit.builder.sub(register, self._lift(emit, limits))
-        new = self.bounded(emit, emit.saturating_add(stored, value), limits.low, limits.high)
-        return new, self._tracked(emit, tracked, new, emit.add(stored, value), limits.one)
-
-    @staticmethod
-    def _lift(emit: Emitter, limits: Limits) -> Any:
-        return emit.builder.sub(emit.constant((1 << 15) - 1), limits.inner_high)
 
 
 class _Wrap(_Bounded):

@@ -2,7 +2,7 @@
 
 An operand comes in words of 32 bits that hold two int16 (or four bytes, see `exact`), and one step multiplies a word of
 the left operand by one of the right, half by half, and adds both products. At most one of the two is not zero, except
-in `exact`, so a step is a step of the datapath.
+in `exact` and `exact_pairs`, so a step is a step of the datapath.
 
 The registers of the datapath are scaled: a register of P bits that holds v is a machine register that holds
 v * 2**(32 - P), and the operands come so scaled that their products are too. Then
@@ -23,7 +23,8 @@ The groups have the arguments of those of `vector`, in int32, except that
 - `low` and `high` are the limits of the outer register where that saturates; where it wraps, `low` is its drop;
 - `marked` puts something into `more` where an addition was changed, if not how often;
 - `exact` starts from the stored register, shifted left by `inner_low`, if `inner_high` is -1, and from zero if that is
-  0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word.
+  0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word;
+- `exact_pairs` does the same with two int16 in each word, and needs no VNNI.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any
 
 from ptqsim.kernels._emit import Emitter
 from ptqsim.kernels._group import Limits, Steps, compiled
+from ptqsim.kernels.machine import DOT
 
 
 class _Outer(Steps):
@@ -112,11 +114,14 @@ class _Prefixes(Steps):
 
 
 class _Exact(Steps):
+    def __init__(self, pairs: bool) -> None:
+        self.pairs = pairs
+
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
         return emit.builder.and_(emit.builder.shl(stored, limits.inner_low), limits.inner_high)
 
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
-        return emit.dot("vpdpbusd", register, x, w), tracked
+        return (emit.add_pairs(register, x, w) if self.pairs else emit.dot("vpdpbusd", register, x, w)), tracked
 
     def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
         return register, tracked
@@ -128,4 +133,6 @@ saturate_marked = compiled(_Marked(wraps=False))
 wrap = compiled(_Once(wraps=True))
 wrap_counted = compiled(_Counted(wraps=True))
 prefixes = compiled(_Prefixes())
-exact = compiled(_Exact())
+exact_pairs = compiled(_Exact(pairs=True))
+# What calls both is compiled without VNNI too, and then calls the other alone.
+exact = compiled(_Exact(pairs=False)) if DOT else exact_pairs

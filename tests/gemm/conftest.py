@@ -1,4 +1,4 @@
-"""Every test of products runs on what the processor has, and on what any processor has."""
+"""Every test of products runs on what the processor has, and on what others have."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import pytest
 
 from ptqsim.kernels import machine
 
+# What a processor may have for exact products of words, the fastest first, and the kernel that takes it.
+WAYS = {"MATRIX": "matrix_int8", "DOT": "dot_int8", "PAIRS": "dot_int16"}
 
-@pytest.fixture(scope="module", params=["matrix_unit", "dot_products", "any_processor"], autouse=True)
-def exact_bytes(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """Name of the kernel for exact products of bytes, which not every processor has."""
-    if request.param == "matrix_unit" and not machine.MATRIX:
-        pytest.skip("this processor has no matrix unit (Intel AMX)")
-    if request.param == "dot_products" and not machine.DOT:
-        pytest.skip("this processor has no dot products of bytes (AVX-512 VNNI)")
+
+@pytest.fixture(scope="module", params=[*WAYS, "BLAS"], autouse=True)
+def exact_words(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """Name of the kernel for exact products of bytes, None if they run through BLAS."""
+    faster = [*WAYS, "BLAS"][: [*WAYS, "BLAS"].index(request.param)]
+    if request.param in WAYS and not getattr(machine, request.param):
+        pytest.skip(f"this processor has no instructions for {WAYS[request.param]}")
     with pytest.MonkeyPatch.context() as patch:
-        if request.param != "matrix_unit":
-            patch.setattr(machine, "MATRIX", False)
-        if request.param == "any_processor":
-            patch.setattr(machine, "DOT", False)
-        yield {"matrix_unit": "matrix_int8", "dot_products": "dot_int8", "any_processor": None}[request.param]
+        for name in faster:
+            patch.setattr(machine, name, False)
+        yield WAYS.get(request.param)

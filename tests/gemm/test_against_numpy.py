@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import ptqsim as pq
 from benchmarks import oracle
+from ptqsim.kernels import machine
 
 ORDERS = [pq.Sequential(), pq.Tree(16), pq.Split(32, 15), pq.Split(32, 30), pq.Split(10, 12)]
 
@@ -57,7 +60,7 @@ def test_result_and_statistics(
             assert overflows.first is None
 
 
-def test_every_kernel_ran(rng: np.random.Generator, exact_bytes: str | None) -> None:
+def test_every_kernel_ran(rng: np.random.Generator, exact_words: str | None) -> None:
     ran = set()
     for a_format, b_format, widths in (UNIFORM, WIDE, TWIN, HUGE, WIDEST):
         a, b = arrays(a_format, b_format, (23, 70, 300), rng)
@@ -66,10 +69,13 @@ def test_every_kernel_ran(rng: np.random.Generator, exact_bytes: str | None) -> 
                 for statistics in (True, False):
                     ran |= set(pq.matmul(a, b, pq.Accumulator(bits, overflow), statistics).kernel.split("+"))
     expected = {"blas_float64", "saturate_float64", "saturate_int64", "wrap_int64", "integer_int64"}
-    if exact_bytes:
-        expected |= {exact_bytes, "saturate_dot", "wrap_dot"}
+    expected |= {exact_words or "blas_float32"}
+    if machine.COMPILED:
+        expected |= {"saturate_int16"}
+    if machine.DOT:
+        expected |= {"saturate_dot", "wrap_dot"}
     else:
-        expected |= {"blas_float32", "saturate_float32", "saturate_int32", "wrap_int32"}
+        expected |= {"saturate_float32", "saturate_int32", "wrap_int32"}
     assert expected <= ran
 
 
@@ -80,9 +86,20 @@ def test_every_kernel_ran(rng: np.random.Generator, exact_bytes: str | None) -> 
 def test_every_register_value_meets_every_term(bits: int, overflow: str) -> None:
     # Depth 2: the first product puts any value into the register, the second is any term up to twice its range.
     half = 1 << (bits - 1)
+    meet(np.arange(-half, half), np.arange(-2 * half - 3, 2 * half + 4), bits, overflow)
+
+
+@pytest.mark.parametrize("bits", range(2, 12))
+def test_every_register_value_meets_every_term_within_its_range(bits: int) -> None:
+    """Terms that, scaled to a register of 16 bits as its values are, still fit that."""
+    half = 1 << (bits - 1)
+    run = meet(np.arange(1 - half, half), np.arange(1 - half, half), bits, "saturate")
+    assert "saturate_int16" in run.kernel or not machine.COMPILED
+
+
+def meet(values: Any, added: Any, bits: int, overflow: str) -> pq.MatmulResult:
+    """Check the sum of every value and every term; the result without statistics."""
     sixteen = pq.Uniform(16, 1.0)
-    values = np.arange(-half, half)
-    added = np.arange(-2 * half - 3, 2 * half + 4)
     a = pq.quantize(np.stack([values, np.ones_like(values)], axis=1), sixteen)
     b = pq.quantize(np.stack([np.ones_like(added), added]), sixteen)
     total = values[:, None] + added
@@ -93,6 +110,7 @@ def test_every_register_value_meets_every_term(bits: int, overflow: str) -> None
     overflows = pq.matmul(a, b, pq.Accumulator(bits, overflow)).overflow
     assert overflows is not None
     assert overflows.events == np.count_nonzero(total != expected)
+    return result
 
 
 @pytest.mark.parametrize("shift", range(12))

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.mark.parametrize("shape", [(197, 384, 512), (1, 64, 16), (33, 65, 97), (16, 1, 1)], ids=str)
 def test_products_take_turns_with_those_of_torch(
-    shape: tuple[int, int, int], rng: np.random.Generator, exact_bytes: str | None
+    shape: tuple[int, int, int], rng: np.random.Generator, exact_words: str | None
 ) -> None:
     rows, depth, columns = shape
     for _ in range(5):
@@ -23,5 +23,5 @@ def test_products_take_turns_with_those_of_torch(
             assert torch.equal(torch._int_mm(torch.from_numpy(a), torch.from_numpy(b)), expected)
         format_ = pq.Uniform(8, 1.0)
         result = pq.matmul(pq.quantize(a, format_), pq.quantize(b, format_), pq.Accumulator(32), statistics=False)
-        assert exact_bytes in (None, result.kernel)
+        assert exact_words in (None, result.kernel)
         assert np.array_equal(result.acc, expected.numpy())

@@ -1,4 +1,4 @@
-"""Steps in one instruction: P bits in a machine register of 32, and in one of 16 lifted to its limit."""
+"""Steps in one instruction: P bits in a machine register of 32, and in one of 16 that they fill or are lifted in."""
 
 from __future__ import annotations
 
@@ -75,6 +75,17 @@ class TestScaledRegister:
 
 
 @pytest.mark.parametrize("bits", range(2, 17))
+def test_filled_register(bits: int) -> None:
+    """In 16 bits too the machine's limits are those of a register scaled to fill them, whatever a clamp left below."""
+    value, product, rest = z3.Ints("value product rest")
+    scale = 1 << (16 - bits)
+    legal = z3.And(holds(value, bits), rest >= 0, rest < scale, holds(product * scale, 16))
+    after = clamped(value * scale + rest + product * scale, 16)
+    prove(after / scale == clamped(value + product, bits), legal)
+    prove(z3.And(after % scale >= 0, after % scale < scale), legal)
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
 def test_lifted_register(bits: int) -> None:
     """A clamp at the machine's upper limit, and one comparison with the lower one."""
     value, product = z3.Ints("value product")
@@ -86,6 +97,17 @@ def test_lifted_register(bits: int) -> None:
     prove(lowered == clamped(value + product, bits), legal)
     if bits < 16:  # in 16 bits the machine's own lower limit is the right one
         refute(machine - lift == clamped(value + product, bits), legal)
+
+
+def test_pairs_leave_int32_at_one_place() -> None:
+    """Two products of int16 are an int32 unless all four factors are the least; mod 2**32 their sum is always right."""
+    factors = z3.BitVecs("x0 w0 x1 w1", 16)
+    narrow = [z3.SignExt(16, factor) for factor in factors]
+    wide = [z3.SignExt(48, factor) for factor in factors]
+    machine, exact = (v[0] * v[1] + v[2] * v[3] for v in (narrow, wide))
+    least = z3.And(*(factor == -(1 << 15) for factor in factors))
+    prove(z3.Extract(31, 0, exact) == machine)
+    prove((z3.SignExt(32, machine) == exact) == z3.Not(least))
 
 
 def test_bytes_by_horner() -> None:
