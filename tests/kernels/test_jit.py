@@ -43,6 +43,32 @@ def test_compiled_and_interpreted_kernels_agree() -> None:
             assert kernel in fast
 
 
+PAIRS = """
+import numpy as np
+import ptqsim as pq
+rng, kernels = np.random.default_rng(0), set()
+for bits, shape in ((8, (9, 1, 5)), (8, (20, 64, 197)), (12, (3, 7, 100)), (16, (2, 2, 2))):
+    number_format = pq.Uniform(bits, 1.0)
+    a, b = (pq.QuantizedArray(rng.integers(0, 2**bits, two), number_format) for two in (shape[:2], shape[1:]))
+    for width in (32, 20):
+        result = pq.matmul(a, b, pq.Accumulator(width), statistics=False)
+        half = 2 ** (width - 1)
+        assert np.array_equal(result.acc, (a.aligned() @ b.aligned() + half) % (2 * half) - half)
+        kernels.add(result.kernel)
+print(*kernels)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64" or not machine.PAIRS, reason="needs AVX2")
+def test_pairs_without_vnni() -> None:
+    """Where the processor has VNNI, nothing else compiles the instructions of those that have none."""
+    settings = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"}
+    done = subprocess.run(
+        [sys.executable, "-c", PAIRS], env=os.environ | settings, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "dot_int16"), done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="names processors of that kind")
 @pytest.mark.parametrize(
