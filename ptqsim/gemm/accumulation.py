@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,7 @@ from ptqsim.gemm.stepwise import Groups
 _WORTH_A_PRODUCT = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulated:
+class Accumulated(NamedTuple):
     """The registers of one product.
 
     Parameters
@@ -66,22 +66,30 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
     if product.datatype_bound <= limit or (not reduces and product.bound <= limit):
         by_formats = product.datatype_bound <= limit
         bound = product.datatype_bound if by_formats else product.bound
-        reason = (
-            f"any codes of these formats at depth {product.depth}"
-            if by_formats
-            else "largest norms of rows and columns"
-        )
-        why = f"no sum of products exceeds {bound} in magnitude ({reason})"
-        name = "datatype" if by_formats else "norms"
-        certificate = Certificate(name, bits_for(-bound, bound), product.outputs, product.outputs, why)
+        certificate = _no_overflow(bound, product.outputs, product.depth if by_formats else None)
         found = exact_product(product)
         return Accumulated(product, found.acc, None, found.kernel, certificate, True)
     if reduces:
         found = exact_product(product, accumulator.bits)
-        why = f"wrapping at every step equals one reduction of the exact sum mod 2**{accumulator.bits}"
-        certificate = Certificate("ring_homomorphism", accumulator.bits, 0, product.outputs, why)
+        certificate = _homomorphism(accumulator.bits, product.outputs)
         return Accumulated(product, found.acc, None, found.kernel, certificate, _is_exact(product, found.acc))
     return _stepped(product, accumulator, groups, limit, statistics)
+
+
+# A layer meets the same formats, shapes and registers again and again.
+@lru_cache(maxsize=256)
+def _no_overflow(bound: int, outputs: int, depth: int | None) -> Certificate:
+    """That no sum exceeds a bound: of the formats at some depth, or else of the norms of rows and columns."""
+    by_norms = depth is None
+    reason = "largest norms of rows and columns" if by_norms else f"any codes of these formats at depth {depth}"
+    why = f"no sum of products exceeds {bound} in magnitude ({reason})"
+    return Certificate("norms" if by_norms else "datatype", bits_for(-bound, bound), outputs, outputs, why)
+
+
+@lru_cache(maxsize=256)
+def _homomorphism(bits: int, outputs: int) -> Certificate:
+    why = f"wrapping at every step equals one reduction of the exact sum mod 2**{bits}"
+    return Certificate("ring_homomorphism", bits, 0, outputs, why)
 
 
 def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool) -> Accumulated:

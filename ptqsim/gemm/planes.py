@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -16,8 +17,9 @@ from ptqsim.kernels import _matrix_unit, _threads, align, machine
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
-class Parts(NamedTuple):
-    """What words of 32 bits are made of.
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What words of 32 bits are made of; equal only to itself.
 
     Parameters
     ----------

@@ -33,6 +33,8 @@ class Product:
         [batch, 2], which left and which right matrix each product of the batch takes.
     shape
         Batch, rows and columns of the result.
+    outputs
+        Number of output elements.
     depth
         Number of products per output, K.
     datatype_bound
@@ -51,15 +53,11 @@ class Product:
         self._matrices = matrices
         self.pairs = _pairs(lead_left, lead_right)
         self.shape = (len(self.pairs), rows, int(right.codes.shape[2]))
+        self.outputs = math.prod(self.shape)
 
     def rows_of(self, array: NDArray[Any]) -> NDArray[Any]:
         """Something of the left operand [n, rows, ...], with its rows as those of this product."""
         return array.reshape(self._matrices, self.shape[1], *array.shape[2:])
-
-    @property
-    def outputs(self) -> int:
-        """Number of output elements."""
-        return int(math.prod(self.shape))
 
     @cached_property
     def bound(self) -> int:

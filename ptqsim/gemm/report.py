@@ -47,14 +47,14 @@ def combined(
             acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
         )
 
-    known = [part.exact for part in parts]
+    several = len(parts) > 1
     return MatmulResult(
         acc.reshape(shape),
         a.format.scale * b.format.scale,
         found if statistics else None,
-        ", ".join(dict.fromkeys(part.kernel for part in parts)),
-        _joined([part.certificate for part in parts]),
-        True if all(value is True for value in known) else known[0] if len(known) == 1 else exact,
+        ", ".join(dict.fromkeys(part.kernel for part in parts)) if several else parts[0].kernel,
+        _joined([part.certificate for part in parts]) if several else parts[0].certificate,
+        (all(part.exact is True for part in parts) or exact) if several else parts[0].exact,
     )
 
 
@@ -113,8 +113,6 @@ def _first_failure(
 
 
 def _joined(certificates: list[Certificate]) -> Certificate:
-    if len(certificates) == 1:
-        return certificates[0]
     outputs = certificates[0].outputs
     doubtful = sum(outputs - certificate.certified for certificate in certificates)
     return Certificate(

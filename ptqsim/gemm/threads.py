@@ -8,7 +8,7 @@ from ptqsim.kernels import _threads
 
 def get_num_threads() -> int:
     """Number of threads of the simulator's own loops: by default the cores that the process may run on."""
-    return _threads.count()
+    return _threads.threads()
 
 
 def set_num_threads(count: int) -> None:

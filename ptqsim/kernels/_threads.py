@@ -10,10 +10,16 @@ import os
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from functools import cache
-from itertools import pairwise
+from itertools import count, pairwise
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.kernels import _watch
+from ptqsim.kernels.machine import COMPILED
 
 GRAIN: Final = 1 << 16
 """Elements below which another thread costs more than it brings."""
@@ -27,21 +33,25 @@ def available_threads() -> int:
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
     if limit.isdecimal() and int(limit) > 0:
         return int(limit)
+    return _cores()
+
+
+@cache
+def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    cores = os.cpu_count()
-    return 1 if cores is None else cores
+    return os.cpu_count() or 1
 
 
-def count() -> int:
+def threads() -> int:
     """Number of threads that `run` uses."""
     return available_threads() if _count is None else _count
 
 
-def use(threads: int) -> None:
+def use(number: int) -> None:
     """Set the number of threads that `run` uses."""
     global _count
-    _count = threads
+    _count = number
 
 
 class _Job(NamedTuple):
@@ -59,56 +69,77 @@ class _Job(NamedTuple):
             self.result.put((None, error))
 
 
-class _Workers:
-    """Threads that wait for jobs.
+# How long a thread waits awake for what comes next: longer than from one product of a layer to the next, shorter than
+# anybody would notice whose other work it keeps from a core.
+_AWAKE_MICROSECONDS: Final = 100.0
 
-    A future of `concurrent.futures` costs as much as the product of a head in attention (`ptqsim bench` has two threads
-    beside one); a queue costs half of that.
+# How long after a job was given out the giver is still busy with Python, which one thread can run at a time.
+_BUSY_MICROSECONDS: Final = 2.5
+
+# The words by which a worker and those who give it jobs see each other, each in a cache line of its own.
+_GIVEN, _DONE, _WORDS = 0, 8, 16
+
+
+class _Worker:
+    """A thread that does jobs, one after the other.
+
+    Jobs and results go through queues, which put those who wait to sleep. In front of each is a watch on a count, for
+    some time and without Python's lock, so that nobody sleeps who is soon needed. A count that is wrong costs time and
+    nothing else.
     """
 
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        """Have none."""
+    def __init__(self, number: int) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._threads = 0
+        self._counts: NDArray[np.int64] = np.zeros(_WORDS, np.int64)
+        Thread(target=self._serve, name=f"ptqsim-{number}", daemon=True).start()
 
-    def submit(self, job: _Job, threads: int) -> None:
-        """Have a job done by one of so many threads, or more."""
-        while self._threads < threads:
-            self._threads += 1
-            Thread(target=_serve, args=(self._jobs,), name=f"ptqsim-{self._threads}", daemon=True).start()
+    def give(self, job: _Job) -> tuple[Any, ...] | None:
+        """Have a job done; with what to call `_watch.until` to wait awake until it is, if that is to be."""
+        watch = _watch.pauses(_AWAKE_MICROSECONDS) if _stays_awake() else 0
+        given = int(self._counts[_GIVEN]) + 1
         self._jobs.put(job)
+        self._counts[_GIVEN] = given
+        return (self._counts, _DONE, given, watch) if watch else None
+
+    def _serve(self) -> None:
+        # From one job to the next there is little to do, as nobody else can do anything in Python meanwhile.
+        counts, get = self._counts, self._jobs.get
+        for done in count(0):
+            if _stays_awake():
+                pauses, busy = _watch.pauses(_AWAKE_MICROSECONDS), _watch.pauses(_BUSY_MICROSECONDS)
+                _watch.tell_and_wait(counts, _DONE, done, _GIVEN, done + 1, pauses, busy)
+            get().do()  # keeps no name for the job, whose arrays would stay until the next one
 
 
-def _serve(jobs: SimpleQueue[_Job]) -> None:
-    while True:
-        jobs.get().do()  # keeps no name for the job, whose arrays would stay until the next one
+def _stays_awake() -> bool:
+    """Whether there is a core for every thread, and a compiler."""
+    return COMPILED and threads() <= _cores()
 
 
-_workers = _Workers()
+_workers: list[_Worker] = []
 
 # A forked child inherits the jobs and none of the threads.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.forget)
+    os.register_at_fork(after_in_child=_workers.clear)
 
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
     """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
-    threads = count()
-    parts = min(threads, size // max(grain, 1))
+    parts = min(threads(), size // max(grain, 1))
     if parts <= 1:
         return [kernel(0, size, *args)]
     edges = [size * part // parts for part in range(parts + 1)]
-    waiting: list[SimpleQueue[Any]] = []
-    for start, stop in pairwise(edges[1:]):
+    while len(_workers) < parts - 1:
+        _workers.append(_Worker(len(_workers) + 1))
+    waiting: list[tuple[tuple[Any, ...] | None, SimpleQueue[Any]]] = []
+    for worker, (start, stop) in zip(_workers, pairwise(edges[1:]), strict=False):
         # A copy of the context takes numpy's floating-point error state along.
         job = _Job(copy_context(), kernel, (start, stop, *args), SimpleQueue())
-        _workers.submit(job, threads)
-        waiting.append(job.result)
+        waiting.append((worker.give(job), job.result))
     results = [kernel(0, edges[1], *args)]
-    for result in waiting:
+    for watch, result in waiting:
+        if watch:
+            _watch.until(*watch)
         value, error = result.get()
         if error is not None:
             raise error

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.kernels import _threads
+from ptqsim.kernels import _threads, _watch
+from ptqsim.kernels.machine import COMPILED
 
 
 @pytest.fixture(autouse=True)
 def _restore() -> object:
-    before = _threads.count()
+    before = _threads.threads()
     yield
     _threads.use(before)
 
@@ -70,6 +71,50 @@ def test_threads_keep_nothing_of_a_job() -> None:
     while gone() is not None and time.monotonic() < deadline:
         time.sleep(0.001)  # the other thread may not yet be back at waiting
     assert gone() is None
+
+
+@pytest.mark.parametrize("cores", [1, 2], ids=["asleep", "awake"])
+def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than anybody stays awake, on either side; with fewer cores than threads nobody does at all."""
+    monkeypatch.setattr(_threads, "_cores", lambda: cores)
+    _threads.use(2)
+
+    def slow(start: int, stop: int, seconds: tuple[float, float]) -> int:
+        time.sleep(seconds[start > 0])
+        return stop
+
+    for seconds in ((0.0, 0.002), (0.002, 0.0), (0.002, 0.002), (0.0, 0.0)):
+        for pause in (0.0, 0.002):
+            assert _threads.run(slow, 10, 1, seconds) == [5, 10]
+            time.sleep(pause)
+
+
+def test_several_callers_at_once() -> None:
+    """They share the threads, and everyone gets what is theirs."""
+    _threads.use(3)
+    found: dict[int, list[list[object]]] = {}
+
+    def call(number: int) -> None:
+        found[number] = [_threads.run(lambda start, stop, n: (n, start, stop), 9, 1, number) for _ in range(200)]
+
+    callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(60)
+    for number in range(4):
+        assert found[number] == [[(number, 0, 3), (number, 3, 6), (number, 6, 9)]] * 200
+
+
+@pytest.mark.skipif(not COMPILED, reason="waits in compiled code")
+def test_waiting_ends_when_it_is_told_or_after_some_time() -> None:
+    words = np.zeros(2, np.int64)
+    assert not _watch.until(words, 1, 1, 1000)
+    other = threading.Thread(target=lambda: _watch.tell_and_wait(words, 1, 1, 0, 1, 10, 0))
+    other.start()
+    assert _watch.until(words, 1, 1, 1 << 40)  # for hours, if it were not told
+    other.join()
+    assert 0 < _watch.pauses(1.0) < _watch.pauses(1000.0)
 
 
 def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
