@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from ptqsim.kernels import machine
 
 _PACKAGES: Final = ("ptqsim", "numpy", "numba", "llvmlite", "torch", "apytypes", "fxpmath")
@@ -31,8 +33,30 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    found: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        found.setdefault(name.strip(), value.strip())
+    if "model name" not in found:
+        return platform.machine()
+    # Of some machines the name says no more than who made the processor.
+    numbers = [f"{name.split()[-1]} {found[name]}" for name in ("cpu family", "model") if name in found]
+    return f"{found['model name']} ({', '.join(numbers)})" if numbers else found["model name"]
+
+
+def blas() -> str:
+    """What multiplies for numpy, and for which processor: the speed of the baseline depends on it."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return "unknown (threadpoolctl is not installed)"
+    beside = Path(np.__file__).parent.parent
+    found = [
+        f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any processor')}"
+        for library in threadpool_info()
+        if library["user_api"] == "blas" and Path(library["filepath"]).is_relative_to(beside / "numpy.libs")
+    ]
+    return found[0] if found else "unknown"
 
 
 def described() -> dict[str, Any]:
@@ -40,6 +64,7 @@ def described() -> dict[str, Any]:
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     return {
         "processor": processor(),
+        "blas": blas(),
         "architecture": platform.machine(),
         "system": platform.system(),
         "cores": len(cores),

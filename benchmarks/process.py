@@ -16,8 +16,15 @@ ONE_THREAD: Final = {
 }
 """One thread per product in every library, and none that waits by spinning."""
 
+CHOOSE_FOR_BLAS: Final = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Variables that choose for numpy's BLAS what it chooses better for itself: it is measured as good as it is."""
+
 AVX2: Final = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"}
 """Kernels as for an x86-64 processor with vectors of 256 bits and fused multiply-add, and no more."""
+
+
+MODULE: Final = ("-m", "ptqsim.cli")
+"""What Python is asked to run again."""
 
 
 def settings(portable: bool) -> dict[str, str]:
@@ -26,11 +33,13 @@ def settings(portable: bool) -> dict[str, str]:
 
 
 def is_set(wanted: Mapping[str, str]) -> bool:
-    """Whether this process was started with these settings."""
-    return all(os.environ.get(name) == value for name, value in wanted.items())
+    """Whether this process was started with these settings, and with nothing that slows numpy down."""
+    chosen = any(name in os.environ for name in CHOOSE_FOR_BLAS)
+    return not chosen and all(os.environ.get(name) == value for name, value in wanted.items())
 
 
 def again(arguments: Sequence[str], wanted: Mapping[str, str]) -> int:
     """Run the command line with these settings in a process that inherits the terminal; its exit status."""
-    command = [sys.executable, "-m", "ptqsim.cli", *arguments]
-    return subprocess.run(command, env=os.environ | dict(wanted), check=False).returncode
+    command = [sys.executable, *MODULE, *arguments]
+    kept = {name: value for name, value in os.environ.items() if name not in CHOOSE_FOR_BLAS}
+    return subprocess.run(command, env=kept | dict(wanted), check=False).returncode

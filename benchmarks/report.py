@@ -7,7 +7,7 @@ from itertools import groupby
 from statistics import median
 from typing import Final
 
-from benchmarks import targets
+from benchmarks import machine, targets
 from benchmarks.measure import Row
 from benchmarks.overflow_peers import Verdict
 from benchmarks.run import Results
@@ -44,6 +44,7 @@ def show(results: Results, judged: bool, output: Output) -> None:
     _show_verdicts(results.verdicts, targets.OF_APYTYPES if judged else None, output)
     for line in EXPLANATION if results.rows else ():
         output.note(line)
+    output.note(f"{machine.processor()}; numpy's products by {machine.blas()}")
 
 
 def verdict_of(value: float, wanted: float | None) -> str | None:

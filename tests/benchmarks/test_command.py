@@ -23,6 +23,19 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if this process had been started for measuring."""
     for name, value in process.settings(portable=False).items():
         monkeypatch.setenv(name, value)
+    for name in process.CHOOSE_FOR_BLAS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_nothing_slows_the_baseline_down(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of numpy's BLAS that somebody chose is not what is measured."""
+    wanted = process.settings(portable=False)
+    assert process.is_set(wanted)
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert not process.is_set(wanted)
+    code = "import os, sys; sys.exit(3 if 'OPENBLAS_CORETYPE' in os.environ else 0)"
+    monkeypatch.setattr(process, "MODULE", ("-c", code))
+    assert process.again([], wanted) == 0
 
 
 def test_quick_run_of_everything(tmp_path: Path, here: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +45,7 @@ def test_quick_run_of_everything(tmp_path: Path, here: None, capsys: pytest.Capt
     data = json.loads(told.out)
     assert data == json.loads(path.read_text(encoding="utf-8"))
     assert {"command", "machine", "versions", "seed", "rounds", "cases", "two_threads", "overflow_peers"} <= set(data)
-    assert {"processor", "features", "dot_products_of_bytes"} <= set(data["machine"])
+    assert {"processor", "blas", "features", "dot_products_of_bytes"} <= set(data["machine"])
     assert data["versions"]["numpy"] == np.__version__
     names = {case["case"] for case in data["cases"]}
     assert {"exact 32", "wrap 20", "saturate 16", "saturate 40", "trap", "observed width", "numpy int64"} <= names
