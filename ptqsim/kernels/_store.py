@@ -1,4 +1,4 @@
-"""Registers of int32 into the int64 result, in vector code: as much work as a short depth, if it is left to loops."""
+"""Integer registers into the int64 result, in vector code: as much work as a short depth, if it is left to loops."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptqsim.kernels.interpreted import COLUMNS
 _LANES = 8
 _LINE_BYTES = 64
 _INT32, _INT64 = ir.IntType(32), ir.IntType(64)
-_NARROW, _WIDE = ir.VectorType(_INT32, _LANES), ir.VectorType(_INT64, _LANES)
+_WIDE = ir.VectorType(_INT64, _LANES)
 
 
 _intrinsic: Any = intrinsic  # numba types what it is given, and not what it gives
@@ -27,6 +27,7 @@ def _generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         context.cast(builder, values[i], kinds[i], types.intp) for i in (2, 3, 4, 5, 7)
     )
     stride = cgutils.unpack_tuple(builder, out.shape)[-1]
+    narrow = ir.IntType(kinds[0].dtype.bitwidth)
     changed = cgutils.alloca_once_value(builder, ir.Constant(_INT64, 0))
 
     def constant(value: int) -> Any:
@@ -34,10 +35,10 @@ def _generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
     def read(pointer: Any, index: Any, kind: Any) -> Any:
         place = builder.gep(pointer, [index])
-        return builder.load(builder.bitcast(place, kind.as_pointer()), align=4, typ=kind)
+        return builder.load(builder.bitcast(place, kind.as_pointer()), align=narrow.width // 8, typ=kind)
 
     def convert(r: Any, column: Any, kind: Any, wide: Any, reduce: bool) -> None:
-        """Subtract the correction in int32, widen, reduce, store; `kind` and `wide` are scalars or vectors."""
+        """Subtract the correction, widen, reduce, store; `kind` and `wide` are scalars or vectors."""
         index = builder.add(builder.mul(r, constant(COLUMNS)), column)
         value = builder.sub(
             read(registers.data, index, kind), read(correction.data, builder.add(corrected, column), kind)
@@ -58,9 +59,9 @@ def _generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         whole = builder.and_(columns, constant(-_LANES))
         with cgutils.for_range(builder, rows, intp=_INT64) as row:
             with cgutils.for_range_slice(builder, constant(0), whole, constant(_LANES), _INT64) as (column, _):
-                convert(row.index, column, _NARROW, _WIDE, reduce)
+                convert(row.index, column, ir.VectorType(narrow, _LANES), _WIDE, reduce)
             with cgutils.for_range_slice(builder, whole, columns, constant(1), _INT64) as (column, _):
-                convert(row.index, column, _INT32, _INT64, reduce)
+                convert(row.index, column, narrow, _INT64, reduce)
 
     with builder.if_else(builder.icmp_signed("==", drop, constant(0))) as (as_it_is, reduced):
         with as_it_is:
@@ -85,8 +86,9 @@ def _folded(builder: Any, vector: Any) -> Any:
 
 @_intrinsic
 def store(typing_context, registers, correction, corrected, rows, columns, drop, out, at):  # type: ignore[no-untyped-def]
-    """Put ``registers - correction`` (int32, one per column, mod 2**32) into a tile of `out`, int64 [..., N].
+    """Put ``registers - correction`` into a tile of `out`, int64 [..., N].
 
+    Both are int32 or both int16, of which the difference keeps the low bits; there is a correction for each column.
     `corrected` and `at` are the numbers of the first elements of the correction and of the tile. Only the low 64 -
     `drop` bits of each value are kept, sign included; not zero if that changed any.
     """

@@ -88,15 +88,15 @@ def half_tiles(
     inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any,
 ) -> int:  # fmt: skip
     """Saturating accumulation in int16 (see `halves`), in an inner register that `fills` it or one that is lifted."""
-    depth, columns = strips.shape[2], out.shape[2]
+    depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int16)
-    more = np.empty((0, 0), np.int32)
+    more, nothing = np.empty((0, 0), np.int32), np.zeros(COLUMNS, np.int16)
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels_of_one, blocks)
         x = (pairs[batch, 0] * blocks + block) * depth
         w = (pairs[batch, 1] * panels_of_one + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
+        height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         registers[:] = 0
         for first in range(0, depth, group):
@@ -109,7 +109,7 @@ def half_tiles(
                 halves.lift(
                     strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, more
                 )
-        put(registers, batch, block, panel, out)
+        store(registers, nothing, 0, height, width, 0, out, at)
     return 0
 
 
