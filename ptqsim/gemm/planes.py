@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -97,20 +97,19 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
     if tables is None:
         return None
     codes, blocks = operand.blocks(rows)
-    depth, size = _filled(codes.shape[2], parts), len(parts.numbers)
+    depth = _filled(codes.shape[2], parts)
     values: NDArray[Any]
-    kernel: Callable[..., int]
-    options: tuple[Any, ...]
     if parts.in_matrix:
         # The last rows are read as a whole tile of them.
         values = np.empty((len(tables), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), parts.left)
-        kernel, options, work, grain = align.byte_lines, (), math.prod(values.shape[1:3]), STRIPS * ROWS
+        for plane, each in zip(values, tables, strict=True):
+            _threads.run(align.byte_lines, math.prod(plane.shape[:2]), STRIPS * ROWS, codes, each.values, plane)
     else:
-        values = np.empty((len(tables), len(codes), blocks, depth // size, ROWS, size), parts.left)
-        kernel, options, work, grain = align.word_strips, (parts.numbers,), len(codes) * blocks, STRIPS
-    for plane, each in zip(values, tables, strict=True):
-        _threads.run(kernel, work, grain, *options, codes, each.values, plane)
-    return _planes(tables, values if parts.in_matrix else _in_words(values), None)
+        values = np.empty((len(tables), len(codes), blocks, depth // len(parts.numbers), ROWS), np.int32)
+        for plane, each in zip(values, tables, strict=True):
+            arguments = (parts.numbers, codes, each.values, each.rule, plane)
+            _threads.run(align.word_strips, len(codes) * blocks, STRIPS, *arguments)
+    return _planes(tables, values, None)
 
 
 def _right(operand: Operand, parts: Parts) -> Planes | None:
@@ -118,14 +117,12 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
     if tables is None:
         return None
     count, depth, columns = operand.codes.shape
-    size = len(parts.numbers)
-    words = _filled(depth, parts) // size
-    panels = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS, size), parts.right)
-    sums = np.empty((len(tables), count, panels.shape[2] * COLUMNS), np.int32)
-    for plane, of_plane, each in zip(panels, sums, tables, strict=True):
-        arguments = (parts.numbers, operand.codes, each.values, plane, of_plane)
-        _threads.run(align.word_panels, count * panels.shape[2], 1, *arguments)
-    values = _in_words(panels)
+    words = _filled(depth, parts) // len(parts.numbers)
+    values = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS), np.int32)
+    sums = np.empty((len(tables), count, values.shape[2] * COLUMNS), np.int32)
+    for plane, of_plane, each in zip(values, sums, tables, strict=True):
+        arguments = (parts.numbers, operand.codes, each.values, each.rule, plane, of_plane)
+        _threads.run(align.word_panels, count * values.shape[2], 1, *arguments)
     if parts.in_matrix:
         lines = _matrix_unit.LINES
         tiles = values.reshape(*values.shape[:3], words // lines, lines, COLUMNS // lines, lines)
@@ -134,9 +131,10 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
 
 
 class _Table(NamedTuple):
-    """Mantissa plus offset of every code, and the shift of its range."""
+    """Mantissa plus offset of every code, what they follow from (`align.word_strips`), and the shift of the range."""
 
     values: NDArray[Any]
+    rule: NDArray[np.int32]
     offset: int
     shift: int
 
@@ -158,17 +156,24 @@ def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_T
         offset = raised if low < bounds.min else 0
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
-        tables.append(_Table((each.mantissa + offset).astype(dtype), offset, each.shift))
+        tables.append(_Table((each.mantissa + offset).astype(dtype), _rule(each.mantissa, offset), offset, each.shift))
     return tuple(tables)
+
+
+def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
+    """Uniform and twin mantissas are sums and differences of bits of the code; empty for others."""
+    count = len(mantissa)
+    half, codes = count // 2, np.arange(count)
+    for (low, high), flip, sign in product(((0, count), (0, half), (half, count)), (0, half), (0, -1)):
+        added = ((int(mantissa[low]) ^ sign) - sign) - (low ^ flip)
+        values = (((codes ^ flip) + added) ^ sign) - sign
+        if np.array_equal(mantissa, np.where((codes >= low) & (codes < high), values, 0)):
+            return np.array([low, high, flip, added, sign, offset], np.int32)
+    return np.zeros(0, np.int32)
 
 
 def _planes(tables: tuple[_Table, ...], values: NDArray[Any], sums: NDArray[np.int32] | None) -> Planes:
     return Planes(values, tuple(each.offset for each in tables), tuple(each.shift for each in tables), sums)
-
-
-def _in_words(values: NDArray[Any]) -> NDArray[np.int32]:
-    words: NDArray[np.int32] = values.view(np.int32)[..., 0]
-    return words
 
 
 def _filled(depth: int, parts: Parts) -> int:

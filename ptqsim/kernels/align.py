@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._jit import jit
+from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 PAIR, QUAD = (0, 1), (0, 1, 2, 3)
@@ -25,10 +25,11 @@ def panel_values(start: int, stop: int, codes: Any, table: Any, panels: Any) -> 
         first = panel * COLUMNS
         width = min(COLUMNS, columns - first)
         for k in range(depth):
+            # From zero on: an index that could be negative takes longer.
+            line, source = panels[batch, panel, k], codes[batch, k, first : first + width]
             for j in range(width):
-                panels[batch, panel, k, j] = table[codes[batch, k, first + j]]
-            for j in range(width, COLUMNS):
-                panels[batch, panel, k, j] = 0
+                line[j] = table[source[j]]
+            line[width:] = 0
     return 0
 
 
@@ -51,21 +52,38 @@ def strip_values(start: int, stop: int, codes: Any, table: Any, strips: Any) -> 
 
 
 @jit
-def word_strips(start: int, stop: int, parts: Any, codes: Any, table: Any, strips: Any) -> int:
-    """Codes [A, M, K] through a table into words of P parts, strips [A, block, K / P, ROWS, P], zero beyond K and M."""
-    rows, depth, size = codes.shape[1], codes.shape[2], len(parts)
+def word_strips(start: int, stop: int, parts: Any, codes: Any, table: Any, rule: Any, strips: Any) -> int:
+    """Codes [A, M, K] through a table into words of P parts, strips int32 [A, block, K / P, ROWS], zero beyond K and M.
+
+    `rule` is empty, or what `table` follows from, and then there is vector code: low, high, flip, added, sign (0 or -1)
+    and other, for values of ±((code ^ flip) + added) + other where low <= code < high, and of `other` elsewhere.
+    """
+    rows, depth = codes.shape[1], codes.shape[2]
+    values = np.zeros(strips.shape[2] * len(parts), table.dtype)
+    words = values.view(np.int32)
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
         strip = strips[matrix, block]
-        strip[:] = 0
-        for r in range(min(ROWS, rows - block * ROWS)):
-            line = codes[matrix, block * ROWS + r]
-            for word in range(depth // size):
-                for part in range(size):
-                    strip[word, r, part] = table[line[size * word + part]]
-            for k in range(depth // size * size, depth):
-                strip[k // size, r, k % size] = table[line[k]]
+        height = min(ROWS, rows - block * ROWS)
+        for r in range(height):
+            _look_up(codes[matrix, block * ROWS + r], table, rule, values[:depth])
+            for word in range(len(words)):
+                strip[word, r] = words[word]
+        strip[:, height:] = 0
     return 0
+
+
+@inlined
+def _look_up(codes: Any, table: Any, rule: Any, values: Any) -> None:
+    if len(rule):
+        low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
+        for i in range(len(codes)):
+            code = np.int32(codes[i])
+            value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
+            values[i] = values.dtype.type(value + other)
+    else:
+        for i in range(len(codes)):
+            values[i] = table[codes[i]]
 
 
 @jit
@@ -88,33 +106,31 @@ def byte_lines(start: int, stop: int, codes: Any, table: Any, lines: Any) -> int
 
 
 @jit
-def word_panels(start: int, stop: int, parts: Any, codes: Any, table: Any, panels: Any, sums: Any) -> int:
-    """Codes [B, K, N] through a table into words of P parts, panels [B, panel, K / P, COLUMNS, P], zero beyond K and N.
+def word_panels(start: int, stop: int, parts: Any, codes: Any, table: Any, rule: Any, panels: Any, sums: Any) -> int:
+    """Codes [B, K, N] through a table into words of P parts, panels int32 [B, panel, K / P, COLUMNS], zero beyond K, N.
 
-    `sums` [B, panel * COLUMNS] gets the sum of each column, mod 2**32.
+    `sums` [B, panel * COLUMNS] gets the sum of each column, mod 2**32. `rule` is as for `word_strips`.
     """
-    depth, columns, size = codes.shape[1], codes.shape[2], len(parts)
-    line = np.empty((size, COLUMNS), panels.dtype)
-    total = np.empty(COLUMNS, np.int32)
+    depth, columns = codes.shape[1], codes.shape[2]
+    bits = 32 // len(parts)
+    mask = np.int32((1 << bits) - 1)
+    values, total = np.empty(COLUMNS, table.dtype), np.empty(COLUMNS, np.int32)
     for index in range(start, stop):
         batch, panel = index // panels.shape[1], index % panels.shape[1]
         first = panel * COLUMNS
         width = min(COLUMNS, columns - first)
         total[:] = 0
-        line[:] = 0
         for word in range(panels.shape[2]):
-            for part in range(size):
-                k = size * word + part
+            line = panels[batch, panel, word]
+            line[:] = 0
+            for part in range(len(parts)):
+                k = len(parts) * word + part
                 if k < depth:
+                    _look_up(codes[batch, k, first : first + width], table, rule, values[:width])
                     for j in range(width):
-                        line[part, j] = table[codes[batch, k, first + j]]
-                    for j in range(width):
-                        total[j] += line[part, j]
-                else:
-                    line[part] = 0
-            for j in range(COLUMNS):
-                for part in range(size):
-                    panels[batch, panel, word, j, part] = line[part, j]
+                        value = np.int32(values[j])
+                        total[j] += value
+                        line[j] |= (value & mask) << np.int32(bits * part)
         for j in range(COLUMNS):
             sums[batch, first + j] = total[j]
     return 0

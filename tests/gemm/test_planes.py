@@ -15,6 +15,30 @@ def random(shape: tuple[int, ...], number_format: pq.NumberFormat, rng: np.rando
     return pq.QuantizedArray(rng.integers(0, number_format.code_count, shape), number_format)
 
 
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_every_code_on_either_side(bits: int) -> None:
+    """Kernels make the mantissas of most formats anew from the codes; here they meet every code."""
+    codes = np.arange(2**bits)
+    one = pq.quantize(np.ones((1, 1)), pq.Uniform(2, 1.0))
+    for number_format in (pq.Uniform(bits, 1.0), pq.TwinSoftmax(bits, 3), pq.TwinGELU(bits, 3, 1.0)):
+        column, row = (pq.QuantizedArray(codes.reshape(shape), number_format) for shape in ((-1, 1), (1, -1)))
+        for accumulator in (pq.Accumulator(40), pq.Accumulator(40, alignment="deferred")):
+            assert np.array_equal(pq.matmul(column, one, accumulator).acc, column.aligned())
+            assert np.array_equal(pq.matmul(one, row, accumulator).acc, row.aligned())
+
+
+@pytest.mark.parametrize("bits", range(2, 17))
+def test_the_rule_of_a_table_gives_the_table(bits: int) -> None:
+    codes = np.arange(2**bits, dtype=np.int64)
+    for number_format in (pq.Uniform(bits, 1.0), pq.TwinSoftmax(bits, 3), pq.TwinGELU(bits, 3, 1.0)):
+        for each in number_format.ranges():
+            for offset in (0, 128):
+                low, high, flip, added, sign, other = planes._rule(each.mantissa, offset).tolist()
+                values = np.where((codes >= low) & (codes < high), (((codes ^ flip) + added) ^ sign) - sign, 0)
+                assert np.array_equal(values + other, each.mantissa + offset)
+    assert not len(planes._rule(codes**3, 0))
+
+
 def test_pairs_of_int16_end_where_int32_does() -> None:
     sixteen = pq.Uniform(16, 1.0)
     if not machine.PAIRS:
