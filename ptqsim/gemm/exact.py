@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import INT64_MAX
+from ptqsim.gemm.operands import INT32_MAX, INT64_MAX
 from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
@@ -18,8 +18,6 @@ from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix
 # Tiles below which another thread costs more than it brings.
 GRAIN = 4
 _FLOATS = 1 << 16
-
-INT32_MAX = (1 << 31) - 1
 
 # About half of what a core has for itself (its second-level cache).
 _CACHE_BYTES = 1 << 20

@@ -26,6 +26,8 @@ FLOAT32_EXACT = 1 << 24
 FLOAT64_EXACT = 1 << 53
 """Every integer up to this magnitude is a float64."""
 
+INT32_MAX = (1 << 31) - 1
+
 INT64_MAX = (1 << 63) - 1
 
 STRIPS = 16
@@ -157,8 +159,9 @@ class Operand:
     def norms(self) -> LineNorms:
         """Norms of each row or column."""
         count, first, last = self.codes.shape
-        exact = max(first, last) * self.largest**2 <= INT64_MAX
-        magnitudes = np.abs(self.table).astype(np.int64 if exact else np.float64)
+        largest = max(first, last) * self.largest**2
+        dtype = np.int32 if largest <= INT32_MAX else np.int64 if largest <= INT64_MAX else np.float64
+        magnitudes = np.abs(self.table).astype(dtype)
         lines = (count, first if self.is_left else last)
         peak, total, energy = np.zeros((3, *lines), magnitudes.dtype)
         if self.codes.size:

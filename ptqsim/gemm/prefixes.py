@@ -11,8 +11,8 @@ from ptqsim.datapath.spec import Accumulator, Split
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.codes import look_up
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, INT32_MAX, all_tiles, as_bytes
-from ptqsim.gemm.operands import Operand
+from ptqsim.gemm.exact import GRAIN, all_tiles, as_bytes
+from ptqsim.gemm.operands import INT32_MAX, Operand
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, machine, prefix
 

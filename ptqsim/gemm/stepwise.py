@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, INT32_MAX
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
+from ptqsim.gemm.exact import GRAIN
+from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
 from ptqsim.kernels import _threads, accumulate, machine

@@ -140,14 +140,15 @@ def word_panels(start: int, stop: int, parts: Any, codes: Any, table: Any, rule:
 def row_norms(start: int, stop: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
     """Largest magnitude, sum of magnitudes and sum of their squares of the rows [start, stop) of codes [rows, K].
 
-    In the type of the table `magnitudes`: float64, or int64 where no sum overflows.
+    In the type of the table `magnitudes`: float64, or an integer type where no sum overflows.
     """
     depth = codes.shape[1]
     line = np.empty(depth, magnitudes.dtype)
     zero = magnitudes.dtype.type(0)
     for i in range(start, stop):
+        source = codes[i]
         for k in range(depth):
-            line[k] = magnitudes[codes[i, k]]
+            line[k] = magnitudes[source[k]]
         largest, sum_of_magnitudes, sum_of_squares = zero, zero, zero
         for k in range(depth):
             magnitude = line[k]
@@ -164,12 +165,14 @@ def column_norms(start: int, stop: int, codes: Any, magnitudes: Any, peak: Any, 
     depth, columns = codes.shape[1], codes.shape[2]
     line = np.empty(columns, magnitudes.dtype)
     for batch in range(start, stop):
+        peaks, totals, energies = peak[batch], total[batch], energy[batch]
         for k in range(depth):
+            source = codes[batch, k]
             for j in range(columns):
-                line[j] = magnitudes[codes[batch, k, j]]
+                line[j] = magnitudes[source[j]]
             for j in range(columns):
                 magnitude = line[j]
-                peak[batch, j] = max(peak[batch, j], magnitude)
-                total[batch, j] += magnitude
-                energy[batch, j] += magnitude * magnitude
+                peaks[j] = max(peaks[j], magnitude)
+                totals[j] += magnitude
+                energies[j] += magnitude * magnitude
     return 0
