@@ -23,18 +23,29 @@ class Parts:
 
     Parameters
     ----------
-    numbers
-        A number for each part.
+    count
+        How many parts a word has.
+    codes
+        Type of codes that kernels are compiled for, or None for the type that they have.
     left, right
         Types of the parts of a left and of a right operand.
     raised
         What is added to the parts of a left operand if its type has no negative numbers and they can be negative.
     """
 
-    numbers: tuple[int, ...]
+    count: int
+    codes: Any
     left: Any
     right: Any
     raised: int
+
+    def taken(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Codes as the kernels take them."""
+        if self.codes is None or codes.dtype == self.codes:
+            return codes
+        converted = codes.astype(self.codes)
+        converted.flags.writeable = False  # as codes are: for other arrays all would be compiled again
+        return converted
 
     @property
     def in_matrix(self) -> bool:
@@ -42,8 +53,8 @@ class Parts:
         return machine.MATRIX and self is BYTES
 
 
-BYTES: Final = Parts(align.QUAD, np.uint8, np.int8, 128)
-PAIRS: Final = Parts(align.PAIR, np.int16, np.int16, 0)
+BYTES: Final = Parts(4, None, np.uint8, np.int8, 128)
+PAIRS: Final = Parts(2, np.uint16, np.int16, np.int16, 0)
 
 
 class Planes(NamedTuple):
@@ -105,9 +116,9 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
         for plane, each in zip(values, tables, strict=True):
             _threads.run(align.byte_lines, math.prod(plane.shape[:2]), STRIPS * ROWS, codes, each.values, plane)
     else:
-        values = np.empty((len(tables), len(codes), blocks, depth // len(parts.numbers), ROWS), np.int32)
+        values = np.empty((len(tables), len(codes), blocks, depth // parts.count, ROWS), np.int32)
         for plane, each in zip(values, tables, strict=True):
-            arguments = (parts.numbers, codes, each.values, each.rule, plane)
+            arguments = (parts.taken(codes), each.values, each.rule, plane)
             _threads.run(align.word_strips, len(codes) * blocks, STRIPS, *arguments)
     return _planes(tables, values, None)
 
@@ -117,11 +128,12 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
     if tables is None:
         return None
     count, depth, columns = operand.codes.shape
-    words = _filled(depth, parts) // len(parts.numbers)
+    words = _filled(depth, parts) // parts.count
     values = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS), np.int32)
     sums = np.empty((len(tables), count, values.shape[2] * COLUMNS), np.int32)
     for plane, of_plane, each in zip(values, sums, tables, strict=True):
-        arguments = (parts.numbers, operand.codes, each.values, each.rule, plane, of_plane)
+        codes = parts.taken(operand.codes)
+        arguments = (parts.count, codes, each.values.astype(np.int32), each.rule, plane, of_plane)
         _threads.run(align.word_panels, count * values.shape[2], 1, *arguments)
     if parts.in_matrix:
         lines = _matrix_unit.LINES
@@ -161,7 +173,7 @@ def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_T
 
 
 def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
-    """Uniform and twin mantissas are sums and differences of bits of the code; empty for others."""
+    """Mantissas of uniform and twin codes are sums and differences of their bits; zeros for other tables."""
     count = len(mantissa)
     half, codes = count // 2, np.arange(count)
     for (low, high), flip, sign in product(((0, count), (0, half), (half, count)), (0, half), (0, -1)):
@@ -169,7 +181,7 @@ def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
         values = (((codes ^ flip) + added) ^ sign) - sign
         if np.array_equal(mantissa, np.where((codes >= low) & (codes < high), values, 0)):
             return np.array([low, high, flip, added, sign, offset], np.int32)
-    return np.zeros(0, np.int32)
+    return np.zeros(6, np.int32)
 
 
 def _planes(tables: tuple[_Table, ...], values: NDArray[Any], sums: NDArray[np.int32] | None) -> Planes:
@@ -178,5 +190,5 @@ def _planes(tables: tuple[_Table, ...], values: NDArray[Any], sums: NDArray[np.i
 
 def _filled(depth: int, parts: Parts) -> int:
     """The depth, with as many zeros after it as an instruction needs."""
-    step = _matrix_unit.DEPTH if parts.in_matrix else len(parts.numbers)
+    step = _matrix_unit.DEPTH if parts.in_matrix else parts.count
     return -(-depth // step) * step

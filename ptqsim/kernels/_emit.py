@@ -120,9 +120,11 @@ class Emitter:
 
         It would turn an addition under a mask, one instruction, into two without.
         """
-        one = ir.Constant(_INT32, 1)
-        hidden = self.builder.asm(ir.FunctionType(_INT32, [_INT32]), "", "=r,0", [one], False)
-        return self._copies(hidden, self.counts)
+        return self._copies(self.hidden(ir.Constant(_INT32, 1)), self.counts)
+
+    def hidden(self, constant: Any) -> Any:
+        """A constant that the optimizer does not know."""
+        return self.builder.asm(ir.FunctionType(constant.type, [constant.type]), "", "=r,0", [constant], False)
 
     def counted(self, count: Any, mask: Any, one: Any) -> Any:
         """The counts, one more where the mask is set."""

@@ -20,19 +20,6 @@ from ptqsim.kernels.machine import STATE_VECTORS
 _VECTORS_PER_REGISTER = {"nothing": 1.0, "ends": 1.0, "ranges": 1.5, "changes": 2.0}
 
 
-# In a wider chunk more of what is computed would lie beyond the last column.
-_WIDEST = 3
-
-
-def _chunk_sizes(vectors_per_register: float, most: int) -> tuple[int, int]:
-    """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow."""
-    room = int(STATE_VECTORS / vectors_per_register)
-    heights = [height for height in range(1, ROWS + 1) if ROWS % height == 0]
-    widths = [width for width in range(1, _WIDEST + 1) if most % width == 0]
-    sizes = [(height, width) for height in heights for width in widths if height * width <= room]
-    return min(sizes, key=lambda size: (sum(size) / (size[0] * size[1]), -size[0]))
-
-
 class Limits(NamedTuple):
     """Constants of the inner register and of the outer one, and ones to count with, as vectors."""
 
@@ -50,6 +37,16 @@ class Steps:
     """``"changes"``: something kept for every register; ``"ends"``: the same, but for what happens in steps;
     ``"ranges"``: least and greatest sums of every column."""
 
+    tallest: ClassVar[int] = 4
+    """Most rows to take together. The fewer there are the less code there is, and the more often columns are loaded."""
+
+    fewer: ClassVar[int] = 0
+    """Up to so many vectors are code of their own, for the last columns of a matrix, which need no more of them."""
+
+    def serves(self, emit: Emitter) -> bool:
+        """Whether it is ever asked for in this type; if not, no code is made."""
+        return True
+
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
         """What the inner register starts from."""
         return emit.zero(emit.kind)
@@ -61,6 +58,19 @@ class Steps:
     def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
         """The outer register after the inner one was added to it, and what is tracked."""
         raise NotImplementedError
+
+
+# In a wider chunk more of what is computed would lie beyond the last column.
+_WIDEST = 3
+
+
+def _chunk_sizes(steps: Steps, most: int) -> tuple[int, int]:
+    """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow."""
+    room = int(STATE_VECTORS / _VECTORS_PER_REGISTER[steps.tracks])
+    heights = [height for height in range(1, steps.tallest + 1) if ROWS % height == 0]
+    widths = [width for width in range(1, _WIDEST + 1) if most % width == 0]
+    sizes = [(height, width) for height in heights for width in widths if height * width <= room]
+    return min(sizes, key=lambda size: (sum(size) / (size[0] * size[1]), -size[0]))
 
 
 class _Arguments:
@@ -88,16 +98,19 @@ class _Group:
     def generate(self, context: Any, builder: Any, signature: Any, values: Any) -> Any:
         """Loops over chunks of columns and rows, whose registers fit the machine's, and over the depth in each."""
         emit = Emitter(context, builder, signature.args[4].dtype)
+        if not self.steps.serves(emit):
+            return context.get_dummy_value()
         given = _Arguments(emit, context, signature, values)
         integer = given.start.type
-        height, width = _chunk_sizes(_VECTORS_PER_REGISTER[self.steps.tracks], COLUMNS // emit.lanes)
+        height, width = _chunk_sizes(self.steps, COLUMNS // emit.lanes)
 
         def rows(column: Any, width: int) -> None:
             first, stop, step = (ir.Constant(integer, number) for number in (0, ROWS, height))
             if height == ROWS:
                 self._chunk(emit, given, first, column, height, width)
                 return
-            with cgutils.for_range_slice(builder, first, stop, step, integer) as (row, _):
+            # Of a number of rounds that it knows, the optimizer would make that many copies of the code.
+            with cgutils.for_range_slice(builder, first, emit.hidden(stop), step, integer) as (row, _):
                 self._chunk(emit, given, row, column, height, width)
 
         def narrowest(column: Any, widths: list[int]) -> None:
@@ -113,8 +126,7 @@ class _Group:
                 with more:
                     narrowest(column, widths[1:])
 
-        # The last few columns of a matrix need no more vectors than they fill; the wider ones are, the fewer there are.
-        fewer = range(1, width) if emit.bits == 16 else range(1, min(width, 2))
+        fewer = range(1, min(width, self.steps.fewer + 1))
         zero, chunk = ir.Constant(integer, 0), ir.Constant(integer, width * emit.lanes)
         with cgutils.for_range_slice(builder, zero, given.columns, chunk, integer) as (column, _):
             narrowest(column, [*fewer, width])

@@ -6,11 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._jit import inlined, jit
+from ptqsim.kernels._jit import jit
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
-
-PAIR, QUAD = (0, 1), (0, 1, 2, 3)
-"""The parts of a word: tuples, as what loops over one is compiled for its length."""
 
 
 @jit
@@ -52,38 +49,37 @@ def strip_values(start: int, stop: int, codes: Any, table: Any, strips: Any) -> 
 
 
 @jit
-def word_strips(start: int, stop: int, parts: Any, codes: Any, table: Any, rule: Any, strips: Any) -> int:
-    """Codes [A, M, K] through a table into words of P parts, strips int32 [A, block, K / P, ROWS], zero beyond K and M.
+def word_strips(start: int, stop: int, codes: Any, table: Any, rule: Any, strips: Any) -> int:
+    """Codes [A, M, K] through a table into strips of words, int32 [A, block, K / parts, ROWS], zero beyond K and M.
 
-    `rule` is empty, or what `table` follows from, and then there is vector code: low, high, flip, added, sign (0 or -1)
-    and other, for values of ±((code ^ flip) + added) + other where low <= code < high, and of `other` elsewhere.
+    `rule` int32 [6] is what `table` follows from: low, high, flip, added, sign (0 or -1) and other, for values of
+    ±((code ^ flip) + added) + other where low <= code < high, and of `other` elsewhere. That is done in vector code; of
+    a table that follows from nothing `high` is zero.
     """
-    rows, depth = codes.shape[1], codes.shape[2]
-    values = np.zeros(strips.shape[2] * len(parts), table.dtype)
-    words = values.view(np.int32)
+    rows, count = codes.shape[1], strips.shape[2]
+    low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
+    parts = np.zeros(4 * count, table.dtype)  # as many as a word has at most
+    words = parts.view(np.int32)
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
         strip = strips[matrix, block]
         height = min(ROWS, rows - block * ROWS)
         for r in range(height):
-            _look_up(codes[matrix, block * ROWS + r], table, rule, values[:depth])
-            for word in range(len(words)):
+            source = codes[matrix, block * ROWS + r]
+            if high:
+                for i in range(len(source)):
+                    code = np.int32(source[i])
+                    value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
+                    parts[i] = parts.dtype.type(value + other)
+            else:
+                for i in range(len(source)):
+                    parts[i] = table[source[i]]
+            for word in range(count):
                 strip[word, r] = words[word]
-        strip[:, height:] = 0
+        for word in range(count):
+            for r in range(height, ROWS):
+                strip[word, r] = 0
     return 0
-
-
-@inlined
-def _look_up(codes: Any, table: Any, rule: Any, values: Any) -> None:
-    if len(rule):
-        low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
-        for i in range(len(codes)):
-            code = np.int32(codes[i])
-            value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
-            values[i] = values.dtype.type(value + other)
-    else:
-        for i in range(len(codes)):
-            values[i] = table[codes[i]]
 
 
 @jit
@@ -106,31 +102,43 @@ def byte_lines(start: int, stop: int, codes: Any, table: Any, lines: Any) -> int
 
 
 @jit
-def word_panels(start: int, stop: int, parts: Any, codes: Any, table: Any, rule: Any, panels: Any, sums: Any) -> int:
-    """Codes [B, K, N] through a table into words of P parts, panels int32 [B, panel, K / P, COLUMNS], zero beyond K, N.
+def word_panels(
+    start: int, stop: int, parts: int, codes: Any, table: Any, rule: Any, panels: Any, sums: Any
+) -> int:  # fmt: skip
+    """Codes [B, K, N] through a table into panels of words, int32 [B, panel, K / parts, COLUMNS], zero beyond K and N.
 
-    `sums` [B, panel * COLUMNS] gets the sum of each column, mod 2**32. `rule` is as for `word_strips`.
+    The table is in int32, and `rule` as for `word_strips`. `sums` [B, panel * COLUMNS] gets the sum of each column, mod
+    2**32.
     """
     depth, columns = codes.shape[1], codes.shape[2]
-    bits = 32 // len(parts)
+    low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
+    bits = 32 // parts
     mask = np.int32((1 << bits) - 1)
-    values, total = np.empty(COLUMNS, table.dtype), np.empty(COLUMNS, np.int32)
+    total = np.empty(COLUMNS, np.int32)
     for index in range(start, stop):
         batch, panel = index // panels.shape[1], index % panels.shape[1]
         first = panel * COLUMNS
         width = min(COLUMNS, columns - first)
-        total[:] = 0
+        for j in range(COLUMNS):
+            total[j] = 0
         for word in range(panels.shape[2]):
             line = panels[batch, panel, word]
-            line[:] = 0
-            for part in range(len(parts)):
-                k = len(parts) * word + part
-                if k < depth:
-                    _look_up(codes[batch, k, first : first + width], table, rule, values[:width])
+            for j in range(COLUMNS):
+                line[j] = 0
+            for part in range(min(parts, depth - word * parts)):
+                place = np.int32(bits * part)
+                source = codes[batch, word * parts + part, first : first + width]
+                if high:
                     for j in range(width):
-                        value = np.int32(values[j])
+                        code = np.int32(source[j])
+                        value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
+                        total[j] += value + other
+                        line[j] |= ((value + other) & mask) << place
+                else:
+                    for j in range(width):
+                        value = table[source[j]]
                         total[j] += value
-                        line[j] |= (value & mask) << np.int32(bits * part)
+                        line[j] |= (value & mask) << place
         for j in range(COLUMNS):
             sums[batch, first + j] = total[j]
     return 0

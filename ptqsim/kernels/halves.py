@@ -22,6 +22,8 @@ from ptqsim.kernels._group import Limits, Steps, compiled
 
 
 class _Halves(Steps):
+    fewer = 2
+
     def value(self, emit: Emitter, register: Any, limits: Limits) -> Any:
         """What the inner register stands for."""
         raise NotImplementedError

@@ -73,8 +73,11 @@ class _Saturate(_Bounded):
 
 
 class _Wrap(_Bounded):
+    def serves(self, emit: Emitter) -> bool:
+        return not emit.is_float
+
     def bounded(self, emit: Emitter, total: Any, low: Any, high: Any) -> Any:
-        return total if emit.is_float else emit.shifted_back(total, low)  # of floats it is never asked for
+        return emit.shifted_back(total, low)
 
 
 class _Prefixes(Steps):
