@@ -49,14 +49,14 @@ def blas() -> str:
     try:
         from threadpoolctl import threadpool_info
     except ImportError:
-        return "unknown (threadpoolctl is not installed)"
+        return "an unknown BLAS (pip install threadpoolctl names it)"
     beside = Path(np.__file__).parent.parent
     found = [
         f"{library['internal_api']} {library['version']} for {library.get('architecture', 'any processor')}"
         for library in threadpool_info()
         if library["user_api"] == "blas" and Path(library["filepath"]).is_relative_to(beside / "numpy.libs")
     ]
-    return found[0] if found else "unknown"
+    return found[0] if found else "an unknown BLAS"
 
 
 def described() -> dict[str, Any]:
