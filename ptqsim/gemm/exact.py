@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import INT32_MAX, INT64_MAX
-from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, offset_sums, right_planes
+from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, number_of_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
 
@@ -96,10 +96,12 @@ def _as_pairs(product: Product) -> Words | None:
     None if there is no instruction for them, they do not fit, or floats are faster: an instruction for pairs takes
     twice as many products as one for float32 and four times those of float64, and each pair of planes is a product.
     """
-    found = _in_words(product, _PAIRS) if machine.PAIRS else None
-    if found is None or len(found.terms) == 1:
-        return found
-    return found if len(found.terms) == 2 and product.exact_type() is not np.float32 else None
+    if not machine.PAIRS:
+        return None
+    terms = number_of_planes(product.left, PAIRS) * number_of_planes(product.right, PAIRS)
+    if terms > 2 or (terms == 2 and product.exact_type() is np.float32):
+        return None
+    return _in_words(product, _PAIRS)
 
 
 def _in_words(product: Product, kernel: WordKernel) -> Words | None:

@@ -87,6 +87,11 @@ def right_planes(operand: Operand, parts: Parts) -> Planes | None:
     return operand.make(("planes", parts, parts.in_matrix), lambda: _right(operand, parts))
 
 
+def number_of_planes(operand: Operand, parts: Parts) -> int:
+    """How many planes an operand has, 0 if a range does not fit; none is made."""
+    return len(_tables_of(operand, parts) or ())
+
+
 def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
     """What the offsets of a left operand's planes add to each column of the right one, [B, columns] mod 2**32."""
 
@@ -104,7 +109,7 @@ def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: 
 
 
 def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
-    tables = _tables(operand.kind, parts.left, parts.raised)
+    tables = _tables_of(operand, parts)
     if tables is None:
         return None
     codes, blocks = operand.blocks(rows)
@@ -124,7 +129,7 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
 
 
 def _right(operand: Operand, parts: Parts) -> Planes | None:
-    tables = _tables(operand.kind, parts.right, 0)
+    tables = _tables_of(operand, parts)
     if tables is None:
         return None
     count, depth, columns = operand.codes.shape
@@ -149,6 +154,11 @@ class _Table(NamedTuple):
     rule: NDArray[np.int32]
     offset: int
     shift: int
+
+
+def _tables_of(operand: Operand, parts: Parts) -> tuple[_Table, ...] | None:
+    kind = operand.kind
+    return _tables(kind, parts.left, parts.raised) if operand.is_left else _tables(kind, parts.right, 0)
 
 
 # A layer meets the same formats again and again.
