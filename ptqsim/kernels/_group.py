@@ -60,17 +60,21 @@ class Steps:
         raise NotImplementedError
 
 
-# In a wider chunk more of what is computed would lie beyond the last column.
-_WIDEST = 3
+# Vectors of columns taken together at most: in wider chunks more of what is computed would lie beyond the last column.
+_WIDEST = {"nothing": 3, "ends": 3, "ranges": 2, "changes": 2}
 
 
 def _chunk_sizes(steps: Steps, most: int) -> tuple[int, int]:
-    """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow."""
+    """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow.
+
+    Ranges are widened once for all rows of a column.
+    """
     room = int(STATE_VECTORS / _VECTORS_PER_REGISTER[steps.tracks])
     heights = [height for height in range(1, steps.tallest + 1) if ROWS % height == 0]
-    widths = [width for width in range(1, _WIDEST + 1) if most % width == 0]
+    widths = [width for width in range(1, _WIDEST[steps.tracks] + 1) if most % width == 0]
     sizes = [(height, width) for height in heights for width in widths if height * width <= room]
-    return min(sizes, key=lambda size: (sum(size) / (size[0] * size[1]), -size[0]))
+    widening = 2.0 if steps.tracks == "ranges" else 0.0
+    return min(sizes, key=lambda size: (sum(size) / (size[0] * size[1]) + widening / size[0], -size[0]))
 
 
 class _Arguments:

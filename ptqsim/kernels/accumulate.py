@@ -123,7 +123,6 @@ def word_tiles(
     registers = np.empty((ROWS, COLUMNS), np.int32)
     count = np.zeros((ROWS, COLUMNS), np.int32)
     nothing = np.zeros(COLUMNS, np.int32)
-    mark = 1 if how == SATURATE_MARKED else 0
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
@@ -136,18 +135,22 @@ def word_tiles(
             count[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
-            if how == SATURATE_COUNTED:
+            if how == SATURATE:
+                words.saturate(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
+            elif how == SATURATE_COUNTED:
                 words.saturate_counted(
+                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
+                )
+            elif how == SATURATE_MARKED:
+                words.saturate_marked(
                     strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
                 )
             elif how == WRAP:
                 words.wrap(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
-            elif how == WRAP_COUNTED:
+            else:
                 words.wrap_counted(
                     strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
                 )
-            else:
-                words.saturate(strips, x, first, stop_at, panels, w, width, scale, mark, low, high, registers, count)
         store(registers, nothing, 0, height, width, 0, out, at)
         if counting:
             put(count, batch, block, panel, events)

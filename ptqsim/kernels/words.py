@@ -21,8 +21,7 @@ The groups have the arguments of those of `vector`, in int32, except that
 
 - `inner_low` is s, by which an inner register is shifted right before it is added to the outer one;
 - `low` and `high` are the limits of the outer register where that saturates; where it wraps, `low` is its drop;
-- `saturate` starts from the remainder `inner_high`, 1 for a mark or else 0; with the mark it puts something into `more`
-  where an addition was changed, if not how often, and without it that means nothing;
+- `saturate_marked` puts something into `more` where an addition was changed, if not how often;
 - `exact` starts from the stored register, shifted left by `inner_low`, if `inner_high` is -1, and from zero if that is
   0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word;
 - `exact_pairs` does the same with two int16 in each word, and needs no VNNI.
@@ -57,13 +56,16 @@ class _Outer(Steps):
         return tracked
 
 
-class _Wrap(_Outer):
-    """The instruction that wraps."""
+class _Once(_Outer):
+    """Either instruction alone."""
 
-    wraps = True
+    fewer = 1
+
+    def __init__(self, wraps: bool) -> None:
+        self.wraps = wraps
 
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
-        return emit.dot("vpdpwssd", register, x, w), tracked
+        return emit.dot("vpdpwssd" if self.wraps else "vpdpwssds", register, x, w), tracked
 
 
 class _Counted(_Outer):
@@ -82,21 +84,19 @@ class _Counted(_Outer):
         return emit.counted(tracked, emit.compare("!=", new, total), limits.one)
 
 
-class _Saturate(_Outer):
-    """The instruction that clamps, in registers that may have a mark that a clamp wipes out."""
+class _Marked(_Once):
+    """The instruction that clamps, in registers with a mark that a clamp wipes out."""
 
     tracks = "ends"
-    fewer = 1
+    mark = 1
 
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
-        return limits.inner_high
-
-    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
-        return emit.dot("vpdpwssds", register, x, w), tracked
+        return emit.constant(self.mark)
 
     def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        mark = emit.constant(self.mark)
         low_bits = emit.builder.sub(emit.builder.shl(emit.constant(1), limits.inner_low), emit.constant(1))
-        lost = emit.builder.xor(emit.builder.and_(register, low_bits), limits.inner_high)
+        lost = emit.builder.xor(emit.builder.and_(register, low_bits), mark)
         return super().end(emit, stored, register, emit.builder.or_(tracked, lost), limits)
 
     def changed(self, emit: Emitter, tracked: Any, new: Any, total: Any, limits: Limits) -> Any:
@@ -135,9 +135,10 @@ class _Exact(Steps):
         return register, tracked
 
 
-saturate = compiled(_Saturate())
+saturate = compiled(_Once(wraps=False))
 saturate_counted = compiled(_Counted(wraps=False))
-wrap = compiled(_Wrap())
+saturate_marked = compiled(_Marked(wraps=False))
+wrap = compiled(_Once(wraps=True))
 wrap_counted = compiled(_Counted(wraps=True))
 prefixes = compiled(_Prefixes())
 exact_pairs = compiled(_Exact(pairs=True))
