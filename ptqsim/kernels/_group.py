@@ -124,10 +124,10 @@ class _Group:
                 return
             few = ir.Constant(integer, widths[0] * emit.lanes)
             fits = builder.icmp_signed("<=", builder.sub(given.columns, column), few)
-            with builder.if_else(fits) as (fewer, more):
-                with fewer:
+            with builder.if_else(fits) as (then, otherwise):
+                with then:
                     rows(column, widths[0])
-                with more:
+                with otherwise:
                     narrowest(column, widths[1:])
 
         fewer = range(1, min(width, self.steps.fewer + 1))
