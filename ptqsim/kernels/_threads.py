@@ -12,7 +12,7 @@ from contextvars import Context, copy_context
 from functools import cache
 from itertools import count, pairwise
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -84,21 +84,22 @@ class _Worker:
     """A thread that does jobs, one after the other.
 
     Jobs and results go through queues, which put those who wait to sleep. In front of each is a watch on a count, for
-    some time and without Python's lock, so that nobody sleeps who is soon needed. A count that is wrong costs time and
-    nothing else.
+    some time and without Python's lock, so that nobody sleeps who is soon needed. Counts decide when, never what.
     """
 
     def __init__(self, number: int) -> None:
         self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._counts: NDArray[np.int64] = np.zeros(_WORDS, np.int64)
+        self._giving = Lock()  # a job that is not counted would leave this thread one behind for good
         Thread(target=self._serve, name=f"ptqsim-{number}", daemon=True).start()
 
     def give(self, job: _Job) -> tuple[Any, ...] | None:
         """Have a job done; with what to call `_watch.until` to wait awake until it is, if that is to be."""
         watch = _watch.pauses(_AWAKE_MICROSECONDS) if _stays_awake() else 0
-        given = int(self._counts[_GIVEN]) + 1
-        self._jobs.put(job)
-        self._counts[_GIVEN] = given
+        with self._giving:
+            given = int(self._counts[_GIVEN]) + 1
+            self._jobs.put(job)
+            self._counts[_GIVEN] = given
         return (self._counts, _DONE, given, watch) if watch else None
 
     def _serve(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 import weakref
@@ -92,18 +93,31 @@ def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: p
 def test_several_callers_at_once() -> None:
     """They share the threads, and everyone gets what is theirs."""
     _threads.use(3)
+    _threads.run(lambda start, stop: None, 9, 1)  # makes the threads
+
+    def given() -> list[int]:
+        return [int(worker._counts[_threads._GIVEN]) for worker in _threads._workers[:2]]
+
+    before = given()
     found: dict[int, list[list[object]]] = {}
 
     def call(number: int) -> None:
         found[number] = [_threads.run(lambda start, stop, n: (n, start, stop), 9, 1, number) for _ in range(200)]
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join(60)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # callers come between each other's steps
+    try:
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join(60)
+    finally:
+        sys.setswitchinterval(interval)
     for number in range(4):
         assert found[number] == [[(number, 0, 3), (number, 3, 6), (number, 6, 9)]] * 200
+    # A job that went uncounted would leave its thread behind for good.
+    assert given() == [number + 800 for number in before]
 
 
 @pytest.mark.skipif(not COMPILED, reason="waits in compiled code")
