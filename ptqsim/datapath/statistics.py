@@ -73,7 +73,7 @@ class OverflowStatistics:
     @cached_property
     def first(self) -> FirstEvent | None:
         """The first event, or None; found on first use."""
-        return self._first()
+        return self._first() if self.outputs else None
 
     @cached_property
     def prefixes(self) -> PrefixRange:

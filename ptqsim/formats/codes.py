@@ -132,7 +132,7 @@ def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstan
     """
     grid, rounding = constants
     arguments = (real.reshape(-1), grid, _LARGEST[real.dtype], rounding, out.reshape(-1))
-    if any(_threads.run(kernel, real.size, _threads.GRAIN, *arguments)):
+    if _threads.run(kernel, real.size, _threads.GRAIN, *arguments):
         raise _not_finite(real)
     return out
 

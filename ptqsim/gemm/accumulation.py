@@ -59,12 +59,11 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
        (x + y) mod n. By induction over the steps, wrapping after every one of them leaves the exact sum mod 2**P. The
        same holds through a tile register of P bits or more, as reducing mod a multiple of 2**P first changes nothing.
     """
-    groups = Groups.of(accumulator, product.depth)
-    limit = (1 << (groups.narrowest - 1)) - 1
+    groups, limit = _registers(accumulator, product.depth)
     reduces = accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic
+    by_formats = product.datatype_bound <= limit
     # Where wrapping is one reduction at the end, no norm has to be found.
-    if product.datatype_bound <= limit or (not reduces and product.bound <= limit):
-        by_formats = product.datatype_bound <= limit
+    if by_formats or (not reduces and product.bound <= limit):
         bound = product.datatype_bound if by_formats else product.bound
         certificate = _no_overflow(bound, product.outputs, product.depth if by_formats else None)
         found = exact_product(product)
@@ -78,6 +77,13 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
 
 # A layer meets the same formats, shapes and registers again and again.
 @lru_cache(maxsize=256)
+def _registers(accumulator: Accumulator, depth: int) -> tuple[Groups, int]:
+    """The groups of an accumulator, and the largest sum that none of its registers changes."""
+    groups = Groups.of(accumulator, depth)
+    return groups, (1 << (groups.narrowest - 1)) - 1
+
+
+@lru_cache(maxsize=256)
 def _no_overflow(bound: int, outputs: int, depth: int | None) -> Certificate:
     """That no sum exceeds a bound: of the formats at some depth, or else of the norms of rows and columns."""
     by_norms = depth is None
@@ -90,6 +96,16 @@ def _no_overflow(bound: int, outputs: int, depth: int | None) -> Certificate:
 def _homomorphism(bits: int, outputs: int) -> Certificate:
     why = f"wrapping at every step equals one reduction of the exact sum mod 2**{bits}"
     return Certificate("ring_homomorphism", bits, 0, outputs, why)
+
+
+@lru_cache(maxsize=256)
+def _by_tiles(bits: int, limit: int, count: int, outputs: int) -> Certificate:
+    """That some outputs lie in tiles none of whose sums exceeds a limit."""
+    why = (
+        f"{count} of {outputs} outputs lie in tiles with no sum of products beyond {limit} (norms of their rows and "
+        "columns); the others ran step by step"
+    )
+    return Certificate("norms_of_tiles" if count else "step_by_step", bits, count, outputs, why)
 
 
 def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool) -> Accumulated:
@@ -115,13 +131,7 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
         overflow = OverflowMode(accumulator.overflow)
         kernels.append(stepwise.run(product, groups, overflow, doubtful, acc, events))
     count = product.outputs_in(certified) if len(certified) else 0
-    why = (
-        f"{count} of {product.outputs} outputs lie in tiles with no sum of products beyond {limit} (norms of their "
-        "rows and columns); the others ran step by step"
-    )
-    certificate = Certificate(
-        "norms_of_tiles" if count else "step_by_step", groups.narrowest, count, product.outputs, why
-    )  # fmt: skip
+    certificate = _by_tiles(groups.narrowest, limit, count, product.outputs)
     exact = True if len(certified) == every else _is_exact(product, acc)
     return Accumulated(product, acc, events, "+".join(kernels), certificate, exact)
 

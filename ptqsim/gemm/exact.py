@@ -44,7 +44,7 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
         return Exact(kept, not np.array_equal(kept, acc), "integer_int64")
     floats = product.by_blas(dtype)
     arguments = (floats.reshape(-1), dtype is np.float32, 64 - bits, acc.reshape(-1))
-    reduced = any(_threads.run(convert.to_int64, acc.size, _FLOATS, *arguments))
+    reduced = _threads.run(convert.to_int64, acc.size, _FLOATS, *arguments)
     return Exact(acc, reduced, f"blas_{np.dtype(dtype).name}")
 
 
@@ -65,7 +65,7 @@ class WordKernel(NamedTuple):
     tiles: Callable[..., bool]
     options: tuple[Any, ...]
     together: int
-    prefixes: Callable[..., NDArray[np.int64]] | None
+    prefixes: Callable[..., int] | None
 
 
 _DOT = WordKernel("dot_int8", BYTES, exact.exact_tiles, (True,), 1, prefix.dot_prefixes)
@@ -80,6 +80,17 @@ class Words(NamedTuple):
     left: Planes
     right: Planes
     terms: NDArray[np.int64]
+
+
+class _Call(NamedTuple):
+    """A kernel, the tiles of a product in the order that is good for it, and what it takes between them and a result.
+
+    `arguments` come after the kernel's options and the tiles.
+    """
+
+    kernel: WordKernel
+    tiles: NDArray[np.int64]
+    arguments: tuple[Any, ...]
 
 
 def as_bytes(product: Product) -> Words | None:
@@ -145,15 +156,24 @@ def by_words(
     """
     if not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
+    call = product.make("by_words", lambda: _prepared(product))
+    if call is None:
+        return None
+    kernel, tiles, arguments = call
+    if which is None:
+        which = tiles
+    reduced = _threads.run(kernel.tiles, len(which), GRAIN, *kernel.options, which, *arguments, 64 - bits, acc)
+    return Exact(acc, reduced, kernel.name)
+
+
+def _prepared(product: Product) -> _Call | None:
     operands = as_bytes(product) or _as_pairs(product)
     if operands is None:
         return None
     kernel, left, right, terms = operands
-    if which is None:
-        which = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
+    tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
     correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
-    arguments = (which, product.pairs, terms, left.values, right.values, correction, 64 - bits, acc)
-    return Exact(acc, any(_threads.run(kernel.tiles, len(which), GRAIN, *kernel.options, *arguments)), kernel.name)
+    return _Call(kernel, tiles, (product.pairs, terms, left.values, right.values, correction))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.

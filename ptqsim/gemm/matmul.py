@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
 from itertools import product as pairs_of
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
 
 from ptqsim.datapath import bounds
 from ptqsim.datapath.spec import MAX_REGISTER_BITS, Accumulator, Alignment
 from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import accumulate
 from ptqsim.gemm.product import Product
@@ -46,50 +48,74 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     ValueError
         If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
     """
-    lead = _checked_lead(a, b, accumulator)
+    _check_types(a, b, accumulator)
+    shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     registers = [
         (accumulate(product, accumulator, statistics), shift) for product, shift in _registers(a, b, accumulator)
     ]
-    return report.combined(a, b, accumulator, registers, (*lead, a.shape[-2], b.shape[-1]), statistics)
+    return report.combined(a, b, accumulator, registers, shape, statistics)
 
 
-def _registers(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> Iterator[tuple[Product, int]]:
-    """Every register of the datapath: the product that it accumulates, and how far it is shifted at the end."""
-    if accumulator.alignment != Alignment.DEFERRED:
+Registers = list[tuple[Product, int]]
+"""For every register of a datapath the product that it accumulates, and how far it is shifted at the end."""
+
+# Of what an array was multiplied by, the latest is kept with what was made for both.
+_latest: WeakKeyDictionary[QuantizedArray, tuple[ReferenceType[QuantizedArray], bool, Registers]] = WeakKeyDictionary()
+
+
+def _registers(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> Registers:
+    deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
+    if known is not None and known[0]() is b and known[1] == deferred:
+        return known[2]
+    made = _made_registers(a, b, deferred)
+    _latest[a] = ref(b), deferred, made
+    return made
+
+
+def _made_registers(a: QuantizedArray, b: QuantizedArray, deferred: bool) -> Registers:
+    if not deferred:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
-        yield Product(operands.left(a), operands.right(b)), 0
-        return
+        return [(Product(operands.left(a), operands.right(b)), 0)]
     ranges = pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges()))
-    for (i, a_range), (j, b_range) in ranges:
-        yield Product(operands.left(a, i), operands.right(b, j)), a_range.shift + b_range.shift
+    return [
+        (Product(operands.left(a, i), operands.right(b, j)), a_range.shift + b_range.shift)
+        for (i, a_range), (j, b_range) in ranges
+    ]
 
 
-def _checked_lead(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> tuple[int, ...]:
+def _check_types(a: object, b: object, accumulator: object) -> None:
+    if isinstance(a, QuantizedArray) and isinstance(b, QuantizedArray) and isinstance(accumulator, Accumulator):
+        return
     for name, array in (("a", a), ("b", b)):
         if not isinstance(array, QuantizedArray):
             raise ValueError(
                 f"{name} must be a QuantizedArray, got {type(array).__name__}; make one with "
                 "ptqsim.quantize(real, format) or ptqsim.QuantizedArray(codes, format)"
             )
-        if array.ndim < 2:
-            raise ValueError(f"{name} must have two dimensions or more, got the shape {array.shape}")
-    if not isinstance(accumulator, Accumulator):
-        raise ValueError(f"accumulator must be an Accumulator, got {accumulator!r}")
-    if a.shape[-1] != b.shape[-2]:
+    raise ValueError(f"accumulator must be an Accumulator, got {accumulator!r}")
+
+
+# A layer meets the same shapes, formats and registers again and again.
+@lru_cache(maxsize=256)
+def _checked_shape(
+    a: tuple[int, ...], b: tuple[int, ...], a_format: NumberFormat, b_format: NumberFormat, accumulator: Accumulator
+) -> tuple[int, ...]:
+    """The shape of the result, if operands of these shapes and formats have one that is simulated."""
+    for name, shape in (("a", a), ("b", b)):
+        if len(shape) < 2:
+            raise ValueError(f"{name} must have two dimensions or more, got the shape {shape}")
+    if a[-1] != b[-2]:
         raise ValueError(
-            f"a {a.shape} and b {b.shape} do not fit: a is [..., M, K] and b [..., K, N], and K is "
-            f"{a.shape[-1]} in a but {b.shape[-2]} in b"
+            f"a {a} and b {b} do not fit: a is [..., M, K] and b [..., K, N], and K is {a[-1]} in a but {b[-2]} in b"
         )
-    lead = a.shape[:-2]
     try:
-        if lead != b.shape[:-2]:
-            lead = np.broadcast_shapes(lead, b.shape[:-2])
+        lead = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:
-        raise ValueError(f"leading dimensions of a {a.shape} and b {b.shape} do not broadcast") from None
-    bits = bounds.result_bits(a.format, b.format, a.shape[-1], accumulator)
+        raise ValueError(f"leading dimensions of a {a} and b {b} do not broadcast") from None
+    bits = bounds.result_bits(a_format, b_format, a[-1], accumulator)
     if bits > MAX_REGISTER_BITS:
         raise ValueError(
-            f"the exact result of {a.format} times {b.format} at depth {a.shape[-1]} could need {bits} bits, and "
+            f"the exact result of {a_format} times {b_format} at depth {a[-1]} could need {bits} bits, and "
             f"{MAX_REGISTER_BITS} are simulated; lower the shifts, the widths or the depth"
         )
-    return lead
+    return (*lead, a[-2], b[-1])

@@ -80,7 +80,21 @@ def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], in
     return ranges_of(kind), table, max(-int(table.min()), int(table.max()))
 
 
-class Operand:
+class Keeper:
+    """What follows from something is made when it is first asked for, and lives as long."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, Any] = {}
+
+    def make(self, key: Any, maker: Callable[[], Made]) -> Made:
+        """What goes by that name, made once."""
+        if key not in self._made:
+            self._made[key] = maker()
+        made: Made = self._made[key]
+        return made
+
+
+class Operand(Keeper):
     """One operand of a product: all of it aligned, or the mantissas of one range only.
 
     Parameters
@@ -109,18 +123,11 @@ class Operand:
     """
 
     def __init__(self, array: QuantizedArray, is_left: bool, grid_range: int | None) -> None:
+        super().__init__()
         self.lead, self.is_left = array.shape[:-2], is_left
         self.kind: Kind = array.format, grid_range
         self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(self.lead), *array.shape[-2:])
         self.ranges, self.table, self.largest = _values_of(self.kind)
-        self._made: dict[Any, Any] = {}
-
-    def make(self, key: Any, maker: Callable[[], Made]) -> Made:
-        """What goes by that name, made once."""
-        if key not in self._made:
-            self._made[key] = maker()
-        made: Made = self._made[key]
-        return made
 
     @cached_property
     def float_type(self) -> type[np.float32] | type[np.float64]:
@@ -228,8 +235,10 @@ def right(array: QuantizedArray, grid_range: int | None = None) -> Operand:
 
 
 def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Operand:
-    operands = _known.setdefault(array, {})
-    key = (is_left, grid_range)
-    if key not in operands:
-        operands[key] = Operand(array, is_left, grid_range)
-    return operands[key]
+    operands, key = _known.get(array), (is_left, grid_range)
+    if operands is None:
+        operands = _known[array] = {}
+    operand = operands.get(key)
+    if operand is None:
+        operand = operands[key] = Operand(array, is_left, grid_range)
+    return operand

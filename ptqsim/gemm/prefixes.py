@@ -19,6 +19,9 @@ from ptqsim.kernels import _threads, accumulate, machine, prefix
 # Fewer segments than that reach nearly as far as the whole: too many outputs would have to be added up.
 _SEGMENTS = 4
 
+# Parts of the work on tiles start at its multiples.
+_UNIT = _threads.unit(GRAIN)
+
 # Norms are rounded to float32 once, and their product once.
 _MARGIN = 1.0 + 2.0**-20
 
@@ -46,16 +49,21 @@ def _sequential(product: Product) -> tuple[int, int]:
     # Who comes early has little to reach beyond, and is asked again.
     for _ in range(2):
         left_over = np.zeros(len(tiles), np.bool_)
-        found = _threads.run(kernel, len(tiles), GRAIN, tiles, *arguments, seen, left_over)
-        seen, tiles = _joined(seen, *found), tiles[left_over]
+        found = _places(len(tiles), 2)
+        _threads.run(kernel, len(tiles), GRAIN, tiles, *arguments, seen.copy(), _UNIT, found, left_over)
+        seen, tiles = _joined(seen, found), tiles[left_over]
     if len(tiles):
-        seen = _joined(seen, _by_steps(product, group, tiles)[:2])
+        seen = _joined(seen, _by_steps(product, group, tiles)[None, :2])
     return int(seen[0]), int(seen[1])
 
 
-def _joined(*ranges: Any) -> NDArray[np.int64]:
-    least, greatest = np.array(ranges).T
-    return np.array([least.min(), greatest.max()])
+def _places(tiles: int, values: int) -> NDArray[np.int64]:
+    """Where the parts of the work on some tiles put what they find; zero is among it."""
+    return np.zeros((-(-tiles // _UNIT), values), np.int64)
+
+
+def _joined(seen: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.array([min(seen[0], found[:, 0].min(initial=0)), max(seen[1], found[:, 1].max(initial=0))])
 
 
 def _by_segments(product: Product) -> tuple[Any, tuple[Any, ...]] | None:
@@ -98,7 +106,7 @@ def _by_segment(values: NDArray[Any], axis: int) -> NDArray[Any]:
     return np.add.reduceat(values, np.arange(0, values.shape[axis], prefix.SEGMENT), axis=axis)
 
 
-def _by_steps(product: Product, group: int, tiles: NDArray[np.int64]) -> NDArray[Any]:
+def _by_steps(product: Product, group: int, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
     """Least and greatest sum within groups, and least and greatest after them, each with zero; step by step."""
     dtype = product.exact_type() or np.int64
     # Least and greatest are found faster among floats.
@@ -112,8 +120,8 @@ def _by_steps(product: Product, group: int, tiles: NDArray[np.int64]) -> NDArray
     else:
         kernel = accumulate.prefix_range
         strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
-    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group)
-    found: Any = _threads.run(kernel, len(tiles), GRAIN, *arguments)
-    parts = np.stack(found)
-    least, greatest = parts.min(axis=(0, 2)), parts.max(axis=(0, 2))
-    return np.array([least[0], greatest[1], least[2], greatest[3]]).astype(np.int64)
+    found = _places(len(tiles), 4)
+    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group, _UNIT, found)
+    _threads.run(kernel, len(tiles), GRAIN, *arguments)
+    least, greatest = found.min(axis=0, initial=0), found.max(axis=0, initial=0)
+    return np.array([least[0], greatest[1], least[2], greatest[3]])

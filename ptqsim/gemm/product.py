@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, LineNorms, Norms, Operand
+from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, Operand
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 # Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.
 _SLACK = 2.0**-20
 
 
-class Product:
+class Product(Keeper):
     """Operands whose leading dimensions are broadcast by index instead of by copy.
 
     The result is [batch, M, N], which in C order is the result of the caller's shape.
@@ -35,6 +35,8 @@ class Product:
         Batch, rows and columns of the result.
     outputs
         Number of output elements.
+    tiles
+        Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows.
     depth
         Number of products per output, K.
     datatype_bound
@@ -42,32 +44,35 @@ class Product:
     """
 
     def __init__(self, left: Operand, right: Operand) -> None:
+        super().__init__()
         self.left, self.right = left, right
-        matrices, rows, depth = left.codes.shape
-        self.depth = int(depth)
-        self.datatype_bound = self.depth * left.largest * right.largest
-        lead_left, lead_right = left.lead, right.lead
-        if math.prod(lead_right) == 1:
-            # One right matrix for all: the rows of every left one are rows of a single, larger product.
-            matrices, rows, lead_left, lead_right = 1, matrices * rows, (), ()
-        self._matrices = matrices
-        self.pairs = _pairs(lead_left, lead_right)
-        self.shape = (len(self.pairs), rows, int(right.codes.shape[2]))
-        self.outputs = math.prod(self.shape)
+        self._matrices, self.pairs, self.shape, self.outputs, self.tiles = _geometry(
+            left.lead, left.codes.shape, right.lead, right.codes.shape
+        )
+        self.depth: int = right.codes.shape[1]
+        self.datatype_bound: int = self.depth * left.largest * right.largest
 
     def rows_of(self, array: NDArray[Any]) -> NDArray[Any]:
         """Something of the left operand [n, rows, ...], with its rows as those of this product."""
         return array.reshape(self._matrices, self.shape[1], *array.shape[2:])
 
-    @cached_property
+    @property
     def bound(self) -> int:
         """No sum over any subset of one output's products is larger in magnitude, with these codes."""
-        return min(self.datatype_bound, magnitude_bound(self.left.largest_norms, self.right.largest_norms))
 
-    @cached_property
+        def find() -> int:
+            return min(self.datatype_bound, magnitude_bound(self.left.largest_norms, self.right.largest_norms))
+
+        return self.make("bound", find)
+
+    @property
     def peak(self) -> int:
         """No single product is larger in magnitude."""
-        return min(int(self.left.largest_norms.peak * self.right.largest_norms.peak), self.bound)
+
+        def find() -> int:
+            return min(int(self.left.largest_norms.peak * self.right.largest_norms.peak), self.bound)
+
+        return self.make("peak", find)
 
     def is_below(self, limit: int) -> bool:
         """Whether `bound` is at most `limit`; codes are looked at only if their formats do not tell."""
@@ -94,12 +99,6 @@ class Product:
             np.matmul(a[left], b[right], out=out[index])
         return out
 
-    @property
-    def tiles(self) -> tuple[int, int, int]:
-        """Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows."""
-        batch, rows, columns = self.shape
-        return batch, -(-columns // COLUMNS), -(-rows // ROWS)
-
     def tiles_below(self, limit: int) -> NDArray[np.int64]:
         """The tiles none of whose outputs has a sum over a subset of its products beyond `limit` in magnitude."""
         # No tile's norms are less than those of any line; where that bound is beyond the limit, all are.
@@ -122,7 +121,29 @@ class Product:
         return int((np.minimum(ROWS, rows - block * ROWS) * np.minimum(COLUMNS, columns - panel * COLUMNS)).sum())
 
 
+class _Geometry(NamedTuple):
+    matrices: int
+    pairs: NDArray[np.int64]
+    shape: tuple[int, int, int]
+    outputs: int
+    tiles: tuple[int, int, int]
+
+
+# A layer meets the same shapes again and again.
 @lru_cache(maxsize=256)
+def _geometry(
+    left_lead: tuple[int, ...], left: tuple[int, ...], right_lead: tuple[int, ...], right: tuple[int, ...]
+) -> _Geometry:
+    """Number of left matrices, and what `Product` says of itself, from leading dimensions and shapes of codes."""
+    matrices, rows, _ = left
+    if math.prod(right_lead) == 1:
+        # One right matrix for all: the rows of every left one are rows of a single, larger product.
+        matrices, rows, left_lead, right_lead = 1, matrices * rows, (), ()
+    pairs, columns = _pairs(left_lead, right_lead), right[2]
+    shape = (len(pairs), rows, columns)
+    return _Geometry(matrices, pairs, shape, math.prod(shape), (len(pairs), -(-columns // COLUMNS), -(-rows // ROWS)))
+
+
 def _pairs(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64]:
     """Numbers of the left and the right matrix of each product of the batch, [batch, 2]."""
     lead = np.broadcast_shapes(left, right)

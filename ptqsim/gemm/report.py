@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -36,9 +37,23 @@ def combined(
         Under ``trap``, if a register overflowed.
     """
     parts = [part for part, _ in registers]
-    found = None
-    if statistics or any(part.events is not None for part in parts):
-        found = _statistics(a, b, accumulator, parts, shape)
+    counted = [part.events for part in parts if part.events is not None]
+    found = _statistics(a, b, accumulator, parts, counted, shape) if statistics or counted else None
+    acc, kernel, certificate, exact = _one(registers[0]) if len(parts) == 1 else _several(registers)
+    scale = a.format.scale * b.format.scale
+    return MatmulResult(acc.reshape(shape), scale, found if statistics else None, kernel, certificate, exact)
+
+
+_Combined = tuple[NDArray[np.int64], str, Certificate, bool | Callable[[], bool]]
+
+
+def _one(register: tuple[Accumulated, int]) -> _Combined:
+    part = register[0]  # it is not shifted
+    return part.acc, part.kernel, part.certificate, part.exact
+
+
+def _several(registers: list[tuple[Accumulated, int]]) -> _Combined:
+    parts = [part for part, _ in registers]
     acc = _shifted_sum([(part.acc, shift) for part, shift in registers])
 
     def exact() -> bool:
@@ -47,20 +62,15 @@ def combined(
             acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
         )
 
-    several = len(parts) > 1
-    return MatmulResult(
-        acc.reshape(shape),
-        a.format.scale * b.format.scale,
-        found if statistics else None,
-        ", ".join(dict.fromkeys(part.kernel for part in parts)) if several else parts[0].kernel,
-        _joined([part.certificate for part in parts]) if several else parts[0].certificate,
-        (all(part.exact is True for part in parts) or exact) if several else parts[0].exact,
-    )
+    certificate = _joined([part.certificate for part in parts])
+    kernels = ", ".join(dict.fromkeys(part.kernel for part in parts))
+    return acc, kernels, certificate, all(part.exact is True for part in parts) or exact
 
 
 def _statistics(
-    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, parts: list[Accumulated], shape: tuple[int, ...]
-) -> OverflowStatistics:
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, parts: list[Accumulated],
+    counted: list[NDArray[np.int32]], shape: tuple[int, ...],
+) -> OverflowStatistics:  # fmt: skip
     """The events of all registers; raises the first under ``trap``."""
 
     def range_of_prefixes() -> PrefixRange:
@@ -69,14 +79,13 @@ def _statistics(
     def failure() -> tuple[tuple[int, ...], Step]:
         return _first_failure(a, b, accumulator, events, shape)
 
-    def first() -> FirstEvent | None:
-        if not overflowing:
-            return None
+    def first() -> FirstEvent:
         element, step = failure()
         return FirstEvent(element, step.depth_index)
 
-    counted = [part.events for part in parts if part.events is not None]
-    events = sum(counted[1:], start=counted[0]) if counted else np.zeros(0, np.int32)
+    if not counted:
+        return OverflowStatistics(0, 0, first, range_of_prefixes)
+    events = sum(counted[1:], start=counted[0])
     overflowing = int(np.count_nonzero(events))
     statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, range_of_prefixes)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
@@ -88,8 +97,6 @@ def _statistics(
 
 
 def _shifted_sum(registers: list[tuple[NDArray[np.int64], int]]) -> NDArray[np.int64]:
-    if len(registers) == 1:
-        return registers[0][0]  # one register is not shifted
     total = np.zeros_like(registers[0][0])
     for register, shift in registers:
         total += register << shift

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -33,6 +33,16 @@ def jit_sums(function: Function) -> Function:
 def inlined(function: Function) -> Function:
     """A piece of a compiled function: compiled where it is called, and nowhere else, which takes less time."""
     return cast("Function", numba.jit(nopython=True, error_model="numpy", inline="always")(function))
+
+
+def native(function: Callable[..., int], signature: object) -> Any:
+    """Compile `function` for these types at once, to be called by its ``address``."""
+    function.__qualname__ += f"-{_SOURCES}"
+    compiler: Any = numba.cfunc  # its types do not know what it passes on
+    try:
+        return compiler(signature, nopython=True, error_model="numpy", cache=True)(function)
+    except RuntimeError:  # as below
+        return compiler(signature, nopython=True, error_model="numpy")(function)
 
 
 def _cached(function: Function, fastmath: bool | set[str]) -> Function:

@@ -1,24 +1,25 @@
 """Ranges of work spread over threads.
 
-Every kernel takes ``(start, stop, ...)`` and writes only what belongs to that range, so a result cannot depend on how
-many threads there are.
+Every kernel takes ``(start, stop, crew, ...)`` and writes only what belongs to that range, so a result cannot depend on
+how many threads there are, or on which of them did what (see `_crew`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable
-from contextvars import Context, copy_context
 from functools import cache
-from itertools import count, pairwise
 from queue import SimpleQueue
-from threading import Lock, Thread
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.kernels import _watch
+from ptqsim.kernels import _crew
 from ptqsim.kernels.machine import COMPILED
 
 GRAIN: Final = 1 << 16
@@ -54,95 +55,174 @@ def use(number: int) -> None:
     _count = number
 
 
-class _Job(NamedTuple):
-    """A part of the work, and where what it gave goes to: that and None, or None and what it raised."""
-
-    context: Context
-    kernel: Callable[..., object]
-    arguments: tuple[object, ...]
-    result: SimpleQueue[tuple[object, BaseException | None]]
-
-    def do(self) -> None:
-        try:
-            self.result.put((self.context.run(self.kernel, *self.arguments), None))
-        except BaseException as error:
-            self.result.put((None, error))
-
-
 # How long a thread waits awake for what comes next: longer than from one product of a layer to the next, shorter than
 # anybody would notice whose other work it keeps from a core.
 _AWAKE_MICROSECONDS: Final = 100.0
 
-# How long after a job was given out the giver is still busy with Python, which one thread can run at a time.
-_BUSY_MICROSECONDS: Final = 2.5
 
-# The words by which a worker and those who give it jobs see each other, each in a cache line of its own.
-_GIVEN, _DONE, _WORDS = 0, 8, 16
-
-
-class _Worker:
-    """A thread that does jobs, one after the other.
-
-    Jobs and results go through queues, which put those who wait to sleep. In front of each is a watch on a count, for
-    some time and without Python's lock, so that nobody sleeps who is soon needed. Counts decide when, never what.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._jobs: SimpleQueue[_Job] = SimpleQueue()
-        self._counts: NDArray[np.int64] = np.zeros(_WORDS, np.int64)
-        self._giving = Lock()  # a job that is not counted would leave this thread one behind for good
-        Thread(target=self._serve, name=f"ptqsim-{number}", daemon=True).start()
-
-    def give(self, job: _Job) -> tuple[Any, ...] | None:
-        """Have a job done; with what to call `_watch.until` to wait awake until it is, if that is to be."""
-        watch = _watch.pauses(_AWAKE_MICROSECONDS) if _stays_awake() else 0
-        with self._giving:
-            given = int(self._counts[_GIVEN]) + 1
-            self._jobs.put(job)
-            self._counts[_GIVEN] = given
-        return (self._counts, _DONE, given, watch) if watch else None
-
-    def _serve(self) -> None:
-        # From one job to the next there is little to do, as nobody else can do anything in Python meanwhile.
-        counts, get = self._counts, self._jobs.get
-        for done in count(0):
-            if _stays_awake():
-                pauses, busy = _watch.pauses(_AWAKE_MICROSECONDS), _watch.pauses(_BUSY_MICROSECONDS)
-                _watch.tell_and_wait(counts, _DONE, done, _GIVEN, done + 1, pauses, busy)
-            get().do()  # keeps no name for the job, whose arrays would stay until the next one
+@cache
+def _pauses(microseconds: float) -> int:
+    """How many pauses take so long on this processor."""
+    count, shortest = 10_000, np.inf
+    # The first call compiles, and others may be interrupted; the time of this thread alone, as it may have to wait for
+    # Python's lock.
+    for _ in range(5):
+        start = time.thread_time()
+        _crew.wait(count)
+        shortest = min(shortest, time.thread_time() - start)
+    return int(microseconds * 1e-6 * count / shortest)
 
 
 def _stays_awake() -> bool:
-    """Whether there is a core for every thread, and a compiler."""
-    return COMPILED and threads() <= _cores()
+    """Whether there is a core for every thread."""
+    return threads() <= _cores()
 
 
-_workers: list[_Worker] = []
+@cache
+def _letting_others_run() -> int:
+    """The address of what gives a core to another thread, 0 if there is nothing known."""
+    if sys.platform == "win32":
+        found = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        found = getattr(ctypes.CDLL(None), "sched_yield", None)
+    return (ctypes.cast(found, ctypes.c_void_p).value or 0) if found else 0
 
-# A forked child inherits the jobs and none of the threads.
+
+_find_core: Final = getattr(ctypes.CDLL(None), "sched_getcpu", None) if sys.platform == "linux" else None
+
+
+def _core() -> int:
+    """The number of the core that this thread runs on, negative if nobody knows."""
+    return _find_core() if _find_core else -1
+
+
+def _leave(core: int) -> None:
+    """Go to another core than that, if this thread is there.
+
+    Systems often wake a thread on the core of the one that calls it. There both keep each other from running, and as
+    each sleeps in turn no system sees that there is work for two cores.
+    """
+    if core >= 0 and core == _core():
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) > 1:
+            os.sched_setaffinity(0, allowed - {core})
+            os.sched_setaffinity(0, allowed)
+
+
+def _words(count: int) -> tuple[NDArray[np.int64], int]:
+    """Words that begin with a line of the cache, and their address."""
+    spare = np.zeros(count + _crew.LINE, np.int64)
+    words = spare[-(spare.ctypes.data // spare.itemsize) % _crew.LINE :][:count]
+    return words, words.ctypes.data
+
+
+@cache
+def _compile() -> None:
+    """Compile what threads do between jobs: in one that does so itself nobody would find it awake meanwhile."""
+    words, address = _words(_crew.MEMBER_WORDS)
+    words[_crew.STATE] = _crew.IDLE
+    _crew.serve(address, _pauses(_AWAKE_MICROSECONDS))
+    _crew.rouse(address)
+
+
+class _Member:
+    """A thread that takes part in what crews do, and sleeps when there is nothing for some time."""
+
+    def __init__(self, number: int) -> None:
+        self._words, self.address = _words(_crew.MEMBER_WORDS)
+        self._words[_crew.STATE], self._words[_crew.NUMBER] = _crew.ASLEEP, number
+        self._state = memoryview(self._words.data)
+        self._calls: SimpleQueue[int] = SimpleQueue()
+        threading.Thread(target=self._serve, name=f"ptqsim-{number}", daemon=True).start()
+
+    def rouse(self) -> None:
+        """Wake it if it sleeps; it may come when the work is done."""
+        if self._state[_crew.STATE] == _crew.ASLEEP and _crew.rouse(self.address):
+            self._calls.put(_core())
+
+    def _serve(self) -> None:
+        while True:
+            core = self._calls.get()
+            if _stays_awake():
+                _leave(core)
+                _crew.serve(self.address, _pauses(_AWAKE_MICROSECONDS))
+            else:
+                _crew.serve(self.address, 0)
+
+
+class _Crew:
+    """The threads that help one that calls kernels."""
+
+    def __init__(self, members: list[_Member]) -> None:
+        self._members = members
+        words, self.address = _words(_crew.crew_words(len(members)))
+        words[_crew.LEAD], words[_crew.YIELD] = _crew.lead(), _letting_others_run()
+        words[_crew.COUNT] = len(members)
+        words[_crew.MEMBERS :][: len(members)] = [member.address for member in members]
+        self._words = memoryview(words.data)
+
+    def run(self, kernel: Callable[..., object], size: int, grain: int, args: tuple[object, ...]) -> bool:
+        for member in self._members:
+            member.rouse()
+        self._words[_crew.UNIT] = unit(grain)
+        kernel(0, size, self.address, *args)
+        found = self._words[_crew.FOUND]
+        if found & _crew.FAILED:
+            # Kernels check nothing, so all that they can lack is memory; whose part raised does not matter.
+            raise MemoryError("a part of the work found no memory; run with fewer threads or smaller arrays")
+        return bool(found)
+
+
+class _Crews(threading.local):
+    """Crews of the thread that asks, by how many others are in them: it calls one kernel at a time."""
+
+    def __init__(self) -> None:
+        self.by_members: dict[int, _Crew] = {}
+
+
+_members: list[_Member] = []
+_making = threading.Lock()
+_crews = _Crews()
+
+
+def _forget() -> None:
+    # A forked child inherits all but the threads.
+    global _crews, _making
+    _members.clear()
+    _crews, _making = _Crews(), threading.Lock()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_workers.clear)
+    os.register_at_fork(after_in_child=_forget)
 
 
-def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> list[object]:
-    """Call ``kernel(start, stop, *args)`` over [0, size), in parts of `grain` or more; what each part gave."""
-    parts = min(threads(), size // max(grain, 1))
-    if parts <= 1:
-        return [kernel(0, size, *args)]
-    edges = [size * part // parts for part in range(parts + 1)]
-    while len(_workers) < parts - 1:
-        _workers.append(_Worker(len(_workers) + 1))
-    waiting: list[tuple[tuple[Any, ...] | None, SimpleQueue[Any]]] = []
-    for worker, (start, stop) in zip(_workers, pairwise(edges[1:]), strict=False):
-        # A copy of the context takes numpy's floating-point error state along.
-        job = _Job(copy_context(), kernel, (start, stop, *args), SimpleQueue())
-        waiting.append((worker.give(job), job.result))
-    results = [kernel(0, edges[1], *args)]
-    for watch, result in waiting:
-        if watch:
-            _watch.until(*watch)
-        value, error = result.get()
-        if error is not None:
-            raise error
-        results.append(value)
-    return results
+def _new_crew(others: int) -> _Crew:
+    _compile()
+    with _making:
+        while len(_members) < others:
+            _members.append(_Member(len(_members) + 1))
+    return _Crew(_members[:others])
+
+
+def unit(grain: int) -> int:
+    """Of what `run` lets parts start at multiples: small enough that threads end together."""
+    return max(grain // 2, 1)
+
+
+def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:
+    """Call ``kernel(start, stop, crew, *args)`` for [0, size), in parts that start at multiples of ``unit(grain)``.
+
+    Less than `grain` is not worth another thread.
+
+    Returns
+    -------
+    bool
+        Whether any part gave something other than zero.
+    """
+    others = min(threads(), size // max(grain, 1)) - 1
+    if others < 1 or not COMPILED:
+        return bool(kernel(0, size, 0, *args))
+    crew = _crews.by_members.get(others)
+    if crew is None:
+        crew = _crews.by_members[others] = _new_crew(others)
+    return crew.run(kernel, size, grain, args)

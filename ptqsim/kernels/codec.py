@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._nearest import clamped, in_nearer_range, in_range_of
 
 
 @jit
-def encode_uniform(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
+def encode_uniform(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
     """Two's complement of round(x / scale), clamped to [low, high], in the bits of `mask`."""
+    start = shared(start, stop, crew)
     scale, low, high, mask = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
@@ -29,24 +31,28 @@ def encode_uniform(start: int, stop: int, x: Any, grid: Any, largest: Any, round
 
 
 @jit
-def encode_twin(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
+def encode_twin(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
     """Flag and magnitude: R2 from `split` on, R1 (whose values have the sign `sign1`) below; magnitudes up to `top`."""
-    split, scale1, scale2, sign1, top, flag, shared = grid
+    start = shared(start, stop, crew)
+    split, scale1, scale2, sign1, top, flag, both = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_range_of(value, split, scale1, scale2, sign1, top, rounding)
         magnitude = np.int32(q)
-        # Magnitudes of R2 up to `shared` are values of R1 too, zero at least, and R1 has the canonical code.
-        part[i] = magnitude | (flag if second and magnitude > shared else np.int32(0))
+        # Magnitudes of R2 up to `both` are values of R1 too, zero at least, and R1 has the canonical code.
+        part[i] = magnitude | (flag if second and magnitude > both else np.int32(0))
         strange += not (abs(value) <= largest)
     return strange
 
 
 @jit
-def encode_twin_nearest(start: int, stop: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
+def encode_twin_nearest(
+    start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any
+) -> int:
     """Flag and magnitude of whichever range has the nearer point, both starting at zero; R1 on a tie."""
+    start = shared(start, stop, crew)
     scale1, step, top, flag = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
@@ -59,8 +65,9 @@ def encode_twin_nearest(start: int, stop: int, x: Any, grid: Any, largest: Any, 
 
 
 @jit
-def look_up(start: int, stop: int, codes: Any, table: Any, out: Any) -> int:
+def look_up(start: int, stop: int, crew: int, codes: Any, table: Any, out: Any) -> int:
     """Put ``table[code]`` for every code."""
+    start = shared(start, stop, crew)
     wanted, part = codes[start:stop], out[start:stop]
     for i in range(len(wanted)):
         part[i] = table[wanted[i]]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 
 SPARE = 2
@@ -13,8 +14,9 @@ SPARE = 2
 
 
 @jit
-def unpack(start: int, stop: int, stored: Any, bits: Any, codes: Any) -> int:
+def unpack(start: int, stop: int, crew: int, stored: Any, bits: Any, codes: Any) -> int:
     """Codes [start, stop) of a stream of `bits` bits each, LSB first."""
+    start = shared(start, stop, crew)
     width = np.uint64(bits)
     mask = np.uint32((1 << bits) - 1)
     for i in range(start, stop):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import exact, matrix
+from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, release
 from ptqsim.kernels._tiles import below, part, place
@@ -33,10 +34,10 @@ _RARE = 32
 
 @jit
 def dot_prefixes(
-    start: int, stop: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any, norms: Any,
-    codes: Any, shape: Any, seen: Any, left_over: Any,
-) -> Any:  # fmt: skip
-    """Least and greatest prefix sums, zero and those `seen` included, of operands in the layout of `exact`.
+    start: int, stop: int, crew: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    norms: Any, codes: Any, shape: Any, guess: Any, unit: int, found: Any, left_over: Any,
+) -> int:  # fmt: skip
+    """Least and greatest prefix sums, zero and a `guess` included, of operands in the layout of `exact`.
 
     Parameters
     ----------
@@ -50,13 +51,17 @@ def dot_prefixes(
         Codes [A, M, K] and table of the left operand, codes [B, K, N] and table of the right one.
     shape
         Of the result, (batch, M, N).
-    seen
-        Least and greatest prefix sum found elsewhere.
+    guess
+        Least and greatest prefix sum found elsewhere; parts of the work tell each other what they found. It decides
+        how many outputs are gone through, not what is found.
+    unit, found
+        What was found in the part from `start` on goes to ``found[start // unit]``, int64 [part, 2].
     left_over
         bool, one per tile: set for those that were not gone through, as too many of their outputs reach too far.
     """
+    start = shared(start, stop, crew)
     depth, blocks, panels_of_one = strips.shape[3], strips.shape[2], panels.shape[2]
-    seen, more = seen.copy(), np.empty((0, 0), np.int32)
+    seen, more = guess.copy(), np.empty((0, 0), np.int32)
     registers, state = np.empty((ROWS, COLUMNS), np.int32), np.empty((2, ROWS, COLUMNS), np.int32)
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels_of_one, blocks)
@@ -71,17 +76,19 @@ def dot_prefixes(
             exact.sum_terms(True, terms, strips, panels, of_tile, first, last, registers, more)
             _go_on(registers, correction, norms, area, segment, state, seen)
         left_over[index] = not _finish(codes, area, state, seen)
-    return seen
+    _keep(seen, start, stop, guess, unit, found)
+    return 0
 
 
 @jit
 def matrix_prefixes(
-    start: int, stop: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any, norms: Any,
-    codes: Any, shape: Any, seen: Any, left_over: Any,
-) -> Any:  # fmt: skip
+    start: int, stop: int, crew: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    norms: Any, codes: Any, shape: Any, guess: Any, unit: int, found: Any, left_over: Any,
+) -> int:  # fmt: skip
     """The same of operands in the layout of `matrix`."""
+    start = shared(start, stop, crew)
     panels_of_one, blocks = panels.shape[2], -(-shape[1] // ROWS)
-    seen = seen.copy()
+    seen = guess.copy()
     registers, state = np.empty((HEIGHT, COLUMNS), np.int32), np.empty((2, HEIGHT, COLUMNS), np.int32)
     configure(SHAPES)
     index = start
@@ -101,7 +108,16 @@ def matrix_prefixes(
         left_over[index : index + count] = not done
         index += count
     release()
-    return seen
+    _keep(seen, start, stop, guess, unit, found)
+    return 0
+
+
+@inlined
+def _keep(seen: Any, start: int, stop: int, guess: Any, unit: int, found: Any) -> None:
+    if start < stop:
+        found[start // unit, 0], found[start // unit, 1] = seen[0], seen[1]
+        # What another thread writes at the same time may be lost.
+        guess[0], guess[1] = min(guess[0], seen[0]), max(guess[1], seen[1])
 
 
 @inlined

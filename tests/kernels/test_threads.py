@@ -1,4 +1,4 @@
-"""Work is cut into ranges that cover it once, whatever the number of threads."""
+"""Work is cut into parts that cover it once, whatever the number of threads and whoever comes late."""
 
 from __future__ import annotations
 
@@ -8,101 +8,171 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.kernels import _threads, _watch
+from ptqsim.kernels import _crew, _threads
+from ptqsim.kernels._atomic import pause, read, write
+from ptqsim.kernels._crew import shared
+from ptqsim.kernels._jit import jit
 from ptqsim.kernels.machine import COMPILED
+
+needs_compiler = pytest.mark.skipif(not COMPILED, reason="what is not compiled is not shared")
+
+
+@jit
+def mark(start: int, stop: int, crew: int, visits: Any, starts: Any) -> bool:
+    """Counts how often every index is visited, and every start of a part; whether 7 is among them."""
+    start = shared(start, stop, crew)
+    if start < stop:
+        starts[start] += 1
+    for index in range(start, stop):
+        visits[index] += 1
+    return start <= 7 < stop
+
+
+@jit
+def meet(start: int, stop: int, crew: int, words: int, patience: int) -> int:
+    """Each of two parts waits until the other one has begun; whether one waited too long."""
+    start = shared(start, stop, crew)
+    if stop - start == 1:
+        own = min(start, 1)
+        write(words, own, 1)
+        for _ in range(patience):
+            if read(words, 1 - own):
+                return 0
+            pause()
+        return 1
+    return 0
+
+
+@jit
+def dawdle(start: int, stop: int, crew: int, pauses: Any, visits: Any) -> int:
+    """Takes as long for an index as it says."""
+    start = shared(start, stop, crew)
+    for index in range(start, stop):
+        for _ in range(pauses[index]):
+            pause()
+        visits[index] += 1
+    return 0
+
+
+@jit
+def fail_at(start: int, stop: int, crew: int, bad: int) -> int:
+    """Raises in one part."""
+    start = shared(start, stop, crew)
+    if start <= bad < stop:
+        raise IndexError
+    return 0
 
 
 @pytest.fixture(autouse=True)
-def _restore() -> object:
+def _restore() -> Iterator[None]:
     before = _threads.threads()
     yield
     _threads.use(before)
 
 
+def visited(size: int, grain: int) -> tuple[bool, NDArray[np.int64], NDArray[np.int64]]:
+    visits, starts = np.zeros(size, np.int64), np.zeros(size + 1, np.int64)
+    return _threads.run(mark, size, grain, visits, starts), visits, starts
+
+
 @given(st.integers(0, 200), st.integers(0, 50), st.integers(1, 9))
-def test_ranges_cover_everything_once(size: int, grain: int, threads: int) -> None:
+def test_parts_cover_everything_once(size: int, grain: int, threads: int) -> None:
     _threads.use(threads)
-    parts = _threads.run(lambda start, stop: (start, stop), size, grain)
-    assert len(parts) <= threads
-    covered = [index for start, stop in parts for index in range(start, stop)]  # type: ignore[misc,has-type]
-    assert covered == list(range(size))
-    if len(parts) > 1:
-        assert all(stop - start >= grain for start, stop in parts)  # type: ignore[misc,has-type]
+    found, visits, starts = visited(size, grain)
+    assert (visits == 1).all()
+    assert found == (size > 7)
+    assert all(start % _threads.unit(grain) == 0 for start in np.flatnonzero(starts))
+    if threads == 1 or not COMPILED:
+        assert np.flatnonzero(starts).tolist() == [0] * (size > 0)
 
 
-def test_errors_and_float_state_reach_the_threads() -> None:
+@needs_compiler
+def test_parts_run_side_by_side() -> None:
+    """Two parts that wait for each other meet, even on one core."""
+    words, address = _threads._words(2)
+    meet(0, 2, 0, address, 0)  # whoever is awake does not stay so while it is compiled
+    patience = _threads._pauses(1e5)
+
+    def have_met() -> bool:
+        words[:] = 0
+        alone = _threads.run(meet, 2, 1, address, patience)
+        assert (words == 1).all()
+        return not alone
+
     _threads.use(2)
-
-    def overflowing(start: int, stop: int) -> object:
-        return np.float32(1e30) * np.float32(1e30)
-
-    with np.errstate(over="ignore"):
-        assert _threads.run(overflowing, 10, 1) == [np.inf, np.inf]
-    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
-        _threads.run(overflowing, 10, 1)
+    assert any(have_met() for _ in range(50))
+    _threads.use(1)
+    assert not _threads.run(meet, 2, 1, address, 0)  # all in one part
 
 
-def test_an_error_of_another_thread_is_raised_here() -> None:
+@needs_compiler
+@pytest.mark.parametrize("bad", [0, 99])
+def test_what_a_part_raises_is_told(bad: int) -> None:
     _threads.use(3)
-
-    def last_fails(start: int, stop: int) -> int:
-        if stop == 9:
-            raise KeyError(threading.current_thread().name)
-        return start
-
-    with pytest.raises(KeyError, match="ptqsim-"):
-        _threads.run(last_fails, 9, 1)
-    assert _threads.run(lambda start, stop: start, 9, 1) == [0, 3, 6]  # the threads live on
+    with pytest.raises(MemoryError, match="fewer threads"):
+        _threads.run(fail_at, 100, 1, bad)
+    assert not _threads.run(fail_at, 100, 1, 100)  # the threads live on
 
 
 def test_threads_keep_nothing_of_a_job() -> None:
     _threads.use(2)
-    array = np.zeros(8)
-    gone = weakref.ref(array)
-    _threads.run(lambda start, stop, values: values[start:stop].sum(), 8, 1, array)
-    del array
-    deadline = time.monotonic() + 10
-    while gone() is not None and time.monotonic() < deadline:
-        time.sleep(0.001)  # the other thread may not yet be back at waiting
+    visits, starts = np.zeros(8, np.int64), np.zeros(9, np.int64)
+    gone = weakref.ref(visits)
+    _threads.run(mark, 8, 1, visits, starts)
+    del visits
     assert gone() is None
 
 
+@needs_compiler
 @pytest.mark.parametrize("cores", [1, 2], ids=["asleep", "awake"])
 def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than anybody stays awake, on either side; with fewer cores than threads nobody does at all."""
     monkeypatch.setattr(_threads, "_cores", lambda: cores)
     _threads.use(2)
-
-    def slow(start: int, stop: int, seconds: tuple[float, float]) -> int:
-        time.sleep(seconds[start > 0])
-        return stop
-
-    for seconds in ((0.0, 0.002), (0.002, 0.0), (0.002, 0.002), (0.0, 0.0)):
-        for pause in (0.0, 0.002):
-            assert _threads.run(slow, 10, 1, seconds) == [5, 10]
-            time.sleep(pause)
+    long = _threads._pauses(2000.0)
+    for each in ((0, long), (long, 0), (long, long), (0, 0)):
+        for rest in (0.0, 0.002):
+            visits = np.zeros(10, np.int64)
+            _threads.run(dawdle, 10, 1, np.repeat(each, 5) // 5, visits)
+            assert (visits == 1).all()
+            time.sleep(rest)
 
 
+@needs_compiler
+@pytest.mark.parametrize("state", [_crew.ASLEEP, _crew.IDLE, _crew.RUNNING], ids=["asleep", "late", "busy"])
+def test_nobody_waits_for_a_thread_that_does_not_come(state: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    _threads.use(2)
+    visited(10, 1)  # makes the threads
+    member = _threads._members[0]
+    deadline = time.monotonic() + 10
+    while member._state[_crew.STATE] != _crew.ASLEEP and time.monotonic() < deadline:
+        time.sleep(0.001)
+    monkeypatch.setattr(member, "rouse", lambda: None)
+    member._state[_crew.STATE] = state
+    _, visits, _ = visited(100, 1)
+    assert (visits == 1).all()
+    assert member._state[_crew.STATE] == state  # what was posted for it is taken back
+    member._state[_crew.STATE] = _crew.ASLEEP
+
+
+@needs_compiler
 def test_several_callers_at_once() -> None:
     """They share the threads, and everyone gets what is theirs."""
     _threads.use(3)
-    _threads.run(lambda start, stop: None, 9, 1)  # makes the threads
-
-    def given() -> list[int]:
-        return [int(worker._counts[_threads._GIVEN]) for worker in _threads._workers[:2]]
-
-    before = given()
-    found: dict[int, list[list[object]]] = {}
+    wrong: list[int] = []
 
     def call(number: int) -> None:
-        found[number] = [_threads.run(lambda start, stop, n: (n, start, stop), 9, 1, number) for _ in range(200)]
+        wrong.extend(number for _ in range(300) if not (visited(90 + number, 1)[1] == 1).all())
 
     callers = [threading.Thread(target=call, args=(number,)) for number in range(4)]
     interval = sys.getswitchinterval()
@@ -114,21 +184,17 @@ def test_several_callers_at_once() -> None:
             caller.join(60)
     finally:
         sys.setswitchinterval(interval)
-    for number in range(4):
-        assert found[number] == [[(number, 0, 3), (number, 3, 6), (number, 6, 9)]] * 200
-    # A job that went uncounted would leave its thread behind for good.
-    assert given() == [number + 800 for number in before]
+    assert not any(caller.is_alive() for caller in callers)
+    assert wrong == []
+    test_parts_run_side_by_side()  # no thread is left behind
 
 
-@pytest.mark.skipif(not COMPILED, reason="waits in compiled code")
-def test_waiting_ends_when_it_is_told_or_after_some_time() -> None:
-    words = np.zeros(2, np.int64)
-    assert not _watch.until(words, 1, 1, 1000)
-    other = threading.Thread(target=lambda: _watch.tell_and_wait(words, 1, 1, 0, 1, 10, 0))
-    other.start()
-    assert _watch.until(words, 1, 1, 1 << 40)  # for hours, if it were not told
-    other.join()
-    assert 0 < _watch.pauses(1.0) < _watch.pauses(1000.0)
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a thread cannot choose its cores")
+def test_a_thread_leaves_the_core_of_the_one_that_calls_it() -> None:
+    allowed = os.sched_getaffinity(0)
+    _threads._leave(_threads._core())
+    _threads._leave(-1)
+    assert os.sched_getaffinity(0) == allowed
 
 
 def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,203 @@
+"""A kernel's work done by several threads, none of which needs Python for it.
+
+A kernel is called as ``kernel(start, stop, crew, ...)`` and begins with ``start = shared(start, stop, crew)``. Without
+a crew, 0, it goes on and does the range. With one, `shared` has the kernel itself called for parts of the range, with
+the same arguments and no crew, by this thread and by those of the crew that are awake; what is left to do is then
+nothing. A thread takes most of what is left of a share of its own, again and again, and then of the others' shares: so
+threads mostly write where they did in the product before, and nobody waits for one that is late or slow. Who does what
+is chance; what a kernel writes must depend on the part alone, and parts start at multiples of a unit.
+
+Nobody waits for a thread that has not begun: what was posted for it is taken back.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from ptqsim.kernels._atomic import add, call, call_plain, include, pause, read, replace, write
+from ptqsim.kernels._jit import inlined, jit, native
+from ptqsim.kernels.machine import COMPILED
+
+LINE: Final = 8
+"""Words of a cache line, or more: what one thread writes lies in another line than what others read meanwhile."""
+
+# Words of a member, which each other thread of a crew has: what it does, and its number in every crew.
+STATE, NUMBER, MEMBER_WORDS = 0, LINE, 2 * LINE
+
+# What a member does besides the crew that is posted for it, the address of whose words it finds in its state.
+IDLE, RUNNING, ASLEEP = 0, 1, 2
+
+# Words of a crew: the address of `lead`, that of what lets other threads run, the number of members and the unit, then
+# what their kernel is called by; what was found, and how many members are done; then the members' addresses, and from a
+# new line on two words per share, where it goes on and where it ends, each in a line of its own.
+LEAD, YIELD, COUNT, UNIT, PART, FRAME = range(6)
+FOUND, DONE, MEMBERS = LINE, LINE + 1, 2 * LINE
+
+SOMETHING, FAILED = 1, 2
+"""Bits of what was found: that a part of the work gave something other than zero, and that one raised."""
+
+# Pauses that a thread waits for others before it lets them run, if they have no core of their own.
+_PATIENCE: Final = 1000
+
+
+def crew_words(members: int) -> int:
+    """How many words a crew has with so many members."""
+    return int(_shares(members)) + (members + 1) * LINE
+
+
+@inlined
+def _shares(members: int) -> int:
+    return MEMBERS + (members + LINE - 1) // LINE * LINE
+
+
+def _lead(crew: int, part: int, frame: int, start: int, stop: int) -> int:
+    members, unit = read(crew, COUNT), read(crew, UNIT)
+    blocks = (stop - start + unit - 1) // unit
+    for share in range(members + 1):
+        at = _shares(members) + share * LINE
+        write(crew, at, start + blocks * share // (members + 1) * unit)
+        write(crew, at + 1, min(stop, start + blocks * (share + 1) // (members + 1) * unit))
+    write(crew, PART, part)
+    write(crew, FRAME, frame)
+    write(crew, FOUND, 0)
+    write(crew, DONE, 0)
+    posted = 0
+    for member in range(members):
+        posted += replace(read(crew, MEMBERS + member), STATE, IDLE, crew)
+    _take_part(crew, 0)
+    for member in range(members):
+        posted -= replace(read(crew, MEMBERS + member), STATE, crew, IDLE)
+    waited = 0
+    while read(crew, DONE) < posted:
+        pause()
+        waited += 1
+        if waited > _PATIENCE and read(crew, YIELD):
+            call_plain(read(crew, YIELD))
+    return 0
+
+
+@cache
+def lead() -> int:
+    """The address of what `shared` calls: it posts the work, takes part in it, and waits until it is done."""
+    address: int = native(_lead, types.int64(*[types.int64] * 5)).address
+    return address
+
+
+@jit
+def serve(member: int, pauses: int) -> bool:
+    """Take part in what is posted for a member, until nothing was for so many pauses."""
+    waited = 0
+    while True:
+        crew = read(member, STATE)
+        # A crew that is taken back meanwhile is none.
+        if crew != IDLE and replace(member, STATE, crew, RUNNING):
+            _take_part(crew, read(member, NUMBER))
+            # The crew's words may be gone as soon as all members are done.
+            write(member, STATE, IDLE)
+            add(crew, DONE, 1)
+            waited = 0
+        elif waited < pauses:
+            pause()
+            waited += 1
+        elif replace(member, STATE, IDLE, ASLEEP):
+            return True
+
+
+@jit
+def rouse(member: int) -> bool:
+    """Whether a member sleeps and has to be called; only one of those who ask is told so."""
+    return bool(replace(member, STATE, ASLEEP, IDLE))
+
+
+@jit
+def wait(pauses: int) -> int:
+    """Pauses, and nothing else."""
+    for _ in range(pauses):
+        pause()
+    return pauses
+
+
+@inlined
+def _take_part(crew: int, number: int) -> None:
+    members, unit, part, frame = read(crew, COUNT), read(crew, UNIT), read(crew, PART), read(crew, FRAME)
+    found = 0
+    for turn in range(members + 1):
+        at = _shares(members) + (number + turn) % (members + 1) * LINE
+        stop = read(crew, at + 1)
+        start = read(crew, at)
+        while start < stop:
+            # Most of it, and at last little, so that all threads end together.
+            blocks = (stop - start + unit - 1) // unit
+            after = min(stop, start + (3 * blocks + 3) // 4 * unit)
+            if replace(crew, at, start, after):
+                found |= call(part, frame, start, after)
+            start = read(crew, at)
+    if found:
+        include(crew, FOUND, found)
+
+
+_INT64 = ir.IntType(64)
+
+# Where start, stop and crew are among what a compiled function takes: after the places for its result and its error.
+_START, _STOP, _CREW, _GIVEN = 2, 3, 4, 2
+
+_intrinsic: Any = intrinsic  # numba types what it is given, and not what it gives
+
+
+def _generate_shared(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    start, stop, crew = values
+    function = builder.function
+    given = function.args[_GIVEN:]
+    frame_type = ir.LiteralStructType([argument.type for argument in given])
+    left = cgutils.alloca_once_value(builder, start)
+    frame = cgutils.alloca_once(builder, frame_type)
+    with builder.if_then(cgutils.is_not_null(builder, crew), likely=False):
+        for index, argument in enumerate(given):
+            builder.store(argument, cgutils.gep_inbounds(builder, frame, 0, index))
+        part = _part(function, frame_type)
+        leads = ir.FunctionType(_INT64, [_INT64] * 5)
+        address = builder.load(builder.gep(builder.inttoptr(crew, _INT64.as_pointer()), [_INT64(LEAD)]))
+        of_part, of_frame = (builder.ptrtoint(pointer, _INT64) for pointer in (part, frame))
+        builder.call(builder.inttoptr(address, leads.as_pointer()), [crew, of_part, of_frame, start, stop])
+        builder.store(stop, left)
+    return builder.load(left)
+
+
+def _part(function: Any, frame_type: Any) -> Any:
+    """A function that calls another one, with what is in a frame, for a range of its own and without a crew."""
+    part = ir.Function(function.module, ir.FunctionType(_INT64, [_INT64] * 3), function.name + ".part")
+    part.linkage = "internal"
+    builder = ir.IRBuilder(part.append_basic_block())
+    frame = builder.inttoptr(part.args[0], frame_type.as_pointer())
+    places = [cgutils.gep_inbounds(builder, frame, 0, index) for index in range(len(frame_type.elements))]
+    arguments = [*map(builder.alloca, (place.type.pointee for place in function.args[:_GIVEN]))]
+    arguments += map(builder.load, places)
+    arguments[_START], arguments[_STOP], arguments[_CREW] = part.args[1], part.args[2], _INT64(0)
+    status = builder.call(function, arguments)
+    value = builder.load(arguments[0])
+    something = builder.zext(builder.icmp_unsigned("!=", value, value.type(0)), _INT64)
+    raised = builder.icmp_signed("!=", status, status.type(0))
+    builder.ret(builder.select(raised, _INT64(FAILED), something))
+    return part
+
+
+@_intrinsic
+def _shared(typing_context, start, stop, crew):  # type: ignore[no-untyped-def]
+    words = types.int64, types.int64, types.int64
+    if (start, stop, crew) != words:
+        raise TypeError(f"a range and the address of a crew are int64, got {start}, {stop}, {crew}")
+    return types.int64(*words), _generate_shared
+
+
+def _alone(start: int, stop: int, crew: int) -> int:
+    """Nobody shares what is not compiled."""
+    return start
+
+
+shared: Any = _shared if COMPILED else _alone
+"""``shared(start, stop, crew)``: have a crew do a range, if there is one; where the calling kernel goes on."""
