@@ -38,7 +38,7 @@ class Compared:
     alike : int
         Operations of the network with the same shapes, this one among them.
     plain_seconds : float
-        CPU time of the plain calibration, its pass through the network included.
+        Time of the plain calibration, its pass through the network included.
     scales, same : int
         Scales chosen, and those that both chose.
     excess : float
@@ -55,9 +55,13 @@ class Compared:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A network, calibrated by ptqsim as a whole, and plainly for one operation of every shape, or for all."""
+    """A network, calibrated by ptqsim as a whole, and plainly for one operation of every shape, or for all.
+
+    Times are of the processor, or by the clock if the network is elsewhere.
+    """
 
     model: str
+    device: str
     images: int
     bits: int
     seconds: float
@@ -66,7 +70,7 @@ class Calibration:
 
     @property
     def plain_seconds(self) -> float:
-        """CPU time of the plain calibration of all operations."""
+        """Time of the plain calibration of all operations."""
         return sum(one.plain_seconds * one.alike for one in self.compared)
 
     @property
@@ -91,9 +95,9 @@ class Calibration:
 
 
 def measure(
-    model: str, images: int, bits: int, every: bool, seed: int, progress: Callable[[int, int, str], None]
+    model: str, device: str, images: int, bits: int, every: bool, seed: int, progress: Callable[[int, int, str], None]
 ) -> Calibration:
-    """Calibrate a network of random weights on random images, on one thread.
+    """Calibrate a network of random weights on random images, on one thread or on a device.
 
     Every scale is compared of the operations that are calibrated both ways: one of each shape, or `every` one.
     """
@@ -101,11 +105,12 @@ def measure(
         raise unknown_name("timm model", model, timm.list_models())
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    network = timm.create_model(model).eval()
+    network = timm.create_model(model).eval().to(device)
     pictures = torch.randn(images, *network.pretrained_cfg["input_size"])  # type: ignore[index]
-    start = time.process_time()
+    start = _now(device)
     found = ptq.calibrate(network, pictures, method=METHOD, w_bits=bits, a_bits=bits, progress=progress)
-    seconds = time.process_time() - start
+    seconds = _now(device) - start
+    pictures = pictures.to(device)
     quantized = QuantizedModel(network)
     groups = _alike(quantized, pictures[:1])
     wanted = [(name, 1) for group in groups for name in group]
@@ -115,7 +120,15 @@ def measure(
     for number, (name, alike) in enumerate(wanted):
         progress(number, len(wanted), f"plainly: {name}")
         compared.append(_compare(quantized, found, name, alike, pictures, bits))
-    return Calibration(model, images, bits, seconds, len(quantized.layers), tuple(compared))
+    return Calibration(model, device, images, bits, seconds, len(quantized.layers), tuple(compared))
+
+
+def _now(device: str | torch.device) -> float:
+    """Seconds of the processor; or by the clock once a device has done all that it was given."""
+    if torch.device(device).type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def _compare(
@@ -123,11 +136,11 @@ def _compare(
 ) -> Compared:
     method = make_method(METHOD, {"rounds": ROUNDS})
     op = quantized.layers[name]
-    start = time.process_time()
+    start = _now(images.device)
     data = plain_search.one_pass(quantized, op, images)
     spaces = plain_search.spaces_of(op, data, method, bits)
     chosen = plain_search.search(data, spaces, bits, ROUNDS)
-    seconds = time.process_time() - start
+    seconds = _now(images.device) - start
     theirs = [space.choose(choice) for space, choice in zip(spaces, chosen, strict=True)]
     formats = found.layers[name].formats
     assert formats is not None
@@ -156,17 +169,18 @@ def _cost(op: MatmulOperation, data: OperationData) -> Hashable:
 
 def show(found: Calibration, output: Output) -> None:
     """A line per operation compared, and the sums."""
+    unit = "CPU s" if found.device == "cpu" else "s"
     lines = [
         (one.name, one.alike, f"{one.plain_seconds:.1f}", f"{one.same} of {one.scales}", f"{one.excess:.1e}")
         for one in found.compared
     ]
     output.table(
-        ("Operation", "alike", "plain CPU s", "same scales", "excess"),
+        ("Operation", "alike", f"plain {unit}", "same scales", "excess"),
         lines,
-        f"{found.model}, {found.images} images, W{found.bits}A{found.bits}: {METHOD}",
+        f"{found.model} on {found.device}, {found.images} images, W{found.bits}A{found.bits}: {METHOD}",
     )
     output.note(
-        f"{found.model}: {found.seconds:.1f} CPU seconds; plainly, with one pass of the network per operation and the "
+        f"{found.model}: {found.seconds:.1f} {unit}; plainly, with one pass of the network per operation and the "
         f"full grid, {found.plain_seconds:.1f}: {found.times:.1f} times faster (goal {TIMES_FASTER:g})"
     )
     output.note(

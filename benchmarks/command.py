@@ -3,7 +3,7 @@
 CPU time of one thread: the baseline takes turns with everything that is measured, and the median of the ratios of one
 turn each counts. Each case is measured with operands that were multiplied before, and with new ones. Other libraries
 are measured where they are installed (`pip install 'ptqsim[bench]'`). --calibration vit_tiny_patch16_224 is about the
-calibration of a timm model, of random weights, instead.
+calibration of a timm model, of random weights, instead; with --device cuda, on a GPU and by the clock.
 
 Exit status 1 if an output of the simulator is wrong. A target that is missed changes no exit status.
 """
@@ -23,7 +23,7 @@ from benchmarks import start as start_module
 from benchmarks.measure import Plan
 from benchmarks.run import run
 from benchmarks.shapes import QUICK, QUICK_PEERS
-from ptqsim.cli.options import SeedOption
+from ptqsim.cli.options import DeviceOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
 
@@ -48,6 +48,7 @@ def bench(
         ),
     ] = "",
     images: Annotated[int, typer.Option("--images", min=1, help="Of --calibration.")] = 32,
+    device: DeviceOption = "cpu",
     every: Annotated[
         bool, typer.Option("--every", help="Run the plain calibration of every operation, not of one per shape.")
     ] = False,
@@ -59,7 +60,7 @@ def bench(
     as_json: JsonOption = False,
 ) -> None:
     if calibration:
-        _calibration(calibration, images, every, seed, out, Output(as_json))
+        _calibration(calibration, device, images, every, seed, out, Output(as_json))
         return
     if study:
         _study(1000 if quick else 100_000, seed, out, Output(as_json))
@@ -96,11 +97,14 @@ def bench(
         raise typer.Exit(1)
 
 
-def _calibration(model: str, images: int, every: bool, seed: int, out: Path | None, output: Output) -> None:
+def _calibration(
+    model: str, device: str, images: int, every: bool, seed: int, out: Path | None, output: Output
+) -> None:
     from benchmarks import calibration  # torch is for this alone
+    from ptqsim.ptq import check_device
 
     with output.progress(model, "operation") as told:
-        found = calibration.measure(model, images, 6, every, seed, told)
+        found = calibration.measure(model, check_device(device), images, 6, every, seed, told)
     calibration.show(found, output)
     _write(record.made_by(seed) | {"calibration": found.record()}, out, output)
 
