@@ -1,4 +1,6 @@
-"""Inputs, outputs and output gradients of every operation, from one forward and one backward pass, spilled to disk.
+"""Inputs, outputs and output gradients of every operation, from one forward and one backward pass.
+
+They are spilled to disk, or stay where they are if that is a GPU with plenty of room.
 
 PTQ4ViT's first phase (Algorithm 1, lines 1 to 6).  The released code repeats the pass for every layer; here all
 layers are written in one, and method and bit-width play no part, so one capture serves any number of calibrations.
@@ -23,8 +25,15 @@ from ptqsim.ptq.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.strays import refuse_stray_products
 from ptqsim.ptq.task import task_of
 
+Tensors = Mapping[str, torch.Tensor]
+"""By what they are to an operation."""
+
 BATCH = 8
 """Images in one pass; peak memory grows with it, results do not depend on it beyond float32 rounding."""
+
+
+# Of the memory of a GPU that is free, one batch may stay in one part of so many.
+_ROOM = 8
 
 
 @dataclass(frozen=True)
@@ -49,35 +58,40 @@ class OperationData:
     grad: torch.Tensor | None
     images: int = 1
 
-    def to(self, device: torch.device) -> OperationData:
-        """The same on another device."""
-        grad = None if self.grad is None else self.grad.to(device)
-        return OperationData(self.a.to(device), self.b.to(device), self.out.to(device), grad, self.images)
-
 
 class Captured(Mapping[str, OperationData]):
-    """The captured data by operation name; a context manager that owns the folder it is spilled to."""
+    """The captured data by operation name, on the CPU; a context manager that owns the folder it is spilled to."""
 
     def __init__(self, weights: Mapping[str, torch.Tensor | None], gradient: Gradient | None, seed: int) -> None:
         self._weights = weights
         self._folder = tempfile.TemporaryDirectory(prefix="ptqsim-capture-")
-        self._parts = 0
+        self._parts: dict[str, list[Path | Tensors]] = {name: [] for name in weights}
         self.gradient = gradient
         self.seed = seed
         self.images = 0
 
-    def add(self, tensors: Mapping[str, Mapping[str, torch.Tensor]], images: int) -> None:
-        """Spill one batch: for each operation its ``a``, ``b`` (where it is no weight) and ``grad``."""
+    def add(self, tensors: Mapping[str, Tensors], images: int) -> None:
+        """Put away one batch: for each operation its ``a``, ``b`` (where it is no weight) and ``grad``."""
+        stays = _has_room(tensors)
         for name, data in tensors.items():
-            save_file({k: v.detach().cpu().contiguous() for k, v in data.items()}, self._part(name, self._parts))
-        self._parts += 1
+            parts = self._parts[name]
+            if stays:
+                parts.append({key: value.detach().clone() for key, value in data.items()})
+                continue
+            path = Path(self._folder.name) / f"{name}.{len(parts)}.safetensors"
+            save_file({key: value.detach().cpu().contiguous() for key, value in data.items()}, path)
+            parts.append(path)
         self.images += images
 
     def __getitem__(self, name: str) -> OperationData:
-        parts = [load_file(self._part(name, i)) for i in range(self._parts)]
-        joined = {key: torch.cat([p[key] for p in parts], dim=1) for key in parts[0]}  # axis 0 is the group
+        return self.on(torch.device("cpu"), name)
+
+    def on(self, device: torch.device, name: str) -> OperationData:
+        """What an operation saw, on a device, where its output is computed anew."""
+        parts = [load_file(part, device=str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
+        joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
-        b = joined["b"] if weight is None else weight
+        b = joined["b"] if weight is None else weight.to(device)
         return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"), self.images)
 
     def __contains__(self, name: object) -> bool:
@@ -100,8 +114,14 @@ class Captured(Mapping[str, OperationData]):
     ) -> None:
         self.close()
 
-    def _part(self, name: str, part: int) -> Path:
-        return Path(self._folder.name) / f"{name}.{part}.safetensors"
+
+def _has_room(tensors: Mapping[str, Tensors]) -> bool:
+    """Whether they are on a GPU whose free memory is several times theirs."""
+    every = [value for data in tensors.values() for value in data.values()]
+    if not every or every[0].device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(every[0].device)
+    return sum(value.numel() * value.element_size() for value in every) * _ROOM <= free
 
 
 def capture(

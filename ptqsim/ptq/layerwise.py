@@ -104,7 +104,7 @@ class Layerwise:
 
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
-            result = calibrate_layer(op, captured[op.name].to(self.device), method, *bits[op.name])
+            result = calibrate_layer(op, captured.on(self.device, op.name), method, *bits[op.name])
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -125,7 +125,7 @@ class Layerwise:
         def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
             result = self._kept.get(op.name, key)
             if result is None:
-                exact = self.captured(method)[op.name].to(self.device)
+                exact = self.captured(method).on(self.device, op.name)
                 result = calibrate_layer(op, replace(exact, a=op.calibrated_rows(a), b=b), method, *bits[op.name])
                 self._kept.put(op.name, key, result)
             result.apply(op)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,18 @@ Partials = Callable[[tuple[Format, ...], int], Iterator[Sums]]
 """From a candidate and the number of a part to the sums of that part and of the parts after it."""
 
 _PARTS: Final = 64  # of one size
-_LARGEST: Final = 2**18  # output elements in one part: a MiB in float32
-_SMALLEST: Final = 2**15  # each part costs a round of calls
+
+
+class _Sizes(NamedTuple):
+    """Output elements of a part: each costs a round of calls, and what is large leaves the cache."""
+
+    smallest: int
+    largest: int
+
+
+_OF_CPU: Final = _Sizes(2**15, 2**18)  # a MiB in float32
+# Calls that a GPU waits for take longer than most of what they ask for: there nothing is gained by giving up early.
+_ELSEWHERE: Final = _Sizes(2**28, 2**28)
 
 
 class Products:
@@ -50,12 +60,13 @@ class Products:
         self.as_codes = takes_integers(data.a, *typical)  # candidates are of one class and width
         self.error: torch.Tensor | None = None  # the mean error of each output unit, taken off every output
         units = data.images if objective.per_image else data.out.shape[1]
-        count = _part_count(units, data.out.numel())
+        sizes = _OF_CPU if data.out.device.type == "cpu" else _ELSEWHERE
+        count = _part_count(units, data.out.numel(), sizes)
         dealt = [np.arange(part, units, count) for part in range(count)]
         self._cut(data, dealt)
         if objective.units is not None:
             order = np.concatenate(dealt)[np.argsort(-self._added(objective.units, typical), kind="stable")]
-            self._cut(data, np.split(order, _growing_edges(units, data.out.numel() // units)))
+            self._cut(data, np.split(order, _growing_edges(units, data.out.numel() // units, sizes)))
         self.sums = [objective.prepare(part) for part in self.parts]
 
     def with_b(self, formats: tuple[Format, ...] | None) -> Partials:
@@ -136,16 +147,16 @@ class Products:
         self.buffer = data.out.new_empty(max(part.out.numel() for part in self.parts))
 
 
-def _part_count(units: int, elements: int) -> int:
+def _part_count(units: int, elements: int, sizes: _Sizes) -> int:
     """At most one part per unit, and none too small or too large if that can be had."""
-    wanted = max(min(_PARTS, elements // _SMALLEST), elements // _LARGEST)
+    wanted = max(min(_PARTS, elements // sizes.smallest), elements // sizes.largest)
     return max(1, min(units, wanted))
 
 
-def _growing_edges(units: int, of_unit: int) -> list[int]:
+def _growing_edges(units: int, of_unit: int, sizes: _Sizes) -> list[int]:
     """Where one part ends and the next begins, each twice the one before."""
-    edges = [max(1, _SMALLEST // max(of_unit, 1))]
+    edges = [max(1, sizes.smallest // max(of_unit, 1))]
     while edges[-1] < units:
         last = edges[-1] - (edges[-2] if len(edges) > 1 else 0)
-        edges.append(edges[-1] + min(2 * last, max(1, _LARGEST // max(of_unit, 1))))
+        edges.append(edges[-1] + min(2 * last, max(1, sizes.largest // max(of_unit, 1))))
     return edges[:-1]

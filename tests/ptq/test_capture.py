@@ -54,13 +54,13 @@ def test_a_calibration_reads_every_operation_once(monkeypatch: pytest.MonkeyPatc
     network = ptq.load_model("vit_digits")
     pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), 2, seed=0)
     read: list[str] = []
-    plain = ptq.Captured.__getitem__
+    plain = ptq.Captured.on
 
-    def counted(captured: ptq.Captured, name: str) -> ptq.OperationData:
+    def counted(captured: ptq.Captured, device: torch.device, name: str) -> ptq.OperationData:
         read.append(name)
-        return plain(captured, name)
+        return plain(captured, device, name)
 
-    monkeypatch.setattr(ptq.Captured, "__getitem__", counted)
+    monkeypatch.setattr(ptq.Captured, "on", counted)
     with ptq.capture(network, pictures) as captured:
         for paradigm in ("parallel", "sequential"):
             read.clear()

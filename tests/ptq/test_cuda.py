@@ -48,6 +48,24 @@ def test_every_method_comes_as_near_as_on_the_processor(method: str, network: nn
     assert errors[1] == pytest.approx(errors[0], rel=0.2)
 
 
+def test_what_was_captured_stays_there_if_there_is_room(
+    network: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or else is spilled to disk; it is the same, wherever it is asked for."""
+    with ptq.capture(network.to("cuda"), images) as there:
+        assert not list(Path(there._folder.name).iterdir())
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 1000))
+        with ptq.capture(network, images) as spilled:
+            assert list(Path(spilled._folder.name).iterdir())
+            for name in there:
+                for device in ("cpu", "cuda"):
+                    one, other = (captured.on(torch.device(device), name) for captured in (there, spilled))
+                    assert one.a.device.type == other.a.device.type == device
+                    assert torch.equal(one.a, other.a)
+                    assert torch.equal(one.b, other.b)
+                    torch.testing.assert_close(one.grad, other.grad)
+
+
 def test_a_seed_gives_the_same_formats_twice(network: nn.Module, images: torch.Tensor) -> None:
     def chosen() -> list[pq.NumberFormat]:
         q = ptq.calibrate(network.to("cuda"), images, w_bits=4, a_bits=4, gradient="sampled", seed=3)
