@@ -34,7 +34,7 @@ def bench(
     rounds: Annotated[int, typer.Option("--rounds", min=3, help="Rounds of which the median counts.")] = 9,
     quick: Annotated[bool, typer.Option("--quick", help="Small shapes, three rounds: a check only.")] = False,
     portable: Annotated[
-        bool, typer.Option("--portable", help="Kernels as for an x86-64 processor with AVX2 and no more.")
+        bool, typer.Option("--portable", help="Kernels, numpy's too, as for an x86-64 processor with AVX2 and no more.")
     ] = False,
     start: Annotated[
         bool, typer.Option("--start", help="Time until a first result instead: compiled anew, and from the cache.")

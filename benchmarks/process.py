@@ -17,10 +17,14 @@ ONE_THREAD: Final = {
 """One thread per product in every library, and none that waits by spinning."""
 
 CHOOSE_FOR_BLAS: Final = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-"""Variables that choose for numpy's BLAS what it chooses better for itself: it is measured as good as it is."""
+"""Variables that choose for numpy's BLAS what it chooses better for itself: it is measured as good as it can be."""
 
-AVX2: Final = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"}
-"""Kernels as for an x86-64 processor with vectors of 256 bits and fused multiply-add, and no more."""
+AVX2: Final = {
+    "NUMBA_CPU_NAME": "haswell",
+    "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
+"""Kernels as for an x86-64 processor with vectors of 256 bits and fused multiply-add, and no more: numpy's too."""
 
 
 MODULE: Final = ("-m", "ptqsim.cli")
@@ -33,8 +37,8 @@ def settings(portable: bool) -> dict[str, str]:
 
 
 def is_set(wanted: Mapping[str, str]) -> bool:
-    """Whether this process was started with these settings, and with nothing that slows numpy down."""
-    chosen = any(name in os.environ for name in CHOOSE_FOR_BLAS)
+    """Whether this process was started with these settings, and with no others for numpy's BLAS."""
+    chosen = any(name in os.environ for name in CHOOSE_FOR_BLAS if name not in wanted)
     return not chosen and all(os.environ.get(name) == value for name, value in wanted.items())
 
 

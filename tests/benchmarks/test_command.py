@@ -38,6 +38,17 @@ def test_nothing_slows_the_baseline_down(here: None, monkeypatch: pytest.MonkeyP
     assert process.again([], wanted) == 0
 
 
+def test_a_processor_that_is_imitated_is_numpys_too(here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = process.settings(portable=True)
+    assert wanted["OPENBLAS_CORETYPE"] == "Haswell"
+    assert not process.is_set(wanted)
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    assert process.is_set(wanted)
+    monkeypatch.setenv("OPENBLAS_L2_SIZE", "512")
+    assert not process.is_set(wanted)
+
+
 def test_quick_run_of_everything(tmp_path: Path, here: None, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bench.json"
     assert app.main(["bench", "--quick", "--json", "-o", str(path)]) == 0
