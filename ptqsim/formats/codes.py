@@ -40,14 +40,14 @@ def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
         If they are not integers, or one is negative or above 2**bits - 1.
     """
     array = np.asarray(codes)
+    if array.dtype == dtype_for(bits) and bits == 8 * array.itemsize:
+        return array  # the type can hold nothing else
     if array.size == 0 and array.dtype == np.float64:  # what numpy makes of an empty list
         array = array.astype(np.uint8)
     if array.dtype.kind not in "ui":
         raise ValueError(f"codes must be unsigned integers of {bits} bits, got an array of {array.dtype}")
     highest = (1 << bits) - 1
-    # The common case, a type that can hold nothing else, is not looked at element by element.
-    holds_more = array.dtype.kind == "i" or np.iinfo(array.dtype).max > highest
-    if holds_more and array.size and (array.max() > highest or array.min() < 0):
+    if array.size and (array.max() > highest or array.min() < 0):
         wrong = (array > highest) | (array < 0)
         first = tuple(int(i) for i in np.argwhere(wrong)[0])
         raise ValueError(

@@ -99,13 +99,18 @@ def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: 
         planes = right_planes(right, parts)
         assert planes is not None
         assert planes.sums is not None
-        total = np.zeros(planes.sums.shape[1:], np.int64)
-        for offset, left_shift in zip(offsets, shifts, strict=True):
-            for sums, right_shift in zip(planes.sums, planes.shifts, strict=True):
-                total += (offset * sums.astype(np.int64)) << (left_shift + right_shift)
-        return total.astype(np.int32)  # keeps the low 32 bits
+        offset = sum(offset << shift for offset, shift in zip(offsets, shifts, strict=True))
+        of_planes = zip(planes.sums, planes.shifts, strict=True)
+        first, *others = (sums * _low_word(offset << shift) for sums, shift in of_planes)
+        total: NDArray[np.int32] = sum(others, start=first)
+        return total
 
     return right.make(("offset_sums", parts, offsets, shifts), find)
+
+
+def _low_word(value: int) -> np.int32:
+    """The low 32 bits; products and sums of int32 keep these too."""
+    return np.int32((value + (1 << 31)) % (1 << 32) - (1 << 31))
 
 
 def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
@@ -138,7 +143,7 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
     sums = np.empty((len(tables), count, values.shape[2] * COLUMNS), np.int32)
     for plane, of_plane, each in zip(values, sums, tables, strict=True):
         codes = parts.taken(operand.codes)
-        arguments = (parts.count, codes, each.values.astype(np.int32), each.rule, plane, of_plane)
+        arguments = (parts.count, codes, each.words, each.rule, plane, of_plane)
         _threads.run(align.word_panels, count * values.shape[2], 1, *arguments)
     if parts.in_matrix:
         lines = _matrix_unit.LINES
@@ -148,9 +153,12 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
 
 
 class _Table(NamedTuple):
-    """Mantissa plus offset of every code, what they follow from (`align.word_strips`), and the shift of the range."""
+    """Mantissa plus offset of every code, as parts and as words, what they follow from (`align.word_strips`), and the
+    shift of the range.
+    """
 
     values: NDArray[Any]
+    words: NDArray[np.int32]
     rule: NDArray[np.int32]
     offset: int
     shift: int
@@ -178,7 +186,10 @@ def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_T
         offset = raised if low < bounds.min else 0
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
-        tables.append(_Table((each.mantissa + offset).astype(dtype), _rule(each.mantissa, offset), offset, each.shift))
+        values = each.mantissa + offset
+        tables.append(
+            _Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset), offset, each.shift)
+        )
     return tuple(tables)
 
 
