@@ -60,8 +60,10 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
        same holds through a tile register of P bits or more, as reducing mod a multiple of 2**P first changes nothing.
     """
     groups, limit = _registers(accumulator, product.depth)
-    reduces = accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic
     by_formats = product.datatype_bound <= limit
+    reduces = (
+        not by_formats and not statistics and accumulator.overflow == OverflowMode.WRAP and groups.homomorphic
+    )  # fmt: skip
     # Where wrapping is one reduction at the end, no norm has to be found.
     if by_formats or (not reduces and product.bound <= limit):
         bound = product.datatype_bound if by_formats else product.bound

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product as pairs_of
+from typing import NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
@@ -48,51 +49,59 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     ValueError
         If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
     """
+    try:
+        plan = _latest.get(a)
+    except TypeError:  # it is no array, which `_planned` says
+        plan = None
+    if plan is None or plan.b() is not b or (plan.accumulator is not accumulator and plan.accumulator != accumulator):
+        plan = _planned(a, b, accumulator)
+    parts = [accumulate(product, accumulator, statistics) for product in plan.products]
+    return report.combined(a, b, accumulator, parts, plan.shifts, plan.shape, statistics)
+
+
+class _Plan(NamedTuple):
+    """What was found out about two operands and an accumulator.
+
+    For every register of the datapath the product that it accumulates, and how far it is shifted at the end.
+    """
+
+    b: ReferenceType[QuantizedArray]
+    accumulator: Accumulator
+    shape: tuple[int, ...]
+    products: list[Product]
+    shifts: list[int]
+
+
+# For every left operand that still lives the latest, with what was made for both operands.
+_latest: WeakKeyDictionary[QuantizedArray, _Plan] = WeakKeyDictionary()
+
+
+def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> _Plan:
     _check_types(a, b, accumulator)
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
-    registers = [
-        (accumulate(product, accumulator, statistics), shift) for product, shift in _registers(a, b, accumulator)
-    ]
-    return report.combined(a, b, accumulator, registers, shape, statistics)
-
-
-Registers = list[tuple[Product, int]]
-"""For every register of a datapath the product that it accumulates, and how far it is shifted at the end."""
-
-# Of what an array was multiplied by, the latest is kept with what was made for both.
-_latest: WeakKeyDictionary[QuantizedArray, tuple[ReferenceType[QuantizedArray], bool, Registers]] = WeakKeyDictionary()
-
-
-def _registers(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> Registers:
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
-    if known is not None and known[0]() is b and known[1] == deferred:
-        return known[2]
-    made = _made_registers(a, b, deferred)
-    _latest[a] = ref(b), deferred, made
-    return made
-
-
-def _made_registers(a: QuantizedArray, b: QuantizedArray, deferred: bool) -> Registers:
-    if not deferred:
+    if known is not None and known.b() is b and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
+        products, shifts = known.products, known.shifts
+    elif not deferred:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
-        return [(Product(operands.left(a), operands.right(b)), 0)]
-    ranges = pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges()))
-    return [
-        (Product(operands.left(a, i), operands.right(b, j)), a_range.shift + b_range.shift)
-        for (i, a_range), (j, b_range) in ranges
-    ]
+        products, shifts = [Product(operands.left(a), operands.right(b))], [0]
+    else:
+        ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
+        products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
+        shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
+    _latest[a] = plan = _Plan(ref(b), accumulator, shape, products, shifts)
+    return plan
 
 
 def _check_types(a: object, b: object, accumulator: object) -> None:
-    if isinstance(a, QuantizedArray) and isinstance(b, QuantizedArray) and isinstance(accumulator, Accumulator):
-        return
     for name, array in (("a", a), ("b", b)):
         if not isinstance(array, QuantizedArray):
             raise ValueError(
                 f"{name} must be a QuantizedArray, got {type(array).__name__}; make one with "
                 "ptqsim.quantize(real, format) or ptqsim.QuantizedArray(codes, format)"
             )
-    raise ValueError(f"accumulator must be an Accumulator, got {accumulator!r}")
+    if not isinstance(accumulator, Accumulator):
+        raise ValueError(f"accumulator must be an Accumulator, got {accumulator!r}")
 
 
 # A layer meets the same shapes, formats and registers again and again.

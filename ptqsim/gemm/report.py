@@ -22,13 +22,9 @@ from ptqsim.gemm.result import Certificate, MatmulResult
 
 
 def combined(
-    a: QuantizedArray,
-    b: QuantizedArray,
-    accumulator: Accumulator,
-    registers: list[tuple[Accumulated, int]],
-    shape: tuple[int, ...],
-    statistics: bool,
-) -> MatmulResult:
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, parts: list[Accumulated], shifts: list[int],
+    shape: tuple[int, ...], statistics: bool,
+) -> MatmulResult:  # fmt: skip
     """The result of all registers: each shifted by its alignment and summed (PTQ4ViT, Eq. 5).
 
     Raises
@@ -36,35 +32,22 @@ def combined(
     AccumulatorOverflowError
         Under ``trap``, if a register overflowed.
     """
-    parts = [part for part, _ in registers]
     counted = [part.events for part in parts if part.events is not None]
     found = _statistics(a, b, accumulator, parts, counted, shape) if statistics or counted else None
-    acc, kernel, certificate, exact = _one(registers[0]) if len(parts) == 1 else _several(registers)
+    if len(parts) == 1:  # and its shift is none
+        _, acc, _, kernel, certificate, exact = parts[0]
+    else:
+        acc = _shifted_sum([part.acc for part in parts], shifts)
+        kernel = ", ".join(dict.fromkeys(part.kernel for part in parts))
+        certificate = _joined([part.certificate for part in parts])
+        exact = all(part.exact is True for part in parts) or _is_exact(acc, parts, shifts)
     scale = a.format.scale * b.format.scale
     return MatmulResult(acc.reshape(shape), scale, found if statistics else None, kernel, certificate, exact)
 
 
-_Combined = tuple[NDArray[np.int64], str, Certificate, bool | Callable[[], bool]]
-
-
-def _one(register: tuple[Accumulated, int]) -> _Combined:
-    part = register[0]  # it is not shifted
-    return part.acc, part.kernel, part.certificate, part.exact
-
-
-def _several(registers: list[tuple[Accumulated, int]]) -> _Combined:
-    parts = [part for part, _ in registers]
-    acc = _shifted_sum([(part.acc, shift) for part, shift in registers])
-
-    def exact() -> bool:
-        # Registers that are all wrong can still make a right sum.
-        return np.array_equal(
-            acc, _shifted_sum([(exact_product(part.product).acc, shift) for part, shift in registers])
-        )
-
-    certificate = _joined([part.certificate for part in parts])
-    kernels = ", ".join(dict.fromkeys(part.kernel for part in parts))
-    return acc, kernels, certificate, all(part.exact is True for part in parts) or exact
+def _is_exact(acc: NDArray[np.int64], parts: list[Accumulated], shifts: list[int]) -> Callable[[], bool]:
+    """Whether the sum is exact; found out on demand. Registers that are all wrong can still make a right sum."""
+    return lambda: np.array_equal(acc, _shifted_sum([exact_product(part.product).acc for part in parts], shifts))
 
 
 def _statistics(
@@ -96,9 +79,9 @@ def _statistics(
     return statistics
 
 
-def _shifted_sum(registers: list[tuple[NDArray[np.int64], int]]) -> NDArray[np.int64]:
-    total = np.zeros_like(registers[0][0])
-    for register, shift in registers:
+def _shifted_sum(registers: list[NDArray[np.int64]], shifts: list[int]) -> NDArray[np.int64]:
+    total = np.zeros_like(registers[0])
+    for register, shift in zip(registers, shifts, strict=True):
         total += register << shift
     return total
 
