@@ -12,6 +12,7 @@ Nobody waits for a thread that has not begun: what was posted for it is taken ba
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
@@ -23,19 +24,24 @@ from ptqsim.kernels._atomic import add, call, call_plain, include, pause, read, 
 from ptqsim.kernels._jit import inlined, jit, native
 from ptqsim.kernels.machine import COMPILED
 
+_WORD: Final = 8
+
 LINE: Final = 8
 """Words of a cache line, or more: what one thread writes lies in another line than what others read meanwhile."""
 
-# Words of a member, which each other thread of a crew has: what it does, and its number in every crew.
-STATE, NUMBER, MEMBER_WORDS = 0, LINE, 2 * LINE
+# Words of a member, which each other thread of a crew has: what it does; and in a line of its own its number in every
+# crew, by which functions it sleeps and is woken, through which ends of a pipe, and a place for a byte.
+STATE, MEMBER_WORDS = 0, 2 * LINE
+NUMBER, SLEEP, WAKE, READER, WRITER, BYTE = range(LINE, LINE + 6)
 
 # What a member does besides the crew that is posted for it, the address of whose words it finds in its state.
 IDLE, RUNNING, ASLEEP = 0, 1, 2
 
-# Words of a crew: the address of `lead`, that of what lets other threads run, the number of members and the unit, then
-# what their kernel is called by; what was found, and how many members are done; then the members' addresses, and from a
-# new line on two words per share, where it goes on and where it ends, each in a line of its own.
-LEAD, YIELD, COUNT, UNIT, PART, FRAME = range(6)
+# Words of a crew: the address of `lead`, that of what lets other threads run, the number of members, the unit, for how
+# many pauses members wait awake, and what their kernel is called by; in the next line what was found and how many
+# members are done; then the members' addresses; and from a new line on two words per share, where it goes on and where it ends,
+# each in a line of its own.
+LEAD, YIELD, COUNT, UNIT, AWAKE, PART, FRAME = range(7)
 FOUND, DONE, MEMBERS = LINE, LINE + 1, 2 * LINE
 
 SOMETHING, FAILED = 1, 2
@@ -68,7 +74,7 @@ def _lead(crew: int, part: int, frame: int, start: int, stop: int) -> int:
     write(crew, DONE, 0)
     posted = 0
     for member in range(members):
-        posted += replace(read(crew, MEMBERS + member), STATE, IDLE, crew)
+        posted += _post(crew, read(crew, MEMBERS + member))
     _take_part(crew, 0)
     for member in range(members):
         posted -= replace(read(crew, MEMBERS + member), STATE, crew, IDLE)
@@ -88,30 +94,48 @@ def lead() -> int:
     return address
 
 
-@jit
-def serve(member: int, pauses: int) -> bool:
-    """Take part in what is posted for a member, until nothing was for so many pauses."""
-    waited = 0
-    while True:
+@inlined
+def _post(crew: int, member: int) -> bool:
+    """Post the work for a member unless it works for others, and wake it if it sleeps."""
+    if replace(member, STATE, IDLE, crew):
+        return True
+    if replace(member, STATE, ASLEEP, crew):
+        call(read(member, WAKE), read(member, WRITER), member + BYTE * _WORD, 1)
+        return True
+    return False
+
+
+def _serve(member: int) -> int:
+    """Take part in what is posted for a member, for as long as the process lives; asleep when there was nothing long.
+
+    It sleeps in the system, not in Python, whose lock it would have to wait for when it is woken: those who call
+    kernels one after the other leave it for moments only.
+    """
+    pauses, waited, served = 0, 0, 0
+    while served >= 0:
         crew = read(member, STATE)
         # A crew that is taken back meanwhile is none.
-        if crew != IDLE and replace(member, STATE, crew, RUNNING):
+        if crew > ASLEEP and replace(member, STATE, crew, RUNNING):
+            pauses, waited, served = read(crew, AWAKE), 0, 1
             _take_part(crew, read(member, NUMBER))
             # The crew's words may be gone as soon as all members are done.
             write(member, STATE, IDLE)
             add(crew, DONE, 1)
+        elif crew == ASLEEP or (waited >= pauses and replace(member, STATE, IDLE, ASLEEP)):
+            # Something else than work may wake it.
+            call(read(member, SLEEP), read(member, READER), member + BYTE * _WORD, 1)
             waited = 0
-        elif waited < pauses:
+        else:
             pause()
             waited += 1
-        elif replace(member, STATE, IDLE, ASLEEP):
-            return True
+    return served
 
 
-@jit
-def rouse(member: int) -> bool:
-    """Whether a member sleeps and has to be called; only one of those who ask is told so."""
-    return bool(replace(member, STATE, ASLEEP, IDLE))
+@cache
+def serve() -> Callable[[int], int]:
+    """Compiled `_serve`, which is called without Python's lock."""
+    function: Callable[[int], int] = native(_serve, types.int64(types.int64)).ctypes
+    return function
 
 
 @jit

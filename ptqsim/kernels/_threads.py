@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from queue import SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,40 +71,12 @@ def _pauses(microseconds: float) -> int:
     return int(microseconds * 1e-6 * count / shortest)
 
 
-def _stays_awake() -> bool:
-    """Whether there is a core for every thread."""
-    return threads() <= _cores()
+_libc = ctypes.CDLL(None)
 
 
-@cache
-def _letting_others_run() -> int:
-    """The address of what gives a core to another thread, 0 if there is nothing known."""
-    if sys.platform == "win32":
-        found = ctypes.WinDLL("kernel32").SwitchToThread
-    else:
-        found = getattr(ctypes.CDLL(None), "sched_yield", None)
-    return (ctypes.cast(found, ctypes.c_void_p).value or 0) if found else 0
-
-
-_find_core: Final = getattr(ctypes.CDLL(None), "sched_getcpu", None) if sys.platform == "linux" else None
-
-
-def _core() -> int:
-    """The number of the core that this thread runs on, negative if nobody knows."""
-    return _find_core() if _find_core else -1
-
-
-def _leave(core: int) -> None:
-    """Go to another core than that, if this thread is there.
-
-    Systems often wake a thread on the core of the one that calls it. There both keep each other from running, and as
-    each sleeps in turn no system sees that there is work for two cores.
-    """
-    if core >= 0 and core == _core():
-        allowed = os.sched_getaffinity(0)
-        if len(allowed) > 1:
-            os.sched_setaffinity(0, allowed - {core})
-            os.sched_setaffinity(0, allowed)
+def _address(function: Any) -> int:
+    """Of a function of the system; 0 if there is none."""
+    return (ctypes.cast(function, ctypes.c_void_p).value or 0) if function else 0
 
 
 def _words(count: int) -> tuple[NDArray[np.int64], int]:
@@ -116,54 +86,33 @@ def _words(count: int) -> tuple[NDArray[np.int64], int]:
     return words, words.ctypes.data
 
 
-@cache
-def _compile() -> None:
-    """Compile what threads do between jobs: in one that does so itself nobody would find it awake meanwhile."""
-    words, address = _words(_crew.MEMBER_WORDS)
-    words[_crew.STATE] = _crew.IDLE
-    _crew.serve(address, _pauses(_AWAKE_MICROSECONDS))
-    _crew.rouse(address)
-
-
 class _Member:
-    """A thread that takes part in what crews do, and sleeps when there is nothing for some time."""
+    """A thread that takes part in what crews do; in Python it does nothing."""
 
     def __init__(self, number: int) -> None:
-        self._words, self.address = _words(_crew.MEMBER_WORDS)
-        self._words[_crew.STATE], self._words[_crew.NUMBER] = _crew.ASLEEP, number
-        self._state = memoryview(self._words.data)
-        self._calls: SimpleQueue[int] = SimpleQueue()
-        threading.Thread(target=self._serve, name=f"ptqsim-{number}", daemon=True).start()
-
-    def rouse(self) -> None:
-        """Wake it if it sleeps; it may come when the work is done."""
-        if self._state[_crew.STATE] == _crew.ASLEEP and _crew.rouse(self.address):
-            self._calls.put(_core())
-
-    def _serve(self) -> None:
-        while True:
-            core = self._calls.get()
-            if _stays_awake():
-                _leave(core)
-                _crew.serve(self.address, _pauses(_AWAKE_MICROSECONDS))
-            else:
-                _crew.serve(self.address, 0)
+        words, self.address = _words(_crew.MEMBER_WORDS)
+        words[_crew.STATE], words[_crew.NUMBER] = _crew.IDLE, number
+        words[_crew.SLEEP], words[_crew.WAKE] = _address(_libc.read), _address(_libc.write)
+        self.pipe = words[_crew.READER], words[_crew.WRITER] = os.pipe()
+        self.state = memoryview(words.data)
+        # The thread reads and writes them until the process ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
+        threading.Thread(target=_crew.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
 
 
 class _Crew:
     """The threads that help one that calls kernels."""
 
     def __init__(self, members: list[_Member]) -> None:
-        self._members = members
         words, self.address = _words(_crew.crew_words(len(members)))
-        words[_crew.LEAD], words[_crew.YIELD] = _crew.lead(), _letting_others_run()
+        words[_crew.LEAD], words[_crew.YIELD] = _crew.lead(), _address(getattr(_libc, "sched_yield", None))
         words[_crew.COUNT] = len(members)
+        # Nobody keeps others from a core that they need.
+        words[_crew.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if len(members) < _cores() else 0
         words[_crew.MEMBERS :][: len(members)] = [member.address for member in members]
         self._words = memoryview(words.data)
 
     def run(self, kernel: Callable[..., object], size: int, grain: int, args: tuple[object, ...]) -> bool:
-        for member in self._members:
-            member.rouse()
         self._words[_crew.UNIT] = unit(grain)
         kernel(0, size, self.address, *args)
         found = self._words[_crew.FOUND]
@@ -188,6 +137,9 @@ _crews = _Crews()
 def _forget() -> None:
     # A forked child inherits all but the threads.
     global _crews, _making
+    for member in _members:
+        for end in member.pipe:
+            os.close(end)
     _members.clear()
     _crews, _making = _Crews(), threading.Lock()
 
@@ -197,7 +149,6 @@ if hasattr(os, "register_at_fork"):
 
 
 def _new_crew(others: int) -> _Crew:
-    _compile()
     with _making:
         while len(_members) < others:
             _members.append(_Member(len(_members) + 1))

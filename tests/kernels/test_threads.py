@@ -100,7 +100,7 @@ def test_parts_cover_everything_once(size: int, grain: int, threads: int) -> Non
 def test_parts_run_side_by_side() -> None:
     """Two parts that wait for each other meet, even on one core."""
     words, address = _threads._words(2)
-    meet(0, 2, 0, address, 0)  # whoever is awake does not stay so while it is compiled
+    meet(0, 2, 0, address, 0)  # compiled now, the first call is as quick as the others
     patience = _threads._pauses(1e5)
 
     def have_met() -> bool:
@@ -138,6 +138,7 @@ def test_threads_keep_nothing_of_a_job() -> None:
 def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than anybody stays awake, on either side; with fewer cores than threads nobody does at all."""
     monkeypatch.setattr(_threads, "_cores", lambda: cores)
+    monkeypatch.setattr(_threads, "_crews", _threads._Crews())
     _threads.use(2)
     long = _threads._pauses(2000.0)
     for each in ((0, long), (long, 0), (long, long), (0, 0)):
@@ -151,18 +152,17 @@ def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: p
 @needs_compiler
 @pytest.mark.parametrize("state", [_crew.ASLEEP, _crew.IDLE, _crew.RUNNING], ids=["asleep", "late", "busy"])
 def test_nobody_waits_for_a_thread_that_does_not_come(state: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    _threads.use(2)
-    visited(10, 1)  # makes the threads
-    member = _threads._members[0]
-    deadline = time.monotonic() + 10
-    while member._state[_crew.STATE] != _crew.ASLEEP and time.monotonic() < deadline:
-        time.sleep(0.001)
-    monkeypatch.setattr(member, "rouse", lambda: None)
-    member._state[_crew.STATE] = state
-    _, visits, _ = visited(100, 1)
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    member = _threads._Member(1)
+    member.state[_crew.STATE] = state
+    visits, starts = np.zeros(100, np.int64), np.zeros(101, np.int64)
+    assert _threads._Crew([member]).run(mark, 100, 1, (visits, starts))
     assert (visits == 1).all()
-    assert member._state[_crew.STATE] == state  # what was posted for it is taken back
-    member._state[_crew.STATE] = _crew.ASLEEP
+    # What was posted for it is taken back; one that sleeps was woken.
+    assert member.state[_crew.STATE] == (_crew.RUNNING if state == _crew.RUNNING else _crew.IDLE)
+    os.close(member.pipe[1])
+    assert os.read(member.pipe[0], 9) == bytes(state == _crew.ASLEEP)
+    os.close(member.pipe[0])
 
 
 @needs_compiler
@@ -187,14 +187,6 @@ def test_several_callers_at_once() -> None:
     assert not any(caller.is_alive() for caller in callers)
     assert wrong == []
     test_parts_run_side_by_side()  # no thread is left behind
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="a thread cannot choose its cores")
-def test_a_thread_leaves_the_core_of_the_one_that_calls_it() -> None:
-    allowed = os.sched_getaffinity(0)
-    _threads._leave(_threads._core())
-    _threads._leave(-1)
-    assert os.sched_getaffinity(0) == allowed
 
 
 def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
