@@ -17,7 +17,6 @@ from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix
 
 # Tiles below which another thread costs more than it brings.
 GRAIN = 4
-_FLOATS = 1 << 16
 
 # About half of what a core has for itself (its second-level cache).
 _CACHE_BYTES = 1 << 20
@@ -44,7 +43,7 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
         return Exact(kept, not np.array_equal(kept, acc), "integer_int64")
     floats = product.by_blas(dtype)
     arguments = (floats.reshape(-1), dtype is np.float32, 64 - bits, acc.reshape(-1))
-    reduced = _threads.run(convert.to_int64, acc.size, _FLOATS, *arguments)
+    reduced = _threads.run(convert.to_int64, acc.size, _threads.GRAIN, *arguments)
     return Exact(acc, reduced, f"blas_{np.dtype(dtype).name}")
 
 

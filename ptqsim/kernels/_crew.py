@@ -39,8 +39,8 @@ IDLE, RUNNING, ASLEEP = 0, 1, 2
 
 # Words of a crew: the address of `lead`, that of what lets other threads run, the number of members, the unit, for how
 # many pauses members wait awake, and what their kernel is called by; in the next line what was found and how many
-# members are done; then the members' addresses; and from a new line on two words per share, where it goes on and where it ends,
-# each in a line of its own.
+# members are done; then the members' addresses; and from a new line on two words per share, where it goes on and where
+# it ends, each in a line of its own.
 LEAD, YIELD, COUNT, UNIT, AWAKE, PART, FRAME = range(7)
 FOUND, DONE, MEMBERS = LINE, LINE + 1, 2 * LINE
 

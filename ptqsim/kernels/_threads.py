@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ptqsim.kernels import _crew
 from ptqsim.kernels.machine import COMPILED
 
-GRAIN: Final = 1 << 16
+GRAIN: Final = 1 << 13
 """Elements below which another thread costs more than it brings."""
 
 _count: int | None = None
