@@ -2,12 +2,13 @@
 
 A kernel is called as ``kernel(start, stop, crew, ...)`` and begins with ``start = shared(start, stop, crew)``. Without
 a crew, 0, it goes on and does the range. With one, `shared` has the kernel itself called for parts of the range, with
-the same arguments and no crew, by this thread and by those of the crew that are awake; what is left to do is then
-nothing. A thread takes most of what is left of a share of its own, again and again, and then of the others' shares: so
-threads mostly write where they did in the product before, and nobody waits for one that is late or slow. Who does what
-is chance; what a kernel writes must depend on the part alone, and parts start at multiples of a unit.
+the same arguments and no crew, by this thread and by those of the crew; what is left to do is then nothing. A thread
+takes most of what is left of a share of its own, again and again, and then of the others' shares: so threads mostly
+write where they did in the product before, and nobody waits for one that is late or slow. Who does what is chance; what
+a kernel writes must depend on the part alone, and parts start at multiples of a unit.
 
-Nobody waits for a thread that has not begun: what was posted for it is taken back.
+What the work is lies in memory, with the address of the kernel; a thread that waits sees it as soon as a line of the
+cache has come over. Nobody waits for a thread that has not begun: what was posted for it is taken back.
 """
 
 from __future__ import annotations

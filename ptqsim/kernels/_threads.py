@@ -71,7 +71,10 @@ def _pauses(microseconds: float) -> int:
     return int(microseconds * 1e-6 * count / shortest)
 
 
-_libc = ctypes.CDLL(None)
+_SHARES: Final = COMPILED and os.name == "posix"
+"""Whether there is more than one thread: they are made of compiled code and of what POSIX has."""
+
+_libc: Any = ctypes.CDLL(None) if _SHARES else None
 
 
 def _address(function: Any) -> int:
@@ -171,7 +174,7 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
         Whether any part gave something other than zero.
     """
     others = min(threads(), size // max(grain, 1)) - 1
-    if others < 1 or not COMPILED:
+    if others < 1 or not _SHARES:
         return bool(kernel(0, size, 0, *args))
     crew = _crews.by_members.get(others)
     if crew is None:
