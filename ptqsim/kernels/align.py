@@ -62,27 +62,27 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
     start = shared(start, stop, crew)
     rows, count = codes.shape[1], strips.shape[2]
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
-    parts = np.zeros(4 * count, table.dtype)  # as many as a word has at most
+    parts = np.zeros(ROWS * 4 * count, table.dtype)  # as many as words have at most
     words = parts.view(np.int32)
+    of_row = len(parts) // len(words) * count
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
         strip = strips[matrix, block]
         height = min(ROWS, rows - block * ROWS)
         for r in range(height):
-            source = codes[matrix, block * ROWS + r]
+            source, target = codes[matrix, block * ROWS + r], parts[r * of_row : (r + 1) * of_row]
             if high:
                 for i in range(len(source)):
                     code = np.int32(source[i])
                     value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
-                    parts[i] = parts.dtype.type(value + other)
+                    target[i] = parts.dtype.type(value + other)
             else:
                 for i in range(len(source)):
-                    parts[i] = table[source[i]]
-            for word in range(count):
-                strip[word, r] = words[word]
+                    target[i] = table[source[i]]
         for word in range(count):
-            for r in range(height, ROWS):
-                strip[word, r] = 0
+            line = strip[word]
+            for r in range(ROWS):
+                line[r] = words[r * count + word] if r < height else np.int32(0)
     return 0
 
 
