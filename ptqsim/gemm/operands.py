@@ -124,9 +124,10 @@ class Operand(Keeper):
 
     def __init__(self, array: QuantizedArray, is_left: bool, grid_range: int | None) -> None:
         super().__init__()
-        self.lead, self.is_left = array.shape[:-2], is_left
+        *lead, rows, columns = array.codes.shape
+        self.lead, self.is_left = tuple(lead), is_left
         self.kind: Kind = array.format, grid_range
-        self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(self.lead), *array.shape[-2:])
+        self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(lead), rows, columns)
         self.ranges, self.table, self.largest = _values_of(self.kind)
 
     @cached_property

@@ -89,7 +89,8 @@ def right_planes(operand: Operand, parts: Parts) -> Planes | None:
 
 def number_of_planes(operand: Operand, parts: Parts) -> int:
     """How many planes an operand has, 0 if a range does not fit; none is made."""
-    return len(_tables_of(operand, parts) or ())
+    tables = _tables_of(operand, parts)
+    return 0 if tables is None else len(tables.each)
 
 
 def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
@@ -122,15 +123,15 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
     values: NDArray[Any]
     if parts.in_matrix:
         # The last rows are read as a whole tile of them.
-        values = np.empty((len(tables), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), parts.left)
-        for plane, each in zip(values, tables, strict=True):
+        values = np.empty((len(tables.each), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), parts.left)
+        for plane, each in zip(values, tables.each, strict=True):
             _threads.run(align.byte_lines, math.prod(plane.shape[:2]), STRIPS * ROWS, codes, each.values, plane)
     else:
-        values = np.empty((len(tables), len(codes), blocks, depth // parts.count, ROWS), np.int32)
-        for plane, each in zip(values, tables, strict=True):
+        values = np.empty((len(tables.each), len(codes), blocks, depth // parts.count, ROWS), np.int32)
+        for plane, each in zip(values, tables.each, strict=True):
             arguments = (parts.taken(codes), each.values, each.rule, plane)
             _threads.run(align.word_strips, len(codes) * blocks, STRIPS, *arguments)
-    return _planes(tables, values, None)
+    return Planes(values, tables.offsets, tables.shifts, None)
 
 
 def _right(operand: Operand, parts: Parts) -> Planes | None:
@@ -139,9 +140,9 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
         return None
     count, depth, columns = operand.codes.shape
     words = _filled(depth, parts) // parts.count
-    values = np.empty((len(tables), count, -(-columns // COLUMNS), words, COLUMNS), np.int32)
-    sums = np.empty((len(tables), count, values.shape[2] * COLUMNS), np.int32)
-    for plane, of_plane, each in zip(values, sums, tables, strict=True):
+    values = np.empty((len(tables.each), count, -(-columns // COLUMNS), words, COLUMNS), np.int32)
+    sums = np.empty((len(tables.each), count, values.shape[2] * COLUMNS), np.int32)
+    for plane, of_plane, each in zip(values, sums, tables.each, strict=True):
         codes = parts.taken(operand.codes)
         arguments = (parts.count, codes, each.words, each.rule, plane, of_plane)
         _threads.run(align.word_panels, count * values.shape[2], 1, *arguments)
@@ -149,7 +150,7 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
         lines = _matrix_unit.LINES
         tiles = values.reshape(*values.shape[:3], words // lines, lines, COLUMNS // lines, lines)
         values = np.ascontiguousarray(tiles.swapaxes(-3, -2))
-    return _planes(tables, values, sums)
+    return Planes(values, tables.offsets, tables.shifts, sums)
 
 
 class _Table(NamedTuple):
@@ -164,14 +165,22 @@ class _Table(NamedTuple):
     shift: int
 
 
-def _tables_of(operand: Operand, parts: Parts) -> tuple[_Table, ...] | None:
+class _Tables(NamedTuple):
+    """One table per plane; offsets and shifts once more, for all planes."""
+
+    each: tuple[_Table, ...]
+    offsets: tuple[int, ...]
+    shifts: tuple[int, ...]
+
+
+def _tables_of(operand: Operand, parts: Parts) -> _Tables | None:
     kind = operand.kind
     return _tables(kind, parts.left, parts.raised) if operand.is_left else _tables(kind, parts.right, 0)
 
 
 # A layer meets the same formats again and again.
 @lru_cache(maxsize=256)
-def _tables(kind: Kind, dtype: Any, raised: int) -> tuple[_Table, ...] | None:
+def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
     """A table of all aligned values, or else one per range, in `dtype`; None if neither fits.
 
     `raised` is added where there are values below those of `dtype`.
@@ -179,7 +188,7 @@ def _tables(kind: Kind, dtype: Any, raised: int) -> tuple[_Table, ...] | None:
     return _fitting((GridRange(0, table_of(kind)),), dtype, raised) or _fitting(ranges_of(kind), dtype, raised)
 
 
-def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_Table, ...] | None:
+def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> _Tables | None:
     bounds, tables = np.iinfo(dtype), []
     for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
@@ -190,7 +199,7 @@ def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> tuple[_T
         tables.append(
             _Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset), offset, each.shift)
         )
-    return tuple(tables)
+    return _Tables(tuple(tables), tuple(each.offset for each in tables), tuple(each.shift for each in tables))
 
 
 def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
@@ -203,10 +212,6 @@ def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
         if np.array_equal(mantissa, np.where((codes >= low) & (codes < high), values, 0)):
             return np.array([low, high, flip, added, sign, offset], np.int32)
     return np.zeros(6, np.int32)
-
-
-def _planes(tables: tuple[_Table, ...], values: NDArray[Any], sums: NDArray[np.int32] | None) -> Planes:
-    return Planes(values, tuple(each.offset for each in tables), tuple(each.shift for each in tables), sums)
 
 
 def _filled(depth: int, parts: Parts) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
+from ptqsim.kernels._turn import turn
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
@@ -64,7 +65,7 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
     parts = np.zeros(ROWS * 4 * count, table.dtype)  # as many as words have at most
     words = parts.view(np.int32)
-    of_row = len(parts) // len(words) * count
+    of_row, whole = len(parts) // len(words) * count, count // ROWS * ROWS
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
         strip = strips[matrix, block]
@@ -79,10 +80,13 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
             else:
                 for i in range(len(source)):
                     target[i] = table[source[i]]
-        for word in range(count):
-            line = strip[word]
+        parts[height * of_row :] = 0
+        first = (matrix * strips.shape[1] + block) * count
+        for word in range(0, whole, ROWS):
+            turn(words, word, count, strips, (first + word) * ROWS)
+        for word in range(whole, count):
             for r in range(ROWS):
-                line[r] = words[r * count + word] if r < height else np.int32(0)
+                strip[word, r] = words[r * count + word]
     return 0
 
 
