@@ -15,11 +15,16 @@ from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, number_
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
 
-# Tiles below which another thread costs more than it brings.
-GRAIN = 4
+# Steps of tiles below which another thread costs more than it brings: they take two microseconds and more.
+_STEPS = 1024
 
 # About half of what a core has for itself (its second-level cache).
 _CACHE_BYTES = 1 << 20
+
+
+def grain(product: Product) -> int:
+    """Tiles below which another thread costs more than it brings."""
+    return max(1, _STEPS // max(product.depth, 1))
 
 
 class Exact(NamedTuple):
@@ -161,7 +166,7 @@ def by_words(
     kernel, tiles, arguments = call
     if which is None:
         which = tiles
-    reduced = _threads.run(kernel.tiles, len(which), GRAIN, *kernel.options, which, *arguments, 64 - bits, acc)
+    reduced = _threads.run(kernel.tiles, len(which), grain(product), *kernel.options, which, *arguments, 64 - bits, acc)
     return Exact(acc, reduced, kernel.name)
 
 
@@ -217,4 +222,4 @@ def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
         False,
         none,
     )
-    _threads.run(accumulate.lane_tiles, len(tiles), GRAIN, *arguments)
+    _threads.run(accumulate.lane_tiles, len(tiles), grain(product), *arguments)

@@ -30,9 +30,6 @@ INT32_MAX = (1 << 31) - 1
 
 INT64_MAX = (1 << 63) - 1
 
-STRIPS = 16
-"""Strips below which another thread costs more than it brings."""
-
 Made = TypeVar("Made")
 
 
@@ -199,6 +196,11 @@ class Operand(Keeper):
 
         return self.make(("block_norms", lines, size), find)
 
+    @property
+    def thread_strips(self) -> int:
+        """Strips below which another thread costs more than it brings."""
+        return max(1, _threads.GRAIN // (ROWS * max(self.codes.shape[2], 1)))
+
     def blocks(self, rows: int) -> tuple[NDArray[Any], int]:
         """The codes as matrices of `rows` rows, and in how many strips each is cut."""
         codes = self.codes.reshape(-1 if self.codes.size else 0, rows, self.codes.shape[2])
@@ -207,7 +209,7 @@ class Operand(Keeper):
     def _strips(self, table: NDArray[Any], rows: int) -> NDArray[Any]:
         codes, blocks = self.blocks(rows)
         strips = np.empty((len(codes), blocks, codes.shape[2], ROWS), table.dtype)
-        _threads.run(align.strip_values, len(codes) * blocks, STRIPS, codes, _bits(table), _bits(strips))
+        _threads.run(align.strip_values, len(codes) * blocks, self.thread_strips, codes, _bits(table), _bits(strips))
         return strips
 
     def _panels(self, table: NDArray[Any]) -> NDArray[Any]:

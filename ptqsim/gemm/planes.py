@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands import STRIPS, Kind, Operand, ranges_of, table_of
+from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
 from ptqsim.kernels import _matrix_unit, _threads, align, machine
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
@@ -124,13 +124,14 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
     if parts.in_matrix:
         # The last rows are read as a whole tile of them.
         values = np.empty((len(tables.each), len(codes), blocks * ROWS + _matrix_unit.LINES, depth), parts.left)
+        grain = operand.thread_strips * ROWS
         for plane, each in zip(values, tables.each, strict=True):
-            _threads.run(align.byte_lines, math.prod(plane.shape[:2]), STRIPS * ROWS, codes, each.values, plane)
+            _threads.run(align.byte_lines, math.prod(plane.shape[:2]), grain, codes, each.values, plane)
     else:
         values = np.empty((len(tables.each), len(codes), blocks, depth // parts.count, ROWS), np.int32)
         for plane, each in zip(values, tables.each, strict=True):
             arguments = (parts.taken(codes), each.values, each.rule, plane)
-            _threads.run(align.word_strips, len(codes) * blocks, STRIPS, *arguments)
+            _threads.run(align.word_strips, len(codes) * blocks, operand.thread_strips, *arguments)
     return Planes(values, tables.offsets, tables.shifts, None)
 
 

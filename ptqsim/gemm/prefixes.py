@@ -11,16 +11,13 @@ from ptqsim.datapath.spec import Accumulator, Split
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.codes import look_up
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN, all_tiles, as_bytes
+from ptqsim.gemm.exact import all_tiles, as_bytes, grain
 from ptqsim.gemm.operands import INT32_MAX, Operand
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, machine, prefix
 
 # Fewer segments than that reach nearly as far as the whole: too many outputs would have to be added up.
 _SEGMENTS = 4
-
-# Parts of the work on tiles start at its multiples.
-_UNIT = _threads.unit(GRAIN)
 
 # Norms are rounded to float32 once, and their product once.
 _MARGIN = 1.0 + 2.0**-20
@@ -49,17 +46,18 @@ def _sequential(product: Product) -> tuple[int, int]:
     # Who comes early has little to reach beyond, and is asked again.
     for _ in range(2):
         left_over = np.zeros(len(tiles), np.bool_)
-        found = _places(len(tiles), 2)
-        _threads.run(kernel, len(tiles), GRAIN, tiles, *arguments, seen.copy(), _UNIT, found, left_over)
+        found, unit = _places(product, len(tiles), 2)
+        _threads.run(kernel, len(tiles), grain(product), tiles, *arguments, seen.copy(), unit, found, left_over)
         seen, tiles = _joined(seen, found), tiles[left_over]
     if len(tiles):
         seen = _joined(seen, _by_steps(product, group, tiles)[None, :2])
     return int(seen[0]), int(seen[1])
 
 
-def _places(tiles: int, values: int) -> NDArray[np.int64]:
-    """Where the parts of the work on some tiles put what they find; zero is among it."""
-    return np.zeros((-(-tiles // _UNIT), values), np.int64)
+def _places(product: Product, tiles: int, values: int) -> tuple[NDArray[np.int64], int]:
+    """Where parts of the work on some tiles put what they find, zero included; and of what they start at multiples."""
+    unit = _threads.unit(grain(product))
+    return np.zeros((-(-tiles // unit), values), np.int64), unit
 
 
 def _joined(seen: NDArray[np.int64], found: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -120,8 +118,8 @@ def _by_steps(product: Product, group: int, tiles: NDArray[np.int64]) -> NDArray
     else:
         kernel = accumulate.prefix_range
         strips, panels = product.left.strips(dtype, rows), product.right.panels(dtype)
-    found = _places(len(tiles), 4)
-    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group, _UNIT, found)
-    _threads.run(kernel, len(tiles), GRAIN, *arguments)
+    found, unit = _places(product, len(tiles), 4)
+    arguments = (tiles, product.pairs, strips, panels, product.shape[2], group, unit, found)
+    _threads.run(kernel, len(tiles), grain(product), *arguments)
     least, greatest = found.min(axis=0, initial=0), found.max(axis=0, initial=0)
     return np.array([least[0], greatest[1], least[2], greatest[3]])

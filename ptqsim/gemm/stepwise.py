@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
 from ptqsim.gemm import words
-from ptqsim.gemm.exact import GRAIN
+from ptqsim.gemm.exact import grain
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
 from ptqsim.kernels import _threads, accumulate, machine
+from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 # One tile in so many tells whether events are few.
 _SAMPLE = 64
@@ -107,7 +108,7 @@ def _in_halves(
     strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
     inner = (np.int16(pair.scale), np.int16(0)) if fills else _limits(inner_bits, np.int16)
     arguments = (strips, panels, groups.group, fills, *inner, *_limits(groups.bits, np.int16), acc)
-    _threads.run(accumulate.half_tiles, len(tiles), GRAIN, tiles, product.pairs, *arguments)
+    _threads.run(accumulate.half_tiles, len(tiles), grain(product), tiles, product.pairs, *arguments)
     return "saturate_int16"
 
 
@@ -165,7 +166,8 @@ def _count_where_marked(
 
     def marked(which: NDArray[np.int64]) -> NDArray[np.int64]:
         found = np.empty(len(which), np.bool_)
-        _threads.run(accumulate.any_in_tiles, len(which), GRAIN, which, *product.tiles[1:], events, found)
+        least = _threads.GRAIN // (ROWS * COLUMNS)
+        _threads.run(accumulate.any_in_tiles, len(which), least, which, *product.tiles[1:], events, found)
         return which[found]
 
     sample = np.s_[::_SAMPLE]
@@ -203,7 +205,7 @@ def _run(
     events: NDArray[np.int32] | None,
 ) -> None:  # fmt: skip
     counts = np.zeros((0, 0, 0), np.int32) if events is None else events
-    _threads.run(kernel, len(tiles), GRAIN, tiles, product.pairs, *arguments, acc, events is not None, counts)
+    _threads.run(kernel, len(tiles), grain(product), tiles, product.pairs, *arguments, acc, events is not None, counts)
 
 
 def _wrapping_type(product: Product, groups: Groups) -> Any:

@@ -160,7 +160,7 @@ def _new_crew(others: int) -> _Crew:
 
 def unit(grain: int) -> int:
     """Of what `run` lets parts start at multiples: small enough that threads end together."""
-    return max(grain // 2, 1)
+    return max(grain // 16, 1)
 
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:

@@ -10,6 +10,7 @@ import pytest
 
 import ptqsim as pq
 from benchmarks import oracle
+from ptqsim.gemm import exact
 
 
 def number_format(rng: np.random.Generator) -> pq.NumberFormat:
@@ -73,7 +74,9 @@ def test_random_datapaths(block: int) -> None:
     assert outputs > 100_000
 
 
-def test_products_at_the_same_time() -> None:
+def test_products_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by several threads, however small."""
+    monkeypatch.setattr(exact, "_STEPS", 1)
     before = pq.get_num_threads()
     try:
         pq.set_num_threads(2)
