@@ -31,6 +31,7 @@ def run() -> list[str]:
         reals = rng.normal(0.0, 0.5, 40).astype(dtype)
         number_format.encode(reals)
         number_format.fake_quantize(reals)
+    FORMATS[0].encode(np.zeros(1 << 16))  # long enough for several threads, which are compiled too
     for a_format, b_format in product(FORMATS, (FORMATS[0], FORMATS[1], FORMATS[4])):
         a = pq.QuantizedArray(rng.integers(0, a_format.code_count, (3, DEPTH)), a_format)
         b = pq.QuantizedArray(rng.integers(0, b_format.code_count, (DEPTH, 4)), b_format)

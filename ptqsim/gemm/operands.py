@@ -1,6 +1,7 @@
 """Operands of a product: their codes, and what kernels need of them, made when it is first asked for.
 
-What is made lives as long as the array it was made of: the weights of a layer meet many activations.
+What is made lives as long as the array it was made of: the weights of a layer meet many activations. What two operands
+make together lives with the left one, until it meets another (`matmul`).
 """
 
 from __future__ import annotations
