@@ -1,4 +1,7 @@
-"""The one place for compiler options."""
+"""The one place for compiler options.
+
+In what is compiled, `np.empty` and an assignment take a third of the compiler's time for `np.zeros`.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def lane_tiles(
     start = shared(start, stop, crew)
     depth, columns = strips.shape[2], out.shape[2]
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    count = np.zeros((ROWS, COLUMNS), np.int32)
+    count = np.empty((ROWS, COLUMNS), np.int32)
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
@@ -93,7 +93,8 @@ def half_tiles(
     start = shared(start, stop, crew)
     depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int16)
-    more, nothing = np.empty((0, 0), np.int32), np.zeros(COLUMNS, np.int16)
+    more, nothing = np.empty((0, 0), np.int32), np.empty(COLUMNS, np.int16)
+    nothing[:] = 0
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels_of_one, blocks)
@@ -125,8 +126,9 @@ def word_tiles(
     start = shared(start, stop, crew)
     depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int32)
-    count = np.zeros((ROWS, COLUMNS), np.int32)
-    nothing = np.zeros(COLUMNS, np.int32)
+    count = np.empty((ROWS, COLUMNS), np.int32)
+    nothing = np.empty(COLUMNS, np.int32)
+    nothing[:] = 0
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
@@ -189,7 +191,8 @@ def prefix_range(
     Those of the part from `start` on go to ``found[start // unit]``, which comes as zeros, int64 [part, 4].
     """
     start = shared(start, stop, crew)
-    extremes = np.zeros((4, COLUMNS), strips.dtype)
+    extremes = np.empty((4, COLUMNS), strips.dtype)
+    extremes[:] = 0
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
     depth = strips.shape[2]
     for index in range(start, stop):
@@ -212,7 +215,8 @@ def prefix_range_of_words(
 ) -> int:  # fmt: skip
     """As `prefix_range`, of words that are not scaled."""
     start = shared(start, stop, crew)
-    extremes = np.zeros((4, COLUMNS), np.int32)
+    extremes = np.empty((4, COLUMNS), np.int32)
+    extremes[:] = 0
     registers = np.empty((ROWS, COLUMNS), np.int32)
     depth = strips.shape[2]
     for index in range(start, stop):

@@ -63,7 +63,8 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
     start = shared(start, stop, crew)
     rows, count = codes.shape[1], strips.shape[2]
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
-    parts = np.zeros(ROWS * 4 * count, table.dtype)  # as many as words have at most
+    parts = np.empty(ROWS * 4 * count, table.dtype)  # as many as words have at most
+    parts[:] = 0
     words = parts.view(np.int32)
     of_row, whole = len(parts) // len(words) * count, count // ROWS * ROWS
     for index in range(start, stop):
