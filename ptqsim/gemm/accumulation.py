@@ -61,10 +61,8 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
     """
     groups, limit = _registers(accumulator, product.depth)
     by_formats = product.datatype_bound <= limit
-    reduces = (
-        not by_formats and not statistics and accumulator.overflow == OverflowMode.WRAP and groups.homomorphic
-    )  # fmt: skip
     # Where wrapping is one reduction at the end, no norm has to be found.
+    reduces = accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic
     if by_formats or (not reduces and product.bound <= limit):
         bound = product.datatype_bound if by_formats else product.bound
         certificate = _no_overflow(bound, product.outputs, product.depth if by_formats else None)

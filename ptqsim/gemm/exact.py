@@ -15,7 +15,7 @@ from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, number_
 from ptqsim.gemm.product import Product
 from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
 
-# Steps of tiles below which another thread costs more than it brings: they take two microseconds and more.
+# Steps of tiles below which another thread costs more than it brings.
 _STEPS = 1024
 
 # About half of what a core has for itself (its second-level cache).

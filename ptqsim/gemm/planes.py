@@ -155,19 +155,15 @@ def _right(operand: Operand, parts: Parts) -> Planes | None:
 
 
 class _Table(NamedTuple):
-    """Mantissa plus offset of every code, as parts and as words, what they follow from (`align.word_strips`), and the
-    shift of the range.
-    """
+    """Mantissa plus offset of every code, as parts and as words, and what they follow from (`align.word_strips`)."""
 
     values: NDArray[Any]
     words: NDArray[np.int32]
     rule: NDArray[np.int32]
-    offset: int
-    shift: int
 
 
 class _Tables(NamedTuple):
-    """One table per plane; offsets and shifts once more, for all planes."""
+    """One table per plane, with their offsets and the shifts of their ranges."""
 
     each: tuple[_Table, ...]
     offsets: tuple[int, ...]
@@ -190,17 +186,16 @@ def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
 
 
 def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> _Tables | None:
-    bounds, tables = np.iinfo(dtype), []
+    bounds, tables, offsets = np.iinfo(dtype), [], []
     for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
         offset = raised if low < bounds.min else 0
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
         values = each.mantissa + offset
-        tables.append(
-            _Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset), offset, each.shift)
-        )
-    return _Tables(tuple(tables), tuple(each.offset for each in tables), tuple(each.shift for each in tables))
+        tables.append(_Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset)))
+        offsets.append(offset)
+    return _Tables(tuple(tables), tuple(offsets), tuple(each.shift for each in ranges))
 
 
 def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:

@@ -25,56 +25,56 @@ def _place(builder: Any, values: Any) -> Any:
     return builder.gep(builder.inttoptr(values[0], _INT64.as_pointer()), [values[1]])
 
 
-def _generate_read(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _generate_load(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.load_atomic(_place(builder, values), "acquire", align=_WORD)
 
 
 @_intrinsic
-def read(typing_context, address, index):  # type: ignore[no-untyped-def]
+def load(typing_context, address, index):  # type: ignore[no-untyped-def]
     """A word as other threads left it, and all that they wrote before."""
-    return types.int64(types.int64, types.int64), _generate_read
+    return types.int64(types.int64, types.int64), _generate_load
 
 
-def _generate_write(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _generate_store(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     builder.store_atomic(values[2], _place(builder, values), "release", align=_WORD)
     return context.get_dummy_value()
 
 
 @_intrinsic
-def write(typing_context, address, index, value):  # type: ignore[no-untyped-def]
+def store(typing_context, address, index, value):  # type: ignore[no-untyped-def]
     """Put a word where other threads read it, after all that was written before."""
-    return types.void(types.int64, types.int64, types.int64), _generate_write
+    return types.void(types.int64, types.int64, types.int64), _generate_store
 
 
-def _generate_replace(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _generate_compare_exchange(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     found = builder.cmpxchg(_place(builder, values), values[2], values[3], "acq_rel", "acquire")
     return builder.extract_value(found, 1)
 
 
 @_intrinsic
-def replace(typing_context, address, index, old, new):  # type: ignore[no-untyped-def]
+def compare_exchange(typing_context, address, index, old, new):  # type: ignore[no-untyped-def]
     """Put `new` in a word that holds `old`; whether it did."""
-    return types.boolean(types.int64, types.int64, types.int64, types.int64), _generate_replace
+    return types.boolean(types.int64, types.int64, types.int64, types.int64), _generate_compare_exchange
 
 
-def _generate_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _generate_fetch_add(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.atomic_rmw("add", _place(builder, values), values[2], "acq_rel")
 
 
 @_intrinsic
-def add(typing_context, address, index, value):  # type: ignore[no-untyped-def]
+def fetch_add(typing_context, address, index, value):  # type: ignore[no-untyped-def]
     """Add to a word; what it was before."""
-    return types.int64(types.int64, types.int64, types.int64), _generate_add
+    return types.int64(types.int64, types.int64, types.int64), _generate_fetch_add
 
 
-def _generate_include(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+def _generate_fetch_or(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     return builder.atomic_rmw("or", _place(builder, values), values[2], "acq_rel")
 
 
 @_intrinsic
-def include(typing_context, address, index, bits):  # type: ignore[no-untyped-def]
+def fetch_or(typing_context, address, index, bits):  # type: ignore[no-untyped-def]
     """Set bits of a word; what it was before."""
-    return types.int64(types.int64, types.int64, types.int64), _generate_include
+    return types.int64(types.int64, types.int64, types.int64), _generate_fetch_or
 
 
 def _generate_pause(context: Any, builder: Any, signature: Any, values: Any) -> Any:

@@ -1,6 +1,6 @@
 """The one place for compiler options.
 
-In what is compiled, `np.empty` and an assignment take a third of the compiler's time for `np.zeros`.
+In what is compiled, `np.empty` and an assignment take less of the compiler's time than `np.zeros`.
 """
 
 from __future__ import annotations

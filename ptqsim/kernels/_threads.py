@@ -1,7 +1,7 @@
 """Ranges of work spread over threads.
 
-Every kernel takes ``(start, stop, crew, ...)`` and writes only what belongs to that range, so a result cannot depend on
-how many threads there are, or on which of them did what (see `_crew`).
+Every kernel takes ``(start, stop, team, ...)`` and writes only what belongs to that range, so a result cannot depend on
+how many threads there are, or on which of them did what (see `_team`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.kernels import _crew
+from ptqsim.kernels import _team
 from ptqsim.kernels.machine import COMPILED
 
 GRAIN: Final = 1 << 13
@@ -66,7 +66,7 @@ def _pauses(microseconds: float) -> int:
     # Python's lock.
     for _ in range(5):
         start = time.thread_time()
-        _crew.wait(count)
+        _team.wait(count)
         shortest = min(shortest, time.thread_time() - start)
     return int(microseconds * 1e-6 * count / shortest)
 
@@ -84,78 +84,78 @@ def _address(function: Any) -> int:
 
 def _words(count: int) -> tuple[NDArray[np.int64], int]:
     """Words that begin with a line of the cache, and their address."""
-    spare = np.zeros(count + _crew.LINE, np.int64)
-    words = spare[-(spare.ctypes.data // spare.itemsize) % _crew.LINE :][:count]
+    spare = np.zeros(count + _team.LINE, np.int64)
+    words = spare[-(spare.ctypes.data // spare.itemsize) % _team.LINE :][:count]
     return words, words.ctypes.data
 
 
 class _Member:
-    """A thread that takes part in what crews do; in Python it does nothing."""
+    """A thread that takes part in what teams do; in Python it does nothing."""
 
     def __init__(self, number: int) -> None:
-        words, self.address = _words(_crew.MEMBER_WORDS)
-        words[_crew.STATE], words[_crew.NUMBER] = _crew.IDLE, number
-        words[_crew.SLEEP], words[_crew.WAKE] = _address(_libc.read), _address(_libc.write)
-        self.pipe = words[_crew.READER], words[_crew.WRITER] = os.pipe()
-        self.state = memoryview(words.data)
+        words, self.address = _words(_team.MEMBER_WORDS)
+        self.words = words
+        words[_team.STATE], words[_team.NUMBER] = _team.IDLE, number
+        words[_team.SLEEP], words[_team.WAKE] = _address(_libc.read), _address(_libc.write)
+        self.pipe = words[_team.READER], words[_team.WRITER] = os.pipe()
         # The thread reads and writes them until the process ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
-        threading.Thread(target=_crew.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
+        threading.Thread(target=_team.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
 
 
-class _Crew:
+class _Team:
     """The threads that help one that calls kernels."""
 
     def __init__(self, members: list[_Member]) -> None:
-        words, self.address = _words(_crew.crew_words(len(members)))
-        words[_crew.LEAD], words[_crew.YIELD] = _crew.lead(), _address(getattr(_libc, "sched_yield", None))
-        words[_crew.COUNT] = len(members)
+        words, self.address = _words(_team.team_words(len(members)))
+        words[_team.LEAD], words[_team.YIELD] = _team.lead(), _address(getattr(_libc, "sched_yield", None))
+        words[_team.COUNT] = len(members)
         # Nobody keeps others from a core that they need.
-        words[_crew.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if len(members) < _cores() else 0
-        words[_crew.MEMBERS :][: len(members)] = [member.address for member in members]
+        words[_team.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if len(members) < _cores() else 0
+        words[_team.MEMBERS :][: len(members)] = [member.address for member in members]
         self._words = memoryview(words.data)
 
     def run(self, kernel: Callable[..., object], size: int, grain: int, args: tuple[object, ...]) -> bool:
-        self._words[_crew.UNIT] = unit(grain)
+        self._words[_team.UNIT] = unit(grain)
         kernel(0, size, self.address, *args)
-        found = self._words[_crew.FOUND]
-        if found & _crew.FAILED:
+        found = self._words[_team.FOUND]
+        if found & _team.FAILED:
             # Kernels check nothing, so all that they can lack is memory; whose part raised does not matter.
             raise MemoryError("a part of the work found no memory; run with fewer threads or smaller arrays")
         return bool(found)
 
 
-class _Crews(threading.local):
-    """Crews of the thread that asks, by how many others are in them: it calls one kernel at a time."""
+class _Teams(threading.local):
+    """Teams of the thread that asks, by how many others are in them: it calls one kernel at a time."""
 
     def __init__(self) -> None:
-        self.by_members: dict[int, _Crew] = {}
+        self.by_members: dict[int, _Team] = {}
 
 
 _members: list[_Member] = []
 _making = threading.Lock()
-_crews = _Crews()
+_teams = _Teams()
 
 
 def _forget() -> None:
     # A forked child inherits all but the threads.
-    global _crews, _making
+    global _teams, _making
     for member in _members:
         for end in member.pipe:
             os.close(end)
     _members.clear()
-    _crews, _making = _Crews(), threading.Lock()
+    _teams, _making = _Teams(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def _new_crew(others: int) -> _Crew:
+def _new_team(others: int) -> _Team:
     with _making:
         while len(_members) < others:
             _members.append(_Member(len(_members) + 1))
-    return _Crew(_members[:others])
+    return _Team(_members[:others])
 
 
 def unit(grain: int) -> int:
@@ -164,7 +164,7 @@ def unit(grain: int) -> int:
 
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:
-    """Call ``kernel(start, stop, crew, *args)`` for [0, size), in parts that start at multiples of ``unit(grain)``.
+    """Call ``kernel(start, stop, team, *args)`` for [0, size), in parts that start at multiples of ``unit(grain)``.
 
     Less than `grain` is not worth another thread.
 
@@ -176,7 +176,7 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
     others = min(threads(), size // max(grain, 1)) - 1
     if others < 1 or not _SHARES:
         return bool(kernel(0, size, 0, *args))
-    crew = _crews.by_members.get(others)
-    if crew is None:
-        crew = _crews.by_members[others] = _new_crew(others)
-    return crew.run(kernel, size, grain, args)
+    team = _teams.by_members.get(others)
+    if team is None:
+        team = _teams.by_members[others] = _new_team(others)
+    return team.run(kernel, size, grain, args)

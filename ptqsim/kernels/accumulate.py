@@ -16,7 +16,7 @@ type holds. A sum beyond the limits may be rounded, but rounding is monotone, so
 register is right. A product too large to be exact is so large that the sum is beyond a limit whatever its last bits
 are, so it does not matter either whether product and addition are rounded once or twice.
 
-Every kernel takes ``(start, stop, crew, which, pairs, strips, panels, ...)``: it runs the tiles ``which[start:stop]``;
+Every kernel takes ``(start, stop, team, which, pairs, strips, panels, ...)``: it runs the tiles ``which[start:stop]``;
 `pairs` [batch, 2] says which left matrix of `strips` [A, block, K, ROWS] and which right one of `panels` [B, panel, K,
 COLUMNS] a product of the batch takes.
 """
@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import halves, vector, words
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._store import store
+from ptqsim.kernels._team import shared
 from ptqsim.kernels._tiles import expect, part, place, put
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
@@ -40,7 +40,7 @@ SATURATE, SATURATE_COUNTED, SATURATE_MARKED, WRAP, WRAP_COUNTED = range(5)
 
 @jit
 def lane_tiles(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
     inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
     """Accumulation in lanes of one type, in the way `how`; if `counting`, `events` [batch, M, N] counts changed sums.
@@ -48,7 +48,7 @@ def lane_tiles(
     Where it wraps, in int32 or int64, `inner_low` and `low` are the drops of both registers: how many of the machine
     word's bits they lack.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, columns = strips.shape[2], out.shape[2]
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
     count = np.empty((ROWS, COLUMNS), np.int32)
@@ -86,11 +86,11 @@ def lane_tiles(
 
 @jit
 def half_tiles(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, fills: bool,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, fills: bool,
     inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any,
 ) -> int:  # fmt: skip
     """Saturating accumulation in int16 (see `halves`), in an inner register that `fills` it or one that is lifted."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int16)
     more, nothing = np.empty((0, 0), np.int32), np.empty(COLUMNS, np.int16)
@@ -119,11 +119,11 @@ def half_tiles(
 
 @jit
 def word_tiles(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
     scale: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
     """Accumulation of words, in the way `how`; `scale` and the limits as in `words`, `events` as it counts or marks."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth = strips.shape[2]
     registers = np.empty((ROWS, COLUMNS), np.int32)
     count = np.empty((ROWS, COLUMNS), np.int32)
@@ -165,10 +165,10 @@ def word_tiles(
 
 @jit
 def any_in_tiles(
-    start: int, stop: int, crew: int, which: Any, panels: int, blocks: int, events: Any, found: Any
+    start: int, stop: int, team: int, which: Any, panels: int, blocks: int, events: Any, found: Any
 ) -> int:
     """Whether there is something in `events` [batch, M, N], for each of the tiles."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels, blocks)
         height, width, _ = part(batch, panel, block, events.shape)
@@ -183,14 +183,14 @@ def any_in_tiles(
 
 @jit
 def prefix_range(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int,
     unit: int, found: Any,
 ) -> int:  # fmt: skip
     """Least and greatest exact prefix sum within groups, then after them, zero included.
 
     Those of the part from `start` on go to ``found[start // unit]``, which comes as zeros, int64 [part, 4].
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     extremes = np.empty((4, COLUMNS), strips.dtype)
     extremes[:] = 0
     registers = np.empty((ROWS, COLUMNS), strips.dtype)
@@ -210,11 +210,11 @@ def prefix_range(
 
 @jit
 def prefix_range_of_words(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, columns: int, group: int,
     unit: int, found: Any,
 ) -> int:  # fmt: skip
     """As `prefix_range`, of words that are not scaled."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     extremes = np.empty((4, COLUMNS), np.int32)
     extremes[:] = 0
     registers = np.empty((ROWS, COLUMNS), np.int32)

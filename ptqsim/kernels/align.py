@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
-from ptqsim.kernels._turn import turn
+from ptqsim.kernels._team import shared
+from ptqsim.kernels._transpose import transpose
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
 @jit
-def panel_values(start: int, stop: int, crew: int, codes: Any, table: Any, panels: Any) -> int:
+def panel_values(start: int, stop: int, team: int, codes: Any, table: Any, panels: Any) -> int:
     """Codes [B, K, N] through a table into panels [B, panel, K, COLUMNS], zero beyond N.
 
     `start` and `stop` are numbers of panels, as below of strips.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, columns = codes.shape[1], codes.shape[2]
     for index in range(start, stop):
         batch, panel = index // panels.shape[1], index % panels.shape[1]
@@ -34,9 +34,9 @@ def panel_values(start: int, stop: int, crew: int, codes: Any, table: Any, panel
 
 
 @jit
-def strip_values(start: int, stop: int, crew: int, codes: Any, table: Any, strips: Any) -> int:
+def strip_values(start: int, stop: int, team: int, codes: Any, table: Any, strips: Any) -> int:
     """Codes [A, M, K] through a table into strips [A, block, K, ROWS], zero beyond M."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     rows, depth = codes.shape[1], codes.shape[2]
     for index in range(start, stop):
         matrix, block = index // strips.shape[1], index % strips.shape[1]
@@ -53,14 +53,14 @@ def strip_values(start: int, stop: int, crew: int, codes: Any, table: Any, strip
 
 
 @jit
-def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: Any, strips: Any) -> int:
+def word_strips(start: int, stop: int, team: int, codes: Any, table: Any, rule: Any, strips: Any) -> int:
     """Codes [A, M, K] through a table into strips of words, int32 [A, block, K / parts, ROWS], zero beyond K and M.
 
     `rule` int32 [6] is what `table` follows from: low, high, flip, added, sign (0 or -1) and other, for values of
     ±((code ^ flip) + added) + other where low <= code < high, and of `other` elsewhere. That is done in vector code; of
     a table that follows from nothing `high` is zero.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     rows, count = codes.shape[1], strips.shape[2]
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
     parts = np.empty(ROWS * 4 * count, table.dtype)  # as many as words have at most
@@ -84,7 +84,7 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
         parts[height * of_row :] = 0
         first = (matrix * strips.shape[1] + block) * count
         for word in range(0, whole, ROWS):
-            turn(words, word, count, strips, (first + word) * ROWS)
+            transpose(words, word, count, strips, (first + word) * ROWS)
         for word in range(whole, count):
             for r in range(ROWS):
                 strip[word, r] = words[r * count + word]
@@ -92,12 +92,12 @@ def word_strips(start: int, stop: int, crew: int, codes: Any, table: Any, rule: 
 
 
 @jit
-def byte_lines(start: int, stop: int, crew: int, codes: Any, table: Any, lines: Any) -> int:
+def byte_lines(start: int, stop: int, team: int, codes: Any, table: Any, lines: Any) -> int:
     """Codes [A, M, K] through a table of bytes into lines [A, M or more, depth], zero beyond K and M.
 
     `start` and `stop` are numbers of lines.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     rows, depth = codes.shape[1], codes.shape[2]
     for index in range(start, stop):
         matrix, row = index // lines.shape[1], index % lines.shape[1]
@@ -113,14 +113,14 @@ def byte_lines(start: int, stop: int, crew: int, codes: Any, table: Any, lines: 
 
 @jit
 def word_panels(
-    start: int, stop: int, crew: int, parts: int, codes: Any, table: Any, rule: Any, panels: Any, sums: Any
+    start: int, stop: int, team: int, parts: int, codes: Any, table: Any, rule: Any, panels: Any, sums: Any
 ) -> int:  # fmt: skip
     """Codes [B, K, N] through a table into panels of words, int32 [B, panel, K / parts, COLUMNS], zero beyond K and N.
 
     The table is in int32, and `rule` as for `word_strips`. `sums` [B, panel * COLUMNS] gets the sum of each column, mod
     2**32.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, columns = codes.shape[1], codes.shape[2]
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
     bits = 32 // parts
@@ -156,12 +156,12 @@ def word_panels(
 
 
 @jit
-def row_norms(start: int, stop: int, crew: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
+def row_norms(start: int, stop: int, team: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
     """Largest magnitude, sum of magnitudes and sum of their squares of the rows [start, stop) of codes [rows, K].
 
     In the type of the table `magnitudes`: float64, or an integer type where no sum overflows.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth = codes.shape[1]
     line = np.empty(depth, magnitudes.dtype)
     zero = magnitudes.dtype.type(0)
@@ -181,10 +181,10 @@ def row_norms(start: int, stop: int, crew: int, codes: Any, magnitudes: Any, pea
 
 @jit
 def column_norms(
-    start: int, stop: int, crew: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any
+    start: int, stop: int, team: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any
 ) -> int:
     """Norms of the columns of the matrices [start, stop) of codes [batch, K, N]; the norms [batch, N] come as zeros."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, columns = codes.shape[1], codes.shape[2]
     line = np.empty(columns, magnitudes.dtype)
     for batch in range(start, stop):

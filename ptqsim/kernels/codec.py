@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._nearest import clamped, in_nearer_range, in_range_of
+from ptqsim.kernels._team import shared
 
 
 @jit
-def encode_uniform(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
+def encode_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
     """Two's complement of round(x / scale), clamped to [low, high], in the bits of `mask`."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     scale, low, high, mask = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
@@ -31,9 +31,9 @@ def encode_uniform(start: int, stop: int, crew: int, x: Any, grid: Any, largest:
 
 
 @jit
-def encode_twin(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
+def encode_twin(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
     """Flag and magnitude: R2 from `split` on, R1 (whose values have the sign `sign1`) below; magnitudes up to `top`."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     split, scale1, scale2, sign1, top, flag, both = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
@@ -49,10 +49,10 @@ def encode_twin(start: int, stop: int, crew: int, x: Any, grid: Any, largest: An
 
 @jit
 def encode_twin_nearest(
-    start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any
+    start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any
 ) -> int:
     """Flag and magnitude of whichever range has the nearer point, both starting at zero; R1 on a tie."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     scale1, step, top, flag = grid
     values, part = x[start:stop], codes[start:stop]
     strange = 0
@@ -65,9 +65,9 @@ def encode_twin_nearest(
 
 
 @jit
-def look_up(start: int, stop: int, crew: int, codes: Any, table: Any, out: Any) -> int:
+def look_up(start: int, stop: int, team: int, codes: Any, table: Any, out: Any) -> int:
     """Put ``table[code]`` for every code."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     wanted, part = codes[start:stop], out[start:stop]
     for i in range(len(wanted)):
         part[i] = table[wanted[i]]

@@ -6,18 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
+from ptqsim.kernels._team import shared
 
 
 @jit
-def to_int64(start: int, stop: int, crew: int, floats: Any, small: bool, drop: int, out: Any) -> bool:
+def to_int64(start: int, stop: int, team: int, floats: Any, small: bool, drop: int, out: Any) -> bool:
     """Convert [start, stop) and keep the low 64 - `drop` bits, sign included; whether that changed any.
 
     `small` says that all values are int32. Few processors have vector instructions for shifts of 64 bits, or for floats
     to 64 bits; for 32 all have.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     # From zero on: with an index that could be negative no vector code is made.
     source, target = floats[start:stop], out[start:stop]
     return _through_int32(source, max(drop - 32, 0), target) if small else _through_int64(source, drop, target)
@@ -46,9 +46,9 @@ def _through_int64(floats: Any, drop: int, out: Any) -> bool:
 
 
 @jit
-def to_reals(start: int, stop: int, crew: int, acc: Any, scale: Any, out: Any) -> int:
+def to_reals(start: int, stop: int, team: int, acc: Any, scale: Any, out: Any) -> int:
     """acc * scale for [start, stop), the product taken in float64 and rounded to the type of `out`."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     source, target = acc[start:stop], out[start:stop]
     for i in range(len(source)):
         target[i] = target.dtype.type(np.float64(source[i]) * scale)

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import words
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._store import store
+from ptqsim.kernels._team import shared
 from ptqsim.kernels._tiles import expect, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
 
 @jit
 def exact_tiles(
-    start: int, stop: int, crew: int, quads: bool, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any,
+    start: int, stop: int, team: int, quads: bool, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any,
     correction: Any, drop: int, out: Any,
 ) -> bool:  # fmt: skip
     """The exact sums, less a correction per column; whether the reduction changed any.
@@ -28,7 +28,7 @@ def exact_tiles(
     `correction` [B, N] is subtracted, so the caller has proven that either the result fits 32 bits, or that no more
     than 32 bits of it are asked for: the low 64 - `drop` bits of it are kept, sign included.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth = strips.shape[3]
     registers = np.empty((ROWS, COLUMNS), np.int32)
     more = np.empty((0, 0), np.int32)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels._nearest import clamped, in_nearer_range, in_range_of
+from ptqsim.kernels._team import shared
 
 
 @jit
-def round_uniform(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
+def round_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
     """clamp(round(x / scale), low, high) * scale; no zero is negative, as no code stands for such a one."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     scale, low, high = grid
     zero = low - low
     values, part = x[start:stop], out[start:stop]
@@ -29,9 +29,9 @@ def round_uniform(start: int, stop: int, crew: int, x: Any, grid: Any, largest: 
 
 
 @jit
-def round_twin(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
+def round_twin(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
     """Magnitude times scale of the range: R2 from `split` on, below it R1, whose values have the sign `sign1`."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     split, scale1, scale2, sign1, top = grid
     zero = top - top
     values, part = x[start:stop], out[start:stop]
@@ -46,10 +46,10 @@ def round_twin(start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any
 
 @jit
 def round_twin_nearest(
-    start: int, stop: int, crew: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any
+    start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any
 ) -> int:
     """The nearest point of both ranges."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     scale1, step, top = grid
     kind = x.dtype.type
     values, part = x[start:stop], out[start:stop]

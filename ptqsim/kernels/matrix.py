@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, multiply, release
 from ptqsim.kernels._store import store
+from ptqsim.kernels._team import shared
 from ptqsim.kernels._tiles import below, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
@@ -19,7 +19,7 @@ BLOCKS = HEIGHT // ROWS
 
 @jit
 def matrix_tiles(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    start: int, stop: int, team: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
     drop: int, out: Any,
 ) -> bool:  # fmt: skip
     """What `exact.exact_tiles` does, on bytes in the layout of the matrix unit.
@@ -27,7 +27,7 @@ def matrix_tiles(
     `strips` [planes, A, lines, K] are rows, with some more lines after the last, and `panels` [planes, B, panel,
     K / 64, 6, 16, 16] words of four bytes in tiles. Both have zeros up to a depth K that is a multiple of 64.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, panels_of_one, blocks = strips.shape[3], panels.shape[2], -(-out.shape[1] // ROWS)
     registers = np.empty((HEIGHT, COLUMNS), np.int32)
     changed = np.int64(0)

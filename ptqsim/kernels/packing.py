@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
+from ptqsim.kernels._team import shared
 
 SPARE = 2
 """Bytes beyond the stream that `unpack` may look at: a code of up to 16 bits lies in three bytes at most."""
 
 
 @jit
-def unpack(start: int, stop: int, crew: int, stored: Any, bits: Any, codes: Any) -> int:
+def unpack(start: int, stop: int, team: int, stored: Any, bits: Any, codes: Any) -> int:
     """Codes [start, stop) of a stream of `bits` bits each, LSB first."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     width = np.uint64(bits)
     mask = np.uint32((1 << bits) - 1)
     for i in range(start, stop):

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels import exact, matrix
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import inlined, jit
 from ptqsim.kernels._matrix_unit import HEIGHT, SHAPES, configure, release
+from ptqsim.kernels._team import shared
 from ptqsim.kernels._tiles import below, part, place
 from ptqsim.kernels.interpreted import COLUMNS, ROWS
 
@@ -34,7 +34,7 @@ _RARE = 32
 
 @jit
 def dot_prefixes(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    start: int, stop: int, team: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
     norms: Any, codes: Any, shape: Any, guess: Any, unit: int, found: Any, left_over: Any,
 ) -> int:  # fmt: skip
     """Least and greatest prefix sums, zero and a `guess` included, of operands in the layout of `exact`.
@@ -59,7 +59,7 @@ def dot_prefixes(
     left_over
         bool, one per tile: set for those that were not gone through, as too many of their outputs reach too far.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     depth, blocks, panels_of_one = strips.shape[3], strips.shape[2], panels.shape[2]
     seen, more = guess.copy(), np.empty((0, 0), np.int32)
     registers, state = np.empty((ROWS, COLUMNS), np.int32), np.empty((2, ROWS, COLUMNS), np.int32)
@@ -82,11 +82,11 @@ def dot_prefixes(
 
 @jit
 def matrix_prefixes(
-    start: int, stop: int, crew: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
+    start: int, stop: int, team: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
     norms: Any, codes: Any, shape: Any, guess: Any, unit: int, found: Any, left_over: Any,
 ) -> int:  # fmt: skip
     """The same of operands in the layout of `matrix`."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     panels_of_one, blocks = panels.shape[2], -(-shape[1] // ROWS)
     seen = guess.copy()
     registers, state = np.empty((HEIGHT, COLUMNS), np.int32), np.empty((2, HEIGHT, COLUMNS), np.int32)

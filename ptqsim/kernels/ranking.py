@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 
 # Rows whose scores and sums stay in the nearest cache while all pairs are gone through.
@@ -15,7 +14,7 @@ _ROWS = 64
 
 @jit
 def hinge_sums(
-    start: int, stop: int, crew: int, scores: Any, order: Any, exact: Any, theta: Any, of_ties: Any, out: Any
+    start: int, stop: int, scores: Any, order: Any, exact: Any, theta: Any, of_ties: Any, out: Any
 ) -> int:  # fmt: skip
     """Sum over p < q of max(0, s[order[q]] - s[order[p]] + theta), of each of the rows s [start, stop) of `scores`.
 
@@ -23,7 +22,6 @@ def hinge_sums(
     those scores in that order, a pair of equal ones counting `of_ties` instead; it is empty where there are none.
     `out` [R].
     """
-    start = shared(start, stop, crew)
     width, ties = scores.shape[1], exact.shape[0] > 0
     block = np.empty((width, _ROWS), np.float32)
     for first in range(start, stop, _ROWS):

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit_sums
+from ptqsim.kernels._team import shared
 
 
 @jit_sums
-def moments(start: int, stop: int, crew: int, x: Any, y: Any, z: Any, out: Any) -> int:
+def moments(start: int, stop: int, team: int, x: Any, y: Any, z: Any, out: Any) -> int:
     """Sums of d, d^2 and d z over each of the rows [start, stop), d being x - y, into `out` [3, R] of float64.
 
     `x`, `y` and `z` are float32 [R, n]; without rows in `y` d is x.
     """
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     difference = y.shape[0] > 0
     for r in range(start, stop):
         xs, zs = x[r], z[r]
@@ -42,9 +42,9 @@ def moments(start: int, stop: int, crew: int, x: Any, y: Any, z: Any, out: Any) 
 
 
 @jit_sums
-def weighted_squares(start: int, stop: int, crew: int, x: Any, y: Any, z: Any, out: Any) -> int:
+def weighted_squares(start: int, stop: int, team: int, x: Any, y: Any, z: Any, out: Any) -> int:
     """Sums of ((x - y) z)^2 over each of the rows [start, stop), into `out` [1, R] of float64; the rest as above."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     for r in range(start, stop):
         xs, ys, zs = x[r], y[r], z[r]
         total = 0.0

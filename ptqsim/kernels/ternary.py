@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels._crew import shared
 from ptqsim.kernels._jit import jit
 
 # Columns whose slopes stay in the nearest cache while all rows are gone through.
@@ -15,14 +14,13 @@ _COLUMNS = 32
 
 @jit
 def settle(
-    start: int, stop: int, crew: int, gram: Any, target: Any, slope: Any, scale: float, step: float, digit: Any, q: Any
+    start: int, stop: int, gram: Any, target: Any, slope: Any, scale: float, step: float, digit: Any, q: Any
 ) -> int:  # fmt: skip
     """Set one row after the other of the columns [start, stop) to the best of -1, 0 and 1, and the codes with it.
 
     All are float64: `gram` [R, R] is H of these rows, `target` [R, N] R, and `slope` [R, N] H Q, which is brought up to
     date as Q changes; `digit` and `q` [R, N] are written to.
     """
-    start = shared(start, stop, crew)
     rows = len(gram)
     change = np.empty(_COLUMNS)
     for first in range(start, stop, _COLUMNS):

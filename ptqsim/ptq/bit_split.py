@@ -128,7 +128,7 @@ def _sweep(problem: Reconstruction, digit: torch.Tensor, q: torch.Tensor, scale:
         gram = problem.gram[block, block].contiguous()
         target = problem.target[block].contiguous()
         written = digit[block].numpy(), q[block].numpy()
-        ternary.settle(0, q.shape[1], 0, gram.numpy(), target.numpy(), slope.numpy(), scale, step, *written)
+        ternary.settle(0, q.shape[1], gram.numpy(), target.numpy(), slope.numpy(), scale, step, *written)
 
 
 def _float32(value: float) -> float:

@@ -33,7 +33,7 @@ class _Sorted:
         exact = torch.empty((0, 0)) if self.values is None else self.values
         of_ties = np.float32(max(theta, 0.0))  # equal exact scores have sign 0, and Phi(0) = theta
         operands = scores.contiguous().numpy(), self.order.numpy(), exact.numpy()
-        ranking.hinge_sums(0, len(total), 0, *operands, np.float32(theta), of_ties, total.numpy())
+        ranking.hinge_sums(0, len(total), *operands, np.float32(theta), of_ties, total.numpy())
         return total
 
     def _by_torch(self, scores: torch.Tensor, theta: float) -> torch.Tensor:

@@ -18,19 +18,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.kernels import _crew, _threads
-from ptqsim.kernels._atomic import pause, read, write
-from ptqsim.kernels._crew import shared
+from ptqsim.kernels import _team, _threads
+from ptqsim.kernels._atomic import load, pause, store
 from ptqsim.kernels._jit import jit
+from ptqsim.kernels._team import shared
 from ptqsim.kernels.machine import COMPILED
 
 needs_compiler = pytest.mark.skipif(not COMPILED, reason="what is not compiled is not shared")
 
 
 @jit
-def mark(start: int, stop: int, crew: int, visits: Any, starts: Any) -> bool:
+def mark(start: int, stop: int, team: int, visits: Any, starts: Any) -> bool:
     """Counts how often every index is visited, and every start of a part; whether 7 is among them."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     if start < stop:
         starts[start] += 1
     for index in range(start, stop):
@@ -39,14 +39,14 @@ def mark(start: int, stop: int, crew: int, visits: Any, starts: Any) -> bool:
 
 
 @jit
-def meet(start: int, stop: int, crew: int, words: int, patience: int) -> int:
+def meet(start: int, stop: int, team: int, words: int, patience: int) -> int:
     """Each of two parts waits until the other one has begun; whether one waited too long."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     if stop - start == 1:
         own = min(start, 1)
-        write(words, own, 1)
+        store(words, own, 1)
         for _ in range(patience):
-            if read(words, 1 - own):
+            if load(words, 1 - own):
                 return 0
             pause()
         return 1
@@ -54,9 +54,9 @@ def meet(start: int, stop: int, crew: int, words: int, patience: int) -> int:
 
 
 @jit
-def dawdle(start: int, stop: int, crew: int, pauses: Any, visits: Any) -> int:
+def dawdle(start: int, stop: int, team: int, pauses: Any, visits: Any) -> int:
     """Takes as long for an index as it says."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     for index in range(start, stop):
         for _ in range(pauses[index]):
             pause()
@@ -65,9 +65,9 @@ def dawdle(start: int, stop: int, crew: int, pauses: Any, visits: Any) -> int:
 
 
 @jit
-def fail_at(start: int, stop: int, crew: int, bad: int) -> int:
+def fail_at(start: int, stop: int, team: int, bad: int) -> int:
     """Raises in one part."""
-    start = shared(start, stop, crew)
+    start = shared(start, stop, team)
     if start <= bad < stop:
         raise IndexError
     return 0
@@ -138,7 +138,7 @@ def test_threads_keep_nothing_of_a_job() -> None:
 def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Longer than anybody stays awake, on either side; with fewer cores than threads nobody does at all."""
     monkeypatch.setattr(_threads, "_cores", lambda: cores)
-    monkeypatch.setattr(_threads, "_crews", _threads._Crews())
+    monkeypatch.setattr(_threads, "_teams", _threads._Teams())
     _threads.use(2)
     long = _threads._pauses(2000.0)
     for each in ((0, long), (long, 0), (long, long), (0, 0)):
@@ -150,18 +150,18 @@ def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: p
 
 
 @needs_compiler
-@pytest.mark.parametrize("state", [_crew.ASLEEP, _crew.IDLE, _crew.RUNNING], ids=["asleep", "late", "busy"])
+@pytest.mark.parametrize("state", [_team.ASLEEP, _team.IDLE, _team.RUNNING], ids=["asleep", "late", "busy"])
 def test_nobody_waits_for_a_thread_that_does_not_come(state: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
     member = _threads._Member(1)
-    member.state[_crew.STATE] = state
+    member.words[_team.STATE] = state
     visits, starts = np.zeros(100, np.int64), np.zeros(101, np.int64)
-    assert _threads._Crew([member]).run(mark, 100, 1, (visits, starts))
+    assert _threads._Team([member]).run(mark, 100, 1, (visits, starts))
     assert (visits == 1).all()
     # What was posted for it is taken back; one that sleeps was woken.
-    assert member.state[_crew.STATE] == (_crew.RUNNING if state == _crew.RUNNING else _crew.IDLE)
+    assert member.words[_team.STATE] == (_team.RUNNING if state == _team.RUNNING else _team.IDLE)
     os.close(member.pipe[1])
-    assert os.read(member.pipe[0], 9) == bytes(state == _crew.ASLEEP)
+    assert os.read(member.pipe[0], 9) == bytes(state == _team.ASLEEP)
     os.close(member.pipe[0])
 
 

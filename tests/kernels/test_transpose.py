@@ -1,33 +1,33 @@
-"""A square of words is turned, and nothing beside it is touched."""
+"""A square of words is transposed, and nothing beside it is touched."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from ptqsim.kernels import _turn
+from ptqsim.kernels import _transpose
 from ptqsim.kernels._jit import jit
 from ptqsim.kernels.interpreted import ROWS
 from ptqsim.kernels.machine import COMPILED
 
 
 @jit
-def turned(source: np.ndarray, at: int, step: int, target: np.ndarray, to: int) -> int:
+def transposed(source: np.ndarray, at: int, step: int, target: np.ndarray, to: int) -> int:
     """By compiled code, if there is any."""
-    _turn.turn(source, at, step, target, to)
+    _transpose.transpose(source, at, step, target, to)
     return 0
 
 
 @pytest.mark.parametrize("at", [0, 3])
 @pytest.mark.parametrize("step", [ROWS, 13])
 @pytest.mark.parametrize("to", [0, 5])
-def test_a_square_is_turned(at: int, step: int, to: int, rng: np.random.Generator) -> None:
+def test_a_square_is_transposed(at: int, step: int, to: int, rng: np.random.Generator) -> None:
     source = rng.integers(-(2**31), 2**31, at + ROWS * step, dtype=np.int32)
     square = np.stack([source[at + r * step :][:ROWS] for r in range(ROWS)])
-    for function in (turned, _turn._turn_in_numpy):
+    for function in (transposed, _transpose._transpose_in_numpy):
         target = np.zeros(to + ROWS * ROWS + 1, np.int32)
         function(source, at, step, target, to)
         assert np.array_equal(target[to:-1].reshape(ROWS, ROWS), square.T)
         assert not target[:to].any()
         assert target[-1] == 0
-    assert COMPILED is (_turn.turn is not _turn._turn_in_numpy)
+    assert COMPILED is (_transpose.transpose is not _transpose._transpose_in_numpy)

@@ -1,4 +1,4 @@
-"""Turning a square of words: what compilers do not find in loops over arrays."""
+"""Transposing a square of words: what compilers do not find in loops over arrays."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     for _ in range(ROWS):
         lines.append(builder.load(vector(source, at), align=_WORD))
         at = builder.add(at, step)
-    # To interleave each line with the one half of all lines further turns the square if it is done log2(ROWS) times.
+    # To interleave each line with the one half of all lines further, log2(ROWS) times, transposes the square.
     halves = [[i // 2 + i % 2 * ROWS + half for i in range(ROWS)] for half in (0, ROWS // 2)]
     masks = [ir.Constant(_VECTOR, half) for half in halves]
     for _ in range(ROWS.bit_length() - 1):
@@ -42,17 +42,17 @@ def _generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 
 @_intrinsic
-def _turn(typing_context, source, at, step, target, to):  # type: ignore[no-untyped-def]
+def _transpose(typing_context, source, at, step, target, to):  # type: ignore[no-untyped-def]
     return types.void(source, types.int64, types.int64, target, types.int64), _generate
 
 
-def _turn_in_numpy(source: Any, at: int, step: int, target: Any, to: int) -> None:
+def _transpose_in_numpy(source: Any, at: int, step: int, target: Any, to: int) -> None:
     lines = [source.reshape(-1)[at + r * step :][:ROWS] for r in range(ROWS)]
     for number, line in enumerate(zip(*lines, strict=True)):
         target.reshape(-1)[to + number * ROWS :][:ROWS] = line
 
 
-turn: Any = _turn if COMPILED else _turn_in_numpy
-"""``turn(source, at, step, target, to)``: ROWS lines of as many int32, `step` apart, become the columns of ROWS lines
-that follow each other. Both arrays are contiguous, `at` and `to` the numbers of their first elements.
+transpose: Any = _transpose if COMPILED else _transpose_in_numpy
+"""``transpose(source, at, step, target, to)``: ROWS lines of as many int32, `step` apart, become the columns of ROWS
+lines that follow each other. Both arrays are contiguous, `at` and `to` the numbers of their first elements.
 """
