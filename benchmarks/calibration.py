@@ -15,10 +15,10 @@ from benchmarks import plain_search
 from ptqsim import ptq
 from ptqsim.cli.output import Output
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.capture import OperationData
-from ptqsim.ptq.methods import make_method
-from ptqsim.ptq.operations import MatmulOperation
-from ptqsim.ptq.quantized_model import QuantizedModel
+from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.search.capture import OperationData
 
 MODELS: Final = ("vit_tiny_patch16_224", "deit_small_patch16_224")
 METHOD: Final = "ptq4vit"

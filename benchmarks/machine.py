@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 _PACKAGES: Final = ("ptqsim", "numpy", "numba", "llvmlite", "torch", "apytypes", "fxpmath")
 

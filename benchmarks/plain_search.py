@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import torch
 
-from ptqsim.ptq.capture import BATCH, OperationData
-from ptqsim.ptq.fake_quant import Format, fake_quantize
-from ptqsim.ptq.gradients import task_loss
-from ptqsim.ptq.methods.protocol import Method
-from ptqsim.ptq.operations import MatmulOperation
-from ptqsim.ptq.quantized_model import QuantizedModel
-from ptqsim.ptq.search_space import Candidates, group_max, uniform
+from ptqsim.ptq.calibration.methods.protocol import Method
+from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.gradients import task_loss
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.search.candidates import Candidates, group_max, uniform
+from ptqsim.ptq.search.capture import BATCH, OperationData
 
 Chosen = tuple[int, ...]
 

@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from ptqsim.cli.output import Output
-from ptqsim.sweep import clusters
-from ptqsim.sweep.content import ContentCache
-from ptqsim.sweep.driver import planned_keys
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.pool import DaskPool
-from ptqsim.sweep.reading import parse_study
-from ptqsim.sweep.run import run
-from ptqsim.sweep.store import Store
-from ptqsim.sweep.task import Outcome
+from ptqsim.sweep.execution import clusters
+from ptqsim.sweep.execution.driver import planned_keys
+from ptqsim.sweep.execution.pool import DaskPool
+from ptqsim.sweep.execution.run import run
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.study.reading import parse_study
+from ptqsim.sweep.work.content import ContentCache
+from ptqsim.sweep.work.task import Outcome
 
 WORK: Final = "benchmarks.study_work:pretend"
 _SOURCE: Final = ("name", "sha256", "weights", "data", "calibration_data", "validation_data")

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptqsim.sweep.content import CachePlace, MissingContent
-from ptqsim.sweep.task import Task
+from ptqsim.sweep.work.content import CachePlace, MissingContent
+from ptqsim.sweep.work.task import Task
 
 LAYERS = ("first", "second")
 SECONDS = "PTQSIM_STUDY_WORK_SECONDS"

@@ -16,13 +16,13 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.artifact import Artifact, Table
 from analysis.commands.show import show
 from analysis.demo.exactness import Exactness, mismatches
 from analysis.demo.plan import plan
-from analysis.frame import Data
-from analysis.store import Store
-from analysis.workload import Workload
+from analysis.framework.artifact import Artifact, Table
+from analysis.framework.frame import Data
+from analysis.framework.store import Store
+from analysis.framework.workload import Workload
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output

@@ -19,7 +19,7 @@ from analysis.commands.run import (
     Source,
     run,
 )
-from analysis.registry import FIGURES
+from analysis.framework.registry import FIGURES
 from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption
 

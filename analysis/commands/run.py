@@ -10,13 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.artifact import Artifact, Table, kind_of
 from analysis.commands.show import show
-from analysis.options import legal_options, with_options
-from analysis.points import run_side_by_side
-from analysis.registry import artifact
-from analysis.store import Store
-from analysis.workload import Workload
+from analysis.framework.artifact import Artifact, Table, kind_of
+from analysis.framework.options import legal_options, with_options
+from analysis.framework.points import run_side_by_side
+from analysis.framework.registry import artifact
+from analysis.framework.store import Store
+from analysis.framework.workload import Workload
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.output import Output
 

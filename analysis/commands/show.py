@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.artifact import Artifact, Table
-from analysis.frame import Data
+from analysis.framework.artifact import Artifact, Table
+from analysis.framework.frame import Data
 from ptqsim.cli.output import Output
 
 

@@ -19,7 +19,7 @@ from analysis.commands.run import (
     Source,
     run,
 )
-from analysis.registry import LONG, TABLES
+from analysis.framework.registry import LONG, TABLES
 from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption
 

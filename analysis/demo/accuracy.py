@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
-from analysis.printed import Printed
-from analysis.workload import Setting, Workload
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
 
 

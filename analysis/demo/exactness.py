@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from analysis.artifact import Table
-from analysis.frame import Data, Frame
-from analysis.printed import Printed
-from analysis.style import NAMES, bits_label
-from analysis.workload import Setting, Workload, counting
+from analysis.framework.artifact import Table
+from analysis.framework.frame import Data, Frame
+from analysis.framework.style import NAMES, bits_label
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload, counting
 from ptqsim import ptq
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.artifact import Artifact
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
 from analysis.demo.width_curve import WidthCurve
-from analysis.ptq4vit.fig2_distributions import Distributions
-from analysis.ptq4vit.fig3_points import UniformPoints
-from analysis.ptq4vit.fig4_twin_points import TwinPoints
-from analysis.ptq4vit.fig5_metrics import Metrics
-from analysis.ptq4vit.range_rule import RangeRule
+from analysis.framework.artifact import Artifact
+from analysis.framework.workload import Workload
+from analysis.papers.ptq4vit.fig2_distributions import Distributions
+from analysis.papers.ptq4vit.fig3_points import UniformPoints
+from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
+from analysis.papers.ptq4vit.fig5_metrics import Metrics
+from analysis.papers.ptq4vit.range_rule import RangeRule
 from analysis.simulator.safe_width import SafeWidth
-from analysis.workload import Workload
 
 
 def plan(workload: Workload, *, full: bool) -> list[Artifact]:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
-from analysis.printed import Printed
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload, counting
 from analysis.simulator.observe import THEOREMS, exact_and_counting, safe_width
-from analysis.workload import Setting, Workload, counting
 from ptqsim import ptq
 
 

@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
-from analysis import style
-from analysis.artifact import Figure
 from analysis.detection.source import of_detector
-from analysis.frame import Data, Frame
-from analysis.workload import Setting, Workload
+from analysis.framework import style
+from analysis.framework.artifact import Figure
+from analysis.framework.frame import Data, Frame
+from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
-from ptqsim.ptq.detection.coco import detections
-from ptqsim.ptq.detection.data import DetectionData
-from ptqsim.ptq.detection.detector import Detector
+from ptqsim.ptq.datasets.detection.coco import detections
+from ptqsim.ptq.datasets.detection.load import DetectionData
+from ptqsim.ptq.network.detr.detector import Detector
 
 _FLOAT: Final = "FP32"
 _SIDES: Final = ("left", "top", "width", "height")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from analysis.detection.source import of_detector
-from analysis.frame import Data
+from analysis.framework.frame import Data
+from analysis.framework.workload import Workload
 from analysis.simulator.safe_width import SafeWidth
-from analysis.workload import Workload
 
 _SILENT: Final = ("detr", "model", "layers", "layer", "convolution")
 _BACKBONE: Final = "detr.model.backbone.model.encoder."

@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
-from analysis import style
-from analysis.artifact import Figure
-from analysis.frame import Data, Frame
-from analysis.workload import Workload
+from analysis.framework import style
+from analysis.framework.artifact import Figure
+from analysis.framework.frame import Data, Frame
+from analysis.framework.workload import Workload
 
 
 @dataclass(frozen=True)

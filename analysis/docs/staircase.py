@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis import style
+from analysis.framework import style
 
 SIZE = 2.6
 

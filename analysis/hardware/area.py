@@ -11,12 +11,12 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Workload
 from analysis.hardware.costs import LOOKS, costs, counted, origin
-from analysis.printed import Printed
-from analysis.workload import Workload
 from ptqsim.errors import unknown_name
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.uniform import Uniform

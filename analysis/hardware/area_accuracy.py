@@ -14,15 +14,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from analysis import style
-from analysis.activations import TITLES, Special
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
+from analysis.framework import style
+from analysis.framework.activations import TITLES, Special
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Task
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Workload
 from analysis.hardware.costs import costs, counted, origin
 from analysis.hardware.datapath_point import DatapathPoint
-from analysis.points import Task
-from analysis.printed import Printed
-from analysis.workload import Workload
 from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, Point
 
 _OPERANDS: Final[tuple[Special, ...]] = ("softmax", "gelu")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from analysis import style
-from analysis.workload import Workload
+from analysis.framework import style
+from analysis.framework.workload import Workload
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.sweep import Cost, Point, sweep

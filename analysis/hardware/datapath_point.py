@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import ptqsim as pq
-from analysis.activations import TITLES, Special
-from analysis.frame import Data, Frame
-from analysis.points import Point
+from analysis.framework.activations import TITLES, Special
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Point
+from analysis.framework.workload import Setting, Workload, counting
 from analysis.simulator.observe import WIDEST, exact_and_counting
 from analysis.simulator.width_accuracy import shifted
-from analysis.workload import Setting, Workload, counting
 from ptqsim import ptq
 from ptqsim.datapath.order_text import parse_order
-from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.network.operations import OperandFormats
 
 
 @dataclass(frozen=True)

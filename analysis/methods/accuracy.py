@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from analysis import style
-from analysis.artifact import Table
-from analysis.frame import Data, Frame
+from analysis.framework import style
+from analysis.framework.artifact import Table
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Task
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Workload, bundled_models
 from analysis.methods.entries import ENTRIES, entry
 from analysis.methods.point import MethodPoint
-from analysis.points import Task
-from analysis.printed import Printed
-from analysis.workload import Workload, bundled_models
 
 
 @dataclass(frozen=True)

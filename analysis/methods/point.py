@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis import style
-from analysis.frame import Data, Frame
+from analysis.framework import style
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Point
+from analysis.framework.workload import Workload, counting
 from analysis.methods.entries import Entry
-from analysis.points import Point
-from analysis.workload import Workload, counting
 from ptqsim import ptq
-from ptqsim.ptq.methods import PTQ4ViTPlus, make_method
-from ptqsim.ptq.summary import weight_bits
+from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.network.summary import weight_bits
 
 MEGABYTE = 8e6
 """Bits of one MB, which is 10**6 bytes in the papers."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from analysis.frame import Data, Frame
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Point
+from analysis.framework.workload import Workload
 from analysis.methods.entries import Entry
-from analysis.points import Point
-from analysis.workload import Workload
 from ptqsim import ptq
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.report.columns import packed_rows
-from ptqsim.sweep import costs
-from ptqsim.sweep.reading import parse_study
-from ptqsim.sweep.store import Store
-from ptqsim.sweep.study import AXES, resolved
+from ptqsim.sweep.results import costs
+from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.study.definition import AXES, resolved
+from ptqsim.sweep.study.reading import parse_study
 
 _LABELS: Final = {
     "top1": "top-1 / %",

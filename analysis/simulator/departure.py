@@ -19,14 +19,14 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
-from analysis.printed import Printed
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload, one_thread
 from analysis.simulator.observe import WIDEST
-from analysis.workload import Setting, Workload, one_thread
 from ptqsim import ptq
-from ptqsim.ptq.fake_quant import decode_codes
+from ptqsim.ptq.network.fake_quant import decode_codes
 
 Codes = dict[str, list[NDArray[Any]]]
 """By layer, the codes of A of every group."""

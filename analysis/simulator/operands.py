@@ -17,14 +17,14 @@ import torch
 from torch.nn import functional as F
 
 import ptqsim as pq
-from analysis.activations import Special
-from analysis.frame import Data, Frame
-from analysis.points import Point
-from analysis.workload import Workload, counting, one_thread
+from analysis.framework.activations import Special
+from analysis.framework.frame import Data, Frame
+from analysis.framework.points import Point
+from analysis.framework.workload import Workload, counting, one_thread
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
-from ptqsim.ptq.operations import MatmulOperation
-from ptqsim.ptq.search_space import group_max, linear_ratios
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search.candidates import group_max, linear_ratios
 
 MAX_SHIFT: Final = 15
 RATIOS: Final = linear_ratios(0.0, 1.2, 40)

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import NullFormatter
 
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, concatenate
-from analysis.points import Task
-from analysis.printed import Printed
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, concatenate
+from analysis.framework.points import Task
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Workload
 from analysis.simulator.operands import OperandPoint
-from analysis.workload import Workload
 
 PAIRS = ("twin", "covering", "free")
 

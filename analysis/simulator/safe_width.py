@@ -13,14 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame
-from analysis.printed import Printed
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import BOUNDS, exact_and_counting
-from analysis.workload import Setting, Workload
 from ptqsim import ptq
-from ptqsim.ptq.summary import format_facts
+from ptqsim.ptq.network.summary import format_facts
 
 _ROW: Final = 0.104
 """Height of a layer's line in inches: letters of 6 points."""

@@ -9,15 +9,15 @@ from typing import ClassVar
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from analysis.activations import TITLES, Special
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, concatenate
+from analysis.framework import style
+from analysis.framework.activations import TITLES, Special
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, concatenate
+from analysis.framework.points import Task
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Workload
 from analysis.methods.point import MethodPoint
-from analysis.points import Task
-from analysis.printed import Printed
 from analysis.simulator.operands import FAMILIES, OperandPoint, legal_families
-from analysis.workload import Workload
 from ptqsim.errors import unknown_name
 
 

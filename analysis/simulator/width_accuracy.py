@@ -15,16 +15,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 import ptqsim as pq
-from analysis import style
-from analysis.activations import TITLES, Special
-from analysis.artifact import IllustratedTable
-from analysis.frame import Data, Frame, concatenate
-from analysis.points import Point, Task
-from analysis.printed import Printed
+from analysis.framework import style
+from analysis.framework.activations import TITLES, Special
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Data, Frame, concatenate
+from analysis.framework.points import Point, Task
+from analysis.framework.text_table import Printed
+from analysis.framework.workload import Setting, Workload, counting
 from analysis.simulator.observe import WIDEST, exact_and_counting
-from analysis.workload import Setting, Workload, counting
 from ptqsim import ptq
-from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.network.operations import OperandFormats
 
 UNIFORM: Final = -1
 """In place of a shift: the uniform format of Base PTQ."""

@@ -183,7 +183,7 @@ def _show(out: Output, quantized: Any, title: str) -> None:
 
 
 def _list_options(out: Output, method: str, variant: str) -> None:
-    from ptqsim.ptq.methods import make_method
+    from ptqsim.ptq.calibration.methods import make_method
 
     made = make_method(method, {}, variant)
     defaults = {field.name: getattr(made, field.name) for field in fields(made)}  # type: ignore[arg-type]

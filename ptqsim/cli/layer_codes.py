@@ -23,7 +23,7 @@ def codes_of_layer(
 ) -> tuple[pq.QuantizedArray, pq.QuantizedArray, Mapping[str, Any]]:
     """Operands [..., M, K] and [..., K, N] of a layer on some images, and their origin as plain data."""
     from ptqsim import ptq
-    from ptqsim.ptq.record import record_codes
+    from ptqsim.ptq.evaluation.record import record_codes
 
     quantized = load_calibrated(calibrated)
     if layer is None:

@@ -26,8 +26,8 @@ from ptqsim.cli.sweep_show import show_estimate, show_recomputed, show_status
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ptqsim.sweep.store import Store
-    from ptqsim.sweep.study import Study
+    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.study.definition import Study
 
 
 def sweep(
@@ -54,8 +54,8 @@ def sweep(
     csv: Annotated[Path | None, typer.Option("--csv", help="Export the points to a CSV file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from ptqsim.sweep.reading import read_study
-    from ptqsim.sweep.store import Store
+    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.study.reading import read_study
 
     out = Output(as_json)
     wanted = read_study(study)
@@ -89,12 +89,13 @@ def _work(
     point: str | None,
 ) -> dict[str, Any] | None:
     """Run it; a result in place of the status, if there is one."""
-    from ptqsim.sweep import again, estimate
-    from ptqsim.sweep.clusters import default_jobs
-    from ptqsim.sweep.opening import OpenStudy
-    from ptqsim.sweep.pool import DaskPool
-    from ptqsim.sweep.run import run
-    from ptqsim.sweep.store import Store
+    from ptqsim.sweep.execution import estimate
+    from ptqsim.sweep.execution import recompute as again
+    from ptqsim.sweep.execution.clusters import default_jobs
+    from ptqsim.sweep.execution.pool import DaskPool
+    from ptqsim.sweep.execution.run import run
+    from ptqsim.sweep.plan.open_study import OpenStudy
+    from ptqsim.sweep.results.store import Store
 
     if not resume and place.exists():
         raise ValueError(f"{place} holds results: leave --fresh out to go on with them, or name another --store")
@@ -119,7 +120,7 @@ def _work(
 
 
 def _client(study: Study, jobs: int, scheduler: str | None, batch: bool) -> AbstractContextManager[Client]:
-    from ptqsim.sweep import clusters
+    from ptqsim.sweep.execution import clusters
 
     if batch and scheduler is not None:
         raise ValueError("both --scheduler and --batch were given: choose one of them")
@@ -131,7 +132,7 @@ def _client(study: Study, jobs: int, scheduler: str | None, batch: bool) -> Abst
 
 
 def _export(out: Output, results: Store, study: Study, path: Path, parquet: Path | None, csv: Path | None) -> None:
-    from ptqsim.sweep import export
+    from ptqsim.sweep.results import export
 
     if parquet is None and csv is None:
         return

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ptqsim.cli.output import Cell, Output
 
 if TYPE_CHECKING:
-    from ptqsim.sweep.again import Recomputed
-    from ptqsim.sweep.estimate import Estimate
-    from ptqsim.sweep.store import Store
+    from ptqsim.sweep.execution.estimate import Estimate
+    from ptqsim.sweep.execution.recompute import Recomputed
+    from ptqsim.sweep.results.store import Store
 
 _STATES: Final = ("planned", "done", "trapped", "failed", "missing")
 _SHOWN_FAILURES: Final = 10

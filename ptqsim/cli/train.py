@@ -31,8 +31,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
-    from ptqsim.ptq.bundled_training import recipe_of, train_bundled
-    from ptqsim.ptq.training import save_trained
+    from ptqsim.ptq.training.bundled import recipe_of, train_bundled
+    from ptqsim.ptq.training.classifiers import save_trained
 
     out = Output(as_json)
     recipe = recipe_of(model, seed, not float32, images)

@@ -8,14 +8,15 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.kernels import _threads, codec
+from ptqsim.kernels.codes import codec
+from ptqsim.kernels.runtime import threads as _threads
 
 KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
 """What a kernel needs of a format in the type of the data: its grid, and its rounding."""
 
 
 class Rounder(NamedTuple):
-    """A kernel of `ptqsim.kernels.grid`, and what it needs of a format."""
+    """A kernel of `ptqsim.kernels.codes.grid`, and what it needs of a format."""
 
     kernel: Callable[..., int]
     constants: KernelConstants

@@ -21,7 +21,7 @@ from ptqsim.formats.base import (
 )
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
-from ptqsim.kernels import codec, grid
+from ptqsim.kernels.codes import codec, grid
 
 MAX_SHIFT = 32
 """Largest alignment exponent: a 16-bit code is then aligned in 48 bits, which float64 still holds exactly."""

@@ -13,7 +13,7 @@ from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, RoundingMode
-from ptqsim.kernels import codec, grid
+from ptqsim.kernels.codes import codec, grid
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Matrix products on a simulated accumulator."""
 
-from ptqsim.gemm.matmul import matmul
+from ptqsim.gemm.multiply import matmul
 from ptqsim.gemm.result import Certificate, MatmulResult
 from ptqsim.gemm.threads import get_num_threads, set_num_threads
 

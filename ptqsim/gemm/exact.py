@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from ptqsim.gemm.operands import INT32_MAX, INT64_MAX
 from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, number_of_planes, offset_sums, right_planes
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate, convert, exact, machine, matrix, prefix
+from ptqsim.kernels.matmul import accumulate, convert, exact, matrix, prefix
+from ptqsim.kernels.runtime import machine
+from ptqsim.kernels.runtime import threads as _threads
 
 # Steps of tiles below which another thread costs more than it brings.
 _STEPS = 1024

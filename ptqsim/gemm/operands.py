@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.codes import look_up
-from ptqsim.kernels import _threads, align
-from ptqsim.kernels.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codes import align
+from ptqsim.kernels.runtime import threads as _threads
 
 FLOAT32_EXACT = 1 << 24
 """Every integer up to this magnitude is a float32."""

@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from ptqsim.formats.base import GridRange
 from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
-from ptqsim.kernels import _matrix_unit, _threads, align, machine
-from ptqsim.kernels.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen import matrix_unit as _matrix_unit
+from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codes import align
+from ptqsim.kernels.runtime import machine
+from ptqsim.kernels.runtime import threads as _threads
 
 
 @dataclass(frozen=True, slots=True, eq=False)

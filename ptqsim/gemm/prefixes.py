@@ -14,7 +14,9 @@ from ptqsim.gemm import words
 from ptqsim.gemm.exact import all_tiles, as_bytes, grain
 from ptqsim.gemm.operands import INT32_MAX, Operand
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import _threads, accumulate, machine, prefix
+from ptqsim.kernels.matmul import accumulate, prefix
+from ptqsim.kernels.runtime import machine
+from ptqsim.kernels.runtime import threads as _threads
 
 # Fewer segments than that reach nearly as far as the whole: too many outputs would have to be added up.
 _SEGMENTS = 4

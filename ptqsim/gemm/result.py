@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.statistics import OverflowStatistics
-from ptqsim.kernels import _threads, convert
+from ptqsim.kernels.matmul import convert
+from ptqsim.kernels.runtime import threads as _threads
 
 
 @dataclass(frozen=True, slots=True)

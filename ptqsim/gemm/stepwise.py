@@ -14,8 +14,10 @@ from ptqsim.gemm.exact import grain
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
-from ptqsim.kernels import _threads, accumulate, machine
-from ptqsim.kernels.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.matmul import accumulate
+from ptqsim.kernels.runtime import machine
+from ptqsim.kernels.runtime import threads as _threads
 
 # One tile in so many tells whether events are few.
 _SAMPLE = 64
@@ -218,7 +220,7 @@ def _saturating_type(product: Product, groups: Groups) -> Any:
     """The fastest type in which clamped accumulation is exact.
 
     A float type needs its registers, limits and operands exact, and an adder tree's sums; a product may be rounded (see
-    kernels/accumulate.py). An integer type needs register + term.
+    kernels/matmul/accumulate.py). An integer type needs register + term.
     """
     term = groups.term_bound(product)
     exact_terms = groups.inner_bits is not None

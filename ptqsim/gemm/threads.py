@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptqsim.formats.base import checked_integer
-from ptqsim.kernels import _threads
+from ptqsim.kernels.runtime import threads as _threads
 
 
 def get_num_threads() -> int:

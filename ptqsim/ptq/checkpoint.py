@@ -21,10 +21,10 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.formats import from_dict
-from ptqsim.ptq.fake_quant import FORMATS, Format
-from ptqsim.ptq.models import build
-from ptqsim.ptq.operations import MatmulOperation, OperandFormats, WeightOperation
-from ptqsim.ptq.quantized_model import QuantizedModel
+from ptqsim.ptq.network.fake_quant import FORMATS, Format
+from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.zoo.models import build
 
 VERSION: Final = 3
 READABLE: Final = (1, 2, 3)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.store import Store
-from analysis.workload import Workload
+from analysis.framework.store import Store
+from analysis.framework.workload import Workload
 from ptqsim import ptq
-from ptqsim.ptq.detection.names import DETECTORS, DETR_DIGITS, DetrModel
+from ptqsim.ptq.zoo.detector_names import DETECTORS, DETR_DIGITS, DetrModel
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,12 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from analysis import style
-from analysis.artifact import IllustratedTable
-from analysis.frame import Frame
-from analysis.printed import Printed
-from analysis.registry import ARTIFACTS, artifact
-from analysis.store import Store
+from analysis.framework import style
+from analysis.framework.artifact import IllustratedTable
+from analysis.framework.frame import Frame
+from analysis.framework.registry import ARTIFACTS, artifact
+from analysis.framework.store import Store
+from analysis.framework.text_table import Printed
 
 
 @dataclass(frozen=True)

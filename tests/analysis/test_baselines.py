@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from analysis import style
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
-from analysis.frame import Frame
-from analysis.registry import FIGURES, artifact
+from analysis.framework import style
+from analysis.framework.frame import Frame
+from analysis.framework.registry import FIGURES, artifact
 
 FOLDER = Path(__file__).parent / "baselines"
 MADE = {name: artifact(name) for name in FIGURES} | {made.name: made for made in (Accuracy(), WidthCurve())}

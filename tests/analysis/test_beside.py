@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.beside import PaperTable
-from analysis.points import Point
-from analysis.published import published
-from analysis.registry import TABLES, artifact
+from analysis.framework.points import Point
+from analysis.framework.registry import TABLES, artifact
+from analysis.papers.paper_table import PaperTable
+from analysis.papers.published import published
 from ptqsim import ptq
 
 PAPER = [name for name in TABLES if isinstance(artifact(name), PaperTable)]

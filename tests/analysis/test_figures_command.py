@@ -7,7 +7,7 @@ import runpy
 
 import pytest
 
-from analysis.registry import FIGURES
+from analysis.framework.registry import FIGURES
 from ptqsim.cli.app import main
 
 

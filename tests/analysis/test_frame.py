@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.frame import Frame, concatenate
+from analysis.framework.frame import Frame, concatenate
 
 CELLS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text("ab,\"'\n é", max_size=5)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from analysis.methods.entries import ENTRIES, entry
-from ptqsim.ptq.methods import METHODS, VARIANTS, make_method
+from ptqsim.ptq.calibration.methods import METHODS, VARIANTS, make_method
 
 
 def test_every_line_is_a_method_with_options_of_its_own():

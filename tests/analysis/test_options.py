@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import pytest
 
-from analysis.artifact import Artifact
-from analysis.options import with_options
+from analysis.framework.artifact import Artifact
+from analysis.framework.options import with_options
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from analysis import style
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
 from analysis.detection.detections import Detections
 from analysis.detection.safe_width import DetectorSafeWidth
+from analysis.framework import style
+from analysis.framework.registry import FIGURES, artifact
 from analysis.hardware.area_accuracy import AreaAccuracy
-from analysis.ptq4vit.fig5_metrics import Metrics
-from analysis.registry import FIGURES, artifact
+from analysis.papers.ptq4vit.fig5_metrics import Metrics
 from analysis.simulator.codes import Codes
 from analysis.simulator.departure import Departure
 from analysis.simulator.power_of_two import PowerOfTwo

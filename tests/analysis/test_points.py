@@ -12,12 +12,12 @@ from typing import ClassVar
 
 import pytest
 
-from analysis.frame import Frame
+from analysis.framework.frame import Frame
+from analysis.framework.points import Point, run_side_by_side
+from analysis.framework.store import Store
+from analysis.framework.workload import Workload
 from analysis.methods.entries import Entry
 from analysis.methods.point import MethodPoint
-from analysis.points import Point, run_side_by_side
-from analysis.store import Store
-from analysis.workload import Workload
 from ptqsim import ptq
 
 SMALL = Entry("small", "Small", "base_ptq", {"n": 4})

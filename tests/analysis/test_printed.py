@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from analysis.printed import Printed
+from analysis.framework.text_table import Printed
 
 TABLE = Printed("Top-1 & loss", ("Method", "Top-1 %"), (("Base PTQ", "80.25"), ("PTQ4ViT", "")), ("100 % of a_b",))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.published import published
+from analysis.papers.published import published
 
 MODELS = [row[0] for row in published("ptq4vit.table1").rows]
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from analysis.framework.registry import TABLES
 from analysis.methods.point import MethodPoint
-from analysis.registry import TABLES
 from ptqsim.cli.app import main
 
 SMALL = ["-O", "methods=base_ptq", "-O", "widths=5", "-O", "seeds=0,1", "-O", "images=8", "--images", "2"]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.frame import Frame
-from analysis.store import Store, digest
-from ptqsim.sweep.content import write_atomically
+from analysis.framework.frame import Frame
+from analysis.framework.store import Store, digest
+from ptqsim.sweep.work.content import write_atomically
 
 DATA = {"points": Frame.of({"x": [1, 2], "y": [0.1, 1e-300], "code": ["010", "011"], "cell": [None, True]})}
 
@@ -57,16 +57,16 @@ def test_a_failed_computation_leaves_nothing(tmp_path):
 def test_the_code_is_part_of_the_key_of_data(tmp_path, monkeypatch, code):
     calls, compute = counted(DATA)
     Store(tmp_path).data("points", {}, compute)
-    monkeypatch.setattr(f"analysis.store.{code}", lambda: "another")
+    monkeypatch.setattr(f"analysis.framework.store.{code}", lambda: "another")
     Store(tmp_path).data("points", {}, compute)
     assert len(calls) == 2
 
 
 def test_what_the_library_makes_does_not_depend_on_the_figures(tmp_path, monkeypatch):
     before = Store(tmp_path).path("calibrated", {})
-    monkeypatch.setattr("analysis.store.analysis_fingerprint", lambda: "another")
+    monkeypatch.setattr("analysis.framework.store.analysis_fingerprint", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) == before
-    monkeypatch.setattr("analysis.store.arithmetic_version", lambda: "another")
+    monkeypatch.setattr("analysis.framework.store.arithmetic_version", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) != before
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 # What a processor may have for exact products of words, the fastest first, and the kernel that takes it.
 WAYS = {"MATRIX": "matrix_int8", "DOT": "dot_int8", "PAIRS": "dot_int16"}

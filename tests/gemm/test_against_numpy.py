@@ -7,7 +7,7 @@ import pytest
 
 import ptqsim as pq
 from benchmarks import oracle
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 ORDERS = [pq.Sequential(), pq.Tree(16), pq.Split(32, 15), pq.Split(32, 30), pq.Split(10, 12)]
 

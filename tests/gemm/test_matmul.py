@@ -10,7 +10,7 @@ import pytest
 import ptqsim as pq
 from benchmarks import oracle
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 UNIFORM = pq.Uniform(8, 0.02)
 

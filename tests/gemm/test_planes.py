@@ -8,7 +8,7 @@ import pytest
 import ptqsim as pq
 from ptqsim.gemm import operands, planes
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 
 def random(shape: tuple[int, ...], number_format: pq.NumberFormat, rng: np.random.Generator) -> pq.QuantizedArray:

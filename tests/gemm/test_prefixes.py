@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import ptqsim as pq
 from ptqsim.gemm import operands, prefixes
 from ptqsim.gemm.product import Product
-from ptqsim.kernels import machine, prefix
+from ptqsim.kernels.matmul import prefix
+from ptqsim.kernels.runtime import machine
 
 U8 = pq.Uniform(8, 1.0)
 formats = st.one_of(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.kernels import machine
+from ptqsim.kernels.runtime import machine
 
 SCRIPT = Path(__file__).with_name("small_cases.py")
 

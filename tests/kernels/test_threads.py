@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.kernels import _team, _threads
-from ptqsim.kernels._atomic import load, pause, store
-from ptqsim.kernels._jit import jit
-from ptqsim.kernels._team import shared
-from ptqsim.kernels.machine import COMPILED
+from ptqsim.kernels.runtime import team as _team
+from ptqsim.kernels.runtime import threads as _threads
+from ptqsim.kernels.runtime.atomic import load, pause, store
+from ptqsim.kernels.runtime.jit import jit
+from ptqsim.kernels.runtime.machine import COMPILED
+from ptqsim.kernels.runtime.team import shared
 
 needs_compiler = pytest.mark.skipif(not COMPILED, reason="what is not compiled is not shared")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptqsim.kernels import _transpose
-from ptqsim.kernels._jit import jit
-from ptqsim.kernels.interpreted import ROWS
-from ptqsim.kernels.machine import COMPILED
+from ptqsim.kernels.codegen import transpose as _transpose
+from ptqsim.kernels.codegen.interpreted import ROWS
+from ptqsim.kernels.runtime.jit import jit
+from ptqsim.kernels.runtime.machine import COMPILED
 
 
 @jit

@@ -14,8 +14,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from ptqsim import ptq
-from ptqsim.ptq.compositing import normalize
-from ptqsim.ptq.scenes import make_scenes
+from ptqsim.ptq.datasets.compositing import normalize
+from ptqsim.ptq.datasets.scenes import make_scenes
 
 
 def tiny_vit() -> nn.Module:

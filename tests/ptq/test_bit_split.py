@@ -11,7 +11,7 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.bit_split import bit_split, reconstruction, split_digits, stitch
+from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction, split_digits, stitch
 
 
 def problem(seed: int, rows: int = 30, depth: int = 4, columns: int = 1):  # type: ignore[no-untyped-def]

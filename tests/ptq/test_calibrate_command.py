@@ -11,7 +11,7 @@ import torch
 from ptqsim import ptq
 from ptqsim.cli import app
 from ptqsim.cli import calibrate as command
-from ptqsim.ptq.methods import METHODS
+from ptqsim.ptq.calibration.methods import METHODS
 from tests.ptq.conftest import tiny_vit
 
 FEW = ["--images", "2", "--w-bits", "4", "--a-bits", "4"]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.mixed_precision.hessian import weight_traces
+from ptqsim.ptq.calibration.mixed_precision.hessian import weight_traces
 
 T = TypeVar("T")
 

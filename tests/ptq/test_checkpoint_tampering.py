@@ -18,7 +18,7 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.checkpoint import fingerprint
-from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.network.operations import OperandFormats
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.data import DigitScenes
+from ptqsim.ptq.datasets.load import DigitScenes
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:
 
 
 def test_scenes_read_again_are_those_of_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ptqsim.ptq.data._KEPT", 6)
+    monkeypatch.setattr("ptqsim.ptq.datasets.load._KEPT", 6)
     data = DigitScenes("validation")
     expected = [data.read([i]) for i in range(8)]
     for _ in range(2):

@@ -10,7 +10,7 @@ import torch
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq import execute
+from ptqsim.ptq.network import execute
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import torch
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
-from ptqsim.ptq import products
-from ptqsim.ptq.factors import Codes, Factor, multiply, quantized, takes_integers
-from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.search.alternate import products
+from ptqsim.ptq.search.factors import Codes, Factor, multiply, quantized, takes_integers
 
 A: dict[str, tuple[Format, ...]] = {
     "uniform": tuple(pq.Uniform(6, scale=0.07 + 0.01 * g) for g in range(3)),

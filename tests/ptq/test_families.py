@@ -14,9 +14,9 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.cli import app
-from ptqsim.ptq.bundled import BUNDLED
-from ptqsim.ptq.recipe import RECIPES
-from ptqsim.ptq.wrap import wrap
+from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.training.recipe import RECIPES
+from ptqsim.ptq.zoo.bundled import BUNDLED
 
 NEW = ["deit_digits", "swin_digits"]
 

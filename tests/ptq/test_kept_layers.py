@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq import layerwise
-from ptqsim.ptq.layer import LayerResult
+from ptqsim.ptq.calibration import layerwise
+from ptqsim.ptq.calibration.layer import LayerResult
 
 COMMAND = [
     sys.executable, "-m", "ptqsim.cli", "calibrate", "--w-bits", "4", "--a-bits", "4", "--images", "4",

@@ -10,10 +10,10 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
-from ptqsim.ptq.fake_quant import fake_quantize
-from ptqsim.ptq.methods import METHODS, VARIANTS, make_method
-from ptqsim.ptq.methods.percentile import magnitude_percentile
-from ptqsim.ptq.search_space import linear_ratios, released_ratios
+from ptqsim.ptq.calibration.methods import METHODS, VARIANTS, make_method
+from ptqsim.ptq.calibration.methods.percentile import magnitude_percentile
+from ptqsim.ptq.network.fake_quant import fake_quantize
+from ptqsim.ptq.search.candidates import linear_ratios, released_ratios
 
 FEW = {"n": 6}
 
@@ -95,8 +95,8 @@ def test_liu_ranks_the_scores_and_only_them(model: nn.Module, images: torch.Tens
 
 def test_in_sequence_a_layer_sees_the_quantized_layers_before_it(model: nn.Module, images: torch.Tensor) -> None:
     """Replayed by hand: every layer searched on the inputs that the already quantized network gives it."""
-    from ptqsim.ptq.capture import OperationData
-    from ptqsim.ptq.layer import calibrate_layer
+    from ptqsim.ptq.calibration.layer import calibrate_layer
+    from ptqsim.ptq.search.capture import OperationData
 
     method = make_method("base_ptq", {"n": 6, "paradigm": "sequential"})
     q = ptq.calibrate(model, images, method="base_ptq", w_bits=3, a_bits=3, paradigm="sequential", n=6)

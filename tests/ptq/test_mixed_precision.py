@@ -11,10 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ptqsim import ptq
-from ptqsim.ptq.mixed_precision.allocate import Allocation, frontier, optimum, pareto
-from ptqsim.ptq.mixed_precision.hessian import hutchinson_traces
-from ptqsim.ptq.mixed_precision.modules import transformer_modules
-from ptqsim.ptq.mixed_precision.nuclear_norm import nuclear_norm
+from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, frontier, optimum, pareto
+from ptqsim.ptq.calibration.mixed_precision.hessian import hutchinson_traces
+from ptqsim.ptq.calibration.mixed_precision.modules import transformer_modules
+from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import nuclear_norm
 
 FEW = {"n": 6, "rounds": 1}
 
@@ -127,10 +127,10 @@ def test_modules_are_msa_and_mlp() -> None:
 @pytest.mark.parametrize("attention", ["scores", "probabilities"])
 def test_omega_is_that_of_eq_17(model: nn.Module, images: torch.Tensor, attention: str) -> None:
     """The nuclear norms and errors of one MSA and one MLP module, recomputed from the modules themselves in NumPy."""
-    from ptqsim.ptq.kept_layers import KeptLayers
-    from ptqsim.ptq.layerwise import Layerwise
-    from ptqsim.ptq.methods import make_method
-    from ptqsim.ptq.mixed_precision.nuclear_norm import module_errors
+    from ptqsim.ptq.calibration.layer_cache import KeptLayers
+    from ptqsim.ptq.calibration.layerwise import Layerwise
+    from ptqsim.ptq.calibration.methods import make_method
+    from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
 
     with Layerwise(model, images, 0, KeptLayers()) as layerwise:
         q = layerwise.quantized

@@ -19,8 +19,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.network.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.onnx_export.export import METADATA
-from ptqsim.ptq.operations import OperandFormats, WeightOperation
 
 
 class Exported(NamedTuple):

@@ -14,12 +14,12 @@ from onnx import TensorProto, helper
 
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
-from ptqsim.ptq.convolution import ConvOperation
-from ptqsim.ptq.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.convolution import ConvOperation
+from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.operations import AttentionMatmul, OperandFormats
 from ptqsim.ptq.onnx_export.nodes import Nodes
 from ptqsim.ptq.onnx_export.operands import TYPES, Storage, plan
 from ptqsim.ptq.onnx_export.quantizers import quantize_dequantize
-from ptqsim.ptq.operations import AttentionMatmul, OperandFormats
 
 BITS = [2, 3, 4, 5, 6, 8, 9, 12, 16]
 

@@ -13,8 +13,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.model_names import PAPER_MODELS, timm_name
-from ptqsim.ptq.models import build, input_size
+from ptqsim.ptq.zoo.models import build, input_size
+from ptqsim.ptq.zoo.names import PAPER_MODELS, timm_name
 
 SMALL = ["vit_small_patch32", "swin_tiny"]  # a few seconds each; DeiT-S has the modules of ViT-S
 OTHERS = [pytest.param(name, marks=pytest.mark.slow) for name in PAPER_MODELS if name not in SMALL]

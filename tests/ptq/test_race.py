@@ -13,12 +13,13 @@ import torch
 from benchmarks import plain_search
 from ptqsim import ptq
 from ptqsim.cli import app
-from ptqsim.ptq import race, search_space
-from ptqsim.ptq.capture import capture
-from ptqsim.ptq.layer import calibrate_layer
-from ptqsim.ptq.methods import make_method
-from ptqsim.ptq.objectives import OBJECTIVES, Sums
-from ptqsim.ptq.quantized_model import QuantizedModel
+from ptqsim.ptq.calibration.layer import calibrate_layer
+from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.search.alternate import race
+from ptqsim.ptq.search.alternate import candidates as search_space
+from ptqsim.ptq.search.capture import capture
+from ptqsim.ptq.search.objectives import OBJECTIVES, Sums
 
 LAYERS = ["blocks.1.attn.qkv", "blocks.2.attn.matmul_qk", "blocks.3.mlp.fc1", "blocks.4.mlp.fc2"]
 

@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 import torch
 
-from ptqsim.ptq.capture import OperationData
-from ptqsim.ptq.ranking import ranking_loss, ranking_objective
+from ptqsim.ptq.search.capture import OperationData
+from ptqsim.ptq.search.ranking import ranking_loss, ranking_objective
 
 
 def by_loops(a_hat: np.ndarray, a: np.ndarray, theta: float) -> float:

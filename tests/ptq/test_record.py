@@ -12,7 +12,7 @@ import torch
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.cli import app
-from ptqsim.ptq.record import record_codes
+from ptqsim.ptq.evaluation.record import record_codes
 
 
 def test_codes_are_those_of_the_weights_and_nothing_else_changes(

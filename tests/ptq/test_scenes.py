@@ -8,8 +8,8 @@ import itertools
 import numpy as np
 import pytest
 
-from ptqsim.ptq import compositing
-from ptqsim.ptq.scenes import SceneStyle, make_scenes
+from ptqsim.ptq.datasets import compositing
+from ptqsim.ptq.datasets.scenes import SceneStyle, make_scenes
 
 
 def test_the_bits_are_those_of_every_other_machine() -> None:

@@ -11,10 +11,10 @@ import scipy.stats
 import torch
 
 import ptqsim as pq
-from ptqsim.ptq import search_space
-from ptqsim.ptq.capture import OperationData
-from ptqsim.ptq.objectives import OBJECTIVES
-from ptqsim.ptq.search import Schedule, alternate
+from ptqsim.ptq.search.alternate import Schedule, alternate
+from ptqsim.ptq.search.alternate import candidates as search_space
+from ptqsim.ptq.search.capture import OperationData
+from ptqsim.ptq.search.objectives import OBJECTIVES
 
 
 def random_data(seed: int, groups_a: int = 2, groups_b: int = 2, rows: int = 700) -> OperationData:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ptqsim import ptq
-from ptqsim.ptq.methods.ptq4vit_plus import ADDITIONS
+from ptqsim.ptq.calibration.methods.ptq4vit_plus import ADDITIONS
 
 FEW = {"n": 5, "rounds": 1, "epochs": 2}
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from ptqsim.ptq.bundled import BUNDLED, BundledModel
-from ptqsim.ptq.learner import Learner, begin_as
-from ptqsim.ptq.recipe import RECIPES, Recipe
-from ptqsim.ptq.training import train
+from ptqsim.ptq.training.classifiers import train
+from ptqsim.ptq.training.learner import Learner, begin_as
+from ptqsim.ptq.training.recipe import RECIPES, Recipe
+from ptqsim.ptq.zoo.bundled import BUNDLED, BundledModel
 
 SMALL = BundledModel(
     "small",

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from benchmarks.study import plan_of
 from benchmarks.study_work import pretend
-from ptqsim.sweep.driver import planned_keys
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.pool import Pool
-from ptqsim.sweep.run import run
-from ptqsim.sweep.store import Store
-from ptqsim.sweep.task import Outcome, Task, perform
+from ptqsim.sweep.execution.driver import planned_keys
+from ptqsim.sweep.execution.pool import Pool
+from ptqsim.sweep.execution.run import run
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.work.task import Outcome, Task, perform
 
 STUDY = """
 name: pretended

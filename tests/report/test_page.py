@@ -15,7 +15,7 @@ from analysis.report.gallery import gallery_page
 from analysis.report.page import study_page
 from analysis.report.study_data import study_data
 from benchmarks.study import study_of
-from ptqsim.sweep.store import Store
+from ptqsim.sweep.results.store import Store
 from tests.report.cases import large_store
 
 READY = "document.body.dataset.ready !== undefined"

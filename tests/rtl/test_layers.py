@@ -93,7 +93,7 @@ def test_whole_layers_of_a_block(calibrated: Path, name: str, overflow: str) -> 
     """At the width that their codes need, and saturating below it."""
     need("yosys", "g++")
     from ptqsim import ptq
-    from ptqsim.ptq.record import record_codes
+    from ptqsim.ptq.evaluation.record import record_codes
     from ptqsim.rtl.simulation.run import unit_of
 
     quantized = ptq.load_with_model(calibrated)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study_work import pretend
-from ptqsim.sweep.parts import merged
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.point import Point
-from ptqsim.sweep.store import Store
-from ptqsim.sweep.task import Outcome
+from ptqsim.sweep.plan.parts import merged
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.study.point import Point
+from ptqsim.sweep.work.task import Outcome
 
 SMALL = """
 name: small

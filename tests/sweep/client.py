@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 from benchmarks.study import plan_of
-from ptqsim.sweep import clusters
-from ptqsim.sweep.pool import DaskPool
-from ptqsim.sweep.run import run
-from ptqsim.sweep.store import Store
+from ptqsim.sweep.execution import clusters
+from ptqsim.sweep.execution.pool import DaskPool
+from ptqsim.sweep.execution.run import run
+from ptqsim.sweep.results.store import Store
 
 
 def main(text: str, folder: Path, scheduler: str) -> None:

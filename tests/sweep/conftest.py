@@ -9,8 +9,8 @@ import pytest
 from distributed import Client
 
 from benchmarks.study import plan_of
-from ptqsim.sweep import clusters
-from ptqsim.sweep.plan import Plan
+from ptqsim.sweep.execution import clusters
+from ptqsim.sweep.plan.planning import Plan
 
 
 @pytest.fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ptqsim.sweep import clusters
-from ptqsim.sweep.reading import parse_study
-from ptqsim.sweep.study import Cluster
+from ptqsim.sweep.execution import clusters
+from ptqsim.sweep.study.definition import Cluster
+from ptqsim.sweep.study.reading import parse_study
 
 STUDY = """
 name: x

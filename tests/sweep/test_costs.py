@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptqsim.rtl.synthesis import kept
-from ptqsim.sweep.costs import costs, kept_gates, read_gates
+from ptqsim.sweep.results.costs import costs, kept_gates, read_gates
 
 PLAIN = {"layer": "fc1", "a_format": "uniform", "b_format": "uniform", "a_bits": 8, "b_bits": 8, "macs": 300,
          "shift_max": None}  # fmt: skip

@@ -7,9 +7,9 @@ from itertools import pairwise, product
 
 import pytest
 
-from ptqsim.sweep.expand import expand
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.reading import parse_study
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.study.expand import expand
+from ptqsim.sweep.study.reading import parse_study
 from tests.sweep.cases import SMALL
 
 

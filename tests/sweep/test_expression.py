@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptqsim.sweep.expression import parse
+from ptqsim.sweep.study.expression import parse
 
 NAMES = ("w_bits", "a_bits", "acc_bits", "overflow", "method")
 NUMBERS = st.integers(-5, 5)

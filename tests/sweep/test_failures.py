@@ -22,11 +22,11 @@ import pytest
 
 from benchmarks.study import plan_of
 from benchmarks.study_work import LOG, SECONDS
-from ptqsim.sweep import clusters
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.pool import DaskPool
-from ptqsim.sweep.run import run
-from ptqsim.sweep.store import Store, StoreFullError
+from ptqsim.sweep.execution import clusters
+from ptqsim.sweep.execution.pool import DaskPool
+from ptqsim.sweep.execution.run import run
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.results.store import Store, StoreFullError
 from tests.sweep.cases import SMALL, assert_each_once, stored
 
 DASK = Path(sys.executable).with_name("dask")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.sweep.reading import parse_study, read_study
+from ptqsim.sweep.study.reading import parse_study, read_study
 
 GOOD = """\
 name: good

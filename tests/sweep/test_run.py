@@ -13,15 +13,15 @@ import pytest
 from distributed import Client
 
 from benchmarks.study_work import pretend
-from ptqsim.sweep.content import CachePlace
-from ptqsim.sweep.parts import merged
-from ptqsim.sweep.plan import Plan
-from ptqsim.sweep.point import point_of_row
-from ptqsim.sweep.pool import DaskPool
-from ptqsim.sweep.questions import questions
-from ptqsim.sweep.run import run
-from ptqsim.sweep.store import Store
-from ptqsim.sweep.task import Outcome, Task
+from ptqsim.sweep.execution.pool import DaskPool
+from ptqsim.sweep.execution.run import run
+from ptqsim.sweep.plan.parts import merged
+from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.plan.questions import questions
+from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.study.point import point_of_row
+from ptqsim.sweep.work.content import CachePlace
+from ptqsim.sweep.work.task import Outcome, Task
 from tests.sweep.cases import SMALL, assert_each_once
 
 MakePlan = Callable[[str], Plan]

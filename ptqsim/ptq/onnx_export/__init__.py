@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
 from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
-from ptqsim.ptq.quantized_model import QuantizedModel
 
 if TYPE_CHECKING:
     import torch

@@ -16,12 +16,12 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.onnx_export.compare import LayerComparison, Tensors
 from ptqsim.ptq.onnx_export.export import METADATA
 from ptqsim.ptq.onnx_export.report import LogitDifference, OnnxCheck
 from ptqsim.ptq.onnx_export.skeleton import INPUT, OUTPUT
-from ptqsim.ptq.operations import MatmulOperation
-from ptqsim.ptq.quantized_model import QuantizedModel, check_images
 
 Arrays = dict[str, NDArray[Any]]
 

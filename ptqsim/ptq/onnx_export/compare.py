@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.ptq.fake_quant import Format, decode_codes, fake_quantize, per_group
+from ptqsim.ptq.network.fake_quant import Format, decode_codes, fake_quantize, per_group
+from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.report import LayerCheck
-from ptqsim.ptq.operations import MatmulOperation, PatchOperation, WeightOperation
 
 Tensors = tuple[torch.Tensor, ...]
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 import onnx
 from onnx import ModelProto, NodeProto, helper
 
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.layers import Values, expand
 from ptqsim.ptq.onnx_export.operands import plan
 from ptqsim.ptq.onnx_export.report import ExportReport, LayerExport
 from ptqsim.ptq.onnx_export.skeleton import DOMAIN, OPSET, skeleton
-from ptqsim.ptq.quantized_model import QuantizedModel
 
 METADATA: Final = "ptqsim"
 """Key of the file's metadata under which JSON says what the file is; see docs/onnx.md."""

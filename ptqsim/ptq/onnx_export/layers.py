@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.ptq.fake_quant import decode_codes
+from ptqsim.ptq.network.fake_quant import decode_codes
+from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.nodes import Nodes
 from ptqsim.ptq.onnx_export.quantizers import quantize_dequantize
 from ptqsim.ptq.onnx_export.report import LayerExport
-from ptqsim.ptq.operations import MatmulOperation, PatchOperation, WeightOperation
 
 
 @dataclass(frozen=True)

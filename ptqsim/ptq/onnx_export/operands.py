@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 import ptqsim as pq
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.fake_quant import FORMATS
-from ptqsim.ptq.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
-from ptqsim.ptq.summary import describe
+from ptqsim.ptq.network.fake_quant import FORMATS
+from ptqsim.ptq.network.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
+from ptqsim.ptq.network.summary import describe
 
 How = Literal["q_dq", "explicit", "float"]
 OTHER_FORMATS: Final = ("explicit", "float")

@@ -7,7 +7,7 @@ import pytest
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
 from analysis.demo.width_curve import WidthCurve
-from analysis.ptq4vit.fig4_twin_points import TwinPoints
+from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
 from analysis.simulator.safe_width import SafeWidth
 from ptqsim.cli.app import main
 

@@ -9,8 +9,8 @@ import torch
 import ptqsim as pq
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
+from analysis.framework.workload import Setting
 from analysis.simulator.safe_width import SafeWidth
-from analysis.workload import Setting
 from ptqsim import ptq
 
 SETTING = Setting("ptq4vit", 5, 5)

@@ -4,7 +4,7 @@ from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
 from analysis.demo.plan import plan
 from analysis.demo.width_curve import WidthCurve
-from analysis.ptq4vit.fig5_metrics import Metrics
+from analysis.papers.ptq4vit.fig5_metrics import Metrics
 
 
 def sizes(workload, full):

@@ -11,13 +11,13 @@ from analysis.detection.attention import Attention
 from analysis.detection.detections import Detections
 from analysis.detection.safe_width import DetectorSafeWidth
 from analysis.detection.source import of_detector
-from analysis.liu2021 import table2_detection
-from analysis.liu2021.table1_accuracy import Classification
-from analysis.liu2021.table2_detection import Detection
-from analysis.published import published
+from analysis.papers.liu2021 import table2_detection
+from analysis.papers.liu2021.table1_accuracy import Classification
+from analysis.papers.liu2021.table2_detection import Detection
+from analysis.papers.published import published
 from ptqsim import ptq
 from ptqsim.cli.output import Output
-from ptqsim.ptq.detection.coco import mean_average_precision
+from ptqsim.ptq.datasets.detection.coco import mean_average_precision
 
 
 def test_shares_of_attention_are_those_of_the_values(workload, tiny_detector):

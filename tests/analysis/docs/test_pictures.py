@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure as Drawing
 
-from analysis import style
 from analysis.docs.overflow import Overflow
 from analysis.docs.requantize import RequantizeRoundings
 from analysis.docs.rounding import Rounding
 from analysis.docs.staircase import staircase
 from analysis.docs.steps import Steps
-from analysis.registry import ARTIFACTS
+from analysis.framework import style
+from analysis.framework.registry import ARTIFACTS
 
 ROOT = Path(__file__).parents[3]
 PICTURES = {made.name: made for made in (Rounding(), RequantizeRoundings(), Overflow(), Steps())}

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
+from analysis.framework.workload import Setting
 from analysis.hardware.area import Area
 from analysis.hardware.area_accuracy import UNITS, AreaAccuracy
-from analysis.workload import Setting
 from ptqsim import ptq
-from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.network.operations import OperandFormats
 
 SMALL = AreaAccuracy(code_bits=(6,), trees=(4,), widths=(20, 16, 12), images=6, floor=-1.0)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from analysis.liu2021.fig1_nuclear_norm import NuclearNorm
+from analysis.papers.liu2021.fig1_nuclear_norm import NuclearNorm
 from ptqsim import ptq
 
 

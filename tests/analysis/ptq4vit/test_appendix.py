@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from analysis.ptq4vit import hyperparameters
-from analysis.ptq4vit.draws import Draws
-from analysis.ptq4vit.hyperparameters import Hyperparameters
+from analysis.papers.ptq4vit import hyperparameters
+from analysis.papers.ptq4vit.draws import Draws
+from analysis.papers.ptq4vit.hyperparameters import Hyperparameters
 from ptqsim import ptq
 
 MODELS = ("vit_digits",)
@@ -47,7 +47,7 @@ def test_points_are_found_again(workload, made, monkeypatch):
     asked = []
     row = {"images": 1, "top1": 1.0, "cross_entropy": 1.0}
     monkeypatch.setattr(
-        "analysis.points.Point.row", lambda self, work: asked.append((work.seed, self.key(work))) or row
+        "analysis.framework.points.Point.row", lambda self, work: asked.append((work.seed, self.key(work))) or row
     )
     made.compute(workload)
     tasks = [(work.seed, point.key(work)) for work, point in made.tasks(workload)]

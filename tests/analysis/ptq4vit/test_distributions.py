@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.special import erf, softmax
 
-from analysis.ptq4vit.fig2_distributions import Distributions
+from analysis.papers.ptq4vit.fig2_distributions import Distributions
 from ptqsim import ptq
 
 

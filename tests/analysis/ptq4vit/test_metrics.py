@@ -12,8 +12,8 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 from torch.nn import functional as F
 
-from analysis.ptq4vit.fig5_metrics import LOSSES, Metrics, default_operands
-from analysis.store import Store
+from analysis.framework.store import Store
+from analysis.papers.ptq4vit.fig5_metrics import LOSSES, Metrics, default_operands
 from ptqsim import ptq
 
 FC1 = "blocks.1.mlp.fc1:a"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from analysis.ptq4vit.fig1_overview import Overview
+from analysis.papers.ptq4vit.fig1_overview import Overview
 
 
 def test_operations(workload, tiny_model):

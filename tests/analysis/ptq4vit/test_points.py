@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.ptq4vit.fig3_points import UniformPoints
-from analysis.ptq4vit.fig4_twin_points import TwinPoints
-from analysis.ptq4vit.range_rule import RangeRule
+from analysis.papers.ptq4vit.fig3_points import UniformPoints
+from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
+from analysis.papers.ptq4vit.range_rule import RangeRule
 
 
 def test_fig4_softmax_codes(workload):

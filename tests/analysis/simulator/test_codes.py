@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
+from analysis.framework.workload import Setting
 from analysis.simulator.codes import Codes
-from analysis.workload import Setting
 
 BITS = 5
 

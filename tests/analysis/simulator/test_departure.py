@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from analysis.framework.workload import Setting
 from analysis.simulator.departure import Departure
-from analysis.workload import Setting
 
 QKV, IMAGES = "blocks.0.attn.qkv", 4
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import pytest
 
 import ptqsim as pq
+from analysis.framework.store import Store
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.safe_width import SafeWidth
 from analysis.simulator.width_accuracy import RegisterPoint, WidthAccuracy
-from analysis.store import Store
-from analysis.workload import Setting, Workload
 from ptqsim import ptq
-from ptqsim.ptq.operations import OperandFormats
+from ptqsim.ptq.network.operations import OperandFormats
 
 
 @pytest.mark.parametrize(("operand", "shift"), [("softmax", 5), ("softmax", -1), ("gelu", 4)])

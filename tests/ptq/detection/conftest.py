@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from ptqsim import ptq
-from ptqsim.ptq.detection.detector import Detector
-from ptqsim.ptq.detection.digits import DetectionDigits
-from ptqsim.ptq.detection.names import DETR_DIGITS, DetrModel
+from ptqsim.ptq.datasets.detection.digits import DetectionDigits
+from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.zoo.detector_names import DETR_DIGITS, DetrModel
 
 TINY = DetrModel(
     "tiny",

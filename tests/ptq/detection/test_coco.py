@@ -13,11 +13,11 @@ import torch
 from PIL import Image
 
 from ptqsim import ptq
-from ptqsim.ptq.detection.coco import GroundTruth, detections, mean_average_precision
-from ptqsim.ptq.detection.detector import Detector
-from ptqsim.ptq.detection.evaluate import DetectionEvaluation
-from ptqsim.ptq.detection.names import DETR_RESNET_50
-from ptqsim.ptq.detection.preprocessing import Preprocessing
+from ptqsim.ptq.datasets.detection.coco import GroundTruth, detections, mean_average_precision
+from ptqsim.ptq.evaluation.detection import DetectionEvaluation
+from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.network.detr.preprocessing import Preprocessing
+from ptqsim.ptq.zoo.detector_names import DETR_RESNET_50
 
 CATEGORIES = [{"id": c, "name": str(c)} for c in range(3)]
 

@@ -11,8 +11,8 @@ import pytest
 
 from ptqsim import ptq
 from ptqsim.cli import app
-from ptqsim.ptq.detection.evaluate import DetectionEvaluation
-from ptqsim.ptq.detection.names import DETR_DIGITS
+from ptqsim.ptq.evaluation.detection import DetectionEvaluation
+from ptqsim.ptq.zoo.detector_names import DETR_DIGITS
 
 
 class Run:

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torchvision.ops import generalized_box_iou
 
-from ptqsim.ptq.detection.boxes import centered, corners, generalized_iou
-from ptqsim.ptq.detection.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
-from ptqsim.ptq.detection.outputs import split_outputs
-from ptqsim.ptq.detection.task import GRID, Detection
+from ptqsim.ptq.network.detr.boxes import centered, corners, generalized_iou
+from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
+from ptqsim.ptq.network.detr.outputs import split_outputs
+from ptqsim.ptq.network.detr.task import GRID, Detection
 
 
 def some(seed: int, images: int = 4, queries: int = 5, objects: int = 3) -> tuple[torch.Tensor, torch.Tensor, Targets]:

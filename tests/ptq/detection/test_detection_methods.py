@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ptqsim import ptq
-from ptqsim.ptq.detection.detector import Detector
+from ptqsim.ptq.network.detr.detector import Detector
 
 QUICK: dict[str, dict[str, Any]] = {
     "percentile": {},

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.bundled_training import TRAINABLE, recipe_of
 from ptqsim.ptq.checkpoint import load
-from ptqsim.ptq.detection.detector import Detector
-from ptqsim.ptq.detection.learner import DetectionLearner, freeze
-from ptqsim.ptq.detection.load import load_detector
-from ptqsim.ptq.detection.names import DETECTORS, DETR_DIGITS, DetrModel
-from ptqsim.ptq.detection.recipe import DetectionRecipe
-from ptqsim.ptq.detection.training import train_detector
+from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.training.bundled import TRAINABLE, recipe_of
+from ptqsim.ptq.training.detector_learner import DetectionLearner, freeze
+from ptqsim.ptq.training.detector_recipe import DetectionRecipe
+from ptqsim.ptq.training.detectors import train_detector
+from ptqsim.ptq.zoo.detector_names import DETECTORS, DETR_DIGITS, DetrModel
+from ptqsim.ptq.zoo.detectors import load_detector
 
 RECIPE = DetectionRecipe(images=4 * 8, batch=4, bfloat16=False, learning_rate=2e-3)
 
@@ -61,7 +61,7 @@ def test_freezing_keeps_what_the_network_computes(tiny: DetrModel, scenes: torch
 
 def test_tokens_learn_the_object_that_they_lie_in(tiny: DetrModel) -> None:
     """With heads that say the truth of one image, the auxiliary task costs nothing more than doubt in the class."""
-    from ptqsim.ptq.detection.loss import Targets
+    from ptqsim.ptq.network.detr.loss import Targets
 
     learner = DetectionLearner(tiny.build())
     targets = Targets(torch.tensor([[4, -1]]), torch.tensor([[[0.5, 0.5, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]]))

@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from ptqsim.ptq.detection.digits import DetectionDigits
-from ptqsim.ptq.detection.scenes import SIZE, make_detection_scenes
-from ptqsim.ptq.scenes import SceneStyle
+from ptqsim.ptq.datasets.detection.digits import DetectionDigits
+from ptqsim.ptq.datasets.detection.scenes import SIZE, make_detection_scenes
+from ptqsim.ptq.datasets.scenes import SceneStyle
 
 DIGESTS = {"train": "2553cae498a7326d", "calibration": "0ab43bd9857d219c", "validation": "44565826f96cd14d"}
 

@@ -1,0 +1,69 @@
+"""What a figure or table was made from and by: the record written beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from analysis.framework.frame import Data
+from ptqsim.sweep.work.code import arithmetic_version
+
+_PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
+
+
+def record(name: str, title: str, key: Mapping[str, Any], data: Data) -> dict[str, Any]:
+    """The provenance of an artifact.
+
+    Parameters
+    ----------
+    name, title : str
+        Of the artifact.
+    key : mapping
+        What decided the data: options, seed, model, data set and their fingerprints.
+    data : Data
+        Its frames.
+
+    Returns
+    -------
+    dict
+        JSON values.  There is no date in it: the same command on the same machine writes the same bytes.
+    """
+    return {
+        "artifact": name,
+        "title": title,
+        "command": command(),
+        "made_from": dict(key),
+        "data": {
+            frame: {
+                "columns": list(content.names),
+                "rows": len(content),
+                "sha256": hashlib.sha256(content.csv().encode()).hexdigest(),
+            }
+            for frame, content in data.items()
+        },
+        "code_sha256": arithmetic_version(),
+        "versions": versions(),
+    }
+
+
+def command() -> str:
+    """The command line of this process, without the directory of the interpreter or script."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result can depend on."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

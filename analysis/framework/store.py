@@ -1,0 +1,107 @@
+"""A content-keyed cache of finished results, so that interrupted work goes on where it stopped.
+
+What is kept is JSON: frames with the types of their cells.  A key is everything that decides a result (options, seed,
+weights, data, code); two runs that agree in all of it share the result, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import analysis
+from analysis.framework.frame import Data, Frame
+from ptqsim.sweep.work.code import arithmetic_version, fingerprint
+from ptqsim.sweep.work.content import write_atomically
+
+# What draws and prints the numbers can't change them.
+_PRESENTATION: Final = (
+    "style.py",
+    "printed.py",
+    "provenance.py",
+    "registry.py",
+    "options.py",
+    "__main__.py",
+    "commands",
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Results in one directory.
+
+    Attributes
+    ----------
+    directory : Path
+        Made when the first result is kept.
+    """
+
+    directory: Path
+
+    def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
+        """Where what the library itself makes of ``key`` lies, or would lie."""
+        return self.directory / f"{name}-{digest({**key, 'code': arithmetic_version()})[:16]}{suffix}"
+
+    @contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Have ``path`` to oneself among processes: who comes second waits, and then finds what the first has made."""
+        file = self.directory / "locks" / path.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by the end of the process
+            yield
+
+    def data(self, name: str, key: Mapping[str, Any], compute: Callable[[], Data]) -> Data:
+        """The kept frames of ``name`` and ``key``; computed and kept if there are none.
+
+        Parameters
+        ----------
+        name : str
+            What it is, for the file name.
+        key : mapping
+            Everything that decides the result, as JSON values.
+        compute : callable
+            Makes the frames.
+        """
+        path = self.path(name, {**key, "analysis": analysis_fingerprint()})
+        kept = _read(path)
+        if kept is not None:
+            return kept
+        data = compute()
+        write_atomically(path, json.dumps(_document(data, key), indent=1).encode())
+        return data
+
+
+def digest(value: Mapping[str, Any]) -> str:
+    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def analysis_fingerprint() -> str:
+    """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
+    root = Path(analysis.__file__).parent
+    return fingerprint(
+        root, [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
+    )
+
+
+def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:
+    frames = {name: {"columns": frame.names, "rows": frame.rows} for name, frame in data.items()}
+    return {"key": dict(key), "frames": frames}
+
+
+def _read(path: Path) -> Data | None:
+    """The frames of a file; None where there is no file, or one that was damaged from outside."""
+    try:
+        frames = json.loads(path.read_bytes())["frames"]
+        return {name: Frame(tuple(f["columns"]), tuple(tuple(row) for row in f["rows"])) for name, f in frames.items()}
+    except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
+        return None

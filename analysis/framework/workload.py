@@ -1,0 +1,212 @@
+"""What figures and tables are made from: a model, its data and calibrated versions of it, each made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import torch
+from safetensors.torch import load_file, save
+from threadpoolctl import threadpool_limits
+from torch import nn
+
+from analysis.framework.store import Store
+from analysis.framework.style import NAMES, bits_label
+from ptqsim import ptq
+from ptqsim.ptq.checkpoint import fingerprint
+from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.sweep.work.content import write_atomically
+
+Report = Callable[[int, int, str], None]
+"""``report(done, total, state)``: how far something is."""
+Progress = Callable[[str, str], AbstractContextManager[Report]]
+"""``progress(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""
+
+
+@contextmanager
+def silent(description: str, unit: str) -> Iterator[Report]:
+    """Progress that is not shown."""
+    yield lambda done, total, state: None
+
+
+def counting(report: Report) -> Callable[[int, int], None]:
+    """A progress callback without a state."""
+    return lambda done, total: report(done, total, "")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch and BLAS on one thread, so that no sum depends on how many there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def bundled_models() -> tuple[str, ...]:
+    """The bundled models whose weights are there."""
+    return tuple(name for name, model in ptq.BUNDLED.items() if model.weights.is_file())
+
+
+class Setting(NamedTuple):
+    """A method and the widths of weights and activations."""
+
+    method: str
+    w_bits: int
+    a_bits: int
+
+    @property
+    def label(self) -> str:
+        """As in the papers' tables: ``PTQ4ViT W6A6``."""
+        return f"{NAMES[self.method]} {bits_label(self.w_bits, self.a_bits)}"
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model on its data; a context manager that removes what was captured on disk.
+
+    Attributes
+    ----------
+    store : Store
+        Where finished results are kept.
+    model : str
+        A bundled model or a timm model name.
+    data : str
+        A bundled data set or a folder of images.
+    pretrained : bool
+        Load timm's pretrained weights.
+    checkpoint : Path or None
+        Load these weights.
+    images : int
+        Calibration images.
+    seed : int
+        Of the choice of calibration images and of the calibration.
+    progress : callable
+        Opens progress bars.
+    """
+
+    store: Store
+    model: str = "vit_digits"
+    data: str = "digits"
+    pretrained: bool = False
+    checkpoint: Path | None = None
+    images: int = 32
+    seed: int = 0
+    progress: Progress = field(default=silent, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if "captured" in self.__dict__:
+            self.captured.close()
+            del self.__dict__["captured"]
+
+    @property
+    def label(self) -> str:
+        """The model, and the seed."""
+        return f"{self.model}, seed {self.seed}"
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The float network."""
+        return ptq.load_model(self.model, pretrained=self.pretrained, checkpoint=self.checkpoint)
+
+    @cached_property
+    def operations(self) -> dict[str, MatmulOperation]:
+        """The quantizable operations of the network, not calibrated, by name."""
+        return ptq.QuantizedModel(self.network).layers
+
+    @cached_property
+    def calibration(self) -> ptq.Dataset:
+        """The data set that calibration images are drawn from."""
+        return ptq.load_data(self.data, self.network, split="calibration")
+
+    @cached_property
+    def validation(self) -> ptq.Dataset:
+        """The data set that accuracy is measured on."""
+        return ptq.load_data(self.data, self.network, split="validation")
+
+    @cached_property
+    def calibration_images(self) -> torch.Tensor:
+        """float32 [images, 3, H, W]."""
+        return ptq.sample_images(self.calibration, self.images, self.seed)
+
+    @cached_property
+    def captured(self) -> ptq.Captured:
+        """What every operation of the float network sees on the calibration images, with gradients."""
+        with self.progress("Capture", "image") as report, one_thread():
+            return ptq.capture(
+                self.network,
+                self.calibration_images,
+                seed=self.seed,
+                progress=lambda done, total: report(done, total, ""),
+            )
+
+    @cached_property
+    def model_fingerprint(self) -> str:
+        """SHA-256 of the weights, names and shapes included."""
+        return fingerprint(self.network.state_dict().items())
+
+    def key(self) -> dict[str, Any]:
+        """What decides a result made from this workload, as JSON values."""
+        return {
+            "model": self.model,
+            "model_sha256": self.model_fingerprint,
+            "calibration_data": f"{self.calibration.name} {self.calibration.fingerprint}",
+            "validation_data": f"{self.validation.name} {self.validation.fingerprint}",
+            "calibration_images": self.images,
+            "seed": self.seed,
+        }
+
+    def quantized(self, setting: Setting) -> ptq.QuantizedModel:
+        """The network calibrated with a setting; kept as a checkpoint."""
+        path = self.store.path("calibrated", {**self.key(), "setting": list(setting)}, ".safetensors")
+        with self.store.locked(path):
+            if not path.is_file():
+                self._calibrate(setting, path)
+        return ptq.load(path, self.network)
+
+    def _calibrate(self, setting: Setting, path: Path) -> None:
+        with self.progress(f"{setting.label}, calibration", "layer") as report:
+            made = ptq.calibrate(
+                self.network,
+                self.calibration_images,
+                method=setting.method,
+                w_bits=setting.w_bits,
+                a_bits=setting.a_bits,
+                seed=self.seed,
+                captured=self.captured,
+                progress=report,
+            )
+        made.save(path)
+
+    def evaluated(self, setting: Setting | None, mode: Mode, limit: int) -> ptq.Evaluation:
+        """Logits of the first ``limit`` validation images; kept.
+
+        Parameters
+        ----------
+        setting : Setting or None
+            None is the float network itself.
+        mode : {"float", "fake_quant", "integer"}
+        limit : int
+        """
+        key = {**self.key(), "setting": setting and list(setting), "mode": mode, "limit": limit}
+        path = self.store.path("logits", key, ".safetensors")
+        if not path.is_file():
+            model: nn.Module | ptq.QuantizedModel = self.network
+            if setting is not None:
+                model = self.quantized(setting)
+                model.mode = mode
+            label = NAMES["float"] if setting is None else f"{setting.label}, {NAMES[mode].lower()}"
+            with self.progress(label, "image") as report:
+                made = ptq.evaluate(model, self.validation, limit=limit, progress=counting(report))
+            write_atomically(path, save({"logits": made.logits, "labels": made.labels}))
+        return ptq.Evaluation(**load_file(path))

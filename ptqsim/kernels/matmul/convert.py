@@ -1,0 +1,55 @@
+"""Integers that a product left in a float type into int64, and accumulators into floats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ptqsim.kernels.runtime.jit import jit
+from ptqsim.kernels.runtime.team import shared
+
+
+@jit
+def to_int64(start: int, stop: int, team: int, floats: Any, small: bool, drop: int, out: Any) -> bool:
+    """Convert [start, stop) and keep the low 64 - `drop` bits, sign included; whether that changed any.
+
+    `small` says that all values are int32. Few processors have vector instructions for shifts of 64 bits, or for floats
+    to 64 bits; for 32 all have.
+    """
+    start = shared(start, stop, team)
+    # From zero on: with an index that could be negative no vector code is made.
+    source, target = floats[start:stop], out[start:stop]
+    return _through_int32(source, max(drop - 32, 0), target) if small else _through_int64(source, drop, target)
+
+
+@jit
+def _through_int32(floats: Any, drop: int, out: Any) -> bool:
+    shift, changed = np.int32(drop), np.int32(0)
+    for i in range(len(floats)):
+        value = np.int32(floats[i])
+        kept = np.int32(np.int32(value << shift) >> shift)
+        changed |= kept ^ value
+        out[i] = kept
+    return bool(changed != 0)
+
+
+@jit
+def _through_int64(floats: Any, drop: int, out: Any) -> bool:
+    changed = np.int64(0)
+    for i in range(len(floats)):
+        value = np.int64(floats[i])
+        kept = (value << drop) >> drop
+        changed |= kept ^ value
+        out[i] = kept
+    return bool(changed != 0)
+
+
+@jit
+def to_reals(start: int, stop: int, team: int, acc: Any, scale: Any, out: Any) -> int:
+    """acc * scale for [start, stop), the product taken in float64 and rounded to the type of `out`."""
+    start = shared(start, stop, team)
+    source, target = acc[start:stop], out[start:stop]
+    for i in range(len(source)):
+        target[i] = target.dtype.type(np.float64(source[i]) * scale)
+    return 0

@@ -1,0 +1,228 @@
+"""A kernel's work done by several threads, none of which needs Python for it.
+
+A kernel is called as ``kernel(start, stop, team, ...)`` and begins with ``start = shared(start, stop, team)``. Without
+a team, 0, it goes on and does the range. With one, `shared` has the kernel itself called for parts of the range, with
+the same arguments and no team, by this thread and by those of the team; what is left to do is then nothing. A thread
+takes most of what is left of a share of its own, again and again, and then of the others' shares: so threads mostly
+write where they did in the product before, and nobody waits for one that is late or slow. Who does what is chance; what
+a kernel writes must depend on the part alone, and parts start at multiples of a unit.
+
+What the work is lies in memory, with the address of the kernel; a thread that waits sees it as soon as a line of the
+cache has come over. Nobody waits for a thread that has not begun: what was posted for it is taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from ptqsim.kernels.runtime.atomic import call, call_plain, compare_exchange, fetch_add, fetch_or, load, pause, store
+from ptqsim.kernels.runtime.jit import inlined, jit, native
+from ptqsim.kernels.runtime.machine import COMPILED
+
+_WORD: Final = 8
+
+LINE: Final = 8
+"""Words of a cache line, or more: what one thread writes lies in another line than what others read meanwhile."""
+
+# Words of a member, which each other thread of a team has: what it does; and in a line of its own its number in every
+# team, by which functions it sleeps and is woken, through which ends of a pipe, and a place for a byte.
+STATE, MEMBER_WORDS = 0, 2 * LINE
+NUMBER, SLEEP, WAKE, READER, WRITER, BYTE = range(LINE, LINE + 6)
+
+# What a member does besides the team that is posted for it, the address of whose words it finds in its state.
+IDLE, RUNNING, ASLEEP = 0, 1, 2
+
+# Words of a team: the address of `lead`, that of what lets other threads run, the number of members, the unit, for how
+# many pauses members wait awake, and what their kernel is called by; in the next line what was found and how many
+# members are done; then the members' addresses; and from a new line on two words per share, where it goes on and where
+# it ends, each in a line of its own.
+LEAD, YIELD, COUNT, UNIT, AWAKE, PART, FRAME = range(7)
+FOUND, DONE, MEMBERS = LINE, LINE + 1, 2 * LINE
+
+SOMETHING, FAILED = 1, 2
+"""Bits of what was found: that a part of the work gave something other than zero, and that one raised."""
+
+# Pauses that a thread waits for others before it lets them run, if they have no core of their own.
+_PATIENCE: Final = 1000
+
+
+def team_words(members: int) -> int:
+    """How many words a team has with so many members."""
+    return int(_shares(members)) + (members + 1) * LINE
+
+
+@inlined
+def _shares(members: int) -> int:
+    return MEMBERS + (members + LINE - 1) // LINE * LINE
+
+
+def _lead(team: int, part: int, frame: int, start: int, stop: int) -> int:
+    members, unit = load(team, COUNT), load(team, UNIT)
+    blocks = (stop - start + unit - 1) // unit
+    for share in range(members + 1):
+        at = _shares(members) + share * LINE
+        store(team, at, start + blocks * share // (members + 1) * unit)
+        store(team, at + 1, min(stop, start + blocks * (share + 1) // (members + 1) * unit))
+    store(team, PART, part)
+    store(team, FRAME, frame)
+    store(team, FOUND, 0)
+    store(team, DONE, 0)
+    posted = 0
+    for member in range(members):
+        posted += _post(team, load(team, MEMBERS + member))
+    _take_part(team, 0)
+    for member in range(members):
+        posted -= compare_exchange(load(team, MEMBERS + member), STATE, team, IDLE)
+    waited = 0
+    while load(team, DONE) < posted:
+        pause()
+        waited += 1
+        if waited > _PATIENCE and load(team, YIELD):
+            call_plain(load(team, YIELD))
+    return 0
+
+
+@cache
+def lead() -> int:
+    """The address of what `shared` calls: it posts the work, takes part in it, and waits until it is done."""
+    address: int = native(_lead, types.int64(*[types.int64] * 5)).address
+    return address
+
+
+@inlined
+def _post(team: int, member: int) -> bool:
+    """Post the work for a member unless it works for others, and wake it if it sleeps."""
+    if compare_exchange(member, STATE, IDLE, team):
+        return True
+    if compare_exchange(member, STATE, ASLEEP, team):
+        call(load(member, WAKE), load(member, WRITER), member + BYTE * _WORD, 1)
+        return True
+    return False
+
+
+def _serve(member: int) -> int:
+    """Take part in what is posted for a member, for as long as the process lives; asleep when there was nothing long.
+
+    It sleeps in the system, not in Python, whose lock it would have to wait for when it is woken: those who call
+    kernels one after the other leave it for moments only.
+    """
+    pauses, waited, served = 0, 0, 0
+    while served >= 0:
+        team = load(member, STATE)
+        # A team that is taken back meanwhile is none.
+        if team > ASLEEP and compare_exchange(member, STATE, team, RUNNING):
+            pauses, waited, served = load(team, AWAKE), 0, 1
+            _take_part(team, load(member, NUMBER))
+            # The team's words may be gone as soon as all members are done.
+            store(member, STATE, IDLE)
+            fetch_add(team, DONE, 1)
+        elif team == ASLEEP or (waited >= pauses and compare_exchange(member, STATE, IDLE, ASLEEP)):
+            # Something else than work may wake it.
+            call(load(member, SLEEP), load(member, READER), member + BYTE * _WORD, 1)
+            waited = 0
+        else:
+            pause()
+            waited += 1
+    return served
+
+
+@cache
+def serve() -> Callable[[int], int]:
+    """Compiled `_serve`, which is called without Python's lock."""
+    function: Callable[[int], int] = native(_serve, types.int64(types.int64)).ctypes
+    return function
+
+
+@jit
+def wait(pauses: int) -> int:
+    """Pauses, and nothing else."""
+    for _ in range(pauses):
+        pause()
+    return pauses
+
+
+@inlined
+def _take_part(team: int, number: int) -> None:
+    members, unit, part, frame = load(team, COUNT), load(team, UNIT), load(team, PART), load(team, FRAME)
+    found = 0
+    for turn in range(members + 1):
+        at = _shares(members) + (number + turn) % (members + 1) * LINE
+        stop = load(team, at + 1)
+        start = load(team, at)
+        while start < stop:
+            # Most of it, and at last little, so that all threads end together.
+            blocks = (stop - start + unit - 1) // unit
+            after = min(stop, start + (3 * blocks + 3) // 4 * unit)
+            if compare_exchange(team, at, start, after):
+                found |= call(part, frame, start, after)
+            start = load(team, at)
+    if found:
+        fetch_or(team, FOUND, found)
+
+
+_INT64 = ir.IntType(64)
+
+# Where start, stop and team are among what a compiled function takes: after the places for its result and its error.
+_START, _STOP, _CREW, _GIVEN = 2, 3, 4, 2
+
+_intrinsic: Any = intrinsic  # numba types what it is given, and not what it gives
+
+
+def _generate_shared(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    start, stop, team = values
+    function = builder.function
+    given = function.args[_GIVEN:]
+    frame_type = ir.LiteralStructType([argument.type for argument in given])
+    left = cgutils.alloca_once_value(builder, start)
+    frame = cgutils.alloca_once(builder, frame_type)
+    with builder.if_then(cgutils.is_not_null(builder, team), likely=False):
+        for index, argument in enumerate(given):
+            builder.store(argument, cgutils.gep_inbounds(builder, frame, 0, index))
+        part = _part(function, frame_type)
+        leads = ir.FunctionType(_INT64, [_INT64] * 5)
+        address = builder.load(builder.gep(builder.inttoptr(team, _INT64.as_pointer()), [_INT64(LEAD)]))
+        of_part, of_frame = (builder.ptrtoint(pointer, _INT64) for pointer in (part, frame))
+        builder.call(builder.inttoptr(address, leads.as_pointer()), [team, of_part, of_frame, start, stop])
+        builder.store(stop, left)
+    return builder.load(left)
+
+
+def _part(function: Any, frame_type: Any) -> Any:
+    """A function that calls another one, with what is in a frame, for a range of its own and without a team."""
+    part = ir.Function(function.module, ir.FunctionType(_INT64, [_INT64] * 3), function.name + ".part")
+    part.linkage = "internal"
+    builder = ir.IRBuilder(part.append_basic_block())
+    frame = builder.inttoptr(part.args[0], frame_type.as_pointer())
+    places = [cgutils.gep_inbounds(builder, frame, 0, index) for index in range(len(frame_type.elements))]
+    arguments = [*map(builder.alloca, (place.type.pointee for place in function.args[:_GIVEN]))]
+    arguments += map(builder.load, places)
+    arguments[_START], arguments[_STOP], arguments[_CREW] = part.args[1], part.args[2], _INT64(0)
+    status = builder.call(function, arguments)
+    value = builder.load(arguments[0])
+    something = builder.zext(builder.icmp_unsigned("!=", value, value.type(0)), _INT64)
+    raised = builder.icmp_signed("!=", status, status.type(0))
+    builder.ret(builder.select(raised, _INT64(FAILED), something))
+    return part
+
+
+@_intrinsic
+def _shared(typing_context, start, stop, team):  # type: ignore[no-untyped-def]
+    words = types.int64, types.int64, types.int64
+    if (start, stop, team) != words:
+        raise TypeError(f"a range and the address of a team are int64, got {start}, {stop}, {team}")
+    return types.int64(*words), _generate_shared
+
+
+def _alone(start: int, stop: int, team: int) -> int:
+    """Nobody shares what is not compiled."""
+    return start
+
+
+shared: Any = _shared if COMPILED else _alone
+"""``shared(start, stop, team)``: have a team do a range, if there is one; where the calling kernel goes on."""

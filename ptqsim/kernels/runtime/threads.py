@@ -1,0 +1,182 @@
+"""Ranges of work spread over threads.
+
+Every kernel takes ``(start, stop, team, ...)`` and writes only what belongs to that range, so a result cannot depend on
+how many threads there are, or on which of them did what (see `_team`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.kernels.runtime import team as _team
+from ptqsim.kernels.runtime.machine import COMPILED
+
+GRAIN: Final = 1 << 13
+"""Elements below which another thread costs more than it brings."""
+
+_count: int | None = None
+
+
+@cache
+def available_threads() -> int:
+    """Cores that this process may run on, or what NUMBA_NUM_THREADS allows, as of the first product."""
+    limit = os.environ.get("NUMBA_NUM_THREADS", "")
+    if limit.isdecimal() and int(limit) > 0:
+        return int(limit)
+    return _cores()
+
+
+@cache
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def threads() -> int:
+    """Number of threads that `run` uses."""
+    return available_threads() if _count is None else _count
+
+
+def use(number: int) -> None:
+    """Set the number of threads that `run` uses."""
+    global _count
+    _count = number
+
+
+# How long a thread waits awake for what comes next: longer than from one product of a layer to the next, shorter than
+# anybody would notice whose other work it keeps from a core.
+_AWAKE_MICROSECONDS: Final = 100.0
+
+
+@cache
+def _pauses(microseconds: float) -> int:
+    """How many pauses take so long on this processor."""
+    count, shortest = 10_000, np.inf
+    # The first call compiles, and others may be interrupted; the time of this thread alone, as it may have to wait for
+    # Python's lock.
+    for _ in range(5):
+        start = time.thread_time()
+        _team.wait(count)
+        shortest = min(shortest, time.thread_time() - start)
+    return int(microseconds * 1e-6 * count / shortest)
+
+
+_SHARES: Final = COMPILED and os.name == "posix"
+"""Whether there is more than one thread: they are made of compiled code and of what POSIX has."""
+
+_libc: Any = ctypes.CDLL(None) if _SHARES else None
+
+
+def _address(function: Any) -> int:
+    """Of a function of the system; 0 if there is none."""
+    return (ctypes.cast(function, ctypes.c_void_p).value or 0) if function else 0
+
+
+def _words(count: int) -> tuple[NDArray[np.int64], int]:
+    """Words that begin with a line of the cache, and their address."""
+    spare = np.zeros(count + _team.LINE, np.int64)
+    words = spare[-(spare.ctypes.data // spare.itemsize) % _team.LINE :][:count]
+    return words, words.ctypes.data
+
+
+class _Member:
+    """A thread that takes part in what teams do; in Python it does nothing."""
+
+    def __init__(self, number: int) -> None:
+        words, self.address = _words(_team.MEMBER_WORDS)
+        self.words = words
+        words[_team.STATE], words[_team.NUMBER] = _team.IDLE, number
+        words[_team.SLEEP], words[_team.WAKE] = _address(_libc.read), _address(_libc.write)
+        self.pipe = words[_team.READER], words[_team.WRITER] = os.pipe()
+        # The thread reads and writes them until the process ends.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
+        threading.Thread(target=_team.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
+
+
+class _Team:
+    """The threads that help one that calls kernels."""
+
+    def __init__(self, members: list[_Member]) -> None:
+        words, self.address = _words(_team.team_words(len(members)))
+        words[_team.LEAD], words[_team.YIELD] = _team.lead(), _address(getattr(_libc, "sched_yield", None))
+        words[_team.COUNT] = len(members)
+        # Nobody keeps others from a core that they need.
+        words[_team.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if len(members) < _cores() else 0
+        words[_team.MEMBERS :][: len(members)] = [member.address for member in members]
+        self._words = memoryview(words.data)
+
+    def run(self, kernel: Callable[..., object], size: int, grain: int, args: tuple[object, ...]) -> bool:
+        self._words[_team.UNIT] = unit(grain)
+        kernel(0, size, self.address, *args)
+        found = self._words[_team.FOUND]
+        if found & _team.FAILED:
+            # Kernels check nothing, so all that they can lack is memory; whose part raised does not matter.
+            raise MemoryError("a part of the work found no memory; run with fewer threads or smaller arrays")
+        return bool(found)
+
+
+class _Teams(threading.local):
+    """Teams of the thread that asks, by how many others are in them: it calls one kernel at a time."""
+
+    def __init__(self) -> None:
+        self.by_members: dict[int, _Team] = {}
+
+
+_members: list[_Member] = []
+_making = threading.Lock()
+_teams = _Teams()
+
+
+def _forget() -> None:
+    # A forked child inherits all but the threads.
+    global _teams, _making
+    for member in _members:
+        for end in member.pipe:
+            os.close(end)
+    _members.clear()
+    _teams, _making = _Teams(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _new_team(others: int) -> _Team:
+    with _making:
+        while len(_members) < others:
+            _members.append(_Member(len(_members) + 1))
+    return _Team(_members[:others])
+
+
+def unit(grain: int) -> int:
+    """Of what `run` lets parts start at multiples: small enough that threads end together."""
+    return max(grain // 16, 1)
+
+
+def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:
+    """Call ``kernel(start, stop, team, *args)`` for [0, size), in parts that start at multiples of ``unit(grain)``.
+
+    Less than `grain` is not worth another thread.
+
+    Returns
+    -------
+    bool
+        Whether any part gave something other than zero.
+    """
+    others = min(threads(), size // max(grain, 1)) - 1
+    if others < 1 or not _SHARES:
+        return bool(kernel(0, size, 0, *args))
+    team = _teams.by_members.get(others)
+    if team is None:
+        team = _teams.by_members[others] = _new_team(others)
+    return team.run(kernel, size, grain, args)

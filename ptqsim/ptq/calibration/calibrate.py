@@ -1,0 +1,106 @@
+"""Calibration: find the formats of every operation of a network (PTQ4ViT Algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import ptqsim as pq
+from ptqsim.ptq.calibration.layer_cache import KeptLayers
+from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
+from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
+from ptqsim.ptq.calibration.selection import select
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.search.capture import Captured
+
+
+def calibrate(
+    model: nn.Module,
+    images: torch.Tensor,
+    *,
+    method: str = "ptq4vit",
+    w_bits: int = 8,
+    a_bits: int = 8,
+    seed: int = 0,
+    variant: str = "paper",
+    mixed_precision: MixedPrecision | None = None,
+    state: str | Path | None = None,
+    captured: Captured | None = None,
+    progress: Progress = lambda done, total, name: None,
+    **options: Any,
+) -> QuantizedModel:
+    """Quantize a network after training, from a few unlabeled images.
+
+    Computation takes place on the device of the model.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A timm ViT, DeiT or Swin; it is left as it is.
+    images : float tensor [N, C, H, W]
+        Calibration images, preprocessed as the model expects.
+    method : str
+        ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
+        ``"ptq4vit_plus"``.
+    w_bits, a_bits : int
+        Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
+    seed : int
+        Of everything random in the method.
+    variant : str
+        ``"paper"``, or ``"released"`` for what PTQ4ViT's released code does instead.
+    mixed_precision : MixedPrecision, optional
+        Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
+    state : path, optional
+        A folder in which finished layers are kept as they come.  An interrupted calibration, called again, goes on
+        after the last of them and gives the same bits; the folder can be deleted once it is done.
+    captured : Captured, optional
+        What :func:`ptqsim.ptq.capture` returned for this model and these images, to share one capture among several
+        calibrations.
+    progress : callable
+        Called with layers done, all layers, and the name of the layer that was done last.
+    **options
+        Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have ``paradigm``
+        and ``bias_correction``.
+
+    Returns
+    -------
+    QuantizedModel
+        In mode ``fake_quant``.
+
+    Raises
+    ------
+    ValueError
+        For unknown methods or options, widths out of range, images that are not finite, or a model with an operation
+        that is not supported.
+    """
+    chosen = make_method(method, options, variant)
+    for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
+        if not 2 <= bits <= 16:
+            raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")
+    if mixed_precision is not None and w_bits != a_bits:
+        raise ValueError(
+            f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
+            "both, as weights and inputs of a module share theirs (Liu et al. section 3.3)"
+        )
+    check_images(images)
+    kept = KeptLayers(None if state is None else Path(state))
+    info: dict[str, Any] = {"method": method, "variant": variant, "w_bits": w_bits, "a_bits": a_bits, "seed": seed}
+    info |= {"images": len(images), "ptqsim": pq.__version__}
+    with Layerwise(model, images, seed, kept, captured) as layerwise:
+        widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
+        if isinstance(chosen, PTQ4ViTPlus):
+            chosen, info["selection"] = select(chosen, model, images, widths, seed=seed, kept=kept, progress=progress)
+        info["options"] = asdict(chosen)  # type: ignore[call-overload]
+        if mixed_precision is not None:
+            widths, info["mixed_precision"] = assign_bits(mixed_precision, model, layerwise, chosen, w_bits, progress)
+        results = layerwise.run(chosen, widths, progress)
+    quantized = QuantizedModel(model, info)
+    for name, result in results.items():
+        result.apply(quantized.layers[name])
+    quantized.mode = "fake_quant"
+    return quantized

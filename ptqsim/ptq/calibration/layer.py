@@ -1,0 +1,123 @@
+"""The calibration of one operation: scale search, then the rounding of its weights, then its bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+import ptqsim as pq
+from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
+from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
+from ptqsim.ptq.network.execute import WeightCodes
+from ptqsim.ptq.network.fake_quant import decode_codes, fake_quantize
+from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.search.alternate import alternate
+from ptqsim.ptq.search.candidates import group_max, uniform
+from ptqsim.ptq.search.capture import OperationData
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """What calibration found for one operation.
+
+    Attributes
+    ----------
+    formats : OperandFormats
+    depth : int
+        K of the product.
+    report : mapping
+        Objective, its score, normalized scales, candidates tried; plain data.
+    weight_codes : list of QuantizedArray or None
+        Where the method chose the codes; None where rounding to the formats gives them.
+    bias : float tensor [N] or None
+        The corrected bias, where there is one.
+    """
+
+    formats: OperandFormats
+    depth: int
+    report: Mapping[str, object]
+    weight_codes: WeightCodes | None = None
+    bias: torch.Tensor | None = None
+
+    def apply(self, op: MatmulOperation) -> None:
+        """Hand it to the operation."""
+        op.formats, op.depth, op.report = self.formats, self.depth, self.report
+        if isinstance(op, WeightOperation):
+            if self.weight_codes is not None:
+                op.weight_codes = self.weight_codes
+            if self.bias is not None:
+                op.corrected_bias = self.bias.to(op.weight.device)
+
+
+def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_bits: int, a_bits: int) -> LayerResult:
+    """Find the formats, codes and bias of one operation.
+
+    Parameters
+    ----------
+    op : MatmulOperation
+        It is left as it is.
+    data : OperationData
+        What it sees on the calibration images; ``out`` is what it should give.
+    method : Method
+    w_bits, a_bits : int
+        Width of weights and activations.
+    """
+    constant_b = op.constant_b is not None
+    b_bits = w_bits if constant_b else a_bits
+    spaces = method.a_candidates(op, data.a, a_bits), method.b_candidates(op, data.b, b_bits)
+    start = tuple(  # Algorithm 1 line 8: max / 2**(bits-1)
+        uniform(group_max(x), bits, [1.0]).choose([0] * len(x)) for x, bits in ((data.a, a_bits), (data.b, b_bits))
+    )
+    objective = method.objective(op)
+    found = alternate(data, spaces, (start[0], start[1]), objective, method.schedule(op), constant_b=constant_b)
+    formats = OperandFormats(spaces[0].choose(found.a), spaces[1].choose(found.b))
+    report: dict[str, object] = {
+        "objective": objective.name,
+        "score": found.score,
+        "rounds": found.rounds,
+        "evaluated": found.evaluated,
+        "pruned": found.pruned,
+        "a_normalized": list(spaces[0].choose_normalized(found.a)),
+        "b_normalized": list(spaces[1].choose_normalized(found.b)),
+    }
+    if not isinstance(op, WeightOperation):
+        return LayerResult(formats, data.a.shape[-1], report)
+    codes: WeightCodes | None = None
+    if method.bit_splitting is not None:
+        formats, codes = _split_bits(data, formats, method.bit_splitting)
+    bias = _corrected_bias(op, data, formats, codes) if method.bias_correction else None
+    return LayerResult(formats, data.a.shape[-1], report, codes, bias)
+
+
+def _split_bits(
+    data: OperationData, formats: OperandFormats, options: BitSplitting
+) -> tuple[OperandFormats, WeightCodes]:
+    """The weight of each group by bit splitting, from the nearest codes of the searched scale."""
+    a_hat = fake_quantize(data.a, formats.a)[0]
+    found, found_formats = [], []
+    for group, fmt in enumerate(formats.b):
+        assert isinstance(fmt, pq.Uniform)
+        weight = data.b[group]
+        problem = reconstruction(a_hat, data.out[group], weight, options.damping)
+        nearest = (weight / fmt.scale).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
+        q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)
+        chosen = replace(fmt, scale=scale)
+        mask = (1 << fmt.bits) - 1  # two's complement of k bits
+        codes = (q.cpu().numpy().astype(np.int64) & mask).astype(chosen.code_dtype)
+        found.append(pq.QuantizedArray(codes, chosen))
+        found_formats.append(chosen)
+    return OperandFormats(formats.a, tuple(found_formats)), found
+
+
+def _corrected_bias(
+    op: WeightOperation, data: OperationData, formats: OperandFormats, codes: WeightCodes | None
+) -> torch.Tensor:
+    """The bias less E[O_hat - O] = E[eW X] + E[eX W] + E[eX eW] (Liu et al. Eq. 15), on the calibration data."""
+    b_hat = fake_quantize(data.b, formats.b) if codes is None else decode_codes(codes, data.b)
+    error = torch.matmul(fake_quantize(data.a, formats.a), b_hat) - data.out  # [G, rows, N / G]
+    expected = error.mean(dim=1, dtype=torch.float64).flatten()
+    bias = torch.zeros_like(expected) if op.bias is None else op.bias.detach().double()
+    return (bias - expected).to(data.out.dtype).cpu()

@@ -1,0 +1,128 @@
+"""Calibrated layers, kept under everything that decides them, so that nothing finished is done twice.
+
+In memory always, and on disk if a folder is given: then a calibration that was interrupted, by Ctrl-C or by a power
+cut, goes on after its last finished layer.  A key is the network's weights, the images, the method with its options,
+the widths, the seed and the code; whatever agrees in all of it shares the result, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+import ptqsim as pq
+from ptqsim.ptq.calibration.layer import LayerResult
+from ptqsim.ptq.checkpoint import read_formats
+from ptqsim.ptq.network.operations import OperandFormats
+
+_DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
+_WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
+_PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
+
+
+class KeptLayers:
+    """Results of layers by key.
+
+    Parameters
+    ----------
+    folder : path, optional
+        Where they are kept beyond this process; made when the first one is.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder
+        self._results: dict[str, LayerResult] = {}
+
+    def get(self, layer: str, key: Mapping[str, Any]) -> LayerResult | None:
+        """The kept result, or None; a file that is damaged counts as none."""
+        name = _name(layer, key)
+        if name not in self._results and self.folder is not None:
+            try:
+                self._results[name] = _read(self.folder / name)
+            except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+                return None
+        return self._results.get(name)
+
+    def put(self, layer: str, key: Mapping[str, Any], result: LayerResult) -> None:
+        """Keep a result.  On disk it is, whenever the process ends, either whole or not there."""
+        name = _name(layer, key)
+        self._results[name] = result
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            partial = self.folder / f".{name}.{os.getpid()}"
+            partial.write_bytes(_written(result))
+            partial.replace(self.folder / name)
+
+    def __len__(self) -> int:
+        """How many layers are kept on disk."""
+        return len(self._files())
+
+    def remove(self) -> None:
+        """Delete what is kept on disk, and the folder if nothing else is in it."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for file in self._files(partial=True):
+            file.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def _files(self, *, partial: bool = False) -> list[Path]:
+        if self.folder is None or not self.folder.is_dir():
+            return []
+        pattern = _PARTIAL if partial else _WHOLE
+        return [file for file in self.folder.iterdir() if pattern.fullmatch(file.name)]
+
+
+def _name(layer: str, key: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps({**key, "layer": layer, "code": _code()}, sort_keys=True).encode())
+    return f"{layer}-{digest.hexdigest()[:16]}.safetensors"
+
+
+@cache
+def _code() -> str:
+    """SHA-256 of what computes a layer: the formats, the simulator that multiplies candidates, and this package."""
+    digest = hashlib.sha256(f"{pq.__version__} {torch.__version__}".encode())
+    root = Path(__file__).parent.parent
+    for file in sorted(file for part in _DECIDING for file in (root / part).rglob("*.py")):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _written(result: LayerResult) -> bytes:
+    tensors = {} if result.bias is None else {"bias": result.bias.contiguous()}
+    for group, codes in enumerate(result.weight_codes or ()):
+        tensors[f"codes/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
+    header = {
+        "a": [fmt.to_dict() for fmt in result.formats.a],
+        "b": [fmt.to_dict() for fmt in result.formats.b],
+        "depth": result.depth,
+        "report": result.report,
+        "shape": None if result.weight_codes is None else list(result.weight_codes[0].shape),
+    }
+    return save(tensors or {"nothing": torch.zeros(0)}, {"layer": json.dumps(header)})
+
+
+def _read(path: Path) -> LayerResult:
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["layer"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))
+    codes = None
+    if header["shape"] is not None:
+        codes = [
+            pq.QuantizedArray.from_packed(tensors[f"codes/{g}"].numpy().tobytes(), fmt, tuple(header["shape"]))
+            for g, fmt in enumerate(formats.b)
+        ]
+    return LayerResult(formats, header["depth"], header["report"], codes, tensors.get("bias"))

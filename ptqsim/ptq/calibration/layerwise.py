@@ -1,0 +1,161 @@
+"""All layers of a network calibrated by one method, in parallel or in sequence (PTQ4ViT appendix 6.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
+from ptqsim.ptq.calibration.layer_cache import KeptLayers
+from ptqsim.ptq.calibration.methods import Method
+from ptqsim.ptq.checkpoint import fingerprint
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.search.capture import Captured, capture
+from ptqsim.ptq.threads import each, one_thread
+
+Progress = Callable[[int, int, str], None]
+Bits = Mapping[str, tuple[int, int]]
+"""Width of weights and of activations, by layer."""
+
+
+class Layerwise:
+    """A network and its calibration images; a context manager that removes what was captured on disk.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The float network, which is left as it is.
+    images : float tensor [N, C, H, W]
+    seed : int
+    kept : KeptLayers
+        Where finished layers are looked up and put.
+    captured : Captured, optional
+        What was captured of this network and these images, to be used instead of a capture of its own.
+    """
+
+    def __init__(
+        self, network: nn.Module, images: torch.Tensor, seed: int, kept: KeptLayers, captured: Captured | None = None
+    ) -> None:
+        self.quantized = QuantizedModel(network)
+        self.images = images
+        self.seed = seed
+        self.device = next(self.quantized.model.parameters()).device
+        self._kept = kept
+        self._given = captured
+        self._own: list[Captured] = []
+        self._content = {
+            "network": fingerprint(network.state_dict().items()),
+            "images": fingerprint([("images", images)]),
+            "seed": seed,
+            "device": self.device.type,
+        }
+
+    def __enter__(self) -> Layerwise:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for captured in self._own:
+            captured.close()
+
+    def captured(self, method: Method) -> Captured:
+        """What every operation of the float network sees, with the gradient that the method needs; captured once."""
+        needed = method.task_loss
+        if self._given is not None:
+            self._check_given(method, self._given)
+            return self._given
+        for captured in self._own:
+            if needed in (None, captured.gradient):
+                return captured
+        self._own.append(capture(self.quantized, self.images, gradient=needed, seed=self.seed))
+        return self._own[-1]
+
+    def run(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
+        """Calibrate layers.
+
+        Parameters
+        ----------
+        method : Method
+        bits : mapping
+            Width of weights and activations by layer: of every one in sequence, of any in parallel.
+        progress : callable
+            Called with layers done, all layers, and the name of the one done last.
+        """
+        if self._given is not None:
+            self._check_given(method, self._given)
+        results = self._run_parallel if method.paradigm == "parallel" else self._run_sequential
+        return results(method, bits, progress)
+
+    def _run_parallel(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
+        layers = {name: op for name, op in self.quantized.layers.items() if name in bits}
+        keys = {name: self._key(method, {name: bits[name]}) for name in layers}
+        found = {name: kept for name in layers if (kept := self._kept.get(name, keys[name])) is not None}
+        for done, name in enumerate(found, start=1):
+            progress(done, len(layers), name)
+        left = [op for op in layers.values() if op.name not in found]
+        captured = self.captured(method) if left else None
+
+        def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
+            assert captured is not None
+            result = calibrate_layer(op, captured.on(self.device, op.name), method, *bits[op.name])
+            self._kept.put(op.name, keys[op.name], result)
+            return op.name, result
+
+        # Layers are independent of each other. On a CPU, one layer per thread beats many threads per layer, whose
+        # products are small; and as each runs on one thread, no sum depends on their number.
+        workers = torch.get_num_threads() if self.device.type == "cpu" else 1
+        for name, result in each(calibrate, left, workers):
+            found[name] = result
+            progress(len(found), len(layers), name)
+        return {name: found[name] for name in layers}
+
+    def _run_sequential(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
+        """One pass of all images, in which every operation is calibrated in its turn and then goes on quantized."""
+        layers = self.quantized.layers
+        key = self._key(method, bits)
+        found: dict[str, LayerResult] = {}
+
+        def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+            result = self._kept.get(op.name, key)
+            if result is None:
+                exact = self.captured(method).on(self.device, op.name)
+                result = calibrate_layer(op, replace(exact, a=op.calibrated_rows(a), b=b), method, *bits[op.name])
+                self._kept.put(op.name, key, result)
+            result.apply(op)
+            op.mode = "fake_quant"
+            found[op.name] = result
+            progress(len(found), len(layers), op.name)
+
+        if any(self._kept.get(name, key) is None for name in layers):
+            self.captured(method)  # before the pass, whose hooks it would meet
+        try:
+            for op in layers.values():
+                op.observer = observe
+            with torch.no_grad(), one_thread(self.device):
+                self.quantized.model(self.images.to(self.device))
+        finally:
+            for op in layers.values():
+                op.observer, op.formats, op.mode = None, None, "float"
+        return {name: found[name] for name in layers}
+
+    def _key(self, method: Method, bits: Bits) -> dict[str, Any]:
+        """What decides a layer: in sequence also the widths of the others."""
+        options = asdict(method)  # type: ignore[call-overload]
+        name = f"{type(method).__module__}.{type(method).__qualname__}"
+        return {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
+
+    def _check_given(self, method: Method, captured: Captured) -> None:
+        if method.task_loss not in (None, captured.gradient):
+            raise ValueError(
+                f"method {method.name!r} needs gradients of kind {method.task_loss!r}, but those captured are of kind "
+                f"{captured.gradient!r}: capture with gradient={method.task_loss!r}"
+            )
+        if missing := [name for name in self.quantized.layers if name not in captured]:
+            raise ValueError(f"layer {missing[0]!r} was not captured: capture from the same model")

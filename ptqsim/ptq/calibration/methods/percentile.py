@@ -1,0 +1,80 @@
+"""Percentile: the range of a tensor is a percentile of its magnitudes (the baseline of Liu et al. Table 1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Paradigm, check_paradigm
+from ptqsim.ptq.network.gradients import Gradient
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import candidates as search_space
+from ptqsim.ptq.search.candidates import Candidates
+from ptqsim.ptq.search.objectives import Objective, find_objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class Percentile:
+    """Clipping at a percentile; nothing is searched, so that the search has one candidate per operand.
+
+    Deviation: Liu et al. name neither their percentile nor whether weights are clipped.  Here activations are clipped
+    at the 99.9th, weights are not.
+
+    Attributes
+    ----------
+    a_percentile, w_percentile : float
+        Percent of the magnitudes of activations and weights that stay in range, above 0 and up to 100.
+    paradigm, bias_correction
+        As in :class:`~ptqsim.ptq.calibration.methods.protocol.LinearSearch`.
+    """
+
+    name: ClassVar[str] = "percentile"
+
+    a_percentile: float = 99.9
+    w_percentile: float = 100.0
+    paradigm: Paradigm = "parallel"
+    bias_correction: bool = False
+
+    def __post_init__(self) -> None:
+        check_paradigm(self.paradigm)
+        for name, value in (("a_percentile", self.a_percentile), ("w_percentile", self.w_percentile)):
+            if not 0 < value <= 100:
+                raise ValueError(f"{name} is {value}; legal is above 0 and up to 100: try 99.9")
+
+    @property
+    def bit_splitting(self) -> BitSplitting | None:
+        return None
+
+    @property
+    def task_loss(self) -> Gradient | None:
+        return None
+
+    def objective(self, op: MatmulOperation) -> Objective:
+        return find_objective("mse")
+
+    def schedule(self, op: MatmulOperation) -> Schedule:
+        return Schedule(rounds=1)
+
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
+        return _clipped(a, bits, self.a_percentile)
+
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
+        return _clipped(b, bits, self.a_percentile if op.constant_b is None else self.w_percentile)
+
+
+def _clipped(x: torch.Tensor, bits: int, percentile: float) -> Candidates:
+    tops = [
+        magnitude_percentile(group, percentile) or top for group, top in zip(x, search_space.group_max(x), strict=True)
+    ]
+    return search_space.uniform(tops, bits, [1.0])
+
+
+def magnitude_percentile(x: torch.Tensor, percentile: float) -> float:
+    """The least magnitude of x that at least ``percentile`` percent of the magnitudes do not exceed."""
+    magnitudes = x.abs().flatten()
+    rank = max(1, math.ceil(percentile / 100 * len(magnitudes)))
+    return float(magnitudes.kthvalue(rank).values)

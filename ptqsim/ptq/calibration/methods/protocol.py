@@ -1,0 +1,127 @@
+"""What a calibration method is: search spaces, an objective, a schedule, and what follows the search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, Protocol, get_args
+
+import torch
+
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.network.gradients import Gradient
+from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import candidates as search_space
+from ptqsim.ptq.search.candidates import Candidates
+from ptqsim.ptq.search.objectives import Objective
+
+Paradigm = Literal["parallel", "sequential"]
+PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
+
+
+@dataclass(frozen=True)
+class BitSplitting:
+    """Options of :mod:`ptqsim.ptq.calibration.bit_split`: sweeps at most, and damping."""
+
+    epochs: int
+    damping: float
+
+
+class Method(Protocol):
+    """A post-training quantization method; a frozen dataclass whose fields are its options."""
+
+    name: ClassVar[str]
+    """What ``--method`` calls it."""
+
+    @property
+    def paradigm(self) -> Paradigm:
+        """Whether a layer sees what it saw in the float network, or what the quantized layers before it give."""
+
+    @property
+    def bias_correction(self) -> bool:
+        """Whether the expected error of every output unit is taken off the bias (Liu et al. Eq. 13 to 15)."""
+
+    @property
+    def bit_splitting(self) -> BitSplitting | None:
+        """How weights are rounded after the search; None is to the nearest."""
+
+    @property
+    def task_loss(self) -> Gradient | None:
+        """The task loss whose gradient the objective needs, or None."""
+
+    def objective(self, op: MatmulOperation) -> Objective:
+        """What the search minimizes."""
+
+    def schedule(self, op: MatmulOperation) -> Schedule:
+        """Rounds of the search, and which operand comes first."""
+
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
+        """Candidate formats of the left operand a [Ga, ...]."""
+
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
+        """Candidate formats of the right operand b [Gb, ...], a weight or an activation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSearch:
+    """What methods share whose uniform scales lie on a line; each sets its own defaults.
+
+    The search spaces are [alpha, beta] * max / 2**(bits-1), divided into n (PTQ4ViT section 3.1, Liu et al. section
+    3.2); one scale per tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1).
+
+    Attributes
+    ----------
+    alpha, beta : float
+        Search range in multiples of max / 2**(bits-1); beta is tried, alpha is not.
+    n : int
+        Number of candidates.
+    rounds : int
+        Rounds of the alternating search, at most.
+    paradigm : {"parallel", "sequential"}
+        What a layer sees (PTQ4ViT appendix 6.2): its input in the float network, or what the quantized layers before
+        it give, for which all images go through the network at once.  What it should give is its output in the float
+        network either way, so that a sequence of layers can make up for its errors; the papers leave that open.
+    bias_correction : bool
+        Take the expected error of every output unit off the bias, after each round of the search and at its end (Liu
+        et al. Eq. 13 to 15).  Products of attention have no bias and are left as they are.
+    """
+
+    alpha: float = 0.5
+    beta: float = 1.2
+    n: int = 100
+    rounds: int = 1
+    paradigm: Paradigm = "parallel"
+    bias_correction: bool = False
+
+    def __post_init__(self) -> None:
+        check_paradigm(self.paradigm)
+        self.ratios()
+
+    @property
+    def bit_splitting(self) -> BitSplitting | None:
+        return None
+
+    @property
+    def task_loss(self) -> Gradient | None:
+        return None
+
+    def schedule(self, op: MatmulOperation) -> Schedule:
+        return Schedule(self.rounds, correct_bias=self.bias_correction)
+
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
+        return self.uniform(a, bits)
+
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
+        return self.uniform(b, bits)
+
+    def uniform(self, x: torch.Tensor, bits: int) -> Candidates:
+        return search_space.uniform(search_space.group_max(x), bits, self.ratios())
+
+    def ratios(self) -> list[float]:
+        return search_space.linear_ratios(self.alpha, self.beta, self.n)
+
+
+def check_paradigm(paradigm: str) -> None:
+    """Refuse an unknown paradigm with a ValueError that suggests the nearest."""
+    if paradigm not in PARADIGMS:
+        raise unknown_name("paradigm", paradigm, PARADIGMS)

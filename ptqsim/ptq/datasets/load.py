@@ -1,0 +1,130 @@
+"""Images and labels: the bundled digit scenes, and local copies of ImageNet, CIFAR or other images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Protocol, get_args
+
+import numpy as np
+import torch
+from torch import nn
+
+from ptqsim.errors import unknown_name
+from ptqsim.ptq.datasets.cifar import find_cifar
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize
+from ptqsim.ptq.datasets.detection.load import load_detection_data
+from ptqsim.ptq.datasets.image_folder import ImageFolder
+from ptqsim.ptq.datasets.scenes import SIZE, Scenes, make_scenes
+from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.zoo.models import input_size
+
+DIGITS = "digits"
+
+_KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
+
+
+class Dataset(Protocol):
+    """Images with labels, preprocessed for a model."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever an image or label does."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Images, float32 [N, C, H, W], and labels, int64 [N]."""
+
+
+class DigitScenes:
+    """A split of the bundled data set, see :mod:`ptqsim.ptq.datasets.scenes`; what it composed it keeps for the next model."""
+
+    def __init__(self, split: Split) -> None:
+        self.split: Split = split
+        self.name = f"{DIGITS}/{split}"
+        self._kept: dict[tuple[int, int], Scenes] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        scenes = make_scenes(self.split, 0, 64)
+        return hashlib.sha256(scenes.images.tobytes() + scenes.labels.tobytes()).hexdigest()[:16]
+
+    def __len__(self) -> int:
+        return SPLIT_SIZES[self.split]
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        index = np.asarray(indices)
+        if len(index) > 1 and np.array_equal(index, np.arange(index[0], index[0] + len(index))):
+            scenes = [self._run(int(index[0]), len(index))]
+        else:
+            scenes = [make_scenes(self.split, int(i), 1) for i in index]
+        images = np.concatenate([s.images for s in scenes])
+        labels = np.concatenate([s.labels for s in scenes])
+        return normalize(images), torch.from_numpy(labels)
+
+    def _run(self, start: int, count: int) -> Scenes:
+        scenes = self._kept.get((start, count))
+        if scenes is None:
+            scenes = make_scenes(self.split, start, count)
+            if count + sum(length for _, length in list(self._kept)) > _KEPT:
+                self._kept.clear()
+            self._kept[start, count] = scenes
+        return scenes
+
+
+def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:
+    """A data set by name or folder.
+
+    Parameters
+    ----------
+    source : str or path
+        ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
+        that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
+        ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
+        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
+    model : nn.Module
+        Whose preprocessing is used.
+    split : {"train", "calibration", "validation"}
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such folder.
+    ValueError
+        For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
+        unpickled, and scenes for a model of another image size.
+    """
+    if split not in get_args(Split):
+        raise unknown_name("split", split, get_args(Split))
+    if isinstance(model, Detector):
+        return load_detection_data(source, model, split)  # type: ignore[arg-type]
+    folder = Path(source)
+    if str(source) == DIGITS and not folder.is_dir():
+        _, height, width = input_size(model)
+        if (height, width) != (SIZE, SIZE):
+            raise ValueError(
+                f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {height}x{width}: name a "
+                "folder of images as the data (--data DIR), or a bundled model"
+            )
+        return DigitScenes(split)  # type: ignore[arg-type]
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, or with the "
+            f"binary version of CIFAR-10 or CIFAR-100, or {DIGITS!r} for the bundled scenes"
+        )
+    if (cifar := find_cifar(folder, model, split)) is not None:
+        return cifar
+    names = ("val", "validation", "test") if split == "validation" else ("train",)
+    return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
+
+
+def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
+    """``count`` different images, drawn by seed: the calibration images."""
+    if not 1 <= count <= len(data):
+        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
+    order = np.random.RandomState(seed).permutation(min(len(data), 2**20))  # a stream that NumPy keeps for good
+    return data.read([int(i) for i in order[:count]])[0]

@@ -1,0 +1,160 @@
+"""Digit scenes: the bundled data set, composed from real handwritten digits.
+
+scikit-learn ships 1,797 scans of handwritten digits (UCI "Optical Recognition of Handwritten Digits", 8x8 pixels,
+17 grey levels).  A scene is a 32x32 color image with two of them, side by side, over clutter cut from other digits;
+its class is the two-digit number, 0 to 99.  Size, aspect, position, color and contrast vary.
+
+Scenes are made on demand, the same bits on every machine:
+
+- randomness is the raw output of the counter-based Philox generator, whose stream NumPy guarantees; scene ``i`` owns
+  words ``[i * W, (i + 1) * W)`` of it, so a scene does not depend on how many others are made, or in what order;
+- everything after that is integer arithmetic.  The one floating-point step is a matrix product of small integers
+  whose partial sums stay below 2**24, hence exact in float32 in any order of summation.
+
+The source scans of ``train``, ``calibration`` and ``validation`` are disjoint.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptqsim.ptq.datasets.compositing import (
+    ONE,
+    Split,
+    add_grain,
+    alpha_of,
+    bands,
+    blend,
+    colors,
+    gradient,
+    pieces,
+    random_words,
+    scans_of,
+    uniform,
+)
+
+SIZE: Final = 32
+"""Height and width of a scene in pixels."""
+CLASSES: Final = 100
+
+_PATCH: Final = 4
+_CLUTTER: Final = 6  # most pieces of clutter in one scene
+_OBJECTS: Final = _CLUTTER + 2  # the clutter lies below the two digits
+_FIELDS: Final = 12  # random words per object
+_NOISE_WORDS: Final = SIZE * SIZE // 8  # one random byte per pixel
+_WORDS: Final = 8 + _OBJECTS * _FIELDS + _NOISE_WORDS  # a multiple of 4, as Philox makes 4 words per step
+
+
+@dataclass(frozen=True)
+class SceneStyle:
+    """How hard the scenes are; the defaults are the data set; training uses other styles.
+
+    Attributes
+    ----------
+    clutter : int
+        Most pieces of clutter in a scene, 0 to 6.
+    contrast : int
+        Least difference in brightness of a digit and its background, 1 to 150 of 255.
+    noise : int
+        Largest absolute value of the pixel noise, in grey levels, 0 to 64.
+    """
+
+    clutter: int = 4
+    contrast: int = 50
+    noise: int = 12
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("clutter", 0, _CLUTTER), ("contrast", 1, 150), ("noise", 0, 64)):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}; legal is {low} to {high}: choose a value in that range")
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """A batch of scenes.
+
+    Attributes
+    ----------
+    images : uint8 array [N, 3, 32, 32]
+    labels : int64 array [N]
+        The two-digit number, 0 to 99.
+    patches : int64 array [N, 64]
+        What each 4x4 patch shows: digit d of the tens as d, of the units as 10 + d, neither as 20.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    patches: NDArray[np.int64]
+
+
+def make_scenes(
+    split: Split, start: int, count: int, *, seed: int = 0, style: SceneStyle | None = None, chunk: int = 512
+) -> Scenes:
+    """Compose scenes ``start`` to ``start + count - 1`` of a split.
+
+    Parameters
+    ----------
+    split : {"train", "calibration", "validation"}
+        Which source scans are used; the three share none.
+    start, count : int
+        The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
+    seed : int
+        Seed of the whole data set, 0 to 2**63 - 1.  The bundled models and all printed numbers use 0.
+    style : SceneStyle, optional
+        How hard the scenes are; the default is the data set itself.
+    chunk : int
+        Scenes composed at a time; changes memory, never the result.
+
+    Raises
+    ------
+    ValueError
+        For an unknown split, a range outside of it, or a seed out of range.
+    """
+    parts = [
+        _compose(split, first, size, seed, style or SceneStyle())
+        for first, size in pieces(split, start, count, seed, 2**63, chunk)
+    ]
+    return Scenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "patches")))
+
+
+def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> Scenes:
+    scans, digits = scans_of(split)
+    # the split is part of the key: the same scene number of two splits is laid out differently too
+    words = random_words(seed * 4 + get_args(Split).index(split), start, n, _WORDS)
+    scene, objects, noise = np.split(words, [8, 8 + _OBJECTS * _FIELDS], axis=1)
+    fields = objects.reshape(n, _OBJECTS, _FIELDS)
+    which = (fields[..., 0] % np.uint64(len(scans))).astype(np.int64)
+    sources = scans[which] * (bands(fields[..., 6:9]) | (np.arange(_OBJECTS) >= _CLUTTER)[:, None, None])
+
+    is_digit = np.arange(_OBJECTS) >= _CLUTTER
+    size = np.where(is_digit, uniform(fields[..., 1], 11 * ONE, 17 * ONE), uniform(fields[..., 1], 8 * ONE, 17 * ONE))
+    height = size * uniform(fields[..., 2], 90, 115) // 100
+    width = size * uniform(fields[..., 3], 75, 105) // 100
+    center_y = np.where(is_digit, uniform(fields[..., 4], 10 * ONE, 22 * ONE), uniform(fields[..., 4], 0, 32 * ONE))
+    center_x = uniform(fields[..., 5], 0, 32 * ONE)
+    for k, (low, high) in ((_CLUTTER, (7, 11)), (_CLUTTER + 1, (21, 25))):  # tens on the left, units on the right
+        center_x[:, k] = uniform(fields[:, k, 5], low * ONE, high * ONE)
+
+    alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
+    shown = np.arange(_OBJECTS) < uniform(scene[:, :1], 0, style.clutter)
+    alpha[~(shown | is_digit)] = 0
+
+    background, color = colors(scene[:, 1:4], fields[..., 9:11], style.contrast)
+    canvas = gradient(background, scene[:, 4:6], SIZE)
+    blend(canvas, color, alpha)
+    images = add_grain(canvas, noise, style.noise)
+    tens, units = digits[which[:, _CLUTTER]], digits[which[:, _CLUTTER + 1]]
+    return Scenes(images, 10 * tens + units, _patch_labels(alpha[:, _CLUTTER:], tens, units))
+
+
+def _patch_labels(alpha: NDArray[np.int32], tens: NDArray[np.int64], units: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What each patch shows, from the digits' coverage ``alpha`` [n, 2, 32, 32]."""
+    side = SIZE // _PATCH
+    cover = alpha.reshape(-1, 2, side, _PATCH, side, _PATCH).sum(axis=(3, 5)).reshape(-1, 2, side * side)
+    role = np.where(cover[:, 0] >= cover[:, 1], tens[:, None], 10 + units[:, None])
+    return np.where(cover.max(axis=1) >= _PATCH * _PATCH * 16, role, 20)

@@ -1,0 +1,39 @@
+"""What a detector's outputs on a data set are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from ptqsim.ptq.datasets.detection.coco import GroundTruth, mean_average_precision
+from ptqsim.ptq.evaluation.evaluate import Outputs
+from ptqsim.ptq.network.detr.outputs import split_outputs
+
+
+@dataclass(frozen=True)
+class DetectionEvaluation(Outputs):
+    """Outputs on a data set of detection and what follows from them.
+
+    Attributes
+    ----------
+    logits : float tensor [N, queries, classes + 5]
+        All outputs: logits and boxes.
+    labels : int64 tensor [N]
+        The images' numbers in the data set.
+    truth : GroundTruth
+        Of these images.
+    """
+
+    truth: GroundTruth
+
+    @property
+    def predictions(self) -> torch.Tensor:
+        """Class of every query, "no object" included, [N, queries]."""
+        return split_outputs(self.logits)[0].argmax(dim=-1)
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """COCO's averages of precision, in percent."""
+        return mean_average_precision(self.logits, self.truth)

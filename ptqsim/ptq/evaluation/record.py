@@ -1,0 +1,57 @@
+"""The codes that meet in one operation of a calibrated model."""
+
+from __future__ import annotations
+
+import torch
+
+import ptqsim as pq
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+
+
+def record_codes(
+    quantized: QuantizedModel, images: torch.Tensor, layer: str, group: int = 0
+) -> tuple[pq.QuantizedArray, pq.QuantizedArray]:
+    """Run images in integer mode with exact accumulators and keep both operands of one product.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        Its mode and accumulators are as before afterwards.
+    images : float tensor [N, C, H, W]
+    layer : str
+        Name of the operation.
+    group : int
+        Which of its products: a head, or a part of a qkv layer.
+
+    Returns
+    -------
+    tuple of two QuantizedArray
+        a [..., M, K] and b [..., K, N]; where all images meet the same weights, a is [N * tokens, K] and b is [K, N].
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer or group.
+    """
+    recorded: dict[int, tuple[pq.QuantizedArray, pq.QuantizedArray]] = {}
+
+    def record(name: str, number: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+        recorded[number] = a, b
+
+    unit = quantized.layer(layer).integer
+    mode, accumulators, recorder = quantized.mode, dict(quantized.accumulators), unit.recorder
+    exact = pq.Accumulator(bits=63)
+    quantized.mode = "integer"
+    for name in accumulators:
+        quantized.accumulators[name] = exact
+    unit.recorder = record
+    try:
+        quantized(images)
+    finally:
+        quantized.mode, unit.recorder = mode, recorder
+        quantized.accumulators.update(accumulators)
+    if group not in recorded:
+        legal = f"group 0 to {max(recorded)}" if len(recorded) > 1 else "group 0"
+        raise ValueError(f"layer {layer!r} has no group {group}; legal is {legal}")
+    a, b = recorded[group]
+    return (a.reshape(-1, a.shape[-1]) if b.ndim == 2 else a), b

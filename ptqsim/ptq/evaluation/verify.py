@@ -1,0 +1,137 @@
+"""Proof by recomputation: outputs of every operation, checked against the reference in Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+import ptqsim as pq
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+
+
+@dataclass
+class Check:
+    """Outputs of one operation that were recomputed.
+
+    Attributes
+    ----------
+    outputs : int
+        How many.
+    mismatches : int
+        How many were not equal; anything but zero is a defect of a kernel.
+    first : str
+        Where the first mismatch was, and both values.
+    """
+
+    outputs: int = 0
+    mismatches: int = 0
+    first: str = ""
+
+
+def verify(
+    quantized: QuantizedModel,
+    images: torch.Tensor,
+    *,
+    outputs: int = 10_000,
+    batch: int = 10,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Check]:
+    """Run images in integer mode and recompute a sample of every operation's outputs.
+
+    The recomputation starts from the codes that really met on the datapath; it decodes, aligns, multiplies and
+    accumulates them in Python integers, in the layer's own accumulator (:mod:`ptqsim.datapath.reference`).
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+    images : float tensor [N, C, H, W]
+        Enough for ``outputs``: a classifier's last layer has one output per class and image.
+    outputs : int
+        Least number of outputs to check of each operation, drawn without replacement within each batch of images.
+    batch : int
+        Images run at a time.
+    seed : int
+        Of the sample.
+    progress : callable
+        Called with the images done and all images.
+
+    Returns
+    -------
+    dict of str to Check
+        By operation.
+
+    Raises
+    ------
+    ValueError
+        Where the images give an operation too few outputs.
+    """
+    checks = {name: Check() for name in quantized.layers}
+    random = np.random.RandomState(seed)
+    rounds = -(-len(images) // batch)
+    per_round = -(-outputs // rounds)
+
+    def recompute(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+        layer = quantized.layers[name]
+        share = -(-per_round // max(layer.groups))
+        check = checks[name]
+        deferred = layer.integer.accumulator.alignment == "deferred"
+        for position, row, column in _sample(a, b, result, share, random, deferred):
+            expected = pq.reference.dot(row, column, layer.integer.accumulator)
+            got = int(result.acc[position])
+            check.outputs += 1
+            if got != expected:
+                check.first = check.first or f"group {group}, output {position}: {got} instead of {expected}"
+                check.mismatches += 1
+
+    previous = quantized.mode
+    quantized.mode = "integer"
+    for layer in quantized.layers.values():
+        layer.integer.recorder = recompute
+    try:
+        for start in range(0, len(images), batch):
+            quantized(images[start : start + batch])
+            progress(min(start + batch, len(images)), len(images))
+    finally:
+        quantized.mode = previous
+        for layer in quantized.layers.values():
+            layer.integer.recorder = None
+    for name, check in checks.items():
+        if check.outputs < outputs:
+            raise ValueError(
+                f"{len(images)} images gave layer {name!r} {check.outputs} outputs to check, {outputs} were asked for: "
+                f"give at least {-(-len(images) * outputs // max(check.outputs, 1))} images"
+            )
+    return checks
+
+
+def _sample(
+    a: pq.QuantizedArray,
+    b: pq.QuantizedArray,
+    result: pq.MatmulResult,
+    count: int,
+    random: np.random.RandomState,
+    deferred: bool,
+) -> Iterator[tuple[tuple[int, ...], list[Any], list[Any]]]:
+    """Positions of the result, and the rows and columns of Python integers (deferred: operands) that meet there."""
+    shape = result.acc.shape
+    chosen = random.permutation(result.acc.size)[:count]
+    a_values, b_values = _meanings(a, deferred), _meanings(b, deferred)
+    a_codes = np.broadcast_to(a.codes, shape[:-2] + a.codes.shape[-2:])
+    b_codes = np.broadcast_to(b.codes, shape[:-2] + b.codes.shape[-2:])
+    for flat in chosen:
+        *lead, i, j = np.unravel_index(flat, shape)
+        position = (*(int(x) for x in lead), int(i), int(j))
+        row = [a_values[c] for c in a_codes[(*lead, i)].tolist()]
+        column = [b_values[c] for c in b_codes[(*lead, slice(None), j)].tolist()]
+        yield position, row, column
+
+
+def _meanings(array: pq.QuantizedArray, deferred: bool) -> list[Any]:
+    """What each code of the array's format stands for, by the reference; with its range where that matters."""
+    operands = [pq.reference.operand(code, array.format) for code in range(array.format.code_count)]
+    return operands if deferred else [operand.aligned for operand in operands]

@@ -1,5 +1,0 @@
-"""Mixed precision: a width for every MSA and MLP module, for a given model size (Liu et al. section 3.3)."""
-
-from ptqsim.ptq.mixed_precision.allocate import Allocation as Allocation
-from ptqsim.ptq.mixed_precision.assign import assign_bits as assign_bits
-from ptqsim.ptq.mixed_precision.options import MixedPrecision as MixedPrecision

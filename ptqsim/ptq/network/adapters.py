@@ -1,0 +1,94 @@
+"""timm's attention modules, with Q K^T and P V as operations of their own.
+
+One class per attention module of timm.  Each takes over the original's sub-modules under their own names and states
+PTQ4ViT Eq. 1 with the two products made visible; 1/sqrt(d) is applied to the scores, so that Q and K themselves are
+what is quantized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import torch
+from timm.layers.attention import Attention
+from timm.models.swin_transformer import WindowAttention
+from torch import nn
+
+from ptqsim.ptq.network.operations import AttentionMatmul
+
+
+class _Attention(nn.Module):
+    """What the adapters share: heads split off, scores, probabilities, heads merged."""
+
+    def __init__(self, name: str, original: nn.Module, depth: int = 0) -> None:
+        super().__init__()
+        self.heads: int = original.num_heads  # type: ignore[assignment]
+        self.scale: float = original.scale  # type: ignore[assignment]
+        self.qkv: nn.Module = original.qkv  # type: ignore[assignment]
+        self.matmul_qk = AttentionMatmul(f"{name}.matmul_qk", "matmul_qk", self.heads)
+        self.matmul_pv = AttentionMatmul(f"{name}.matmul_pv", "matmul_pv", self.heads, depth)
+        self.proj: nn.Module = original.proj  # type: ignore[assignment]
+
+    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """x [B, N, C] -> q, k, v, each [B, H, N, d]."""
+        batch, tokens, _ = x.shape
+        return self.qkv(x).reshape(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # type: ignore[no-any-return]
+
+    def attend(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, bias: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """softmax(Q K^T / sqrt(d) + bias) V, Eq. 1, with the heads merged: [B, N, C]."""
+        scores = self.matmul_qk(q, k.transpose(-2, -1)) * self.scale
+        if bias is not None:
+            scores = scores + bias
+        out: torch.Tensor = self.matmul_pv(scores.softmax(dim=-1), v)
+        return out.transpose(1, 2).flatten(2)
+
+
+class ViTAttention(_Attention):
+    """For ``timm.layers.attention.Attention``: ViT and DeiT."""
+
+    def __init__(self, name: str, original: nn.Module) -> None:
+        super().__init__(name, original)
+        if getattr(original, "gate", None) is not None:
+            raise ValueError(
+                f"operation {name!r} is a gated attention, which is not supported; supported are the plain attention "
+                "of ViT and DeiT and the window attention of Swin: choose such a model"
+            )
+        self.q_norm: nn.Module = original.q_norm  # type: ignore[assignment]
+        self.k_norm: nn.Module = original.k_norm  # type: ignore[assignment]
+        self.norm: nn.Module = original.norm  # type: ignore[assignment]
+
+    def forward(self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False) -> torch.Tensor:
+        if is_causal:
+            raise ValueError(f"causal attention was asked of {self.matmul_qk.name!r}; vision transformers use none")
+        q, k, v = self.split(x)
+        merged = self.attend(self.q_norm(q), self.k_norm(k), v, attn_mask)
+        return self.proj(self.norm(merged))  # type: ignore[no-any-return]
+
+
+class SwinAttention(_Attention):
+    """For ``timm.models.swin_transformer.WindowAttention``: relative position bias, and the mask of shifted windows."""
+
+    def __init__(self, name: str, original: nn.Module) -> None:
+        super().__init__(name, original, depth=original.window_area)  # type: ignore[arg-type]
+        # the bias is read through the original, whose table and index it keeps; its products are not run
+        self.original = original
+        del original.qkv, original.proj
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        bias: torch.Tensor = self.original._get_rel_pos_bias()  # type: ignore[operator]
+        if mask is not None:  # [windows, N, N], the batch being [images * windows, N, C]
+            bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
+        q, k, v = self.split(x)
+        return self.proj(self.attend(q, k, v, bias))  # type: ignore[no-any-return]
+
+
+Adapters = Mapping[type[nn.Module], Callable[[str, nn.Module], nn.Module]]
+"""From the type of a module to what takes its place, made from its name and itself."""
+
+ADAPTERS: Final[Adapters] = {
+    Attention: ViTAttention,
+    WindowAttention: SwinAttention,
+}

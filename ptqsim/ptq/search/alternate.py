@@ -1,0 +1,128 @@
+"""The alternating scale search that all methods share (PTQ4ViT section 3.1 and Algorithm 1, lines 7 to 14).
+
+It chooses what the full grid chooses, in a fraction of the work: candidates race each other (:mod:`ptqsim.ptq.search.race`),
+and a round that changes nothing is a fixed point; the rounds after it would repeat it and are not run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ptqsim.ptq.network.fake_quant import Format
+from ptqsim.ptq.search.candidates import Candidates
+from ptqsim.ptq.search.capture import OperationData
+from ptqsim.ptq.search.objectives import Objective
+from ptqsim.ptq.search.products import Products
+from ptqsim.ptq.search.race import Chosen, race
+
+Operand = Literal["a", "b"]
+Formats = tuple[Format, ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """In which order a search goes through the operands, and what it does between.
+
+    Attributes
+    ----------
+    rounds : int
+        Rounds at most; 1 or more.
+    first : {"a", "b"}
+        The operand that is searched first in a round, with the other in its initial format.
+    float_b : bool
+        Search a against the float b.
+    correct_bias : bool
+        Take the mean error of every output unit off the output after each round (Liu et al., Bias Correction).
+    """
+
+    rounds: int
+    first: Operand = "a"
+    float_b: bool = False
+    correct_bias: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1:
+            raise ValueError(f"the search was asked for {self.rounds} rounds; legal is 1 or more: PTQ4ViT's is 3")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    a, b : tuple of int
+        The chosen candidate of each group.
+    score : float
+        Objective of the choice, summed over the groups.
+    rounds : int
+        Rounds run until nothing changed, at most those asked for.
+    evaluated, pruned : int
+        Candidates evaluated in full, and given up on the way.
+    """
+
+    a: Chosen
+    b: Chosen
+    score: float
+    rounds: int
+    evaluated: int
+    pruned: int
+
+
+def alternate(
+    data: OperationData,
+    spaces: tuple[Candidates, Candidates],
+    start: tuple[Formats, Formats],
+    objective: Objective,
+    schedule: Schedule,
+    *,
+    constant_b: bool,
+) -> SearchResult:
+    """Search the candidates of one operand with the other fixed, then those of the other, round after round.
+
+    Groups are independent where both operands have one scale per group: each takes its own best candidate from one
+    pass over the list.  An operand with a single scale takes the best of the sum.
+
+    Parameters
+    ----------
+    data : OperationData
+    spaces : two Candidates
+        Of a and of b.
+    start : two tuples of formats
+        Of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
+    objective : Objective
+    schedule : Schedule
+    constant_b : bool
+        Whether b is a weight, the same for all rows of a.
+    """
+    space: dict[Operand, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    typical = (spaces[0].formats[len(spaces[0]) // 2], spaces[1].formats[len(spaces[1]) // 2])
+    products = Products(data, objective, constant_b, typical)
+    formats: dict[Operand, Formats] = dict(zip(_OPERANDS, start, strict=True))
+    chosen: dict[Operand, Chosen] = {"a": (), "b": ()}
+    order: tuple[Operand, Operand] = ("a", "b") if schedule.first == "a" else ("b", "a")
+    score, done, evaluated, pruned = float("nan"), 0, 0, 0
+    settled = False
+    while done < schedule.rounds and not settled:
+        done += 1
+        before = dict(chosen)
+        for operand in order:
+            if operand == "a":
+                partials = products.with_b(None if schedule.float_b else formats["b"])
+            else:
+                partials = products.with_a(formats["a"])
+            found, score, full = race(space[operand], partials, len(products.parts), objective)
+            evaluated, pruned = evaluated + full, pruned + len(space[operand]) - full
+            # the other operand was searched for this very choice; with a new bias it has to be searched again
+            settled = found == chosen[operand] and not schedule.correct_bias
+            chosen[operand], formats[operand] = found, space[operand].choose(found)
+            if settled:
+                break
+        if schedule.correct_bias:
+            settled = chosen == before  # the bias is the one that this round began with
+            products.correct(formats["a"], formats["b"])
+    return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned)
+
+
+_OPERANDS: Final[tuple[Operand, Operand]] = ("a", "b")

@@ -1,0 +1,169 @@
+"""What the scale search tries: lists of candidate formats, one column per group.
+
+Every scale is a float32 value, so that fake quantization in float32 and the formats' own arithmetic agree to the bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, get_args
+
+import numpy as np
+import torch
+
+import ptqsim as pq
+from ptqsim.errors import unknown_name
+from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.formats.twin import GELU_MIN
+from ptqsim.ptq.network.fake_quant import Format
+
+MAX_SHIFT: Final = 24
+"""Largest m of any search."""
+GeluPair = Literal["fixed_negative", "covering"]
+GELU_PAIRS: Final[tuple[GeluPair, ...]] = get_args(GeluPair)
+RangeChoice = Literal["paper", "nearest"]
+RANGE_CHOICES: Final[tuple[RangeChoice, ...]] = get_args(RangeChoice)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate formats of one operand.
+
+    Attributes
+    ----------
+    formats : tuple of tuples
+        ``formats[c][g]`` is candidate c of group g.
+    normalized : tuple of tuples of float
+        The same as multiples of max / 2**(bits-1) of the group, the x axis of PTQ4ViT's Fig. 5; of twin formats
+        the scale of R2.
+    """
+
+    formats: tuple[tuple[Format, ...], ...]
+    normalized: tuple[tuple[float, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.formats)
+
+    @property
+    def groups(self) -> int:
+        return len(self.formats[0])
+
+    def choose(self, chosen: Sequence[int]) -> tuple[Format, ...]:
+        """The formats of candidate ``chosen[g]`` for each group g."""
+        return tuple(self.formats[c][g] for g, c in enumerate(chosen))
+
+    def choose_normalized(self, chosen: Sequence[int]) -> tuple[float, ...]:
+        return tuple(self.normalized[c][g] for g, c in enumerate(chosen))
+
+
+def group_max(x: torch.Tensor) -> list[float]:
+    """max |x| of each group of x [G, ...]; a group of zeros counts as 1, as any scale is exact for it."""
+    largest: list[float] = x.abs().flatten(1).amax(dim=1).tolist()
+    return [value or 1.0 for value in largest]
+
+
+def linear_ratios(alpha: float, beta: float, n: int) -> list[float]:
+    """n multiples that divide (alpha, beta] evenly (PTQ4ViT section 3.1); beta is tried, alpha (which may be 0) not."""
+    if not (0 <= alpha < beta and math.isfinite(beta)):
+        raise ValueError(f"the search range is alpha={alpha}, beta={beta}; legal is 0 <= alpha < beta: try 0 and 1.2")
+    if n < 1:
+        raise ValueError(f"the number of candidates is n={n}; legal is 1 or more: try 100")
+    return [alpha + (beta - alpha) * i / n for i in range(1, n + 1)]
+
+
+def released_ratios(alpha: float, beta: float, n: int) -> list[float]:
+    """The n multiples that PTQ4ViT's released code evaluates: alpha is tried, beta not."""
+    return [alpha, *linear_ratios(alpha, beta, n)[:-1]]
+
+
+def uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Candidates:
+    """Uniform scales ratio * max / 2**(bits-1), for each group."""
+    grid = [[pq.Uniform(bits=bits, scale=_float32(r * top / 2 ** (bits - 1))) for top in maxima] for r in ratios]
+    return _candidates(grid, maxima)
+
+
+def twin_softmax(groups: int, bits: int, max_shift: int, range_choice: RangeChoice = "paper") -> Candidates:
+    """Delta_R1 in {2**-bits, ..., 2**-(bits - 1 + max_shift)}, that is m = 1 .. max_shift (section 4.1)."""
+    check_max_shift(max_shift)
+    grid = [[pq.TwinSoftmax(bits=bits, shift=m, range_choice=range_choice)] * groups for m in range(1, max_shift + 1)]
+    return _candidates(grid, [1.0] * groups)
+
+
+def check_max_shift(max_shift: int) -> None:
+    """Refuse a shift out of range with a ValueError that says what is legal."""
+    if not 1 <= max_shift <= MAX_SHIFT:
+        raise ValueError(f"max_shift is {max_shift}; legal is 1 to {MAX_SHIFT}: the paper's is 11")
+
+
+def twin_gelu(
+    maxima: Sequence[float], bits: int, ratios: Sequence[float], pair: GeluPair, range_choice: RangeChoice = "paper"
+) -> Candidates:
+    """GELU pairs by the rule ``pair`` (spec section 2).
+
+    ``fixed_negative``: Delta_R1 just covers the negatives, Delta_R2 = 2**m Delta_R1 moves in powers of two up to
+    the first that covers the largest ratio.  ``covering``: Delta_R2 on the fine grid, Delta_R1 = Delta_R2 / 2**m with
+    the largest m whose R1 still covers the negatives.
+    """
+    if pair not in GELU_PAIRS:
+        raise unknown_name("gelu_pair", pair, GELU_PAIRS)
+    if pair == "fixed_negative":
+        scale = _float32_above(pq.TwinGELU.fixed_negative(bits, 0).scale)
+        top = max(maxima) * max(ratios) / 2 ** (bits - 1)
+        last = min(MAX_SHIFT, max(0, math.ceil(math.log2(top / scale))))
+        grid = [
+            [pq.TwinGELU(bits=bits, shift=m, scale=scale, range_choice=range_choice)] * len(maxima)
+            for m in range(last + 1)
+        ]
+    else:
+        grid = [
+            [pq.TwinGELU.covering(bits, _float32(r * top / 2 ** (bits - 1)), max_shift=MAX_SHIFT) for top in maxima]
+            for r in ratios
+        ]
+        grid = [[replace(fmt, range_choice=range_choice) for fmt in row] for row in grid]
+    return _candidates(grid, maxima)
+
+
+def released_uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Candidates:
+    """Uniform scales as in PTQ4ViT's released code: multiples of max / (2**(bits-1) - 1/2)."""
+    half = 2 ** (bits - 1)
+    grid = [[pq.Uniform(bits=bits, scale=_float32(r * top / (half - 0.5))) for top in maxima] for r in ratios]
+    return _candidates(grid, maxima)
+
+
+def released_softmax(bits: int, splits: int) -> Candidates:
+    """Splits 1, 1/2, ..., 2**-(splits - 1), one for all heads, as in PTQ4ViT's released code."""
+    grid = [(ReleasedTwinSoftmax(bits=bits, split=2.0**-i),) for i in range(splits)]
+    top = 2 ** (bits - 1)
+    return Candidates(tuple(grid), tuple((top / (top - 1),) for _ in grid))
+
+
+def released_gelu(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Candidates:
+    """A free scale for the positive range, and one for the negative that is tied to nothing (released code)."""
+    half = 2 ** (bits - 1)
+    negative = _float32(-GELU_MIN / half)
+    grid = [tuple(ReleasedTwinGELU(bits, negative, _float32(r * top / (half - 0.5))) for top in maxima) for r in ratios]
+    normalized = tuple(
+        tuple(f.positive_scale / (top / half) for f, top in zip(row, maxima, strict=True)) for row in grid
+    )
+    return Candidates(tuple(grid), normalized)
+
+
+def _candidates(grid: Sequence[Sequence[Format]], maxima: Sequence[float]) -> Candidates:
+    normalized = tuple(
+        tuple(f.scale * 2**f.shift / (top / 2 ** (f.bits - 1)) for f, top in zip(row, maxima, strict=True))
+        for row in grid
+    )
+    return Candidates(tuple(map(tuple, grid)), normalized)
+
+
+def _float32(value: float) -> float:
+    """The nearest float32, and never zero."""
+    return float(max(np.float32(value), np.finfo(np.float32).tiny))
+
+
+def _float32_above(value: float) -> float:
+    """The least float32 that is not below the value."""
+    near = np.float32(value)
+    return float(near if float(near) >= value else np.nextafter(near, np.float32(np.inf)))

@@ -1,0 +1,116 @@
+"""Quantized operands of a product and what they multiply to: in integers where that is exact, in floats elsewhere.
+
+On the CPU, codes of up to 8 bits are multiplied as integers, several times as fast as floats: every output is the exact
+sum times both scales in float64, rounded to float32, on every machine.  Wider codes, the released formats, which have
+none, and other devices take the float32 product of fake-quantized values, whose sums round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import ptqsim as pq
+from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.search.sums import is_plain
+
+
+class Codes(NamedTuple):
+    """The codes of an operand [G, ...].
+
+    Attributes
+    ----------
+    arrays : tuple of QuantizedArray
+        One [G, ...] of all groups, or where these differ in more than the scale, one [1, ...] of each.
+    scales : tuple of G float
+    """
+
+    arrays: tuple[pq.QuantizedArray, ...]
+    scales: tuple[float, ...]
+
+    def of_group(self, group: int) -> pq.QuantizedArray:
+        """The codes [1, ...] of a group; of the only one, where there is one."""
+        if len(self.arrays) == 1:
+            return self.arrays[0] if len(self.scales) == 1 else self.arrays[0][group : group + 1]
+        return self.arrays[group]
+
+
+Factor = torch.Tensor | Codes
+"""An operand [G, ...]: its values, or its codes."""
+
+_DECODABLE: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU)
+_EXACT: Final = pq.Accumulator(bits=63)  # no sum of such codes needs more
+_WIDEST: Final = 8  # of which a mantissa is a byte
+
+
+def takes_integers(x: torch.Tensor, *operands: Sequence[Format]) -> bool:
+    """Whether operands in these formats, made from values like ``x``, are multiplied as integers."""
+    every = [fmt for formats in operands for fmt in formats]
+    return is_plain(x) and all(isinstance(fmt, _DECODABLE) and fmt.bits <= _WIDEST for fmt in every)
+
+
+def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Factor:
+    """An operand in its formats.
+
+    Parameters
+    ----------
+    x : float tensor [G, ...]
+    formats : sequence of G formats, or of one for all groups
+    as_codes : bool
+        For a product of integers; see :func:`takes_integers`.
+    """
+    if not as_codes:
+        return fake_quantize(x, formats)
+    codes: NDArray[Any]
+    if len(formats) == 1:
+        codes = formats[0].encode(x.numpy())
+    else:
+        codes = np.stack([fmt.encode(values) for fmt, values in zip(formats, x.numpy(), strict=True)])
+    codes.flags.writeable = False
+    units = [_unscaled(fmt) for fmt in formats]
+    if all(unit == units[0] for unit in units):
+        arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
+    else:
+        arrays = tuple(pq.QuantizedArray(codes[g : g + 1], unit) for g, unit in enumerate(units))
+    return Codes(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
+
+
+# What the simulator keeps of a format serves all its scales.
+@lru_cache(maxsize=1024)
+def _unscaled(fmt: Format) -> pq.NumberFormat:
+    """The format with the scale 1, if it has one of its own."""
+    return replace(fmt, scale=1.0) if isinstance(fmt, pq.Uniform | pq.TwinGELU) else fmt
+
+
+def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
+    """A B into ``out``, which is returned.
+
+    Parameters
+    ----------
+    a, b : Factor
+        [Ga, ..., M, K] and [Gb, ..., K, N], both values or both codes; one group is broadcast.
+    out : float tensor [G, ..., M, N]
+    """
+    if isinstance(a, Codes) and isinstance(b, Codes):
+        _multiply_codes(a, b, out.numpy())
+        return out
+    assert isinstance(a, torch.Tensor)
+    assert isinstance(b, torch.Tensor)
+    return torch.matmul(a, b, out=out)
+
+
+def _multiply_codes(a: Codes, b: Codes, out: NDArray[np.float32]) -> None:
+    groups = len(out)
+    scales = [a.scales[g % len(a.scales)] * b.scales[g % len(b.scales)] for g in range(groups)]
+    if len(a.arrays) == len(b.arrays) == 1:
+        pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).real(out, scales)
+        return
+    for g in range(groups):
+        result = pq.matmul(a.of_group(g), b.of_group(g), _EXACT, statistics=False)
+        result.real(out[g : g + 1], scales[g : g + 1])

@@ -1,0 +1,4 @@
+"""Networks by name: bundled ones, timm's, transformers' DETR, and weights from local files.
+
+Nothing here quantizes.
+"""

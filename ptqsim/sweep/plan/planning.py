@@ -1,0 +1,179 @@
+"""What a study computes: its points, the keys they are stored under, and the tasks that workers get."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any, Final
+
+import ptqsim
+from ptqsim.sweep.plan.parts import PART, part_key, ranges
+from ptqsim.sweep.study.definition import MethodChoice, Study
+from ptqsim.sweep.study.expand import expand
+from ptqsim.sweep.study.point import Calibration, Datapath, Point, content_key, plain
+from ptqsim.sweep.work.content import CachePlace, ContentCache
+from ptqsim.sweep.work.task import Outcome, Task
+
+MEASURE: Final = "ptqsim.sweep.work.measure:measure"
+_KEY: Final = 32  # hexadecimal digits of a key
+_PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "distributed")
+
+
+@dataclass
+class Plan:
+    """A study with its sources known by content.
+
+    Attributes
+    ----------
+    study : Study
+    sources : mapping
+        By what the study calls the model: name, sha256, weights, data, calibration_data, validation_data, as in
+        `ptqsim.sweep.work.sources.Source`.
+    cache : ContentCache
+        The client's.
+    code : str
+        Of the code that computes.
+    work : str
+        The function that does the tasks.
+    options : mapping
+        All options of a method, defaults included, by what the study calls it.
+    """
+
+    study: Study
+    sources: Mapping[str, Mapping[str, Any]]
+    cache: ContentCache
+    code: str
+    work: str = MEASURE
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.points = expand(self.study)
+        self.methods: dict[str, MethodChoice] = {choice.called: choice for choice in self.study.axes.method}
+        self._calibration_keys: dict[Calibration, str] = {}
+        self._datapaths: dict[Datapath, str] = {}
+        self._place = asdict(CachePlace(str(self.cache.folder.resolve()), self.cache.token()))
+
+    def calibration_key(self, calibration: Calibration) -> str:
+        """Under which a calibration is stored."""
+        if calibration not in self._calibration_keys:
+            source, method = self.sources[calibration.model], self.methods[calibration.method]
+            content = {
+                **{name: source[name] for name in ("name", "sha256", "calibration_data")},
+                "method": method.name,
+                "variant": method.variant,
+                "options": self.options.get(calibration.method, method.options),
+                **{name: value for name, value in plain(calibration).items() if name not in ("model", "method")},
+                "code": self.code,
+            }
+            self._calibration_keys[calibration] = content_key(content)[:_KEY]
+        return self._calibration_keys[calibration]
+
+    def key(self, point: Point) -> str:
+        """Under which a point is stored."""
+        datapath = self._datapaths.get(point.datapath)
+        if datapath is None:
+            datapath = self._datapaths[point.datapath] = json.dumps(plain(point.datapath), sort_keys=True)
+        source = self.sources[point.model]
+        calibrated = "float" if point.calibration is None else self.calibration_key(point.calibration)
+        content = (
+            source["sha256"],
+            source["validation_data"],
+            calibrated,
+            datapath,
+            f"{point.images} by {PART}",
+            self.code,
+        )
+        return hashlib.sha256("\0".join(content).encode()).hexdigest()[:_KEY]
+
+    def calibrations(self) -> list[Calibration]:
+        """What the points of the grid share, each once."""
+        return list(dict.fromkeys(point.calibration for point in self.points if point.calibration is not None))
+
+    def file(self, calibration: Calibration) -> str:
+        """The file of the cache that holds a calibrated network."""
+        return f"calibrated-{self.calibration_key(calibration)}.safetensors"
+
+    def calibration_task(self, calibration: Calibration) -> Task:
+        """The work of a calibration."""
+        method = self.methods[calibration.method]
+        payload = {
+            **self._common(calibration.model),
+            "method": method.name,
+            "variant": method.variant,
+            "options": method.options,
+            **{name: getattr(calibration, name) for name in ("w_bits", "a_bits", "seed", "images")},
+            "file": self.file(calibration),
+        }
+        return Task(self.calibration_key(calibration), "calibration", self.work, payload)
+
+    def point_tasks(self, point: Point) -> list[Task]:
+        """The work of a point whose calibration is done: one task, or one for each of its parts."""
+        payload = {
+            **self._common(point.model),
+            "file": None if point.calibration is None else self.file(point.calibration),
+            "datapath": plain(point.datapath),
+        }
+        key, several = self.key(point), point.images > PART
+        return [
+            Task(part_key(key, number) if several else key, "point", self.work, payload | {"first": f, "images": n})
+            for number, (f, n) in enumerate(ranges(point.images))
+        ]
+
+    def _common(self, model: str) -> dict[str, Any]:
+        return {"code": self.code, "cache": self._place, "source": dict(self.sources[model])}
+
+    def calibration_row(self, calibration: Calibration, outcome: Outcome) -> dict[str, Any]:
+        """The row of a calibration that came back."""
+        return {
+            "key": outcome.key,
+            **_calibration_columns(calibration),
+            **{name: outcome.values.get(name) for name in ("weight_bits", "layers")},
+            **result_columns(outcome),
+        }
+
+    def point_row(self, point: Point, outcome: Outcome) -> dict[str, Any]:
+        """The row of a point that came back."""
+        calibration = point.calibration
+        datapath = plain(point.datapath)
+        return {
+            "key": outcome.key,
+            "calibration": None if calibration is None else self.calibration_key(calibration),
+            **({"model": point.model} if calibration is None else _calibration_columns(calibration)),
+            **datapath,
+            "widths": datapath["widths"] or None,
+            "evaluation_images": point.images,
+            **outcome.values,
+            **result_columns(outcome),
+        }
+
+    def provenance(self, command: str) -> dict[str, Any]:
+        """What the rows of this plan were made from and by, beside what stands in their columns."""
+        return {
+            "study": self.study.name,
+            "command": command,
+            "code": self.code,
+            "sources": {name: dict(source) for name, source in self.sources.items()},
+            "methods": {
+                name: {"name": choice.name, "variant": choice.variant, "options": dict(self.options.get(name, {}))}
+                for name, choice in self.methods.items()
+            },
+            "versions": {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()},
+            "machine": platform.machine(),
+            "ptqsim": ptqsim.__version__,
+        }
+
+
+def _calibration_columns(calibration: Calibration) -> dict[str, Any]:
+    found = plain(calibration)
+    return {name: value for name, value in found.items() if name != "images"} | {
+        "calibration_images": calibration.images
+    }
+
+
+def result_columns(outcome: Outcome) -> dict[str, Any]:
+    """What every row says about how it came about."""
+    return {name: getattr(outcome, name) for name in ("status", "error", "seconds", "host", "process")}

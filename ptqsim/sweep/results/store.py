@@ -1,0 +1,235 @@
+"""Results in one SQLite file: a row per point, written by one process, read by any while it is written.
+
+SQLite because its files survive a killed writer and a full disk, and others may read while one writes: ``--status`` and
+a report don't wait for the end of a study.  It keeps a rollback journal and no write-ahead log, as the latter is not
+for the network file systems of clusters.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+from ptqsim.sweep.results import schema
+
+_FULL: Final = ("database or disk is full", "disk I/O error")
+
+
+class StoreFullError(OSError):
+    """The disk of the store is full: what was committed stays."""
+
+
+class Store:
+    """The results of a study.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it isn't there.
+    write : bool
+        Be the one process that writes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing to read.
+    ValueError
+        If it is no store, one of another version, or another process writes to it.
+    """
+
+    def __init__(self, path: Path, *, write: bool = True) -> None:
+        self.path = path
+        self._lock: IO[str] | None = None
+        if write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _locked(path)
+        elif not path.is_file():
+            raise FileNotFoundError(f"there are no results at {path}: run ptqsim sweep on the study first")
+        self._database = sqlite3.connect(path if write else f"{path.absolute().as_uri()}?mode=ro", timeout=30, uri=True)
+        self._database.row_factory = sqlite3.Row
+        try:
+            found = self._database.execute("PRAGMA user_version").fetchone()[0]
+            if write and found == 0:
+                with _told(path):
+                    self._database.executescript(schema.CREATE)
+                found = schema.VERSION
+        except sqlite3.DatabaseError as error:
+            self.close()
+            raise ValueError(f"{path} holds no results of ptqsim sweep ({error}): name another store") from None
+        if found != schema.VERSION:
+            self.close()
+            raise ValueError(f"{path} has version {found}, this ptqsim reads {schema.VERSION}: name another store")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with suppress(AttributeError):
+            self._database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def plan(self, study: str, text: str, provenance: Mapping[str, Any], keys: Iterable[tuple[str, str]]) -> int:
+        """Say what is to be done: pairs of kind and key.  Earlier plans are forgotten, results are not.
+
+        Returns
+        -------
+        int
+            Number under which the provenance is kept.
+        """
+        with self._transaction() as database:
+            database.execute("DELETE FROM planned")
+            database.execute("DELETE FROM studies")
+            database.execute("INSERT INTO studies VALUES (?, ?)", (study, text))
+            database.executemany("INSERT OR IGNORE INTO planned VALUES (?, ?)", keys)
+            document = json.dumps(provenance, sort_keys=True)
+            database.execute("INSERT OR IGNORE INTO provenance (document) VALUES (?)", (document,))
+            (number,) = database.execute("SELECT id FROM provenance WHERE document = ?", (document,)).fetchone()
+        return int(number)
+
+    def add_to_plan(self, keys: Iterable[tuple[str, str]]) -> None:
+        """More to be done: what a question asks for on its way."""
+        keys = list(keys)
+        if not keys:
+            return
+        with self._transaction() as database:
+            database.executemany("INSERT OR IGNORE INTO planned VALUES (?, ?)", keys)
+
+    def record(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep results in one transaction: all of them, or none.
+
+        A row that failed may be replaced; one that is done stays as it is, and an equal one is no second row.
+
+        Raises
+        ------
+        StoreFullError
+            If the disk is full.
+        RuntimeError
+            If a result that is there differs from one that comes: equal work has to give equal bits.
+        """
+        columns = schema.COLUMNS[table]
+        if not rows:
+            return
+        names = ", ".join(f'"{name}"' for name in columns)
+        places = ", ".join("?" * len(columns))
+        update = ", ".join(f'"{name}" = excluded."{name}"' for name in columns if name != "key")
+        statement = (
+            f"INSERT INTO {table} ({names}) VALUES ({places}) "
+            f"ON CONFLICT (key) DO UPDATE SET {update} WHERE {table}.status = 'failed'"
+        )
+        with self._transaction() as database:
+            self._refuse_contradictions(table, rows)
+            database.executemany(statement, [[_cell(row.get(name)) for name in columns] for row in rows])
+
+    def _refuse_contradictions(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if table != "points":
+            return
+        for row in rows:
+            kept = self._database.execute(
+                "SELECT logits_sha256 FROM points WHERE key = ? AND status = 'done'", (row["key"],)
+            ).fetchone()
+            if kept is not None and row["status"] == "done" and kept[0] != row["logits_sha256"]:
+                raise RuntimeError(
+                    f"point {row['key'][:12]} was computed twice with different results: a machine, or an "
+                    "installation, computes other bits than the rest"
+                )
+
+    def statuses(self, table: str) -> dict[str, str]:
+        """Status of everything that is there, by key."""
+        return dict(self._database.execute(f"SELECT key, status FROM {table}").fetchall())
+
+    def row(self, table: str, key: str) -> dict[str, Any] | None:
+        """One row; cells of several values are read back."""
+        found = self._database.execute(f"SELECT * FROM {table} WHERE key = ?", (key,)).fetchone()
+        return None if found is None else _read(found)
+
+    def parts(self, point: str) -> list[dict[str, Any]]:
+        """What is there of a point that is done in parts."""
+        return [_read(row) for row in self._database.execute("SELECT * FROM parts WHERE point = ?", (point,))]
+
+    def rows(self, table: str, planned: bool = True) -> Iterator[dict[str, Any]]:
+        """The rows of what is planned, or all, in the order of the plan."""
+        query = f"SELECT t.* FROM {table} t"
+        query += " JOIN planned p ON p.key = t.key ORDER BY p.rowid" if planned else " ORDER BY t.rowid"
+        yield from map(_read, self._database.execute(query))
+
+    def provenance(self, number: int) -> dict[str, Any]:
+        """What results were made from and by."""
+        (document,) = self._database.execute("SELECT document FROM provenance WHERE id = ?", (number,)).fetchone()
+        found: dict[str, Any] = json.loads(document)
+        return found
+
+    def study(self) -> tuple[str, str]:
+        """Name and text of the study that was planned last."""
+        found = self._database.execute("SELECT name, text FROM studies").fetchone()
+        return ("", "") if found is None else (found[0], found[1])
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """For each kind how many are planned, done, trapped, failed and missing."""
+        result = {}
+        for kind, table in schema.TABLE_OF.items():
+            found = dict(
+                self._database.execute(
+                    "SELECT coalesce(t.status, 'missing'), count(*) "
+                    f"FROM planned p LEFT JOIN {table} t ON t.key = p.key WHERE p.kind = ? GROUP BY 1",
+                    (kind,),
+                ).fetchall()
+            )
+            result[kind] = {"planned": sum(found.values())} | {
+                status: int(found.get(status, 0)) for status in ("done", "trapped", "failed", "missing")
+            }
+        return result
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with _told(self.path), self._database:
+            yield self._database
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if str(error) in _FULL:
+            raise StoreFullError(
+                f"the disk of {path} is full ({error}); what was kept stays: free some space, and the same command "
+                "goes on"
+            ) from None
+        raise
+
+
+def _locked(path: Path) -> IO[str]:
+    """A lock that ends with the process."""
+    lock = path.with_name(path.name + ".lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ValueError(
+            f"another ptqsim sweep writes to {path}: wait for it, or look with --status, which doesn't write"
+        ) from None
+    return lock
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list | tuple) else value
+
+
+def _read(row: sqlite3.Row) -> dict[str, Any]:
+    return {
+        name: json.loads(row[name]) if name in schema.DOCUMENTS and row[name] is not None else row[name]
+        for name in row.keys()  # noqa: SIM118 - not a mapping
+    }

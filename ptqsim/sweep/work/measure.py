@@ -1,0 +1,174 @@
+"""The work of a study, as a worker does it: calibrate a network, evaluate a calibrated one on a datapath."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import ptqsim as pq
+from ptqsim import ptq
+from ptqsim.datapath.order_text import parse_order
+from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.network.execute import OverflowCount
+from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.summary import format_facts, weight_bits
+from ptqsim.ptq.one_thread import settle_on_one_thread
+from ptqsim.sweep.work.code import code_version
+from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
+from ptqsim.sweep.work.sources import BATCH, OpenSource, Source
+from ptqsim.sweep.work.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+WIDEST: Final = 48
+"""Bits of an accumulator in which nothing overflows, to observe how many are needed."""
+
+
+def measure(task: Task) -> Mapping[str, Any]:
+    """What a task of a study measures."""
+    settle_on_one_thread()
+    payload = task.payload
+    if payload["code"] != code_version():
+        raise ValueError(
+            "this worker runs other code than the client, or other versions of torch, timm, numpy or numba: install "
+            "the same on both"
+        )
+    place = CachePlace(**payload["cache"])
+    cache = place.open()
+    source = _opened(Source(**payload["source"]), cache)
+    if task.kind == "calibration":
+        return _calibrate(payload, source, cache, shared=place.is_shared)
+    return _evaluate(payload, source, cache)
+
+
+_sources: list[OpenSource] = []
+"""The source of the last task."""
+_captured: list[tuple[Any, ptq.Captured]] = []
+"""What was captured for the last calibration, and of what."""
+
+
+def _opened(source: Source, cache: ContentCache) -> OpenSource:
+    if not _sources or _sources[0].source != source:
+        _sources[:] = [OpenSource(source, cache)]
+    return _sources[0]
+
+
+def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCache, *, shared: bool) -> dict[str, Any]:
+    """Keep the calibrated network in the cache; facts of its layers, and the file where the client doesn't see it."""
+    name = payload["file"]
+    network = source.network
+    if not cache.has(name):
+        images = source.calibration_images(payload["images"], payload["seed"])
+        kept = ptq.KeptLayers(cache.folder / f"layers-{name}")
+        made = ptq.calibrate(
+            network,
+            images,
+            method=payload["method"],
+            variant=payload["variant"],
+            w_bits=payload["w_bits"],
+            a_bits=payload["a_bits"],
+            seed=payload["seed"],
+            state=kept.folder,
+            captured=_capture(payload, source, network, images),
+            **payload["options"],
+        )
+        made.info |= {"model": source.source.name, "data": source.source.calibration_data}
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        made.save(cache.path(name))
+        kept.remove()
+    quantized = ptq.load(cache.path(name), network)
+    one_image = source.calibration_images(payload["images"], payload["seed"])[:1]
+    values = {"layers": layer_facts(quantized, one_image), "weight_bits": weight_bits(quantized)}
+    return values if shared else values | {"file": cache.path(name).read_bytes()}
+
+
+def _capture(
+    payload: Mapping[str, Any], source: OpenSource, network: nn.Module, images: torch.Tensor
+) -> ptq.Captured | None:
+    """One capture, with the gradients of pseudo-labels, for every method that needs these or none."""
+    method = make_method(payload["method"], payload["options"], payload["variant"])
+    if method.task_loss not in (None, "pseudo_label") or isinstance(method, PTQ4ViTPlus):
+        return None
+    about = (source.source, payload["images"], payload["seed"])
+    if not _captured or _captured[0][0] != about:
+        for _, previous in _captured:
+            previous.close()
+        _captured[:] = [(about, ptq.capture(network, images, seed=payload["seed"]))]
+    return _captured[0][1]
+
+
+def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dict[str, Any]]:
+    """What is known of every layer: kind, formats, products per image, and the bounds that hold for every input."""
+    _count_exactly(quantized)
+    quantized(images)
+    facts = []
+    for name, op in quantized.layers.items():
+        bounds = {bound: found.bits for bound, found in op.bounds.items() if bound != "calibrated"}
+        macs = op.integer.overflow.computed * op.depth // len(images)
+        facts.append({"layer": name, "kind": op.kind, "depth": op.depth, "macs": macs, **format_facts(op), **bounds})
+    return facts
+
+
+def _count_exactly(quantized: ptq.QuantizedModel, alignment: str = "product") -> None:
+    quantized.mode = "integer"
+    quantized.accumulator = pq.Accumulator(bits=WIDEST, alignment=alignment)
+    quantized.statistics = True
+    for op in quantized.layers.values():
+        op.integer.overflow = OverflowCount()
+
+
+def _evaluate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCache) -> dict[str, Any]:
+    """Accuracy of one point; of an exact one the width that every layer needed on the images, too."""
+    datapath = payload["datapath"]
+    model: nn.Module | ptq.QuantizedModel = source.network
+    if payload["file"] is not None:
+        if not cache.has(payload["file"]):
+            raise MissingContent((payload["file"],))
+        model = ptq.load(cache.path(payload["file"]), source.network)
+        _set(model, datapath)
+    found = ptq.evaluate(model, source.validation(payload["first"], payload["images"]), batch=BATCH)
+    values: dict[str, Any] = {
+        "top1": found.top1,
+        "cross_entropy": found.cross_entropy,
+        "logits_sha256": hashlib.sha256(found.logits.contiguous().numpy().tobytes()).hexdigest(),
+    }
+    if isinstance(model, ptq.QuantizedModel) and model.statistics:
+        values["observed"] = {name: op.integer.overflow.bits_needed for name, op in model.layers.items()}
+    return values
+
+
+def _set(quantized: ptq.QuantizedModel, datapath: Mapping[str, Any]) -> None:
+    """Put a calibrated network on a datapath."""
+    for kind in ("softmax", "gelu"):
+        if (shift := datapath[f"{kind}_shift"]) is not None:
+            _reshift(quantized, kind, shift)
+    quantized.mode = datapath["mode"]
+    if datapath["mode"] != "integer":
+        return
+    if datapath["acc_bits"] is None and not datapath["widths"]:
+        _count_exactly(quantized, datapath["alignment"])
+        return
+    widths = dict(datapath["widths"])
+    if datapath["layer"] is not None:
+        widths = {datapath["layer"]: datapath["acc_bits"]}
+    elif not widths:
+        widths = dict.fromkeys(quantized.layers, datapath["acc_bits"])
+    order = parse_order(datapath["order"])
+    quantized.accumulator = pq.Accumulator(bits=WIDEST, alignment=datapath["alignment"])
+    for name, bits in widths.items():
+        quantized.accumulators[name] = pq.Accumulator(bits, datapath["overflow"], order, datapath["alignment"])
+
+
+def _reshift(quantized: ptq.QuantizedModel, kind: str, shift: int) -> None:
+    """Another m for the twin formats after softmax or GELU; R2 after softmax and R1 after GELU stay."""
+    for op in quantized.layers.values():
+        if op.a_kind == kind and op.formats is not None:
+            a = tuple(
+                replace(fmt, shift=shift) if isinstance(fmt, pq.TwinSoftmax | pq.TwinGELU) else fmt
+                for fmt in op.formats.a
+            )
+            op.formats = OperandFormats(a, op.formats.b)
