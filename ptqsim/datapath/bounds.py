@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.formats.base import GridRange, NumberFormat, checked_integer, checked_scale
+from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
+from ptqsim.validation import checked_integer, checked_scale
 
 MAX_DEPTH = (1 << 31) - 1
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.formats.base import Codes, NumberFormat, checked_integer, checked_scale
-from ptqsim.formats.choice import Choice
+from ptqsim.choice import Choice
+from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
+from ptqsim.validation import checked_integer, checked_scale
 
 
 class RequantizeRounding(Choice):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, TypeAlias
 
+from ptqsim.choice import Choice
 from ptqsim.errors import unknown_name
-from ptqsim.formats.base import checked_integer
-from ptqsim.formats.choice import Choice
+from ptqsim.validation import checked_integer
 
 MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
 _MAX_GROUP = (1 << 31) - 1

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.errors import out_of_range
 from ptqsim.formats import codes as code_arrays
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-
-MIN_BITS, MAX_BITS = 2, 16
 
 
 class GridRange(NamedTuple):
@@ -208,29 +204,3 @@ def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
         table += grid_range.mantissa << grid_range.shift
     table.flags.writeable = False
     return table
-
-
-def checked_bits(bits: object, highest: int = MAX_BITS) -> int:
-    """`bits` if it is a legal code width, else a ValueError."""
-    return checked_integer("bits", bits, MIN_BITS, highest)
-
-
-def checked_integer(what: str, value: object, lowest: int, highest: int, advice: str = "") -> int:
-    """`value` as a Python integer if it is one in the given range, else a ValueError."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not lowest <= value <= highest:
-        raise out_of_range(what, value, lowest, highest, advice)
-    return int(value)
-
-
-def checked_scale(scale: object, name: str = "scale") -> float:
-    """`scale` as a float if it is finite and positive, else a ValueError."""
-    try:
-        value = float(scale)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} must be one finite positive number, got {scale!r}") from None
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(
-            f"{name} must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: "
-            "give it any positive one"
-        )
-    return value

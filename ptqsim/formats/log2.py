@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits
+from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.rounding import RoundingMode
+from ptqsim.validation import checked_bits
 
 MAX_BITS = 8
 """Above this the smallest power of two is no float64 any more."""

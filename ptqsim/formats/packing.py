@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import checked_bits
 from ptqsim.kernels.codes import packing
 from ptqsim.kernels.runtime import threads as _threads
+from ptqsim.validation import checked_bits
 
 # Codes handled at a time. A multiple of 8, so that every block starts at a whole byte.
 _BLOCK = 1 << 18

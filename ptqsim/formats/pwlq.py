@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, checked_bits, checked_scale
+from ptqsim.formats.base import Codes
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.unaligned import Unaligned
+from ptqsim.validation import checked_bits, checked_scale
 
 MAX_BITS = 15
 """One less than of other formats: the range takes a bit of its own."""

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, checked_bits, checked_scale
+from ptqsim.formats.base import Codes
 from ptqsim.formats.unaligned import Unaligned
+from ptqsim.validation import checked_bits, checked_scale
 
 
 class _Released(Unaligned):

@@ -10,18 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import (
-    Codes,
-    GridRange,
-    NumberFormat,
-    checked_bits,
-    checked_integer,
-    checked_scale,
-    sum_of_ranges,
-)
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, sum_of_ranges
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels.codes import codec, grid
+from ptqsim.validation import checked_bits, checked_integer, checked_scale
 
 MAX_SHIFT = 32
 """Largest alignment exponent: a 16-bit code is then aligned in 48 bits, which float64 still holds exactly."""

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, checked_bits, checked_scale
+from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
+from ptqsim.validation import checked_bits, checked_scale
 
 
 @dataclass(frozen=True, slots=True)

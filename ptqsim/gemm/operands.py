@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.codes import look_up
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
 from ptqsim.kernels.runtime import threads as _threads
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ptqsim.formats.base import GridRange
 from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
 from ptqsim.kernels.codegen import matrix_unit as _matrix_unit
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads

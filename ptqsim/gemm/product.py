@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, Operand
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 # Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.
 _SLACK = 2.0**-20

@@ -14,7 +14,7 @@ from ptqsim.gemm.exact import grain
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.words import INT16_MAX
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.matmul import accumulate
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads

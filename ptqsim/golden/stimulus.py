@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.choice import Choice
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.formats.base import NumberFormat, checked_integer
-from ptqsim.formats.choice import Choice
+from ptqsim.formats.base import NumberFormat
+from ptqsim.validation import checked_integer
 
 _MAX_SIZE = 1 << 20
 _MAX_SEED = (1 << 32) - 1

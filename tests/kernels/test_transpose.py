@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptqsim.kernels.codegen import transpose as _transpose
-from ptqsim.kernels.codegen.interpreted import ROWS
+from ptqsim.kernels.codegen.geometry import ROWS
 from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.machine import COMPILED
 

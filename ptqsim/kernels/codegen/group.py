@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from ptqsim.kernels.codegen.emit import Emitter
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.runtime.machine import STATE_VECTORS
 
 # Ranges are shared by the rows of a column.

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-ROWS = 8
-COLUMNS = 96
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 
 def _run(

@@ -19,7 +19,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ptqsim.kernels.codegen.interpreted import COLUMNS
+from ptqsim.kernels.codegen.geometry import COLUMNS
 
 DEPTH: Final = 64
 """Bytes of depth that one instruction takes; operands are filled up with zeros to a multiple of it."""

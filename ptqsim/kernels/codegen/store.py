@@ -9,7 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ptqsim.kernels.codegen.interpreted import COLUMNS
+from ptqsim.kernels.codegen.geometry import COLUMNS
 
 _LANES = 8
 _LINE_BYTES = 64

@@ -9,7 +9,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-from ptqsim.kernels.codegen.interpreted import ROWS
+from ptqsim.kernels.codegen.geometry import ROWS
 from ptqsim.kernels.runtime.machine import COMPILED
 
 _INT32: Final = ir.IntType(32)

@@ -32,8 +32,8 @@ from __future__ import annotations
 from typing import Any
 
 from ptqsim.kernels.codegen.emit import Emitter
+from ptqsim.kernels.codegen.geometry import ROWS
 from ptqsim.kernels.codegen.group import Limits, Steps, compiled
-from ptqsim.kernels.codegen.interpreted import ROWS
 from ptqsim.kernels.runtime.machine import DOT
 
 

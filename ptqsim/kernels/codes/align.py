@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.transpose import transpose
 from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.team import shared

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from ptqsim.kernels.codegen import halves, vector, words
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
 from ptqsim.kernels.matmul.tiles import expect, part, place, put
 from ptqsim.kernels.runtime.jit import inlined, jit

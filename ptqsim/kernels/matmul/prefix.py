@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.matrix_unit import HEIGHT, SHAPES, configure, release
 from ptqsim.kernels.matmul import exact, matrix
 from ptqsim.kernels.matmul.tiles import below, part, place

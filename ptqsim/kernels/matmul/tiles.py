@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ptqsim.kernels.codegen.interpreted import COLUMNS, ROWS
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import fetch
 from ptqsim.kernels.runtime.jit import inlined
 

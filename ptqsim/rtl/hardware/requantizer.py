@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
 from ptqsim.datapath.spec import MAX_REGISTER_BITS, MIN_REGISTER_BITS
-from ptqsim.formats.base import checked_bits, checked_integer
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, unused, wire
+from ptqsim.validation import checked_bits, checked_integer
 
 
 @dataclass(frozen=True, slots=True)

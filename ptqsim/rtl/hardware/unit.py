@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from ptqsim.choice import Choice
 from ptqsim.datapath import bounds
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Split, Tree, bits_for
 from ptqsim.formats import registry
-from ptqsim.formats.base import NumberFormat, checked_integer
-from ptqsim.formats.choice import Choice
+from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.verilog import Signal
+from ptqsim.validation import checked_integer
 
 FORMATS = (Uniform, TwinSoftmax, TwinGELU)
 MAX_DEPTH = 1 << 20
