@@ -11,14 +11,14 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from safetensors.torch import load_file, save
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from analysis.framework.store import Store
 from analysis.framework.style import NAMES, bits_label
 from ptqsim import ptq
-from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.storage import fingerprint
+from ptqsim.ptq.threads import one_thread
 from ptqsim.sweep.work.content import write_atomically
 
 Report = Callable[[int, int, str], None]
@@ -36,18 +36,6 @@ def silent(description: str, unit: str) -> Iterator[Report]:
 def counting(report: Report) -> Callable[[int, int], None]:
     """A progress callback without a state."""
     return lambda done, total: report(done, total, "")
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch and BLAS on one thread, so that no sum depends on how many there are."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def bundled_models() -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from analysis.framework.points import Point
 from analysis.framework.workload import Workload, counting
 from analysis.methods.entries import Entry
 from ptqsim import ptq
-from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.summary import weight_bits
 
 MEGABYTE = 8e6
@@ -66,7 +66,7 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
     """The network calibrated by an entry, its layers kept as they finish."""
     method = make_method(entry.method, entry.options, entry.variant)
     # one capture with the gradients of pseudo-labels serves every method that needs these or none
-    shared = method.task_loss in (None, "pseudo_label") and not isinstance(method, PTQ4ViTPlus)
+    shared = method.served_by("pseudo_label")
     with workload.progress(label, "layer") as report:
         return ptq.calibrate(
             workload.network,

@@ -23,10 +23,11 @@ from analysis.framework import style
 from analysis.framework.artifact import IllustratedTable
 from analysis.framework.frame import Data, Frame
 from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload, one_thread
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import WIDEST
 from ptqsim import ptq
 from ptqsim.ptq.network.fake_quant import decode_codes
+from ptqsim.ptq.threads import one_thread
 
 Codes = dict[str, list[NDArray[Any]]]
 """By layer, the codes of A of every group."""

@@ -20,11 +20,12 @@ import ptqsim as pq
 from analysis.framework.activations import Special
 from analysis.framework.frame import Data, Frame
 from analysis.framework.points import Point
-from analysis.framework.workload import Workload, counting, one_thread
+from analysis.framework.workload import Workload, counting
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.candidates import group_max, linear_ratios
+from ptqsim.ptq.threads import one_thread
 
 MAX_SHIFT: Final = 15
 RATIOS: Final = linear_ratios(0.0, 1.2, 40)

@@ -3,7 +3,6 @@
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
 from ptqsim.ptq.calibration.layer_cache import KeptLayers as KeptLayers
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
-from ptqsim.ptq.checkpoint import load as load
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
@@ -17,6 +16,7 @@ from ptqsim.ptq.evaluation.measure import measure as measure
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
+from ptqsim.ptq.network.storage import load as load
 from ptqsim.ptq.network.summary import describe as describe
 from ptqsim.ptq.onnx_export import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck

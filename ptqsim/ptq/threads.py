@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import cache
 from typing import TypeVar
 
 import torch
@@ -15,9 +16,11 @@ import ptqsim as pq
 T = TypeVar("T")
 R = TypeVar("R")
 
+_CPU = torch.device("cpu")
+
 
 @contextmanager
-def one_thread(device: torch.device) -> Iterator[None]:
+def one_thread(device: torch.device = _CPU) -> Iterator[None]:
     """Torch and BLAS on one thread: the order of their sums, of gradients above all, depends on the number of threads.
 
     Parameters
@@ -68,3 +71,11 @@ def each(work: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R
     finally:
         torch.set_num_threads(threads)
         pq.set_num_threads(kernel_threads)
+
+
+@cache
+def settle_on_one_thread() -> None:
+    """Torch, BLAS and the kernels of this process on one thread from now on."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    pq.set_num_threads(1)

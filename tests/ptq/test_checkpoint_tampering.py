@@ -17,8 +17,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.storage import fingerprint
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
-from ptqsim.ptq.search.alternate import products
+from ptqsim.ptq.search import products
 from ptqsim.ptq.search.factors import Codes, Factor, multiply, quantized, takes_integers
 
 A: dict[str, tuple[Format, ...]] = {

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.wrap import wrap
-from ptqsim.ptq.zoo.models import input_size
 
 
 class HiddenProduct(nn.Module):

@@ -13,7 +13,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.zoo.models import build, input_size
+from ptqsim.ptq.network.input_size import input_size
+from ptqsim.ptq.zoo.models import build
 from ptqsim.ptq.zoo.names import PAPER_MODELS, timm_name
 
 SMALL = ["vit_small_patch32", "swin_tiny"]  # a few seconds each; DeiT-S has the modules of ViT-S

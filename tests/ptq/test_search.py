@@ -11,8 +11,8 @@ import scipy.stats
 import torch
 
 import ptqsim as pq
+from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule, alternate
-from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES
 

@@ -12,9 +12,9 @@ from torch import nn
 import ptqsim as pq
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
-from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
-from ptqsim.ptq.calibration.selection import select
+from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.search.capture import Captured
 
@@ -93,8 +93,9 @@ def calibrate(
     info |= {"images": len(images), "ptqsim": pq.__version__}
     with Layerwise(model, images, seed, kept, captured) as layerwise:
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
-        if isinstance(chosen, PTQ4ViTPlus):
-            chosen, info["selection"] = select(chosen, model, images, widths, seed=seed, kept=kept, progress=progress)
+        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress))
+        if trail is not None:
+            info["selection"] = trail
         info["options"] = asdict(chosen)  # type: ignore[call-overload]
         if mixed_precision is not None:
             widths, info["mixed_precision"] = assign_bits(mixed_precision, model, layerwise, chosen, w_bits, progress)

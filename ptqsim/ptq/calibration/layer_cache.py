@@ -22,8 +22,8 @@ from safetensors.torch import save
 
 import ptqsim as pq
 from ptqsim.ptq.calibration.layer import LayerResult
-from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.storage import read_formats
 
 _DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")

@@ -13,9 +13,9 @@ from torch import nn
 from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.methods import Method
-from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.storage import fingerprint
 from ptqsim.ptq.search.capture import Captured, capture
 from ptqsim.ptq.threads import each, one_thread
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,79 +12,79 @@ from torch import nn
 
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
-from ptqsim.ptq.calibration.methods import PTQ4ViT, PTQ4ViTPlus
+from ptqsim.ptq.calibration.methods.protocol import Method, Trail
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.threads import each
 
-Trail = list[dict[str, Any]]
-"""What was tried: the addition, its held-out loss, and whether it was kept."""
 
-
-def select(
-    preset: PTQ4ViTPlus,
-    network: nn.Module,
-    images: torch.Tensor,
-    bits: Bits,
-    *,
-    seed: int,
-    kept: KeptLayers,
-    progress: Progress,
-) -> tuple[PTQ4ViT, Trail]:
-    """Add one of the preset's additions after the other, and keep each that lowers the held-out loss.
+@dataclass(frozen=True)
+class Selection:
+    """Add one option after the other to a method, and keep each that lowers the held-out loss.
 
     The loss is the cross-entropy between the float network's probabilities and the quantized network's (of a detector:
     its task's divergence), of images that its scales were not searched on: the images are divided into folds, and each
     is held out once.
 
-    Parameters
+    Attributes
     ----------
-    preset : PTQ4ViTPlus
     network : nn.Module
     images : float tensor [N, C, H, W]
-        At least as many as the preset has folds.
+        At least as many as there are folds.
     bits : mapping
         Widths of every layer.
     seed, kept, progress
         As for :class:`~ptqsim.ptq.calibration.layerwise.Layerwise`.
-
-    Returns
-    -------
-    method : PTQ4ViT
-        The start, with what helped.
-    trail : list of dict
-        In the order tried; the first is the start itself.
     """
-    if len(images) < preset.folds:
-        raise ValueError(
-            f"{preset.name} holds out one of {preset.folds} parts of the calibration images, but there "
-            f"{'is' if len(images) == 1 else 'are'} {len(images)}: give at least {preset.folds}, better 32"
-        )
-    device = next(network.parameters()).device
-    with ExitStack() as stack:
-        folds = [
-            (
-                stack.enter_context(Layerwise(network, images[_others(len(images), fold, preset.folds)], seed, kept)),
-                images[fold :: preset.folds].to(device),
+
+    network: nn.Module
+    images: torch.Tensor
+    bits: Bits
+    seed: int
+    kept: KeptLayers
+    progress: Progress
+
+    def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]:
+        """The start with the additions that helped, and the trail: the start itself, then each in the order tried.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer images than folds.
+        """
+        count = len(self.images)
+        if count < folds:
+            raise ValueError(
+                f"{start.name} with a selection holds out one of {folds} parts of the calibration images, but there "
+                f"{'is' if count == 1 else 'are'} {count}: give at least {folds}, better 32"
             )
-            for fold in range(preset.folds)
-        ]
-        method = preset.start()
-        best = _held_out_loss(folds, method, bits, _prefixed(progress, method.name))
-        trail: Trail = [{"added": {}, "cross_entropy": best, "kept": True}]
-        for addition in preset.additions:
-            if _has(method, addition):
-                continue
-            trial = replace(method, **addition)
-            loss = _held_out_loss(folds, trial, bits, _prefixed(progress, _words(addition)))
-            trail.append({"added": dict(addition), "cross_entropy": loss, "kept": loss < best})
-            if loss < best:
-                method, best = trial, loss
-    return method, trail
+        device = next(self.network.parameters()).device
+        with ExitStack() as stack:
+            parts = [
+                (
+                    stack.enter_context(
+                        Layerwise(self.network, self.images[_others(count, fold, folds)], self.seed, self.kept)
+                    ),
+                    self.images[fold::folds].to(device),
+                )
+                for fold in range(folds)
+            ]
+            method = start
+            best = _held_out_loss(parts, method, self.bits, _prefixed(self.progress, method.name))
+            trail: Trail = [{"added": {}, "cross_entropy": best, "kept": True}]
+            for addition in additions:
+                if _has(method, addition):
+                    continue
+                trial = replace(method, **addition)  # type: ignore[type-var]  # a method is a dataclass
+                loss = _held_out_loss(parts, trial, self.bits, _prefixed(self.progress, _words(addition)))
+                trail.append({"added": dict(addition), "cross_entropy": loss, "kept": loss < best})
+                if loss < best:
+                    method, best = trial, loss
+        return method, trail
 
 
 def _held_out_loss(
-    folds: Sequence[tuple[Layerwise, torch.Tensor]], method: PTQ4ViT, bits: Bits, progress: Progress
+    folds: Sequence[tuple[Layerwise, torch.Tensor]], method: Method, bits: Bits, progress: Progress
 ) -> float:
     total, count = 0.0, 0
     for layerwise, held_out in folds:
@@ -108,7 +108,7 @@ def _others(count: int, fold: int, folds: int) -> list[int]:
     return [i for i in range(count) if i % folds != fold]
 
 
-def _has(method: PTQ4ViT, addition: Mapping[str, Any]) -> bool:
+def _has(method: Method, addition: Mapping[str, Any]) -> bool:
     return all(getattr(method, name) == value for name, value in addition.items())
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ptqsim.ptq.zoo.models import input_size
+from ptqsim.ptq.network.input_size import input_size
 
 Transform = Callable[[Image.Image], torch.Tensor]
 

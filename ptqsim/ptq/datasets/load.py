@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol, get_args
+from typing import Any, Final, Protocol, get_args
 
 import numpy as np
 import torch
@@ -17,8 +17,9 @@ from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder
 from ptqsim.ptq.datasets.scenes import SIZE, Scenes, make_scenes
-from ptqsim.ptq.network.detr.detector import Detector
-from ptqsim.ptq.zoo.models import input_size
+from ptqsim.ptq.network.detr.task import Detection
+from ptqsim.ptq.network.input_size import input_size
+from ptqsim.ptq.network.task import Classification, task_of
 
 DIGITS = "digits"
 
@@ -100,8 +101,14 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     """
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
-    if isinstance(model, Detector):
-        return load_detection_data(source, model, split)  # type: ignore[arg-type]
+    loaders: dict[str, Callable[[str | Path, Any, Split], Dataset]] = {
+        Classification.name: _load_labeled_images,
+        Detection.name: load_detection_data,
+    }
+    return loaders[task_of(model).name](source, model, split)  # type: ignore[arg-type]
+
+
+def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> Dataset:
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():
         _, height, width = input_size(model)
@@ -110,7 +117,7 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
                 f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {height}x{width}: name a "
                 "folder of images as the data (--data DIR), or a bundled model"
             )
-        return DigitScenes(split)  # type: ignore[arg-type]
+        return DigitScenes(split)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, or with the "

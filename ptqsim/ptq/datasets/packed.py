@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.network.storage import fingerprint
 
 
 def weights_fingerprint(network: nn.Module) -> str:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import nn
 
 from ptqsim.ptq.datasets.detection.coco import GroundTruth, mean_average_precision
-from ptqsim.ptq.evaluation.evaluate import Outputs
+from ptqsim.ptq.datasets.detection.load import DetectionData
+from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, predict
 from ptqsim.ptq.network.detr.outputs import split_outputs
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,16 @@ class DetectionEvaluation(Outputs):
     def metrics(self) -> dict[str, float]:
         """COCO's averages of precision, in percent."""
         return mean_average_precision(self.logits, self.truth)
+
+
+def evaluate_detections(
+    model: nn.Module | QuantizedModel,
+    data: DetectionData,
+    *,
+    limit: int | None = None,
+    batch: int = BATCH,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> DetectionEvaluation:
+    """Run a detector over images with annotated objects; parameters as for :func:`ptqsim.ptq.evaluate`."""
+    outputs, numbers = predict(model, data, limit=limit, batch=batch, progress=progress)
+    return DetectionEvaluation(outputs, numbers, data.ground_truth(numbers.tolist()))

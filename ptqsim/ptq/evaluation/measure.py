@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ptqsim.ptq.datasets.detection.load import DetectionData
 from ptqsim.ptq.datasets.load import Dataset
-from ptqsim.ptq.evaluation.detection import DetectionEvaluation
-from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, evaluate, predict
+from ptqsim.ptq.evaluation.detection import evaluate_detections
+from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, evaluate
+from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.task import Classification, task_of
 
 
 def measure(
@@ -31,9 +32,8 @@ def measure(
     Returns
     -------
     Evaluation or DetectionEvaluation
-        By the data.
+        By the task of the network.
     """
-    if not isinstance(data, DetectionData):
-        return evaluate(model, data, limit=limit, batch=batch, progress=progress)
-    outputs, numbers = predict(model, data, limit=limit, batch=batch, progress=progress)
-    return DetectionEvaluation(outputs, numbers, data.ground_truth(numbers.tolist()))
+    network = model.model if isinstance(model, QuantizedModel) else model
+    measures: dict[str, Callable[..., Outputs]] = {Classification.name: evaluate, Detection.name: evaluate_detections}
+    return measures[task_of(network).name](model, data, limit=limit, batch=batch, progress=progress)

@@ -96,7 +96,7 @@ class QuantizedModel:
 
     def save(self, path: str | Path) -> None:
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""
-        from ptqsim.ptq.checkpoint import save
+        from ptqsim.ptq.network.storage import save
 
         save(self, Path(path))
 

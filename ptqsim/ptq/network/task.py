@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ptqsim.ptq.network.adapters import ADAPTERS, Adapters
 from ptqsim.ptq.network.gradients import Gradient, task_loss
 
 
 class Task(Protocol):
     """A task; a network of another one than classification has it as its attribute ``task``."""
+
+    name: ClassVar[str]
+    """Under which data sets and measures know it."""
+
+    def adapters(self) -> Adapters:
+        """The operations that take the place of the network's attention modules, by the class of these."""
+        ...
 
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         """The loss whose gradient the Hessian guided metric takes, summed over the images.
@@ -35,6 +43,11 @@ class Task(Protocol):
 
 class Classification:
     """One class per image; outputs are logits [N, classes]."""
+
+    name: ClassVar[str] = "classification"
+
+    def adapters(self) -> Adapters:
+        return ADAPTERS
 
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         return task_loss(outputs, gradient, generator)

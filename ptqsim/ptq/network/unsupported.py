@@ -15,8 +15,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.zoo.models import input_size
 
 _PRODUCTS: Final = frozenset(
     {

@@ -7,10 +7,9 @@ import copy
 from timm.layers.mlp import Mlp
 from torch import nn
 
-from ptqsim.ptq.network.adapters import ADAPTERS, Adapters
-from ptqsim.ptq.network.detr.adapters import detection_adapters
-from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.network.adapters import Adapters
 from ptqsim.ptq.network.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
+from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.unsupported import first_stray_product
 
 
@@ -37,7 +36,7 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     """
     wrapped = copy.deepcopy(model).eval()
     gelu_inputs = _linears_after_gelu(wrapped)
-    adapters = detection_adapters() if isinstance(wrapped, Detector) else ADAPTERS
+    adapters = task_of(wrapped).adapters()
     refused: dict[str, ValueError] = {}
     for name, module in list(wrapped.named_modules()):
         try:

@@ -9,9 +9,9 @@ import torch
 from onnx import ModelProto
 from torch import nn
 
+from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.zoo.models import input_size
 
 OPSET: Final = 21  # the first whose QuantizeLinear knows 4 and 16 bits
 DOMAIN: Final = "ptqsim"

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.detr.detector import Detector
 from ptqsim.ptq.zoo.bundled import BUNDLED
 from ptqsim.ptq.zoo.detector_names import DETECTORS
 from ptqsim.ptq.zoo.detectors import build_detector, load_detector
@@ -77,15 +76,6 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
     if full is None:
         return load_model(name)
     return _timm_model(full, pretrained=False, num_classes=num_classes).eval()
-
-
-def input_size(model: nn.Module) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a network takes: its own word first, then that of its weights."""
-    if isinstance(model, Detector):
-        return model.preprocessing.input_size
-    channels, *sides = getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
-    height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or sides
-    return int(channels), int(height), int(width)
 
 
 def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Module:

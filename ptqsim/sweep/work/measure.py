@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.datapath.order_text import parse_order
-from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
+from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.execute import OverflowCount
 from ptqsim.ptq.network.operations import OperandFormats
 from ptqsim.ptq.network.summary import format_facts, weight_bits
-from ptqsim.ptq.one_thread import settle_on_one_thread
+from ptqsim.ptq.threads import settle_on_one_thread
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
 from ptqsim.sweep.work.sources import BATCH, OpenSource, Source
@@ -91,7 +91,7 @@ def _capture(
 ) -> ptq.Captured | None:
     """One capture, with the gradients of pseudo-labels, for every method that needs these or none."""
     method = make_method(payload["method"], payload["options"], payload["variant"])
-    if method.task_loss not in (None, "pseudo_label") or isinstance(method, PTQ4ViTPlus):
+    if not method.served_by("pseudo_label"):
         return None
     about = (source.source, payload["images"], payload["seed"])
     if not _captured or _captured[0][0] != about:

@@ -8,17 +8,16 @@ from typing import ClassVar
 
 import torch
 
-from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Paradigm, check_paradigm
-from ptqsim.ptq.network.gradients import Gradient
+from ptqsim.ptq.calibration.methods.protocol import Paradigm, Plain, check_paradigm
 from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule
-from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
 
 @dataclass(frozen=True, kw_only=True)
-class Percentile:
+class Percentile(Plain):
     """Clipping at a percentile; nothing is searched, so that the search has one candidate per operand.
 
     Deviation: Liu et al. name neither their percentile nor whether weights are clipped.  Here activations are clipped
@@ -44,14 +43,6 @@ class Percentile:
         for name, value in (("a_percentile", self.a_percentile), ("w_percentile", self.w_percentile)):
             if not 0 < value <= 100:
                 raise ValueError(f"{name} is {value}; legal is above 0 and up to 100: try 99.9")
-
-    @property
-    def bit_splitting(self) -> BitSplitting | None:
-        return None
-
-    @property
-    def task_loss(self) -> Gradient | None:
-        return None
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("mse")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, Protocol, get_args
+from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, get_args
 
 import torch
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule
-from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
+
+M = TypeVar("M")
 
 Paradigm = Literal["parallel", "sequential"]
 PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
@@ -25,6 +28,16 @@ class BitSplitting:
 
     epochs: int
     damping: float
+
+
+Trail = list[dict[str, Any]]
+"""What a selection tried: the addition, its held-out loss, and whether it was kept."""
+
+
+class Select(Protocol):
+    """The selection of a method's options on the calibration images; see `ptqsim.ptq.calibration.selection.select`."""
+
+    def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]: ...
 
 
 class Method(Protocol):
@@ -49,6 +62,18 @@ class Method(Protocol):
     def task_loss(self) -> Gradient | None:
         """The task loss whose gradient the objective needs, or None."""
 
+    def served_by(self, gradient: Gradient) -> bool:
+        """Whether a capture with the gradients of this task loss has all that the method needs."""
+
+    def prepare(self, select: Select) -> tuple[Method, Trail | None]:
+        """The method whose layers are calibrated, and what was tried to find it; None where nothing was.
+
+        Parameters
+        ----------
+        select : callable
+            Adds options to a method as long as they lower the loss of held-out calibration images.
+        """
+
     def objective(self, op: MatmulOperation) -> Objective:
         """What the search minimizes."""
 
@@ -62,8 +87,26 @@ class Method(Protocol):
         """Candidate formats of the right operand b [Gb, ...], a weight or an activation."""
 
 
+class Plain:
+    """What a method has that rounds to the nearest, needs no gradient and tries no options of its own."""
+
+    @property
+    def bit_splitting(self) -> BitSplitting | None:
+        return None
+
+    @property
+    def task_loss(self) -> Gradient | None:
+        return None
+
+    def served_by(self, gradient: Gradient) -> bool:
+        return self.task_loss in (None, gradient)
+
+    def prepare(self: M, select: Select) -> tuple[M, Trail | None]:
+        return self, None
+
+
 @dataclass(frozen=True, kw_only=True)
-class LinearSearch:
+class LinearSearch(Plain):
     """What methods share whose uniform scales lie on a line; each sets its own defaults.
 
     The search spaces are [alpha, beta] * max / 2**(bits-1), divided into n (PTQ4ViT section 3.1, Liu et al. section
@@ -96,14 +139,6 @@ class LinearSearch:
     def __post_init__(self) -> None:
         check_paradigm(self.paradigm)
         self.ratios()
-
-    @property
-    def bit_splitting(self) -> BitSplitting | None:
-        return None
-
-    @property
-    def task_loss(self) -> Gradient | None:
-        return None
 
     def schedule(self, op: MatmulOperation) -> Schedule:
         return Schedule(self.rounds, correct_bias=self.bias_correction)

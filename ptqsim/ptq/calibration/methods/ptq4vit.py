@@ -12,7 +12,7 @@ from ptqsim.ptq.calibration.methods.bit_split import check_bit_splitting
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch
 from ptqsim.ptq.network.gradients import Gradient, check_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.alternate import candidates as search_space
+from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.candidates import GELU_PAIRS, RANGE_CHOICES, Candidates, GeluPair, RangeChoice
 from ptqsim.ptq.search.objectives import Objective, find_objective
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Final
 
+from ptqsim.ptq.calibration.methods.protocol import Method, Select, Trail
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
+from ptqsim.ptq.network.gradients import Gradient
 
 ADDITIONS: Final[tuple[Mapping[str, Any], ...]] = (
     {"range_choice": "nearest"},
@@ -43,10 +45,9 @@ class PTQ4ViTPlus(PTQ4ViT):
         if self.folds < 2:
             raise ValueError(f"folds is {self.folds}; legal is 2 or more, as one part is held out")
 
-    @property
-    def additions(self) -> tuple[Mapping[str, Any], ...]:
-        return ADDITIONS
+    def served_by(self, gradient: Gradient) -> bool:
+        return False  # folds are captured one by one
 
-    def start(self) -> PTQ4ViT:
-        """What the choice starts from."""
-        return PTQ4ViT(**{field.name: getattr(self, field.name) for field in fields(PTQ4ViT)})
+    def prepare(self, select: Select) -> tuple[Method, Trail | None]:
+        start = PTQ4ViT(**{field.name: getattr(self, field.name) for field in fields(PTQ4ViT)})
+        return select(start, ADDITIONS, self.folds)

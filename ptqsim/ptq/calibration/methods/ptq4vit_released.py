@@ -10,8 +10,8 @@ import torch
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule
-from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective, find_objective
 

@@ -43,6 +43,11 @@ class Detector(nn.Module):
         return self.detr.class_labels_classifier.out_features - 1
 
     @property
+    def input_size(self) -> tuple[int, int, int]:
+        """Channels, height and width of the images that it was trained on."""
+        return self.preprocessing.input_size
+
+    @property
     def queries(self) -> int:
         """Number of object queries: the most detections of an image."""
         return int(self.detr.config.num_queries)

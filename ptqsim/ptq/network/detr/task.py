@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from torch.nn import functional as F
 
+from ptqsim.ptq.network.adapters import Adapters
+from ptqsim.ptq.network.detr.adapters import detection_adapters
 from ptqsim.ptq.network.detr.boxes import generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
 from ptqsim.ptq.network.detr.outputs import split_outputs
@@ -18,6 +20,11 @@ GRID: Final = 1000
 
 class Detection:
     """Classes and boxes of a set of queries; outputs are [N, queries, classes + 5]."""
+
+    name: ClassVar[str] = "detection"
+
+    def adapters(self) -> Adapters:
+        return detection_adapters()
 
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         """DETR's detection loss against the float network's own predictions, matched; summed over the images.

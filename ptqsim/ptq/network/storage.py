@@ -1,0 +1,208 @@
+"""Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
+
+Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``float/<parameter>`` what is not
+quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import ptqsim as pq
+from ptqsim.formats import from_dict
+from ptqsim.ptq.network.fake_quant import FORMATS, Format
+from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+
+VERSION: Final = 3
+READABLE: Final = (1, 2, 3)
+"""Version 1 had no corrected biases; the digest of version 2 left the header out."""
+
+
+def save(quantized: QuantizedModel, path: Path) -> None:
+    """Write a calibrated model.
+
+    Raises
+    ------
+    ValueError
+        Where a layer has no formats.
+    """
+    layers: dict[str, Any] = {}
+    tensors: dict[str, torch.Tensor] = {}
+    weights: set[str] = set()
+    for name, op in quantized.layers.items():
+        if op.formats is None:
+            raise ValueError(f"layer {name!r} has no formats: calibrate the model before saving it")
+        layers[name] = {
+            "depth": op.depth,
+            "a": [f.to_dict() for f in op.formats.a],
+            "b": [f.to_dict() for f in op.formats.b],
+            "report": op.report,
+        }
+        if isinstance(op, WeightOperation):
+            weights.add(f"{name}.weight")
+            layers[name]["shape"] = list(op.weight_codes[0].shape)
+            for group, codes in enumerate(op.weight_codes):
+                tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
+            if op.corrected_bias is not None:
+                tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
+    for name, parameter in quantized.model.state_dict().items():
+        if name not in weights:
+            tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
+    header = {
+        "version": VERSION,
+        "info": quantized.info,
+        "layers": layers,
+        "classes": getattr(quantized.model, "num_classes", None),
+        "weights": fingerprint(_weight_tensors(quantized)),
+    }
+    header["digest"] = _digest(header, tensors)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    save_file(tensors, partial, {"ptqsim": json.dumps(header)})
+    partial.replace(path)  # atomic: an interruption leaves the old file or the new one
+
+
+def load(path: str | Path, model: nn.Module) -> QuantizedModel:
+    """Read a calibrated model back.
+
+    Parameters
+    ----------
+    path : path
+        What :meth:`QuantizedModel.save` wrote.
+    model : nn.Module
+        The network it was calibrated from, or one of the same architecture.  Codes and float parameters come from the
+        file, so that integer and fake_quant mode give the same bits as before saving.  Float mode needs the original
+        weights; if those of ``model`` are not they, it runs on the decoded codes instead, and
+        ``info["float_weights"]`` is ``"decoded"``.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where there is no such file.
+    ValueError
+        Where it is truncated, tampered with, no ptqsim checkpoint, or of another architecture.
+    """
+    path = Path(path)
+    header, tensors = read(path)
+    quantized = QuantizedModel(model, header["info"])
+    if header["layers"].keys() != quantized.layers.keys():
+        odd = sorted(header["layers"].keys() ^ quantized.layers.keys())[0]
+        raise ValueError(
+            f"{path} was made from a network of another architecture (layer {odd!r} is in one of both): name the model "
+            "that it was calibrated from"
+        )
+    original = header["weights"] == fingerprint(_weight_tensors(quantized))
+    for name, op in quantized.layers.items():
+        _restore(op, header["layers"][name], tensors, path, decode=not original)
+    expected = quantized.model.state_dict()
+    for key, tensor in tensors.items():
+        if key.startswith("float/"):
+            target = expected.get(key.removeprefix("float/"))
+            if target is None or target.shape != tensor.shape:
+                raise ValueError(f"{path} has a parameter {key[6:]!r} that the model has not in that shape")
+            target.copy_(tensor)
+    quantized.info["float_weights"] = "original" if original else "decoded"
+    quantized.mode = "fake_quant"
+    return quantized
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """Header and tensors of a checkpoint; one that can't be read or was changed is a ValueError."""
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {path}: make one with ptqsim calibrate -o {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{path} is no readable safetensors file ({error}): it may be truncated; make it anew"
+        ) from None
+    if "ptqsim" not in metadata:
+        raise ValueError(f"{path} is a safetensors file, but no ptqsim checkpoint: make one with ptqsim calibrate")
+    try:
+        header: dict[str, Any] = dict(json.loads(metadata["ptqsim"]))
+    except (ValueError, TypeError):  # no JSON, or no object
+        raise ValueError(f"{path} has a header that can't be read: it was changed; make it anew") from None
+    if header.get("version") not in READABLE:
+        raise ValueError(
+            f"{path} has checkpoint version {header.get('version')}, this ptqsim reads {READABLE[0]} to "
+            f"{READABLE[-1]}: make it anew"
+        )
+    if header.pop("digest", None) != _digest(header, tensors):
+        raise ValueError(f"{path} was changed after it was written (its digest differs): make it anew")
+    return header, tensors
+
+
+def _digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of the tensors and, since version 3, of the header without the digest itself."""
+    of_tensors = fingerprint(tensors.items())
+    if header["version"] < 3:
+        return of_tensors
+    return hashlib.sha256(f"{of_tensors};{json.dumps(header)}".encode()).hexdigest()
+
+
+def _restore(
+    op: MatmulOperation, layer: dict[str, Any], tensors: dict[str, torch.Tensor], path: Path, *, decode: bool
+) -> None:
+    op.formats = OperandFormats(read_formats(layer["a"]), read_formats(layer["b"]))
+    op.depth = layer["depth"]
+    op.report = layer["report"]
+    if not isinstance(op, WeightOperation):
+        return
+    shape = tuple(op.constant_b[0].shape)
+    if tuple(layer["shape"]) != shape:
+        raise ValueError(
+            f"layer {op.name!r} of {path} has a weight of shape {layer['shape']}, the model's is {list(shape)}: "
+            "name the model that it was calibrated from"
+        )
+    codes = [
+        pq.QuantizedArray.from_packed(tensors[f"codes/{op.name}/{g}"].numpy().tobytes(), fmt, shape)
+        for g, fmt in enumerate(op.formats.b)
+    ]
+    if decode:
+        decoded = np.stack([c.real() for c in codes])  # [G, K, N / G]
+        rows = torch.from_numpy(decoded).to(op.weight.dtype).transpose(1, 2)
+        op.weight.data = rows.reshape(op.weight.shape).to(op.weight.device)
+    op.weight_codes = codes
+    bias = tensors.get(f"bias/{op.name}")
+    if bias is not None:
+        if bias.shape != (shape[1] * len(codes),):
+            raise ValueError(f"layer {op.name!r} of {path} has a bias of shape {tuple(bias.shape)}: make the file anew")
+        op.corrected_bias = bias.to(op.weight.device)
+
+
+def read_formats(entries: list[dict[str, Any]]) -> tuple[Format, ...]:
+    """The formats that ``to_dict`` wrote; one that no layer runs in is a ValueError."""
+    formats = tuple(from_dict(entry) for entry in entries)
+    for fmt in formats:
+        if not isinstance(fmt, FORMATS):
+            names = ", ".join(kind.__name__ for kind in FORMATS)
+            raise ValueError(f"a checkpoint holds format {fmt!r}; layers run in {names}")
+    return formats  # type: ignore[return-value]
+
+
+def _weight_tensors(quantized: QuantizedModel) -> list[tuple[str, torch.Tensor]]:
+    return [(name, op.weight) for name, op in quantized.layers.items() if isinstance(op, WeightOperation)]
+
+
+def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
+    """SHA-256 of named tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        values = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{name}:{values.dtype.str}:{values.shape};".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
