@@ -1,7 +1,7 @@
 """Reals to the reals that their codes stand for, without the codes: fake quantization in one pass.
 
-Each rounder takes what the encoder of :mod:`ptqsim.kernels.codes.codec` takes, does the same arithmetic and ends with one
-product in the type of the data. It returns how many values were not finite.
+Each rounder takes what the encoder of :mod:`ptqsim.kernels.codes.codec` takes, does the same arithmetic and ends
+with one product in the type of the data. It returns how many values were not finite.
 """
 
 from __future__ import annotations

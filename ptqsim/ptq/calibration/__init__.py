@@ -1,4 +1,4 @@
-"""The calibration of a network: methods, layers in parallel or in sequence, mixed precision, and the cache of finished layers.
+"""The calibration of a network: methods, layers in parallel or in sequence, mixed precision, the layer cache.
 
 Scale searches lie in `search`; what a calibrated network is lies in `network`.
 """

@@ -64,8 +64,8 @@ def calibrate(
     progress : callable
         Called with layers done, all layers, and the name of the layer that was done last.
     **options
-        Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have ``paradigm``
-        and ``bias_correction``.
+        Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have
+        ``paradigm`` and ``bias_correction``.
 
     Returns
     -------

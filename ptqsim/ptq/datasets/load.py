@@ -42,7 +42,7 @@ class Dataset(Protocol):
 
 
 class DigitScenes:
-    """A split of the bundled data set, see :mod:`ptqsim.ptq.datasets.scenes`; what it composed it keeps for the next model."""
+    """A split of the bundled data set, see :mod:`ptqsim.ptq.datasets.scenes`; composed scenes are kept in memory."""
 
     def __init__(self, split: Split) -> None:
         self.split: Split = split
