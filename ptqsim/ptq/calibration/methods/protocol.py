@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Protocol, TypeVar, get_args
+from typing import Any, ClassVar, Final, Literal, Protocol, cast, get_args
 
 import torch
 
@@ -15,8 +15,6 @@ from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
-
-M = TypeVar("M")
 
 Paradigm = Literal["parallel", "sequential"]
 PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
@@ -101,8 +99,8 @@ class Plain:
     def served_by(self, gradient: Gradient) -> bool:
         return self.task_loss in (None, gradient)
 
-    def prepare(self: M, select: Select) -> tuple[M, Trail | None]:
-        return self, None
+    def prepare(self, select: Select) -> tuple[Method, Trail | None]:
+        return cast("Method", self), None
 
 
 @dataclass(frozen=True, kw_only=True)
