@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from benchmarks import plain_search
 from ptqsim import ptq
 from ptqsim.cli.output import Output
 from ptqsim.errors import unknown_name
+from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -94,9 +95,7 @@ class Calibration:
         return asdict(self) | found | {"excess": self.excess}
 
 
-def measure(
-    model: str, device: str, images: int, bits: int, every: bool, seed: int, progress: Callable[[int, int, str], None]
-) -> Calibration:
+def measure(model: str, device: str, images: int, bits: int, every: bool, seed: int, progress: Progress) -> Calibration:
     """Calibrate a network of random weights on random images, on one thread or on a device.
 
     Every scale is compared of the operations that are calibrated both ways: one of each shape, or `every` one.

@@ -9,7 +9,7 @@ from analysis.framework.artifact import Table
 from analysis.framework.frame import Data, Frame
 from analysis.framework.style import NAMES, bits_label
 from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload, counting
+from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
 
 
@@ -37,7 +37,7 @@ class Exactness(Table):
                     images,
                     outputs=self.outputs,
                     seed=workload.seed,
-                    progress=counting(report),
+                    progress=report,
                 )
             for layer, check in checks.items():
                 rows.append(

@@ -12,7 +12,7 @@ from analysis.framework import style
 from analysis.framework.artifact import IllustratedTable
 from analysis.framework.frame import Data, Frame
 from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload, counting
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import THEOREMS, exact_and_counting, safe_width
 from ptqsim import ptq
 
@@ -75,14 +75,12 @@ class WidthCurve(IllustratedTable):
             with workload.progress(f"Width curve, {label}", "image") as report:
                 if register is None:
                     with exact_and_counting(quantized):
-                        found = ptq.evaluate(
-                            quantized, workload.validation, limit=self.images, progress=counting(report)
-                        )
+                        found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=report)
                     needed = safe_width(quantized, ("calibrated",))
                 else:
                     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(register[0], register[1])
                     needed = None
-                    found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
+                    found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=report)
             row = {
                 "images": found.images,
                 "top1": found.top1,

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 import ptqsim as pq
 from analysis.framework.frame import Data
 from analysis.framework.store import digest
-from analysis.framework.workload import Workload, silent
+from analysis.framework.workload import Workload, no_bar
 
 
 class Unit(Protocol):
@@ -92,7 +92,7 @@ def run_side_by_side(tasks: Iterable[Task], jobs: int, workload: Workload) -> No
     with workload.progress(f"{jobs} jobs", "point") as report:
         report(0, len(waiting), "")
         try:
-            futures: list[Future[str]] = [pool.submit(_do, replace(w, progress=silent), unit) for w, unit in waiting]
+            futures: list[Future[str]] = [pool.submit(_do, replace(w, progress=no_bar), unit) for w, unit in waiting]
             for done, future in enumerate(as_completed(futures), start=1):
                 report(done, len(waiting), future.result())
         except SystemExit:

@@ -16,26 +16,20 @@ from torch import nn
 from analysis.framework.store import Store
 from analysis.framework.style import NAMES, bits_label
 from ptqsim import ptq
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.storage import fingerprint
 from ptqsim.ptq.threads import one_thread
 from ptqsim.sweep.work.content import write_atomically
 
-Report = Callable[[int, int, str], None]
-"""``report(done, total, state)``: how far something is."""
-Progress = Callable[[str, str], AbstractContextManager[Report]]
-"""``progress(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""
+Bars = Callable[[str, str], AbstractContextManager[Progress]]
+"""``bars(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""
 
 
 @contextmanager
-def silent(description: str, unit: str) -> Iterator[Report]:
-    """Progress that is not shown."""
-    yield lambda done, total, state: None
-
-
-def counting(report: Report) -> Callable[[int, int], None]:
-    """A progress callback without a state."""
-    return lambda done, total: report(done, total, "")
+def no_bar(description: str, unit: str) -> Iterator[Progress]:
+    """A bar that is not shown."""
+    yield silent
 
 
 def bundled_models() -> tuple[str, ...]:
@@ -87,7 +81,7 @@ class Workload:
     checkpoint: Path | None = None
     images: int = 32
     seed: int = 0
-    progress: Progress = field(default=silent, compare=False)
+    progress: Bars = field(default=no_bar, compare=False)
 
     def __enter__(self) -> Self:
         return self
@@ -135,7 +129,7 @@ class Workload:
                 self.network,
                 self.calibration_images,
                 seed=self.seed,
-                progress=lambda done, total: report(done, total, ""),
+                progress=report,
             )
 
     @cached_property
@@ -195,6 +189,6 @@ class Workload:
                 model.mode = mode
             label = NAMES["float"] if setting is None else f"{setting.label}, {NAMES[mode].lower()}"
             with self.progress(label, "image") as report:
-                made = ptq.evaluate(model, self.validation, limit=limit, progress=counting(report))
+                made = ptq.evaluate(model, self.validation, limit=limit, progress=report)
             write_atomically(path, save({"logits": made.logits, "labels": made.labels}))
         return ptq.Evaluation(**load_file(path))

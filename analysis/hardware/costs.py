@@ -38,7 +38,7 @@ def costs(points: Sequence[Point], workload: Workload) -> list[Cost]:
     if all(known):
         return [Cost(point, gates) for point, gates in zip(points, known, strict=True)]
     with workload.progress("synthesis", "point") as report:
-        found = sweep(points, progress=lambda done, total: report(done, total, ""))
+        found = sweep(points, progress=report)
     for cost in found:
         if cost.gates is None:
             raise RuntimeError(f"no count for {cost.point}: {cost.failure}")

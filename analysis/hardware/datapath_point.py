@@ -9,7 +9,7 @@ import ptqsim as pq
 from analysis.framework.activations import TITLES, Special
 from analysis.framework.frame import Data, Frame
 from analysis.framework.points import Point
-from analysis.framework.workload import Setting, Workload, counting
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import WIDEST, exact_and_counting
 from analysis.simulator.width_accuracy import shifted
 from ptqsim import ptq
@@ -94,4 +94,4 @@ class DatapathPoint(Point):
         shift = "own m" if self.shift is None else f"m = {self.shift}"
         name = f"{TITLES[self.operand]}, k = {self.bits}, {self.method}, {shift}, {self.overflow}, {self.order}"
         with workload.progress(f"{name}, {state}", "image") as report:
-            return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
+            return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=report)

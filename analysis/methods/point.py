@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from analysis.framework import style
 from analysis.framework.frame import Data, Frame
 from analysis.framework.points import Point
-from analysis.framework.workload import Workload, counting
+from analysis.framework.workload import Workload
 from analysis.methods.entries import Entry
 from ptqsim import ptq
 from ptqsim.ptq.calibration.methods import make_method
@@ -52,7 +52,7 @@ class MethodPoint(Point):
             model = calibrated(workload, self.entry, self.bits, label)
             size = weight_bits(model)
         with workload.progress(label, "image") as report:
-            found = ptq.measure(model, workload.validation, limit=self.images, progress=counting(report))
+            found = ptq.measure(model, workload.validation, limit=self.images, progress=report)
         row = {
             "images": found.images,
             "calibration_images": workload.images,

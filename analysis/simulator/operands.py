@@ -20,7 +20,7 @@ import ptqsim as pq
 from analysis.framework.activations import Special
 from analysis.framework.frame import Data, Frame
 from analysis.framework.points import Point
-from analysis.framework.workload import Workload, counting
+from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -70,7 +70,7 @@ class OperandPoint(Point):
         storage = 32 if self.family == "float" else chosen[layers[0].name][0].storage_bits
         label = f"{self.operand}, {self.family}, {self.bits} bits"
         with workload.progress(label, "image") as report, rounded_operands(layers, chosen):
-            found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report))
+            found = ptq.evaluate(quantized, workload.validation, limit=self.images, progress=report)
         target = workload.evaluated(None, "float", self.images).logits.double()
         floor = float(F.cross_entropy(target, target.softmax(dim=1)))
         loss = float(F.cross_entropy(found.logits.double(), target.softmax(dim=1)))

@@ -21,7 +21,7 @@ from analysis.framework.artifact import IllustratedTable
 from analysis.framework.frame import Data, Frame, concatenate
 from analysis.framework.points import Point, Task
 from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload, counting
+from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import WIDEST, exact_and_counting
 from ptqsim import ptq
 from ptqsim.ptq.network.operations import OperandFormats
@@ -86,7 +86,7 @@ class RegisterPoint(Point):
     def _top1(self, workload: Workload, quantized: ptq.QuantizedModel, state: str) -> float:
         name = "uniform" if self.shift == UNIFORM else f"m = {self.shift}"
         with workload.progress(f"{TITLES[self.operand]}, {name}, {state}", "image") as report:
-            return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=counting(report)).top1
+            return ptq.evaluate(quantized, workload.validation, limit=self.images, progress=report).top1
 
 
 def shifted(formats: tuple[Any, ...], shift: int) -> tuple[Any, ...]:

@@ -54,9 +54,7 @@ def evaluate(
         subject, name = quantized, str(calibrated)
         source = ptq.load_data(data, quantized.model)
     with out.progress("evaluating", "image") as report:
-        result = ptq.measure(
-            subject, source, limit=limit, batch=batch, progress=lambda done, total: report(done, total, "")
-        )
+        result = ptq.measure(subject, source, limit=limit, batch=batch, progress=report)
     headings, cells = metric_cells(result.metrics)
     out.table(["model", "mode", "images", *headings], [[name, mode, result.images, *cells]])
     out.result(

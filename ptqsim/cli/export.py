@@ -60,7 +60,7 @@ def export(
         return
     images = ptq.sample_images(source, min(check, len(source)), seed)
     with out.progress("comparing", "image") as progress:
-        found = ptq.check_onnx(quantized, onnx, images, progress=lambda done, total: progress(done, total, ""))
+        found = ptq.check_onnx(quantized, onnx, images, progress=progress)
     _show(out, found)
     out.result(result | {"check": found, "passed": found.passed})
     if not found.passed:

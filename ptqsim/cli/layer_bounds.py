@@ -38,7 +38,7 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, as_js
         quantized.mode = "integer"
         quantized.statistics = True
         with out.progress("observing", "image") as report:
-            ptq.measure(quantized, source, limit=images, batch=8, progress=lambda d, t: report(d, t, ""))
+            ptq.measure(quantized, source, limit=images, batch=8, progress=report)
     found = {name: layer.bounds for name, layer in quantized.layers.items()}
     rows = []
     for name, layer in quantized.layers.items():

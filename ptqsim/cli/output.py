@@ -6,7 +6,7 @@ With ``--json`` the result is one JSON document and nothing else reaches stdout:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from os import PathLike, environ, fspath
@@ -19,19 +19,20 @@ from rich.console import Console, JustifyMethod
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from ptqsim.progress import Progress
+
 T = TypeVar("T")
 Cell = str | int | float | bool | None
-Report = Callable[[int, int, str], None]  # done, total, a few words of state
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
@@ -82,7 +83,7 @@ class Output:
             typer.echo(json.dumps(data, indent=2, default=_plain))
 
     @contextmanager
-    def progress(self, description: str, unit: str) -> Iterator[Report]:
+    def progress(self, description: str, unit: str) -> Iterator[Progress]:
         """A bar with rate and remaining time, drawn on stderr while it is a terminal.
 
         Parameters
@@ -94,7 +95,7 @@ class Output:
 
         Yields
         ------
-        Report
+        Progress
             ``report(done, total, state)``, to be passed to library functions as their progress callback.
         """
         columns = (
@@ -106,7 +107,7 @@ class Output:
             TimeRemainingColumn(),
             TextColumn("{task.fields[state]}"),
         )
-        with Progress(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal) as bar:
+        with Bars(*columns, console=self._errors, transient=True, disable=not self._errors.is_terminal) as bar:
             task = bar.add_task(description, total=None, state="")
 
             def report(done: int, total: int, state: str = "") -> None:

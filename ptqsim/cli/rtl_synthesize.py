@@ -54,7 +54,7 @@ def synthesize(
         _integers("--bits", bits), [OverflowMode.of(name) for name in _names(overflow)], _names(order), multiplier,
     )  # fmt: skip
     with out.progress("synthesis", "point") as report:
-        costs = sweep(points, liberty, timeout, jobs, lambda done, total: report(done, total, ""), anew)
+        costs = sweep(points, liberty, timeout, jobs, report, anew)
     unit = "area" if liberty is not None else "transistors"
     columns = ["design", "k", "m", "P", "overflow", "order", "cells", "flip-flops", unit, f"{unit} per MAC",
                "delay, ps" if liberty else "depth", "to uniform"]  # fmt: skip

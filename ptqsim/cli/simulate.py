@@ -47,7 +47,7 @@ def simulate(
     quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
-        exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+        exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
     accumulator = make_accumulator(bits, overflow, order, alignment)
     quantized.accumulator = accumulator
     for text in layer or []:
@@ -59,7 +59,7 @@ def simulate(
         quantized.accumulators[name] = replace(accumulator, bits=int(width))
     quantized.statistics = True
     with out.progress(f"{bits}-bit {overflow}", "image") as report:
-        result = ptq.measure(quantized, source, limit=limit, batch=batch, progress=lambda d, t: report(d, t, ""))
+        result = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
     gap = ptq.difference(result, exact)
     rows = {name: op.integer for name, op in quantized.layers.items()}
     out.table(

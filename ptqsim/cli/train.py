@@ -41,10 +41,10 @@ def train(
         on_interrupt(lambda: f"the state is kept in {kept}; the same command resumes it"),
         out.progress(f"training {model}", "step") as report,
     ):
-        network = train_bundled(model, recipe, kept, lambda done, total, loss: report(done, total, f"loss {loss:.3f}"))
+        network = train_bundled(model, recipe, kept, report)
     with out.progress("validation", "image") as report:
         data = ptq.load_data("digits", network)
-        result = ptq.measure(network, data, limit=limit, progress=lambda done, total: report(done, total, ""))
+        result = ptq.measure(network, data, limit=limit, progress=report)
     save_trained(network, output, model, recipe, result)
     headings, cells = metric_cells(result.metrics)
     out.table(["model", "training scenes", *headings], [[model, recipe.images, *cells]])

@@ -98,7 +98,7 @@ def vectors(
         a, b = golden.stimulus(*formats, rows or _ROWS, depth, cols or _ROWS, chosen, seed)
         source = {"kind": "stimulus", "pattern": str(chosen), "seed": seed}
     with out.progress("reference", "output") as report:
-        found = golden.compute(a, b, accumulator, element, progress=lambda done, total: report(done, total, ""))
+        found = golden.compute(a, b, accumulator, element, progress=report)
     written = golden.write(found, output, source, name)
     _show(out, found, f"golden vectors in {output}")
     if found.overflow == (0, 0):
@@ -108,7 +108,7 @@ def vectors(
 
 def _check(directory: Path, out: Output) -> None:
     with out.progress("recomputing", "output") as report:
-        result = golden.check(directory, progress=lambda done, total: report(done, total, ""))
+        result = golden.check(directory, progress=report)
     if result.vectors is not None:
         _show(out, result.vectors, f"recomputed from {directory}")
     if result.findings:

@@ -43,9 +43,7 @@ def verify(
     source = ptq.load_data(data, quantized.model)
     samples = ptq.sample_images(source, min(images, len(source)), seed)
     with out.progress("recomputing", "image") as report:
-        checks = ptq.verify(
-            quantized, samples, outputs=outputs, seed=seed, progress=lambda done, total: report(done, total, "")
-        )
+        checks = ptq.verify(quantized, samples, outputs=outputs, seed=seed, progress=report)
     out.table(
         ["layer", "outputs recomputed", "mismatches", "first mismatch"],
         [[name, check.outputs, check.mismatches, check.first or None] for name, check in checks.items()],

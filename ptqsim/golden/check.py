@@ -18,7 +18,8 @@ from ptqsim.golden import archive, header, hexfile, manifest
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
 from ptqsim.golden.stimulus import stimulus
 from ptqsim.golden.text import Located, UnreadableError
-from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors, Progress, compute
+from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors, compute
+from ptqsim.progress import Progress, silent
 
 _MOST_LINES: Final = 10
 """Lines of a manifest that are reported: the first that differ tell what happened."""
@@ -49,7 +50,7 @@ class CheckReport:
         return not self.findings
 
 
-def check(directory: str | Path, progress: Progress = lambda done, total: None) -> CheckReport:
+def check(directory: str | Path, progress: Progress = silent) -> CheckReport:
     """Verify what `write` wrote.
 
     Files against their digests; the codes in hex files and header against those of the npz (and against the seed, if

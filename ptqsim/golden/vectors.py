@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +14,7 @@ from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import MatmulResult, matmul
-
-Progress = Callable[[int, int], None]
+from ptqsim.progress import Progress, silent
 
 TRACE_COLUMNS: Final = ("depth_index", "register", "a_range", "b_range", "event", "before", "term", "after", "exact")
 REGISTERS: Final = ("accumulator", "inner")
@@ -88,7 +87,7 @@ def compute(
     b: QuantizedArray,
     accumulator: Accumulator,
     traced: Sequence[int] | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
 ) -> GoldenVectors:
     """Golden vectors of one product: from `ptqsim.reference`, and compared with `ptqsim.matmul`.
 

@@ -7,7 +7,7 @@ measured beside it; on as few images it is noise to a good part, as its standard
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Literal
@@ -25,9 +25,10 @@ from analysis.framework.artifact import IllustratedTable
 from analysis.framework.frame import Data, Frame, concatenate
 from analysis.framework.points import Task
 from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload, counting
+from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
+from ptqsim.progress import Progress
 from ptqsim.ptq.network.fake_quant import fake_quantize
 from ptqsim.ptq.network.gradients import random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -97,7 +98,7 @@ class Metrics(IllustratedTable):
         quantized = ptq.QuantizedModel(workload.network)
         layer, side = parse_operand(operand, quantized)
         with workload.progress(f"Fig. 5, {operand}", "scale") as report:
-            return self._one_operand(workload, quantized, operand, layer, side, counting(report))
+            return self._one_operand(workload, quantized, operand, layer, side, report)
 
     def _one_operand(
         self,
@@ -106,7 +107,7 @@ class Metrics(IllustratedTable):
         operand: str,
         layer: MatmulOperation,
         side: Operand,
-        progress: Callable[[int, int], None],
+        progress: Progress,
     ) -> Data:
         data = workload.captured[layer.name]
         generator = torch.Generator().manual_seed(workload.seed)

@@ -17,9 +17,9 @@ Function = TypeVar("Function", bound=Callable[..., object])
 
 # The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
 # into it. With a digest of them all in its name no function is taken for an older one.
-_SOURCES = sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))
-).hexdigest()[:12]
+_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))).hexdigest()[
+    :12
+]
 
 
 def jit(function: Function) -> Function:

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import ptqsim as pq
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
-from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
+from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import Selection
@@ -31,7 +32,7 @@ def calibrate(
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
-    progress: Progress = lambda done, total, name: None,
+    progress: Progress = silent,
     **options: Any,
 ) -> QuantizedModel:
     """Quantize a network after training, from a few unlabeled images.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.methods import Method
@@ -19,7 +20,6 @@ from ptqsim.ptq.network.storage import fingerprint
 from ptqsim.ptq.search.capture import Captured, capture
 from ptqsim.ptq.threads import each, one_thread
 
-Progress = Callable[[int, int, str], None]
 Bits = Mapping[str, tuple[int, int]]
 """Width of weights and of activations, by layer."""
 

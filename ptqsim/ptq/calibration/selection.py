@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
-from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
+from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import task_of

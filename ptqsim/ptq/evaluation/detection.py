@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import nn
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.detection.coco import GroundTruth, mean_average_precision
 from ptqsim.ptq.datasets.detection.load import DetectionData
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, predict
@@ -49,7 +49,7 @@ def evaluate_detections(
     *,
     limit: int | None = None,
     batch: int = BATCH,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> DetectionEvaluation:
     """Run a detector over images with annotated objects; parameters as for :func:`ptqsim.ptq.evaluate`."""
     outputs, numbers = predict(model, data, limit=limit, batch=batch, progress=progress)

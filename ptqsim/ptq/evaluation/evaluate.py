@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.threads import each
@@ -99,7 +99,7 @@ def evaluate(
     *,
     limit: int | None = None,
     batch: int = BATCH,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Run a classifier over the first ``limit`` images of a data set.
 
@@ -129,7 +129,7 @@ def predict(
     *,
     limit: int | None,
     batch: int,
-    progress: Callable[[int, int], None],
+    progress: Progress,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs of a network on the first ``limit`` images, and their labels; arguments as for :func:`evaluate`."""
     if limit is not None and limit < 1:

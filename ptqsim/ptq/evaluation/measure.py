@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.evaluation.detection import evaluate_detections
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, evaluate
@@ -20,7 +21,7 @@ def measure(
     *,
     limit: int | None = None,
     batch: int = BATCH,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Outputs:
     """Run a network over a data set: accuracy of classifiers, mean average precision of detectors.
 

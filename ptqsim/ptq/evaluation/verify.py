@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import ptqsim as pq
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
@@ -39,7 +40,7 @@ def verify(
     outputs: int = 10_000,
     batch: int = 10,
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Check]:
     """Run images in integer mode and recompute a sample of every operation's outputs.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
@@ -60,7 +61,7 @@ def check_onnx(
     images: torch.Tensor,
     *,
     batch: int = 4,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> OnnxCheck:
     """Compare ONNX Runtime's activations of an exported file with fake_quant mode, layer by layer.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
+from ptqsim.progress import Progress
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.onnx_export.compare import LayerComparison, Tensors
@@ -34,9 +35,7 @@ OPTIMIZED: Final = {
 """Ways to run a file, by what they set in the session's configuration."""
 
 
-def check(
-    quantized: QuantizedModel, path: Path, images: torch.Tensor, batch: int, progress: Callable[[int, int], None]
-) -> OnnxCheck:
+def check(quantized: QuantizedModel, path: Path, images: torch.Tensor, batch: int, progress: Progress) -> OnnxCheck:
     """See :func:`ptqsim.ptq.check_onnx`."""
     check_images(images)
     model, layers = _read(path, quantized)

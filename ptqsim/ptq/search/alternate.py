@@ -1,7 +1,8 @@
 """The alternating scale search that all methods share (PTQ4ViT section 3.1 and Algorithm 1, lines 7 to 14).
 
 It chooses what the full grid chooses, in a fraction of the work: candidates race each other
-(:mod:`ptqsim.ptq.search.race`), and a round that changes nothing is a fixed point; the rounds after it would repeat it and are not run.
+(:mod:`ptqsim.ptq.search.race`), and a round that changes nothing is a fixed point; the rounds after it would repeat it
+and are not run.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ layers are written in one, and method and bit-width play no part, so one capture
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
@@ -131,7 +132,7 @@ def capture(
     gradient: Gradient | None = "pseudo_label",
     seed: int = 0,
     batch: int = BATCH,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = silent,
 ) -> Captured:
     """Run the float network forward and backward once and keep what every operation saw.
 

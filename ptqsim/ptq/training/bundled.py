@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from torch import nn
 
 from ptqsim.errors import unknown_name
+from ptqsim.progress import Progress
 from ptqsim.ptq.training.classifiers import train
 from ptqsim.ptq.training.detector_recipe import DETECTION_RECIPES, DetectionRecipe
 from ptqsim.ptq.training.detectors import train_detector
@@ -29,9 +29,7 @@ def recipe_of(name: str, seed: int, bfloat16: bool, images: int | None) -> Recip
     return recipe if images is None else replace(recipe, images=images)
 
 
-def train_bundled(
-    name: str, recipe: Recipe | DetectionRecipe, state: Path, progress: Callable[[int, int, float], None]
-) -> nn.Module:
+def train_bundled(name: str, recipe: Recipe | DetectionRecipe, state: Path, progress: Progress) -> nn.Module:
     """Train a bundled model; see :func:`ptqsim.ptq.training.fit.fit` for the state, progress and errors."""
     if isinstance(recipe, DetectionRecipe):
         return train_detector(DETECTORS[name], recipe, state, progress=progress)

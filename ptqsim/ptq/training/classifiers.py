@@ -6,7 +6,6 @@ Scenes are drawn without end and never twice, so nothing is memorized but the so
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.scenes import Scenes, make_scenes
 from ptqsim.ptq.evaluation.evaluate import Outputs
@@ -31,7 +31,7 @@ def train(
     state: Path,
     *,
     save_every: int = 200,
-    progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    progress: Progress = silent,
 ) -> nn.Module:
     """Train a bundled model from its recipe; resumes from ``state`` where that file is there.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.detection.scenes import SIZE, DetectionScenes, make_detection_scenes
 from ptqsim.ptq.network.detr.boxes import centered
@@ -26,7 +26,7 @@ def train_detector(
     state: Path,
     *,
     save_every: int = 200,
-    progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    progress: Progress = silent,
 ) -> Detector:
     """Train a detector from its recipe; see :func:`ptqsim.ptq.training.fit.fit` for the state, progress and errors."""
     torch.manual_seed(recipe.seed)

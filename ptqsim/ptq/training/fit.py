@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from ptqsim.progress import Progress
 from ptqsim.ptq.training.schedule import Schedule
 
 B = TypeVar("B")
@@ -53,7 +54,7 @@ def fit(
     state: Path,
     *,
     save_every: int,
-    progress: Callable[[int, int, float], None],
+    progress: Progress,
 ) -> None:
     """Train ``course.learner``; resumes from ``state`` where that file is there.
 
@@ -65,7 +66,7 @@ def fit(
         Where weights and optimizer state are kept, as safetensors, rewritten every ``save_every`` steps and on
         interruption (SIGINT), which takes effect when the step in flight is done.
     progress : callable
-        Called after each step with the steps done, all steps and the loss.
+        Called after each step with the steps done, all steps and the loss in words.
 
     Raises
     ------
@@ -98,7 +99,7 @@ def fit(
                 optimizer.step()
                 optimizer.zero_grad()
                 step += 1
-                progress(step, schedule.steps, loss.item())
+                progress(step, schedule.steps, f"loss {loss.item():.3f}")
                 if step % save_every == 0:
                     _save(learner, optimizer, course.identity, step, state)
                 if interrupted():

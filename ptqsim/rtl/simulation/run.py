@@ -77,8 +77,8 @@ def simulate(
     Parameters
     ----------
     a, b
-        [..., M, K] and [..., K, N] with the same leading axes: those of `ptqsim.ptq.evaluation.record.record_codes`, for
-        instance.
+        [..., M, K] and [..., K, N] with the same leading axes: those of `ptqsim.ptq.evaluation.record.record_codes`,
+        for instance.
     unit
         What is built; of an `Accumulator` alone, the unit for these formats and this K.
     columns

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
@@ -16,6 +16,7 @@ from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
+from ptqsim.progress import Progress, silent
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.element import processing_element
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
@@ -33,8 +34,6 @@ PLAIN: Final = ("uniform", "pwlq")
 """Designs without a shift."""
 RESOLUTION: Final = 0.10
 """Relative difference below which two costs are not told apart: versions of the tools differ by as much."""
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def sweep(
     liberty: Path | None = None,
     timeout: float = TIMEOUT,
     jobs: int | None = None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = silent,
     anew: bool = False,
 ) -> list[Cost]:
     """The cost of every point, in their order; a call that fails or takes too long is reported, not guessed.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from ptqsim.progress import Progress, silent
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan, result_columns
@@ -19,7 +20,6 @@ from ptqsim.sweep.results.store import Store
 from ptqsim.sweep.study.point import Calibration, Point
 from ptqsim.sweep.work.task import Outcome, Task
 
-Report = Callable[[int, int, str], None]
 FLUSH_ROWS: Final = 2000
 FLUSH_SECONDS: Final = 0.5
 
@@ -52,7 +52,7 @@ class Driver:
         provenance: int,
         *,
         retry_failed: bool = False,
-        report: Report = lambda done, total, state: None,
+        report: Progress = silent,
     ) -> None:
         self._plan, self._store, self._pool = plan, store, pool
         self._provenance = provenance

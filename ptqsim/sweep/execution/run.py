@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptqsim.sweep.execution.driver import Driver, Report, answered, planned_keys
+from ptqsim.progress import Progress, silent
+from ptqsim.sweep.execution.driver import Driver, answered, planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import Answer, Question, Rounds, questions, rounds
@@ -31,7 +32,7 @@ def run(
     command: str,
     *,
     retry_failed: bool = False,
-    report: Report = lambda done, total, state: None,
+    report: Progress = silent,
 ) -> int:
     """Compute what is missing.
 

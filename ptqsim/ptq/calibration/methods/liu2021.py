@@ -22,11 +22,11 @@ class Liu2021(LinearSearch):
     As the paper has it: Delta_W is searched first, then Delta_X, both initialized by the maximum, alpha = 0.5 and
     beta = 1.2, until nothing changes or after 20 rounds, with the bias corrected after each.
 
-    Deviations: heads, and W_Q, W_K and W_V, have scales of their own, as in PTQ4ViT section 4.1, and their
-    correlations are taken one by one.  The ranking loss is a mean in units of the scores' standard deviation, where
-    Eq. 10 is a plain sum (see :mod:`ptqsim.ptq.search.ranking`); gamma, theta and the number C of candidates are not in
-    the paper.  Nor is it said whether a layer sees quantized layers before it; here it does, as cumulative errors are what
-    the paper corrects biases for.
+    Deviations: heads, and W_Q, W_K and W_V, have scales of their own, as in PTQ4ViT section 4.1, and their correlations
+    are taken one by one.  The ranking loss is a mean in units of the scores' standard deviation, where Eq. 10 is a
+    plain sum (see :mod:`ptqsim.ptq.search.ranking`); gamma, theta and the number C of candidates are not in the paper.
+    Nor is it said whether a layer sees quantized layers before it; here it does, as cumulative errors are what the
+    paper corrects biases for.
 
     Attributes
     ----------

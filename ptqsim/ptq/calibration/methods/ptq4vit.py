@@ -44,8 +44,8 @@ class PTQ4ViT(LinearSearch):
         How softmax codes choose their range, and on which side ties fall (spec section 2).
     weight_rounding : {"nearest", "bit_split"}
         How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
-        reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.  Not in the
-        paper.
+        reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.
+        Not in the paper.
     epochs, damping : int, float
         Of bit splitting, as in :class:`~ptqsim.ptq.calibration.methods.bit_split.BitSplit`.
     """

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult
-from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
+from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, Floats, optimum, pareto
 from ptqsim.ptq.calibration.mixed_precision.hessian import weight_error, weight_traces

@@ -1,8 +1,9 @@
 """Detection scenes: one to six handwritten digits of many sizes over clutter, with a box around each.
 
 Composed from the same scans as the classification scenes and by the same means
-(:mod:`ptqsim.ptq.datasets.compositing`), so they too are the same bits on every machine, and the scans of ``train``, ``calibration`` and ``validation`` are
-disjoint.  Digits overlap by a fifth at most; a digit for which no such place is found in eight draws is left out.
+(:mod:`ptqsim.ptq.datasets.compositing`), so they too are the same bits on every machine, and the scans of ``train``,
+``calibration`` and ``validation`` are disjoint.  Digits overlap by a fifth at most; a digit for which no such place is
+found in eight draws is left out.
 """
 
 from __future__ import annotations

@@ -1,0 +1,23 @@
+"""The one signature of progress callbacks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """A callable that long work calls as it advances.
+
+    Parameters
+    ----------
+    done, total : int
+        Units of work that are finished, and all of them.
+    state : str
+        A few words on the work, such as the name of the layer that was finished; empty where there is nothing to say.
+    """
+
+    def __call__(self, done: int, total: int, state: str = "", /) -> None: ...
+
+
+def silent(done: int, total: int, state: str = "", /) -> None:
+    """Progress that nobody sees."""
