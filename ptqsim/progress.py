@@ -16,7 +16,8 @@ class Progress(Protocol):
         A few words on the work, such as the name of the layer that was finished; empty where there is nothing to say.
     """
 
-    def __call__(self, done: int, total: int, state: str = "", /) -> None: ...
+    def __call__(self, done: int, total: int, state: str = "", /) -> None:
+        """Take note of how far the work is."""
 
 
 def silent(done: int, total: int, state: str = "", /) -> None:

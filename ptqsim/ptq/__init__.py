@@ -2,6 +2,15 @@
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
 from ptqsim.ptq.calibration.layer_cache import KeptLayers as KeptLayers
+from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
+from ptqsim.ptq.calibration.methods import BitSplit as BitSplit
+from ptqsim.ptq.calibration.methods import EasyQuant as EasyQuant
+from ptqsim.ptq.calibration.methods import Liu2021 as Liu2021
+from ptqsim.ptq.calibration.methods import Method as Method
+from ptqsim.ptq.calibration.methods import Percentile as Percentile
+from ptqsim.ptq.calibration.methods import PTQ4ViT as PTQ4ViT
+from ptqsim.ptq.calibration.methods import PTQ4ViTPlus as PTQ4ViTPlus
+from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.load import Dataset as Dataset

@@ -40,8 +40,8 @@ SATURATE, SATURATE_COUNTED, SATURATE_MARKED, WRAP, WRAP_COUNTED = range(5)
 
 @jit
 def lane_tiles(
-    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int, inner_low:
-    Any, inner_high: Any, low: Any, high: Any, out: Any: bool, events: Any,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
     """Accumulation in lanes of one type, in the way `how`; if `counting`, `events` [batch, M, N] counts changed sums.
 
@@ -119,8 +119,8 @@ def half_tiles(
 
 @jit
 def word_tiles(
-    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int, scale:
-    Any, low: Any, high: Any, out: Any: bool, events: Any,
+    start: int, stop: int, team: int, which: Any, pairs: Any, strips: Any, panels: Any, group: int, how: int,
+    scale: Any, low: Any, high: Any, out: Any, counting: bool, events: Any,
 ) -> int:  # fmt: skip
     """Accumulation of words, in the way `how`; `scale` and the limits as in `words`, `events` as it counts or marks."""
     start = shared(start, stop, team)

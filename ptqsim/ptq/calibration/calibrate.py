@@ -8,25 +8,28 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
-from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import Selection
+from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.search.capture import Captured
 
 
 def calibrate(
     model: nn.Module,
-    images: torch.Tensor,
+    images: torch.Tensor | DataLoader[Any] | Dataset[Any],
     *,
-    method: str = "ptq4vit",
+    method: str | Method = "ptq4vit",
     w_bits: int = 8,
     a_bits: int = 8,
+    num_images: int | None = None,
     seed: int = 0,
     variant: str = "paper",
     mixed_precision: MixedPrecision | None = None,
@@ -43,11 +46,14 @@ def calibrate(
     ----------
     model : nn.Module
         A timm ViT, DeiT or Swin; it is left as it is.
-    images : float tensor [N, C, H, W]
-        Calibration images, preprocessed as the model expects.
-    method : str
+    images : float tensor [N, C, H, W], DataLoader or Dataset
+        Calibration images, preprocessed as the model expects. Batches of a DataLoader and items of a Dataset are
+        images, or tuples that begin with them, such as pairs of images and labels.
+    method : str or Method
         ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
-        ``"ptq4vit_plus"``.
+        ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
+    num_images : int, optional
+        Number of images to take from a DataLoader, in its order, or to draw from a Dataset by the seed; by default all.
     w_bits, a_bits : int
         Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
     seed : int
@@ -75,11 +81,14 @@ def calibrate(
 
     Raises
     ------
+    TypeError
+        For images or a method of another type, and options beside a method's object.
     ValueError
         For unknown methods or options, widths out of range, images that are not finite, or a model with an operation
         that is not supported.
     """
     chosen = make_method(method, options, variant)
+    images = as_images(images, num_images, seed)
     for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
         if not 2 <= bits <= 16:
             raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")
@@ -90,7 +99,13 @@ def calibrate(
         )
     check_images(images)
     kept = KeptLayers(None if state is None else Path(state))
-    info: dict[str, Any] = {"method": method, "variant": variant, "w_bits": w_bits, "a_bits": a_bits, "seed": seed}
+    info: dict[str, Any] = {
+        "method": chosen.name,
+        "variant": variant_of(chosen),
+        "w_bits": w_bits,
+        "a_bits": a_bits,
+        "seed": seed,
+    }
     info |= {"images": len(images), "ptqsim": pq.__version__}
     with Layerwise(model, images, seed, kept, captured) as layerwise:
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))

@@ -5,7 +5,6 @@ The packages of the extra ``[onnx]`` are imported when one of the two functions 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 

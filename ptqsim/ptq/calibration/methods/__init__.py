@@ -17,7 +17,10 @@ from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
 from ptqsim.ptq.calibration.methods.ptq4vit_plus import PTQ4ViTPlus
 from ptqsim.ptq.calibration.methods.ptq4vit_released import ReleasedPTQ4ViT
 
-__all__ = ["METHODS", "VARIANTS", "Method", "PTQ4ViT", "PTQ4ViTPlus", "make_method"]
+__all__ = [
+    "METHODS", "VARIANTS", "BasePTQ", "BitSplit", "EasyQuant", "Liu2021", "Method", "PTQ4ViT", "PTQ4ViTPlus",
+    "Percentile", "ReleasedPTQ4ViT", "make_method", "variant_of",
+]  # fmt: skip
 
 MethodClass = (
     type[Percentile]
@@ -39,14 +42,19 @@ PAPER: Final = "paper"
 """The variant that every method has, and that is meant where none is named."""
 
 
-def make_method(name: str, options: Mapping[str, Any], variant: str = PAPER) -> Method:
-    """The method of that name with its options.
+def make_method(method: str | Method, options: Mapping[str, Any], variant: str = PAPER) -> Method:
+    """The method of that name with its options; an object is a method already, and takes no more of them.
 
     Raises
     ------
+    TypeError
+        For what is neither a name nor one of the methods, and for an object with options or a variant beside it.
     ValueError
         For an unknown name, variant or option (it suggests the nearest), or a value of another type or out of range.
     """
+    if not isinstance(method, str):
+        return _made(method, options, variant)
+    name = method
     if name not in METHODS:
         raise unknown_name("method", name, METHODS)
     variants = {PAPER: METHODS[name]} | {v: made for (method, v), made in VARIANTS.items() if method == name}
@@ -58,6 +66,27 @@ def make_method(name: str, options: Mapping[str, Any], variant: str = PAPER) -> 
             raise unknown_name(f"option of method {name!r}", option, legal)
         _check_type(name, legal[option], value)
     return variants[variant](**options)
+
+
+def _made(method: object, options: Mapping[str, Any], variant: str) -> Method:
+    legal = ", ".join(made.__name__ for made in (*METHODS.values(), *VARIANTS.values()))
+    if not isinstance(method, (*METHODS.values(), *VARIANTS.values())):
+        raise TypeError(
+            f"the method is {method!r}; legal are a name ({', '.join(METHODS)}) and an object of one of the classes "
+            f"{legal}: try ptq.PTQ4ViT()"
+        )
+    given = [*options, *([] if variant == PAPER else ["variant"])]
+    if given:
+        raise TypeError(
+            f"{', '.join(given)} was given beside the method {method!r}; legal is to set options where the method is "
+            f"made: try ptq.{type(method).__name__}({', '.join(f'{name}=...' for name in given)})"
+        )
+    return method
+
+
+def variant_of(method: Method) -> str:
+    """The variant that makes the method: ``"paper"``, or the name of another."""
+    return next((variant for (_, variant), made in VARIANTS.items() if type(method) is made), PAPER)
 
 
 def _check_type(method: str, option: Field[Any], value: object) -> None:
