@@ -1,1 +1,1 @@
-"""How fast the simulator is beside numpy's float32 product, every output checked: the ``ptqsim bench`` command."""
+"""Speed of the simulator relative to NumPy's float32 product, every output checked: the ``ptqsim bench`` command."""

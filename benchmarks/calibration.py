@@ -1,4 +1,4 @@
-"""How long a calibration takes beside the plain one, and whether it chooses the same scales."""
+"""Time of a calibration relative to a plain search over the full grid, and the scales of both compared."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Calibration:
 
     @property
     def times(self) -> float:
-        """How many times faster ptqsim's is."""
+        """Speedup of ptqsim over the plain search."""
         return self.plain_seconds / self.seconds
 
     @property

@@ -1,4 +1,4 @@
-"""What is measured: datapaths, the operands they meet, and the target of each."""
+"""The measured cases: datapaths, their operands, and the target of each."""
 
 from __future__ import annotations
 

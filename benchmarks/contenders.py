@@ -40,7 +40,7 @@ _WIDE = pq.Accumulator(60, "saturate")
 
 
 class Oracle:
-    """What datapaths give for one pair of operands; nothing is computed twice.
+    """Results of several datapaths for one pair of operands; nothing is computed twice.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class Oracle:
         return max((value if value >= 0 else ~value).bit_length() for value in (low, high)) + 1
 
     def expected(self, case: Case) -> Expected:
-        """What the case's datapath gives."""
+        """Result of the case's datapath."""
         if case.bits_as_needed or case.way in ("width", "prefixes"):
             return self.stepped(_WIDE)  # nothing overflows
         if case.accumulator.overflow == "wrap" and not case.statistics:

@@ -93,7 +93,7 @@ class Operands:
         return 0.0 if self.reach is None else 2.0 ** (self.reach - 1) / (depth * self.left.peak * self.right.peak)
 
     def possible(self, shape: Shape) -> bool:
-        """Whether codes of these formats can overflow such an accumulator at this depth, and by some margin."""
+        """True if codes of these formats can overflow such an accumulator at this depth by some margin."""
         return self.level(shape.depth) < 0.8
 
     def draw(self, shape: Shape, seed: int) -> tuple[pq.QuantizedArray, pq.QuantizedArray]:

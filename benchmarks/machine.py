@@ -1,4 +1,4 @@
-"""What a measurement was made on and with."""
+"""The machine and the library versions of a measurement."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def processor() -> str:
 
 
 def blas() -> str:
-    """What multiplies for numpy, and for which processor: the speed of the baseline depends on it."""
+    """NumPy's BLAS library and the processor it is tuned for, on which the speed of the baseline depends."""
     try:
         from threadpoolctl import threadpool_info
     except ImportError:

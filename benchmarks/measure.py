@@ -19,7 +19,7 @@ from benchmarks.timing import Call, Timing, interleaved
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to measure.
+    """Settings of a measurement.
 
     Parameters
     ----------
@@ -42,13 +42,13 @@ class Plan:
 
     @property
     def judged(self) -> bool:
-        """Whether everything has its target: without AVX-512 only exact and saturating products have one."""
+        """True if every case has a target; without AVX-512 only exact and saturating products have one."""
         return self.targets == "native"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was found about one case.
+    """Measurements of one case.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class Row:
 
     @property
     def met(self) -> Literal["yes", "part", "no"] | None:
-        """Whether the target is met in every way, when prepared only, or not; None without a target."""
+        """Verdict on the target: met in every setting, with prepared operands only, or missed; None without one."""
         if self.target is None:
             return None
         reached = [timing.ratio >= self.target for timing in self.timings.values()]

@@ -14,7 +14,7 @@ _BLOCK = 1 << 14
 
 
 class Expected(NamedTuple):
-    """What a datapath gives: registers and events [..., M, N], and the range of the exact prefix sums."""
+    """Output of a datapath: registers and events [..., M, N], and the range of the exact prefix sums."""
 
     acc: NDArray[np.int64]
     events: NDArray[np.int64]
@@ -59,7 +59,7 @@ def run(a: NDArray[np.int64], b: NDArray[np.int64], accumulator: pq.Accumulator)
 
 
 def run_in_blocks(a: NDArray[np.int64], b: NDArray[np.int64], accumulator: pq.Accumulator) -> Expected:
-    """What `run` gives for [B, M, K] and [B, K, N], some rows at a time, which is several times as fast."""
+    """The same as `run` for [B, M, K] and [B, K, N], a few rows at a time, which is several times as fast."""
     rows = max(1, _BLOCK // b.shape[-1])
     parts = [
         run(a[index, start : start + rows], b[index], accumulator)

@@ -59,12 +59,12 @@ class Verdict:
 
     @property
     def times(self) -> float:
-        """How many times as fast the simulator is, per multiplication and addition."""
+        """Speedup of the simulator, per multiply-accumulate."""
         return self.simulator_gmac_per_s / self.gmac_per_s
 
     @property
     def is_wrong(self) -> bool:
-        """Whether anything was."""
+        """True if anything was measured."""
         return self.wrong > 0 or self.example != self.example_right
 
 

@@ -20,7 +20,7 @@ Chosen = tuple[int, ...]
 
 
 def one_pass(quantized: QuantizedModel, op: MatmulOperation, images: torch.Tensor) -> OperationData:
-    """What one operation sees, by a forward and a backward pass of the network for it alone."""
+    """Inputs, output and gradient of one operation, from a forward and a backward pass for it alone."""
     parts: list[dict[str, torch.Tensor]] = []
 
     def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
@@ -67,5 +67,5 @@ def score(data: OperationData, formats: list[tuple[Format, ...]]) -> torch.Tenso
 
 
 def spaces_of(op: MatmulOperation, data: OperationData, method: Method, bits: int) -> tuple[Candidates, Candidates]:
-    """What both operands are searched among."""
+    """Candidate formats of both operands."""
     return method.a_candidates(op, data.a, bits), method.b_candidates(op, data.b, bits)

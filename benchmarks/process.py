@@ -28,7 +28,7 @@ AVX2: Final = {
 
 
 MODULE: Final = ("-m", "ptqsim.cli")
-"""What Python is asked to run again."""
+"""Command line that starts this Python program again."""
 
 
 def settings(portable: bool) -> dict[str, str]:
@@ -37,7 +37,7 @@ def settings(portable: bool) -> dict[str, str]:
 
 
 def is_set(wanted: Mapping[str, str]) -> bool:
-    """Whether this process was started with these settings, and with no others for numpy's BLAS."""
+    """True if this process was started with these settings, and with no others for NumPy's BLAS."""
     chosen = any(name in os.environ for name in CHOOSE_FOR_BLAS if name not in wanted)
     return not chosen and all(os.environ.get(name) == value for name, value in wanted.items())
 

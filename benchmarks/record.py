@@ -13,7 +13,7 @@ from benchmarks.start import Start
 
 
 def made_by(seed: int) -> dict[str, Any]:
-    """What a result was made with."""
+    """Versions, machine and settings behind a result."""
     return {
         "command": machine.command(),
         "machine": machine.described(),
@@ -95,7 +95,7 @@ def _case(row: Row) -> dict[str, Any]:
 
 
 def _summary(rows: list[Row], verdicts: list[Verdict]) -> dict[str, Any]:
-    """How many targets there are, how many are met when the operands are ready, and which are not."""
+    """Number of targets, number met with prepared operands, and the names of those that are missed."""
     found: dict[str, bool] = {}
     for row in rows:
         name = f"{row.shape.name}/{row.operands}/{row.case}"

@@ -48,7 +48,7 @@ def show(results: Results, judged: bool, output: Output) -> None:
 
 
 def verdict_of(value: float, wanted: float | None) -> str | None:
-    """Whether a target is met."""
+    """Mark for a target: met or missed."""
     return None if wanted is None else "yes" if value >= wanted else "no"
 
 

@@ -15,7 +15,7 @@ from ptqsim.cli.output import Output
 
 @dataclass(slots=True)
 class Results:
-    """What was measured: datapaths, two threads beside one, and libraries with a register of P bits."""
+    """All measurements: datapaths, two threads relative to one, and libraries with a register of P bits."""
 
     rows: list[Row] = field(default_factory=list)
     threaded: list[Threaded] = field(default_factory=list)

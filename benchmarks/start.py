@@ -1,4 +1,4 @@
-"""How long it takes until there is a first result: kernels compiled from nothing, and loaded from the cache."""
+"""Time to the first result: with kernels compiled from nothing, and with kernels loaded from the cache."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What was found.
+    """Measured times.
 
     Parameters
     ----------

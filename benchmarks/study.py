@@ -1,4 +1,4 @@
-"""How much the machinery of a study costs: 100,000 points whose work is nothing, on a real local cluster."""
+"""Overhead of a study: 100,000 points that do no work, on a real local cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TARGETS: Final = {"expansion_seconds": 5.0, "rows_per_second": 5000.0, "overhead
 
 @dataclass(frozen=True)
 class Scale:
-    """What was measured.
+    """Measured times and rates.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Scale:
 
     @property
     def met(self) -> dict[str, bool]:
-        """Which targets are met."""
+        """Targets by name, each with True if it is met."""
         return {
             name: getattr(self, name) >= target if name == "rows_per_second" else getattr(self, name) <= target
             for name, target in TARGETS.items()

@@ -1,4 +1,4 @@
-"""How fast each kind of product has to be, as a multiple of numpy's float32 product of the same shape."""
+"""Target speed of each kind of product, relative to NumPy's float32 product of the same shape."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Timing:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the baseline: the median of the rounds' own ratios.
+        """Speed relative to the baseline: the median of the ratios of the single rounds.
 
         What disturbs this machine for longer than a round disturbs both in it.
         """
@@ -43,7 +43,7 @@ class Timing:
 
 
 def repeats(call: Call, least: float, clock: Clock) -> int:
-    """How often to call for `least` seconds or more; the call has been made before."""
+    """Number of calls that take at least `least` seconds; the call has been made before."""
     count = 1
     while True:
         start = clock()

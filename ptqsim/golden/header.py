@@ -34,7 +34,7 @@ class Array:
 
 @dataclass
 class Header:
-    """What was read from a header: value and line of every macro, and every array by name."""
+    """Content of a header: value and line of every macro, and every array by name."""
 
     macros: dict[str, tuple[int, str]] = field(default_factory=dict)
     arrays: dict[str, Array] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""How golden vectors are laid out in files: names, widths and the conventions in words."""
+"""The layout of golden vectors in files: names, widths, and the conventions in words."""
 
 from __future__ import annotations
 

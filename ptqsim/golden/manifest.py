@@ -19,7 +19,7 @@ _SEAL: Final = "sha256_of_this_manifest_without_this_line"
 
 
 def versions() -> dict[str, str]:
-    """What wrote the files."""
+    """The version of ptqsim that wrote the files."""
     return {"ptqsim": version("ptqsim"), "numpy": np.__version__, "python": platform.python_version()}
 
 

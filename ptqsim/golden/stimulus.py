@@ -15,7 +15,7 @@ _MAX_SEED = (1 << 32) - 1
 
 
 class Pattern(Choice):
-    """How codes are chosen, row by row of the left operand and column by column of the right one.
+    """The patterns of codes, one for each row of the left operand and each column of the right one.
 
     ``random``: every code equally likely. ``corners``: in turn the greatest value all along, the least, both in turn,
     the greatest and then the least (a register that overflows and comes back), every code one after the other, and

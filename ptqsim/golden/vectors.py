@@ -1,4 +1,4 @@
-"""What goes into a datapath and what has to come out of it, by the reference in Python integers."""
+"""Golden vectors: inputs of a datapath and its outputs by the reference in Python integers."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def _pairs(
 
 
 def _meanings(array: QuantizedArray, accumulator: Accumulator) -> dict[int, Any]:
-    """What each code of the array stands for; with its range where registers are told apart by it."""
+    """Mantissa of each code of the array, with its range where each range has registers of its own."""
     operands = {code: reference.operand(code, array.format) for code in np.unique(array.codes).tolist()}
     if accumulator.alignment == Alignment.DEFERRED:
         return operands

@@ -11,7 +11,7 @@ from ptqsim.rtl.hardware.unit import Unit
 
 _BOX, _GAP, _HEIGHT, _MARGIN, _ROW = 118, 46, 46, 34, 84
 _LOOP, _FLAG = 12, 22
-"""How far below a register its loop runs, and how far from the outer boxes the wires of the flags."""
+"""Distance of a register's loop below it, and of the flags' wires from the outer boxes."""
 _STYLE = (
     "text{font-family:sans-serif;font-size:12px;fill:#222;text-anchor:middle}.small{font-size:10px;fill:#555}"
     ".box{fill:#fff;stroke:#333;stroke-width:1.2}.register{fill:#dfe9f5}.shift{fill:#f6e6c8}.port{fill:#f3f3f3}"

@@ -29,7 +29,7 @@ INSTALL: Final = {
     "verilator": "apt-get install verilator",
     "z3": "pip install 'ptqsim[rtl]'",
 }
-"""What brings each tool."""
+"""The package that provides each tool."""
 
 
 class MissingToolError(ValueError):
@@ -184,7 +184,7 @@ def _yosys() -> list[Tool]:
 
 @cache
 def _maps(tool: Tool) -> bool:
-    """Whether technology mapping works: some builds for WebAssembly stop in ABC without a word."""
+    """True if technology mapping works; some builds for WebAssembly stop in ABC without a message."""
     folder = cache_folder("abc", *tool.command, tool.version)
     answer = folder / "works"
     if not answer.exists():

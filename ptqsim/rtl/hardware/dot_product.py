@@ -65,7 +65,7 @@ def dot_product(unit: Unit) -> Module:
 
 
 def tile_counter(unit: Unit, taken: str, last: str) -> str:
-    """Where a split order ends its tiles; nothing in other orders."""
+    """Statements that end the tiles of a split order; empty for other orders."""
     if unit.split is None:
         return ""
     top = unit.split.tile - 1

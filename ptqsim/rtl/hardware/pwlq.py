@@ -95,7 +95,7 @@ class PWLQUnit:
         return scale, offset
 
     def value(self, code: int, scale: int, offset: int) -> int:
-        """What the unit takes a code for, in Python integers."""
+        """Value that the unit decodes from a code, as a Python integer."""
         half = 1 << (self.bits - 1)
         tail, c = divmod(code, 2 * half)
         if not tail:

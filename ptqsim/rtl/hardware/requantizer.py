@@ -61,7 +61,7 @@ class RequantizerUnit:
 
     @property
     def two_roundings(self) -> bool:
-        """Whether the quotient is rounded twice."""
+        """True if the quotient is rounded twice."""
         return self.requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE
 
     @property

@@ -1,4 +1,4 @@
-"""What is to be built: the frozen specification that the simulator takes, with what only hardware has to know."""
+"""The specification of a hardware unit: the simulator's formats and accumulator, and what only hardware has to know."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_LANES = 256
 
 
 class Multiplier(Choice):
-    """How a multiplier is written.
+    """Style in which a multiplier is written.
 
     ``behavioral``: an asterisk, for tools that bring their own multipliers. ``baugh_wooley``: rows of partial products
     with inverted sign products and one constant, the same in every tool.
@@ -113,12 +113,12 @@ class Unit:
         return next(signal for signal in self.shift_inputs if signal.name == f"m_{side}")
 
     def mantissa(self, side: str) -> Signal:
-        """What a code stands for before the shift; unsigned if it is never negative."""
+        """Width and sign of a mantissa, the value of a code before the shift; unsigned if it is never negative."""
         low, high = mantissa_range(dict(self.sides)[side])
         return Signal(f"{side}_mantissa", bits_for(low, high) - (low >= 0), low < 0)
 
     def aligned(self, side: str) -> Signal:
-        """What a code stands for after the shift."""
+        """Width and sign of an aligned value, the value of a code after the shift."""
         mantissa = self.mantissa(side)
         return Signal(f"{side}_aligned", mantissa.bits + dict(self.sides)[side].shift, mantissa.signed)
 
@@ -132,25 +132,25 @@ class Unit:
 
     @property
     def term(self) -> Signal:
-        """What one pair of codes adds to a register, exact: the product, shifted unless that is deferred."""
+        """Width and sign of the exact addend of a pair of codes: the product, shifted unless alignment is deferred."""
         shift = 0 if self.deferred else self.a.shift + self.b.shift
         return Signal("term", self.product.bits + shift, signed=True)
 
     @property
     def group_sum(self) -> Signal:
-        """What one step of the unit adds to a register: the exact sum over its lanes."""
+        """Width and sign of the addend of one step: the exact sum over the lanes."""
         return Signal("group_sum", self.term.bits + (self.lanes - 1).bit_length(), signed=True)
 
     # --- registers
 
     @property
     def deferred(self) -> bool:
-        """Whether every pair of ranges has registers of its own."""
+        """True if every pair of ranges has registers of its own."""
         return self.accumulator.alignment == Alignment.DEFERRED
 
     @property
     def traps(self) -> bool:
-        """Whether an overflow raises a flag."""
+        """True if an overflow raises a flag."""
         return self.accumulator.overflow == OverflowMode.TRAP
 
     @property
@@ -176,7 +176,7 @@ class Unit:
         return tuple(product(range(2 if twin(self.a) else 1), range(2 if twin(self.b) else 1)))
 
     def tag(self, pair: tuple[int, int]) -> str:
-        """What the registers of a pair of ranges have in their names."""
+        """Suffix of the names of the registers of a pair of ranges."""
         if not self.deferred or not self.twins:
             return ""
         ranges = [f"r{number + 1}" for number, fmt in zip(pair, (self.a, self.b), strict=True) if twin(fmt)]
@@ -224,7 +224,7 @@ class Unit:
 
 
 def twin(number_format: NumberFormat) -> bool:
-    """Whether the format has two ranges."""
+    """True if the format has two ranges."""
     return isinstance(number_format, TwinSoftmax | TwinGELU)
 
 

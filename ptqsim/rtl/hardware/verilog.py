@@ -23,7 +23,7 @@ class Signal(NamedTuple):
 
     @property
     def type(self) -> str:
-        """What stands between ``logic`` or ``wire`` and the name."""
+        """The sign and range between ``logic`` or ``wire`` and the name."""
         return ("signed " if self.signed else "") + (f"[{self.bits - 1}:0] " if self.bits else "")
 
     @property
@@ -96,7 +96,7 @@ class Module:
 
     @property
     def clocked(self) -> bool:
-        """Whether it holds registers."""
+        """True if it holds registers."""
         return any(port.name == "clk" for port in self.ports)
 
     @property

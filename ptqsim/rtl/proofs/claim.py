@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def as_expected(self) -> bool:
-        """Whether a true claim was proven, or a false one refuted; a skip is neither."""
+        """True if a true claim was proven or a false one refuted; a skipped claim is neither."""
         return self.outcome == (PROVEN if self.claim.holds else REFUTED)
 
 

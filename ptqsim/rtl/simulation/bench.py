@@ -77,7 +77,7 @@ class Bench:
 
     @property
     def output_ports(self) -> tuple[Port, ...]:
-        """What one output beat is made of."""
+        """Fields of one output beat."""
         return Streams.of(self.module).outputs if self.module.clocked else self.module.outputs
 
     def files(self) -> dict[str, str]:
@@ -243,7 +243,7 @@ def _bits(ports: tuple[Port, ...]) -> int:
 
 
 def _slices(name: str, ports: tuple[Port, ...]) -> list[tuple[str, str]]:
-    """Where each port lies in a beat, the first one lowest."""
+    """Bit positions of each port in a beat, the first port in the lowest bits."""
     found, start = [], 0
     for port in ports:
         stop = start + port.signal.width

@@ -64,7 +64,7 @@ class CxxrtlModule:
         held: Mapping[str, ArrayLike],
         schedule: Schedule,
     ) -> dict[str, NDArray[np.int64]]:
-        """What comes out of a module with valid and ready.
+        """Output of a module with valid and ready.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the simulator says that the hardware has to give."""
+"""The outputs expected of the hardware, by the simulator."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether every output is equal to the bit."""
+        """True if every output is equal to the bit."""
         return len(self.differ) == 0
 
 

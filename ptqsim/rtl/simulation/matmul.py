@@ -36,7 +36,7 @@ class Simulated(Protocol):
 
 
 class HardwareResult(NamedTuple):
-    """What the hardware gave: int64 [M, N], and where its flag says that this means nothing (None without one)."""
+    """Outputs of the hardware: int64 [M, N], and where its flag marks them as invalid (None without a flag)."""
 
     acc: NDArray[np.int64]
     trapped: NDArray[np.bool_] | None
@@ -80,7 +80,7 @@ def tile_matmul(
 
 
 def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
-    """What a dot-product unit is fed with for [M, K] times [K, N]; and the inputs that are held."""
+    """Input stream of a dot-product unit for [M, K] times [K, N], and its constant inputs."""
     rows, columns = _grouped(a.codes, unit), _grouped(b.codes.T, unit)
     lanes = (len(rows), len(columns), rows.shape[1], unit.lanes)
     last = np.broadcast_to(np.arange(lanes[2]) == lanes[2] - 1, lanes[:3])
@@ -93,7 +93,7 @@ def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, 
 
 
 def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
-    """What a tile is fed with for [M, K] times [K, N], N up to its columns: weights, then rows; and what is held."""
+    """Input streams of a tile for [M, K] times [K, N], weights then rows, N at most its columns; and constant inputs."""
     rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
     block = np.zeros((columns, *weights.shape[1:]), np.int64)
     block[: len(weights)] = weights

@@ -75,7 +75,7 @@ def run_bench(tool: tools.Tool, folder: Path, files: list[str]) -> str:
 
 
 def lint(module: Module, tool: tools.Tool) -> str:
-    """What a linter says of a module and all that it instantiates; empty if it is content.
+    """Messages of a linter about a module and all that it instantiates; empty if there are none.
 
     Verilator takes every warning that it knows; Icarus compiles; Yosys reads and checks the hierarchy.
     """

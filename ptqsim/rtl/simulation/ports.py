@@ -27,7 +27,7 @@ def packed(ports: Sequence[Port], values: Mapping[str, ArrayLike], rows: int) ->
 
 
 def unpacked(ports: Sequence[Port], words: NDArray[np.uint32]) -> dict[str, NDArray[np.int64]]:
-    """What `packed` packed: [n], or [n, fields] for a port with more than one."""
+    """The inverse of `packed`: [n], or [n, fields] for a port with several fields."""
     found, start = {}, 0
     for port in ports:
         stop = start + words_of(port)

@@ -19,7 +19,7 @@ from ptqsim.rtl.simulation.schedule import Schedule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Simulation:
-    """What the hardware gave, beside what the simulator says of it.
+    """Outputs of the hardware beside those of the simulator.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Simulation:
 
     @property
     def equal(self) -> bool:
-        """Whether every accumulator is equal to the bit."""
+        """True if every accumulator is equal to the bit."""
         return self.comparison.equal
 
 
@@ -128,7 +128,7 @@ def simulate(
 
 
 def expected_of(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> HardwareResult:
-    """What the simulator says of operands with any leading axes."""
+    """Outputs of the simulator for operands with any leading axes."""
     return _stacked([expected(a[i], b[i], accumulator) for i in np.ndindex(a.shape[:-2])], a.shape[:-2])
 
 

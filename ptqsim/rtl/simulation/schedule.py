@@ -1,4 +1,4 @@
-"""When a stream makes an offer, and when results are taken."""
+"""Schedules of the streams: the cycles in which a source offers data and a sink takes results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which ports of a module are streams with valid and ready, and what they carry."""
+"""The streams of a module: its ports with valid and ready, and the data that they carry."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a design costs in gates."""
+"""Gate counts of designs."""

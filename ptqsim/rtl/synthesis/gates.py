@@ -1,4 +1,4 @@
-"""What one module costs in gates."""
+"""Gate counts of one module."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What one module costs, and what said so.
+    """Gate counts of one module, and the tools that counted.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth")
 
 
 def digest(text: str) -> str:
-    """What a row names its RTL by."""
+    """Key by which a row names its RTL."""
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -42,6 +42,6 @@ def rows() -> dict[str, dict[str, str]]:
 
 @cache
 def origin() -> dict[str, Any]:
-    """What the counts were made with."""
+    """Tools and versions behind the counts."""
     document: dict[str, Any] = json.loads((files(__package__) / ORIGIN).read_text(encoding="utf-8"))
     return document

@@ -23,7 +23,7 @@ _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth", "area", "delay"
 
 
 def kept_points() -> list[Point]:
-    """What is kept with the package: the whole grid of widths and shifts, finer lines through its center, and registers
+    """The designs kept with the package: the whole grid of widths and shifts, finer lines through its center, and registers
     as narrow as a network stands.
     """
     center = (8,), (4,), (24,)

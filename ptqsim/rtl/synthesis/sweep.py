@@ -26,10 +26,10 @@ from ptqsim.rtl.synthesis.flow import TIMEOUT, synthesize
 from ptqsim.rtl.synthesis.gates import Gates
 
 DESIGNS: Final = ("uniform", "softmax", "gelu", "gelu_runtime", "gelu_operand", "gelu_deferred", "pwlq")
-"""What is compared by default."""
+"""Default of the comparison."""
 _SHIFTED_IN: Final = ("", "_runtime", "_operand", "_deferred")
 ALL_DESIGNS: Final = ("uniform", "pwlq", *(kind + how for kind in ("softmax", "gelu") for how in _SHIFTED_IN))
-"""What can be: the kind of the left operand, and where its shift is done."""
+"""Legal values: the kind of the left operand, and where its shift is done."""
 PLAIN: Final = ("uniform", "pwlq")
 """Designs without a shift."""
 RESOLUTION: Final = 0.10
