@@ -1,4 +1,4 @@
-"""What the commands ``figures`` and ``tables`` share: choose, compute side by side, write, show, go on after Ctrl-C."""
+"""The common part of the commands ``figures`` and ``tables``: choose, compute in parallel, write, show, resume."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ JobsOption = Annotated[
 
 @dataclass(frozen=True)
 class Source:
-    """What the options of a command say about models and data."""
+    """Models and data as the options of a command name them."""
 
     out: Path
     models: Sequence[str]

@@ -1,4 +1,4 @@
-"""What the float detector finds in scenes, beside what it finds at each width: pictures side by side."""
+"""Detections of the float detector in scenes, and at each width: pictures side by side."""
 
 from __future__ import annotations
 

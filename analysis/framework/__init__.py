@@ -1,4 +1,4 @@
-"""What all figures and tables share: artifacts, frames, points, style, options and provenance.
+"""The framework of all figures and tables: artifacts, frames, points, style, options and provenance.
 
 Nothing here knows a particular figure.
 """

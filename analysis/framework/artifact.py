@@ -67,7 +67,7 @@ class Artifact(ABC):
         return {"options": options, **(workload.key() if self.needs_model else {})}
 
     def tasks(self, workload: Workload) -> Iterable[Task]:
-        """What can be done side by side; `compute` then finds it in the store.  By default the whole artifact."""
+        """Points to compute in parallel, which `compute` then finds in the store; by default the whole artifact."""
         return [(workload, self)]
 
     def data(self, workload: Workload) -> Data:

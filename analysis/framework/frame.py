@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Cell = str | int | float | bool | None
 Data = Mapping[str, "Frame"]
-"""What an artifact computes: frames by name, each written as one CSV file."""
+"""Data of an artifact: frames by name, each written as one CSV file."""
 
 
 @dataclass(frozen=True)

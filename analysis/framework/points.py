@@ -30,7 +30,7 @@ class Unit(Protocol):
     """Something that a process can be sent to do: a point, or an artifact that has none."""
 
     def key(self, workload: Workload) -> dict[str, Any]:
-        """What decides its data."""
+        """Everything that decides the data, as JSON values."""
 
     def data(self, workload: Workload) -> Data:
         """Its data, computed and kept if it isn't yet."""

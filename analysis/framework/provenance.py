@@ -1,4 +1,4 @@
-"""What a figure or table was made from and by: the record written beside it."""
+"""Provenance: the record, written beside a figure or table, of what it was made from."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ FIGURES: Final[dict[str, str]] = {
     "simulator.storage": "analysis.simulator.storage:Storage",
     "simulator.width_accuracy": "analysis.simulator.width_accuracy:WidthAccuracy",
 }
-"""What has a picture."""
+"""Figures by name."""
 
 TABLES: Final[dict[str, str]] = {
     "liu2021.table1": "analysis.papers.liu2021.table1_accuracy:Classification",
@@ -51,7 +51,7 @@ TABLES: Final[dict[str, str]] = {
 }
 
 LONG: Final = ("methods.accuracy",)
-"""What takes hours, and so is made only if it is named."""
+"""Artifacts that take hours and are made only if they are named."""
 
 ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}
 

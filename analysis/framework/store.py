@@ -46,7 +46,7 @@ class Store:
     directory: Path
 
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
-        """Where what the library itself makes of ``key`` lies, or would lie."""
+        """Path of the file for ``key`` that the library writes itself, whether it exists or not."""
         return self.directory / f"{name}-{digest({**key, 'code': arithmetic_version()})[:16]}{suffix}"
 
     @contextmanager

@@ -69,7 +69,7 @@ _RC: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one thing is drawn and called, in every figure.
+    """Display name, color and line style of one thing, in every figure.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ class Printed:
         return "\n".join(lines) + "\n"
 
     def numeric(self) -> list[bool]:
-        """Which columns hold numbers only, and so are set flush right."""
+        """Columns that hold numbers only, which are aligned right."""
         return [all(_is_number(row[i]) for row in self.rows) for i in range(len(self.columns))]
 
 

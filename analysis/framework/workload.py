@@ -1,4 +1,4 @@
-"""What figures and tables are made from: a model, its data and calibrated versions of it, each made when asked for."""
+"""The input of figures and tables: a model, its data and calibrated versions of it, each made when first used."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Workload:
 
     @cached_property
     def captured(self) -> ptq.Captured:
-        """What every operation of the float network sees on the calibration images, with gradients."""
+        """Operands, outputs and gradients of every operation of the float network on the calibration images."""
         with self.progress("Capture", "image") as report, one_thread():
             return ptq.capture(
                 self.network,
@@ -138,7 +138,7 @@ class Workload:
         return fingerprint(self.network.state_dict().items())
 
     def key(self) -> dict[str, Any]:
-        """What decides a result made from this workload, as JSON values."""
+        """Everything that decides a result made from this workload, as JSON values."""
         return {
             "model": self.model,
             "model_sha256": self.model_fingerprint,

@@ -1,1 +1,1 @@
-"""What each choice of a datapath costs in gates, and what accuracy it buys."""
+"""Gate counts of the choices of a datapath, and the accuracy that they buy."""

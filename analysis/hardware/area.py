@@ -23,7 +23,7 @@ from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, Point, grid, relation
 
 _AXES: Final = {"bits": "code width $k$ / bits", "shift": "shift $m$", "acc_bits": "accumulator width $P$ / bits"}
-"""What is varied in each panel, and how its axis is called."""
+"""The quantity varied in each panel, and the label of its axis."""
 
 
 @dataclass(frozen=True)
@@ -155,5 +155,5 @@ def _beside(size: dict[str, float], design: str, base: str) -> str:
 
 
 def _extra_bit(bits: int) -> int:
-    """What a PWLQ code is longer than a uniform one of the same k."""
+    """Bits by which a PWLQ code is longer than a uniform one of the same k."""
     return PWLQ.covering(bits, breakpoint=1.0, largest=2.0).storage_bits - Uniform(bits, 1.0).storage_bits

@@ -49,7 +49,7 @@ class Setup:
     order: str = "sequential"
 
     def accuracy(self, operand: Special, widths: tuple[int, ...], images: int, floor: float) -> DatapathPoint:
-        """Where its accuracy is measured; the shift before the multiplier gives the same sums as behind it."""
+        """The datapath that accuracy is measured on; a shift before the multiplier gives the same sums as one after it."""
         method = "base_ptq" if self.unit == "uniform" else "ptq4vit"
         shift = None if self.unit in ("uniform", "runtime") else self.shift
         alignment = "deferred" if self.unit == "deferred" else "product"
@@ -58,7 +58,7 @@ class Setup:
         )
 
     def circuit(self, operand: Special, acc_bits: int) -> Point:
-        """What is counted."""
+        """The design whose gates are counted."""
         design = "uniform" if self.unit == "uniform" else operand + ("" if self.unit == "wired" else f"_{self.unit}")
         return Point(design, self.bits, self.shift, acc_bits, self.overflow, order=self.order)
 
@@ -243,7 +243,7 @@ _LINES: Final[tuple[Any, ...]] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 
 
 
 def _better(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether one has at least the accuracy of the other for no more gates, and more of either."""
+    """True if one has at least the accuracy of the other for no more gates, and is better in one of them."""
     mine, its = (one["top1"], -one["per_mac"]), (other["top1"], -other["per_mac"])
     return mine != its and all(x >= y for x, y in zip(mine, its, strict=True))
 

@@ -20,7 +20,7 @@ LOOKS: Final[dict[str, style.Look]] = {
     "gelu_deferred": style.Look("GELU, deferred", style.BLACK, (0, (1, 1)), "x"),
     "pwlq": style.Look("PWLQ, rescaled", style.VERMILION, (0, (2, 1)), "D"),
 }
-"""How the default designs are drawn."""
+"""Color and marker of each default design."""
 
 
 def costs(points: Sequence[Point], workload: Workload) -> list[Cost]:
@@ -59,5 +59,5 @@ def counted(cost: Cost) -> dict[str, Any]:
 
 
 def origin() -> dict[str, Any]:
-    """What decides the counts, for the key of what is made from them."""
+    """Everything that decides the counts, for the keys of what is made from them."""
     return {"flow": kept.origin()["flow"], "counts_sha256": kept.origin()["csv_sha256"]}

@@ -36,7 +36,7 @@ class Entry:
     mixed: Mapping[str, Any] | None = None
 
     def key(self) -> dict[str, Any]:
-        """What decides its result, as JSON values."""
+        """Everything that decides the result, as JSON values."""
         mixed = None if self.mixed is None else dict(self.mixed)
         return {"method": self.method, "options": dict(self.options), "variant": self.variant, "mixed": mixed}
 

@@ -20,7 +20,7 @@ MEGABYTE = 8e6
 
 @dataclass(frozen=True)
 class MethodPoint(Point):
-    """What a network reaches at its task, and the size of its weights, by fake quantization; in float without an entry.
+    """Metrics of a network by fake quantization and the size of its weights; of the float network without an entry.
 
     Attributes
     ----------

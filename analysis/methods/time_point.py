@@ -1,4 +1,4 @@
-"""How long a calibration takes: the only numbers here that two runs do not share."""
+"""Time of a calibration: the only numbers here that differ from run to run."""
 
 from __future__ import annotations
 

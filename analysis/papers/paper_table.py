@@ -28,7 +28,7 @@ PAPER_NAMES: Final[dict[str, str]] = {
     "swin_base": "Swin-B/224",
     "swin_base_384": "Swin-B/384",
 }
-"""What PTQ4ViT calls the networks that we know under short names."""
+"""PTQ4ViT's names of networks, by ours."""
 LIU_NAMES: Final[dict[str, str]] = {
     "vit_base": "ViT-B",
     "vit_large": "ViT-L",
@@ -97,7 +97,7 @@ class PaperTable(Table):
 
     @abstractmethod
     def cells(self, workload: Workload) -> Iterable[Cell]:
-        """What is measured of one model, row by row."""
+        """Measurements of one model, row by row."""
 
     def key(self, workload: Workload) -> dict[str, Any]:
         """The options, and every model."""

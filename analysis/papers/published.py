@@ -1,4 +1,4 @@
-"""What the two papers print in their tables, in one place, each number under its paper, table, row and column.
+"""The numbers that the two papers print in their tables, each under its paper, table, row and column.
 
 Read from the papers' text and checked against it twice.  Nothing here is ever shown as a measurement of ours.  A dash
 is a cell that the copy at hand does not let read with certainty: part of Liu et al.'s Table 1 is blurred in it.

@@ -1,4 +1,4 @@
-"""What a report shows of a study: points with their costs, layers with their widths, and the answers to questions."""
+"""The data of a study's report: points with their costs, layers with their widths, and the answers to questions."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def study_data(path: Path) -> dict[str, Any]:
 
 
 def _study(text: str, path: Path) -> dict[str, Any]:
-    """What the study file says of models and methods, for commands; empty if it can't be read any more."""
+    """Models and methods of the study file, for commands; empty if the file cannot be read any more."""
     about: dict[str, Any] = {"models": {}, "methods": {}, "description": "", "gates": costs.kept_gates()}
     about["study_file"] = str(path.with_suffix(".yaml"))
     try:

@@ -1,1 +1,1 @@
-"""What users of a simulator ask that the papers do not show."""
+"""Figures of the simulator that the papers do not have."""

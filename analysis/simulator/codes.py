@@ -1,4 +1,4 @@
-"""Which of the 2^k codes a format uses on real data, and how many it never uses."""
+"""The codes that a format uses on real data, and the number of codes that it never uses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Codes(IllustratedTable):
     title: ClassVar[str] = "Codes that each format uses, and never uses"
 
     def compute(self, workload: Workload) -> Data:
-        """How often each code of the chosen block's operands occurs; for every operand of the network how many don't.
+        """Occurrences of each code in the chosen block's operands; the number of unused codes of every operand.
 
         Heads have formats of their own, and their counts are added; a code is unused if it is in every head.
         """
@@ -93,7 +93,7 @@ class Codes(IllustratedTable):
 
 
 def code_counts(values: NDArray[np.float32], formats: Any) -> NDArray[np.int64]:
-    """How often each code occurs in values [G, ...], each group in its own format."""
+    """Number of occurrences of each code in values [G, ...], each group in its own format."""
     total = np.zeros(formats[0].code_count, np.int64)
     for group, fmt in enumerate(formats):
         total += np.bincount(fmt.encode(values[group]).ravel(), minlength=fmt.code_count)

@@ -1,4 +1,4 @@
-"""Where fake quantization in float32 departs from exact integers: in which layers, at which depth, and how it spreads.
+"""The departure of fake quantization in float32 from exact integers: by layer and depth, and how it spreads.
 
 Two causes are told apart.  Inside of a layer, float32 rounds sums that integers keep exact: both get the same codes,
 and their outputs are compared.  Through the network, an output that was moved past a rounding boundary becomes another

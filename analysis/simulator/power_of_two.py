@@ -1,4 +1,4 @@
-"""What it costs that the two scales of a GELU format are a power of two apart (PTQ4ViT section 3.2)."""
+"""The cost of tying the two scales of a GELU format by a power of two (PTQ4ViT section 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How wide every layer's accumulator must be, by each bound: the register that a designer has to provide."""
+"""The safe accumulator width of every layer by each bound."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class SafeWidth(IllustratedTable):
         return ptq.sample_images(source, workload.images, workload.seed)
 
     def label(self, layer: str) -> str:
-        """What a layer is called in the picture."""
+        """Label of a layer in the picture."""
         return layer
 
     def printed(self, data: Data) -> Printed:

@@ -18,7 +18,7 @@ from ptqsim.cli.errors import Interrupted, explain
 
 @dataclass
 class Run:
-    """What the global options and the dispatch leave for the end of this run."""
+    """State of this run: what the global options and the dispatch leave for its end."""
 
     command: str = "ptqsim"
     debug: bool = False

@@ -1,4 +1,4 @@
-"""How wide an accumulator must be, and why.
+"""Safe accumulator widths, and the bounds that prove them.
 
 From plain numbers: the formats of both operands and the number of products per output, for instance
 

@@ -194,7 +194,7 @@ def _list_options(out: Output, method: str, variant: str) -> None:
 
 
 def _mixed_precision(sensitivity: str | None, model_size: float | None, options: Iterable[tuple[str, Any]]) -> Any:
-    """What the flags of mixed precision ask for; None if they ask for none."""
+    """Mixed precision as the flags ask for it; None if they ask for none."""
     from ptqsim import ptq
 
     given: dict[str, Any] = dict(options)

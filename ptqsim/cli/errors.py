@@ -1,4 +1,4 @@
-"""What a failed command says, and its exit status.
+"""Messages and exit statuses of failed commands.
 
 ==========  =======================================================================================
 status      meaning

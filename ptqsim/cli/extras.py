@@ -1,4 +1,4 @@
-"""Which extra brings a package that is not installed."""
+"""The extra that installs a missing package."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ EXTRA_OF: Final = {
 
 
 def missing_extra(error: ModuleNotFoundError) -> str | None:
-    """What to install, in one line; None if the missing module belongs to no extra."""
+    """Advice in one line on what to install; None if the missing module belongs to no extra."""
     package = (error.name or "").partition(".")[0]
     extra = EXTRA_OF.get(package)
     if extra is None:

@@ -1,4 +1,4 @@
-"""How a network's metrics are shown."""
+"""Display of a network's metrics."""
 
 from __future__ import annotations
 

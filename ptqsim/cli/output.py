@@ -1,4 +1,4 @@
-"""What a command writes: its result to stdout, everything else to stderr.
+"""Output of commands: results to stdout, everything else to stderr.
 
 With ``--json`` the result is one JSON document and nothing else reaches stdout: tables move to stderr.
 """
@@ -157,7 +157,7 @@ def _is_numeric(cell: Cell) -> bool:
 
 
 def _plain(value: object) -> object:
-    """What json does not know: numpy scalars and arrays, paths, dataclasses."""
+    """JSON values of NumPy scalars and arrays, paths and dataclasses."""
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     if is_dataclass(value) and not isinstance(value, type):

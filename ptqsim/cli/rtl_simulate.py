@@ -126,7 +126,7 @@ def simulate(
 def _run(
     a: pq.QuantizedArray, b: pq.QuantizedArray, unit: rtl.Unit, columns: int | None, engine: str, seed: int
 ) -> tuple[list[rtl.Simulation], list[str]]:
-    """What ran, and a line for every engine that is not installed; of one that was asked for by name, an error."""
+    """Results of the engines that ran; a note for each that is not installed, an error if it was asked for by name."""
     wanted = expected_of(a, b, unit.accumulator)
     ran: list[rtl.Simulation] = []
     absent: list[str] = []

@@ -110,7 +110,7 @@ def _row(cost: Cost, bases: Mapping[tuple[object, ...], float | None]) -> list[s
 
 
 def _base(point: Point) -> tuple[object, ...]:
-    """What a uniform unit has to share to be compared with."""
+    """Properties in which a uniform unit must agree to be comparable."""
     return point.bits, point.acc_bits, point.overflow, point.order, point.multiplier
 
 

@@ -1,4 +1,4 @@
-"""What ``ptqsim sweep`` prints: the estimate of a dry run, the state of a study, a point computed anew."""
+"""Output of ``ptqsim sweep``: the estimate of a dry run, the state of a study, a recomputed point."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN_FAILURES: Final = 10
 
 
 def show_estimate(out: Output, estimate: Estimate, seconds: float) -> dict[str, Any]:
-    """How many points and calibrations, and how long."""
+    """Number of points and calibrations, and the time they take."""
     rows: list[tuple[str, Cell]] = [
         ("points of the grid", estimate.points),
         ("calibrations that they share", estimate.calibrations),
@@ -35,7 +35,7 @@ def show_estimate(out: Output, estimate: Estimate, seconds: float) -> dict[str, 
 
 
 def show_status(out: Output, results: Store) -> dict[str, Any]:
-    """What is done, what failed and why, and the answers to questions."""
+    """Finished points, failures with their reasons, and the answers to questions."""
     counts = results.counts()
     rows: list[list[Cell]] = [[kind, *(found[name] for name in _STATES)] for kind, found in counts.items()]
     out.table(["", *_STATES], rows, title=f"study {results.study()[0]}, {results.path}")

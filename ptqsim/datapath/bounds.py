@@ -1,4 +1,4 @@
-"""How wide an accumulator must be, and why.
+"""Safe accumulator widths, and the bounds that prove them.
 
 Every theorem here bounds the sum over *any subset* of one output's products. A prefix sum in whatever order, a group
 of an adder tree and a tile of a split order are such sums, so one bound serves every register of the datapath.

@@ -142,7 +142,7 @@ class Metrics(IllustratedTable):
         )
 
     def printed(self, data: Data) -> Printed:
-        """What each metric's choice costs, by operand."""
+        """Loss of each metric's choice, by operand."""
         rows: list[tuple[str, ...]] = []
         for operand in data["choices"].distinct("operand"):
             rows.append((operand, "", "", ""))

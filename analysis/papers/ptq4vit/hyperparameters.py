@@ -30,7 +30,7 @@ _CLAIMS: Final = {
     "beta": "β = 1 / 2^(k-1) is appropriate",
     "rounds": "little impact (change < 0.05 when #Round > 1)",
 }
-"""What the appendix says of each; it prints no numbers for them."""
+"""Statements of the appendix on each option; it prints no numbers for them."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, 
 
 
 def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
-    """Input streams of a tile for [M, K] times [K, N], weights then rows, N at most its columns; and constant inputs."""
+    """Input streams of a tile for [M, K] times [K, N], weights then rows, N at most its columns; and constants."""
     rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
     block = np.zeros((columns, *weights.shape[1:]), np.int64)
     block[: len(weights)] = weights

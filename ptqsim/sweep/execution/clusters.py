@@ -1,4 +1,4 @@
-"""Where tasks run: processes of this machine, a Dask cluster that somebody brings, or a batch system."""
+"""The places where tasks run: processes of this machine, a given Dask cluster, or a batch system."""
 
 from __future__ import annotations
 

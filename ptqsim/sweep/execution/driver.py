@@ -91,7 +91,7 @@ class Driver:
                 queue.append(point)
 
     def is_settled(self, key: str) -> bool:
-        """Whether a point is done, trapped, or failed for good."""
+        """True if a point is done, trapped, or failed for good."""
         return key in self._settled
 
     def row(self, key: str) -> dict[str, Any] | None:
@@ -109,7 +109,7 @@ class Driver:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is left to do."""
+        """True if nothing is left to do."""
         return not (self._grid or self._urgent or self._parked or self._pool.busy)
 
     def step(self) -> None:
@@ -170,7 +170,7 @@ class Driver:
         self._pool.submit(tasks, urgent=urgent)
 
     def _is_calibrated(self, key: str, calibration: Calibration) -> bool:
-        """Whether the calibration has come to its end, be it good or bad."""
+        """True if the calibration has finished or failed."""
         if key in self._calibrating:
             return False
         if key in self._failures:
@@ -247,5 +247,5 @@ def planned_keys(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def answered(row: Mapping[str, Any] | None) -> bool:
-    """Whether a row has a result that a question can go on from."""
+    """True if a row has a result that a question can use."""
     return row is not None and row["status"] in ("done", "trapped")

@@ -1,4 +1,4 @@
-"""How long a study takes: what is missing, times what was measured for such work before, or in a short probe."""
+"""Time estimate of a study: missing work times its measured duration, from earlier runs or a short probe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Kind = tuple[str, str]  # model, and "exact", "narrow", a mode, or a method
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is to be done, and about how long it takes.
+    """Work to be done, and an estimate of its duration.
 
     Attributes
     ----------
@@ -148,7 +148,7 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
 
 
 def kind_of(datapath: Datapath) -> str:
-    """What the time of a point depends on, beside the model and the images."""
+    """Properties of a point that its time depends on, beside the model and the images."""
     return _kind(datapath.mode) if datapath.acc_bits is None and not datapath.widths else "narrow"
 
 

@@ -27,11 +27,11 @@ _DELIVERIES: Final = 3
 
 
 class Pool(Protocol):
-    """What runs tasks."""
+    """A runner of tasks."""
 
     @property
     def room(self) -> int:
-        """How many more tasks should be submitted now."""
+        """Number of tasks to submit now."""
 
     @property
     def busy(self) -> int:
@@ -126,7 +126,7 @@ class DaskPool:
         self._finished.update(list(futures))
 
     def _without_missing(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
-        """What is done; what lacks files on its machine gets them, and is submitted again to the same worker."""
+        """Complete outcomes; a task whose machine lacks files gets them and is submitted again to the same worker."""
         again: dict[str, list[tuple[Task, Outcome]]] = {}
         for task, outcome in zip(tasks, outcomes, strict=True):
             if outcome.status == "missing" and any(self._returned[task.key, n] > _DELIVERIES for n in outcome.missing):

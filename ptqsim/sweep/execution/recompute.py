@@ -31,7 +31,7 @@ class Recomputed:
 
     @property
     def agrees(self) -> bool | None:
-        """Whether every logit has the same bits; None if nothing is stored."""
+        """True if every logit has the same bits; None if nothing is stored."""
         return None if self.stored is None else self.row["logits_sha256"] == self.stored["logits_sha256"]
 
 

@@ -24,7 +24,7 @@ def ranges(images: int) -> Iterator[tuple[int, int]]:
 
 
 def merged(key: str, images: int, parts: Sequence[Outcome]) -> Outcome:
-    """What all parts together say of a point; the first that is not done says it for all.
+    """Outcome of a point from its parts: that of the first part that is not done, or their sum.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a study computes: its points, the keys they are stored under, and the tasks that workers get."""
+"""The plan of a study: its points, the keys they are stored under, and the tasks that workers get."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Plan:
         return hashlib.sha256("\0".join(content).encode()).hexdigest()[:_KEY]
 
     def calibrations(self) -> list[Calibration]:
-        """What the points of the grid share, each once."""
+        """Calibrations that the points of the grid share, each once."""
         return list(dict.fromkeys(point.calibration for point in self.points if point.calibration is not None))
 
     def file(self, calibration: Calibration) -> str:
@@ -151,7 +151,7 @@ class Plan:
         }
 
     def provenance(self, command: str) -> dict[str, Any]:
-        """What the rows of this plan were made from and by, beside what stands in their columns."""
+        """Provenance of the rows of this plan, beside what stands in their columns."""
         return {
             "study": self.study.name,
             "command": command,
@@ -175,5 +175,5 @@ def _calibration_columns(calibration: Calibration) -> dict[str, Any]:
 
 
 def result_columns(outcome: Outcome) -> dict[str, Any]:
-    """What every row says about how it came about."""
+    """Provenance columns of every row."""
     return {name: getattr(outcome, name) for name in ("status", "error", "seconds", "host", "process")}

@@ -26,7 +26,7 @@ _WITH_INNER_REGISTER: Final = "split"
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is the narrowest accumulator, of all layers or of each, that loses no more than ``within`` points of top-1?
+    """The question for the narrowest accumulator, of all or of each layer, that loses at most ``within`` points.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to, for the network, for one layer, or for all layers at once.
+    """Answer to a question, for the network, for one layer, or for all layers at once.
 
     Attributes
     ----------
@@ -176,7 +176,7 @@ class _Search:
         self._advance(top1 is not None and top1 >= least)
 
     def answer(self, exact: float) -> Answer:
-        """What the search found."""
+        """Result of the search."""
         good, bad = self._end
         top1 = None if good is None else self._probes.get(good, exact)  # not evaluated: nothing overflows in it
         below = None if bad is None else self._probes[bad]

@@ -1,4 +1,4 @@
-"""What a point costs: bits of storage, bits of accumulators, and gates where a table of them is there.
+"""Costs of a point: bits of storage, bits of accumulators, and gates where there is a table of them.
 
 Costs follow from a point, its calibration and the table; so they are computed when results are read, and a new table
 changes no result.

@@ -156,7 +156,7 @@ class Store:
         return None if found is None else _read(found)
 
     def parts(self, point: str) -> list[dict[str, Any]]:
-        """What is there of a point that is done in parts."""
+        """Stored parts of a point."""
         return [_read(row) for row in self._database.execute("SELECT * FROM parts WHERE point = ?", (point,))]
 
     def rows(self, table: str, planned: bool = True) -> Iterator[dict[str, Any]]:
@@ -166,7 +166,7 @@ class Store:
         yield from map(_read, self._database.execute(query))
 
     def provenance(self, number: int) -> dict[str, Any]:
-        """What results were made from and by."""
+        """Provenance of results."""
         (document,) = self._database.execute("SELECT document FROM provenance WHERE id = ?", (number,)).fetchone()
         found: dict[str, Any] = json.loads(document)
         return found

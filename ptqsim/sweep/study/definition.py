@@ -1,4 +1,4 @@
-"""What a study file says, validated: axes, conditions between them, questions, and where to run."""
+"""The definition of a study, validated: axes, conditions between them, questions, and where to run."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class Study(Part):
     cluster: Cluster | None = None
 
     def conditions(self) -> Iterator[Condition]:
-        """What every point meets."""
+        """Conditions that every point meets."""
         yield from (parse(text, AXES) for text in self.require)
         yield from (_negated(parse(text, AXES)) for text in self.exclude)
 

@@ -18,7 +18,7 @@ FLOAT: Final = "float"
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What one calibration is made from; points on many datapaths share it.
+    """Input of one calibration, which points on many datapaths share.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Datapath:
-    """What integers run on.
+    """The datapath of a point in integer mode.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Datapath:
 
     @property
     def is_exact(self) -> bool:
-        """Whether nothing can overflow."""
+        """True if nothing can overflow."""
         return self.mode == INTEGER and self.acc_bits is None and not self.widths
 
 

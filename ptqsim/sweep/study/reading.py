@@ -85,7 +85,7 @@ def _position(document: CommentedMap, loc: Sequence[int | str], kind: str) -> tu
 
 
 def _of(node: CommentedMap, key: object) -> tuple[int, int]:
-    """Where the value of a key begins; that of a nested block is named by its key."""
+    """Line and column at which the value of a key begins; a nested block begins at its key."""
     where = node.lc.key(key) if isinstance(node[key], CommentedMap | CommentedSeq) else node.lc.value(key)
     return int(where[0]), int(where[1])
 

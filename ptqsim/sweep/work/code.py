@@ -1,4 +1,4 @@
-"""What a result is known by: the code that computes it."""
+"""The version of the code that computes a result, which is part of the result's key."""
 
 from __future__ import annotations
 

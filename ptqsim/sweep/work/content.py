@@ -36,11 +36,11 @@ class ContentCache:
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Where a file lies, or would lie."""
+        """Path of a file, whether it exists or not."""
         return self.folder / name
 
     def has(self, name: str) -> bool:
-        """Whether it is there."""
+        """True if it exists."""
         return self.path(name).is_file()
 
     def put(self, name: str, content: bytes) -> None:
@@ -71,7 +71,7 @@ class CachePlace:
 
     @property
     def is_shared(self) -> bool:
-        """Whether this machine sees the client's folder."""
+        """True if this machine sees the client's folder."""
         try:
             return (Path(self.folder) / _TOKEN).read_text() == self.token
         except OSError:

@@ -29,7 +29,7 @@ WIDEST: Final = 48
 
 
 def measure(task: Task) -> Mapping[str, Any]:
-    """What a task of a study measures."""
+    """Measurement of one task of a study."""
     settle_on_one_thread()
     payload = task.payload
     if payload["code"] != code_version():
@@ -48,7 +48,7 @@ def measure(task: Task) -> Mapping[str, Any]:
 _sources: list[OpenSource] = []
 """The source of the last task."""
 _captured: list[tuple[Any, ptq.Captured]] = []
-"""What was captured for the last calibration, and of what."""
+"""The capture of the last calibration, and what it was made from."""
 
 
 def _opened(source: Source, cache: ContentCache) -> OpenSource:
@@ -102,7 +102,7 @@ def _capture(
 
 
 def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dict[str, Any]]:
-    """What is known of every layer: kind, formats, products per image, and the bounds that hold for every input."""
+    """Facts on every layer: kind, formats, products per image, and the bounds that hold for every input."""
     _count_exactly(quantized)
     quantized(images)
     facts = []

@@ -134,7 +134,7 @@ def packed_name(source: Source, split: str, first: int, second: int) -> str:
 
 
 class SourceFiles:
-    """What the client can send of its sources.
+    """Files of the sources that the client can send.
 
     Parameters
     ----------
