@@ -49,7 +49,7 @@ class Setup:
     order: str = "sequential"
 
     def accuracy(self, operand: Special, widths: tuple[int, ...], images: int, floor: float) -> DatapathPoint:
-        """The datapath that accuracy is measured on; a shift before the multiplier gives the same sums as one after it."""
+        """Datapath that accuracy is measured on; a shift before the multiplier gives the same sums."""
         method = "base_ptq" if self.unit == "uniform" else "ptq4vit"
         shift = None if self.unit in ("uniform", "runtime") else self.shift
         alignment = "deferred" if self.unit == "deferred" else "product"

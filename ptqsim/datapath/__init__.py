@@ -1,4 +1,4 @@
-"""What a unit does with codes: its specification, its reference and its bounds."""
+"""The arithmetic of a unit on codes: its specification, its reference and its bounds."""
 
 from ptqsim.datapath.spec import Accumulator, Alignment, Order, OverflowMode, Sequential, Split, Tree
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange

@@ -67,7 +67,7 @@ def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) ->
 
 
 def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: str = Alignment.PRODUCT) -> Bound:
-    """What the formats and the depth alone say.
+    """Bound from the formats and the depth alone.
 
     A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up
     to K of them lies in [K * p_min, K * p_max], and both ends occur.
@@ -96,7 +96,7 @@ def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignme
 
 
 def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str = Alignment.PRODUCT) -> Bound:
-    """What one format and the known other operand say.
+    """Bound from one format and the known other operand.
 
     With W+ and W- the sums of the positive and of the negated negative aligned weights of one output, and a in
     [a_min, a_max] around zero, a sum is at most a_max * W+ - a_min * W- and at least a_min * W+ - a_max * W-. Both
@@ -139,7 +139,7 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
 def row_stochastic(
     a_format: NumberFormat, b: NumberFormat | QuantizedArray, depth: int, row_sum: float | None = None
 ) -> Bound:
-    """What softmax says: the K reals that become one row of the left operand are at least 0 and sum to at most 1.
+    """Bound for softmax operands: the K reals of a row of the left operand are at least 0 and sum to at most 1.
 
     Let f(x) be the aligned value that x is encoded as, and F the least concave function above f with F(0) = 0. By
     Jensen's inequality sum f(x_l) <= sum F(x_l) <= K * F(row_sum / K) =: A, which is 1 / scale plus what the rounding

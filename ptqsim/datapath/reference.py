@@ -58,7 +58,7 @@ class Operand(NamedTuple):
 
 
 def operand(code: int, number_format: NumberFormat) -> Operand:
-    """What one code of a shift-alignable format stands for.
+    """Aligned value of one code of a shift-alignable format, with its range.
 
     Raises
     ------

@@ -9,7 +9,7 @@ from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
 
 
 def fits(value: int, bits: int) -> bool:
-    """Whether a two's-complement register of `bits` bits holds `value`."""
+    """True if a two's-complement register of `bits` bits holds `value`."""
     return -(1 << (bits - 1)) <= value < 1 << (bits - 1)
 
 
@@ -53,7 +53,7 @@ class Step(NamedTuple):
 
     @property
     def event(self) -> bool:
-        """Whether the sum did not fit the register."""
+        """True if the sum did not fit the register."""
         return not fits(self.before + self.term, self.bits)
 
 

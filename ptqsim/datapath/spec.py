@@ -1,4 +1,4 @@
-"""What a multiply-accumulate unit does: register width, overflow, order and alignment."""
+"""The specification of a multiply-accumulate unit: register width, overflow, order and alignment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_GROUP = (1 << 31) - 1
 
 
 class OverflowMode(Choice):
-    """What a register of P bits does with a sum outside -2**(P-1) .. 2**(P-1) - 1.
+    """Behavior of a register of P bits for a sum outside -2**(P-1) .. 2**(P-1) - 1.
 
     ``wrap`` keeps the low P bits (two's complement), ``saturate`` takes the nearest value that fits, ``trap`` raises
     `ptqsim.AccumulatorOverflowError`.
@@ -27,7 +27,7 @@ class OverflowMode(Choice):
 
 
 class Alignment(Choice):
-    """Where the shift of a twin format is done (PTQ4ViT, Eq. 5).
+    """Place of the shift of a twin format in the datapath (PTQ4ViT, Eq. 5).
 
     ``product``: after the multiplier, before the addition. ``operand``: before the multiplier. The exact product that
     is added is the same in both, so their results are equal; the hardware is not. ``deferred``: one register per

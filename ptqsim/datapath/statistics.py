@@ -1,4 +1,4 @@
-"""What overflowed, where first, and which width would have been exact."""
+"""Overflow statistics: outputs and events, the first event, and the width that would have been exact."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class OverflowStatistics:
         return self._values() == other._values()
 
     def __getstate__(self) -> dict[str, object]:
-        """What is still to be found is found first: operands do not travel with a pickle."""
+        """State for pickling. Pending statistics are computed first, as operands are not pickled."""
         return {"outputs": self.outputs, "events": self.events, "first": self.first, "prefixes": self.prefixes}
 
     __hash__ = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What a stored code means."""
+"""Number formats: the meaning of stored codes."""
 
 from ptqsim.formats.array import QuantizedArray, quantize
 from ptqsim.formats.base import Codes, GridRange, NumberFormat

@@ -69,7 +69,7 @@ class QuantizedArray:
 
     @classmethod
     def from_packed(cls, data: bytes, number_format: NumberFormat, shape: int | Sequence[int]) -> QuantizedArray:
-        """What `pack` stored.
+        """The inverse of `pack`.
 
         Raises
         ------

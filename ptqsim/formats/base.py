@@ -1,4 +1,4 @@
-"""What every number format offers."""
+"""The interface of number formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class GridRange(NamedTuple):
 
 
 class NumberFormat(ABC):
-    """What the codes of an array stand for: immutable data from which everything else is derived.
+    """The meaning of the codes of an array: immutable data from which everything else is derived.
 
     Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
     to codes, `decode` from codes to reals, `align` from codes to integers on the format's finest grid.
@@ -53,7 +53,7 @@ class NumberFormat(ABC):
 
     @property
     def shift_alignable(self) -> bool:
-        """Whether the codes are integers on one grid, apart from a shift: what a datapath can multiply and add."""
+        """True if codes are integers on one grid, up to a shift, so that a datapath can multiply and add them."""
         return True
 
     @property
@@ -122,7 +122,7 @@ class NumberFormat(ABC):
         return rounded
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
-        """What gives the reals of codes without the codes, for reals of that type; None if nothing does."""
+        """Kernel that gives the reals of codes without the codes, for reals of that type; None if there is none."""
         return None
 
     @abstractmethod

@@ -12,7 +12,7 @@ from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
 
 KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
-"""What a kernel needs of a format in the type of the data: its grid, and its rounding."""
+"""Arguments of a kernel for a format, in the type of the data: its grid and its rounding."""
 
 
 class Rounder(NamedTuple):

@@ -65,7 +65,7 @@ class Log2(NumberFormat):
 
     @property
     def shift_alignable(self) -> bool:
-        """Whether the powers of two fit 31 bits: up to 5 bits."""
+        """True if the powers of two fit 31 bits, which holds for up to 5 bits."""
         return self.bits <= MAX_ALIGNED_BITS
 
     def ranges(self) -> tuple[GridRange, ...]:

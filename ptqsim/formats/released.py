@@ -1,4 +1,4 @@
-"""What PTQ4ViT's released code does where it differs from the paper: for comparison only.
+"""PTQ4ViT's released code where it differs from the paper; for comparison only.
 
 Three facts separate it from the format of the paper. Its fake-quantizer quantizes every value in both ranges, clamped
 to each, and adds the two, where Eq. 4 chooses one: after softmax that moves values at or above the split up by the

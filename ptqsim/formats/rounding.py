@@ -1,4 +1,4 @@
-"""How a quotient becomes an integer, and how a twin format chooses its range."""
+"""Rounding of quotients to integers, and the range choice of twin formats."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RoundingMode(Choice):
 
 
 class RangeChoice(Choice):
-    """How a twin format chooses between its two ranges.
+    """Rule by which a twin format chooses between its two ranges.
 
     ``paper``: by the real value, which is then rounded and clamped inside its range (PTQ4ViT, Eq. 4).
     ``nearest``: the code with the least distance to the real value; of two equally near ones the smaller magnitude.
@@ -80,7 +80,7 @@ class Ties(NamedTuple):
         return (at_half if self.positive_away else above_half), -(at_half if self.negative_away else above_half)
 
     def of_kernels(self, dtype: np.dtype[Any]) -> tuple[bool, Any, Any]:
-        """What kernels take for a rounding: whether it is to half even, and the thresholds."""
+        """Arguments of kernels for a rounding: True for half even, and the thresholds."""
         return self.to_even, *self.thresholds(dtype)
 
 

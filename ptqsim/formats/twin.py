@@ -20,7 +20,7 @@ MAX_SHIFT = 32
 """Largest alignment exponent: a 16-bit code is then aligned in 48 bits, which float64 still holds exactly."""
 
 GELU_MIN = -0.16997124254703522
-"""What the negative range of a GELU format has to cover, as in PTQ4ViT's released code.
+"""Magnitude that the negative range of a GELU format has to cover, as in PTQ4ViT's released code.
 
 The least value of GELU(x) = x * Phi(x) is -0.1699712074799, 3.5e-8 above this number, so that it is covered.
 """

@@ -1,4 +1,4 @@
-"""What formats share whose ranges no shift aligns: they encode and decode, and no datapath here adds their codes."""
+"""Formats whose ranges no shift aligns: they encode and decode, and no datapath here adds their codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each register holds in the end: by the exact product where a bound allows it, step by step elsewhere."""
+"""Final values of all registers: by the exact product where a bound allows it, step by step elsewhere."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _registers(accumulator: Accumulator, depth: int) -> tuple[Groups, int]:
 
 @lru_cache(maxsize=256)
 def _no_overflow(bound: int, outputs: int, depth: int | None) -> Certificate:
-    """That no sum exceeds a bound: of the formats at some depth, or else of the norms of rows and columns."""
+    """Evidence that no sum exceeds a bound: of the formats at some depth, or of the norms of rows and columns."""
     by_norms = depth is None
     reason = "largest norms of rows and columns" if by_norms else f"any codes of these formats at depth {depth}"
     why = f"no sum of products exceeds {bound} in magnitude ({reason})"
@@ -100,7 +100,7 @@ def _homomorphism(bits: int, outputs: int) -> Certificate:
 
 @lru_cache(maxsize=256)
 def _by_tiles(bits: int, limit: int, count: int, outputs: int) -> Certificate:
-    """That some outputs lie in tiles none of whose sums exceeds a limit."""
+    """Evidence that some outputs lie in tiles none of whose sums exceeds a limit."""
     why = (
         f"{count} of {outputs} outputs lie in tiles with no sum of products beyond {limit} (norms of their rows and "
         "columns); the others ran step by step"
@@ -137,5 +137,5 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
 
 
 def _is_exact(product: Product, acc: NDArray[np.int64]) -> Callable[[], bool]:
-    """Whether the registers hold the exact sums; found out on demand."""
+    """True if the registers hold the exact sums; computed on demand."""
     return lambda: np.array_equal(acc, exact_product(product).acc)

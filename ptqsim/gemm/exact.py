@@ -61,7 +61,7 @@ def wrapped(exact: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
 
 
 class WordKernel(NamedTuple):
-    """What multiplies words: its name, what words are made of, and loops over tiles with what they take first.
+    """A way to multiply words: its name, the layout of its words, and its loops over tiles with their first arguments.
 
     `prefixes` is a loop too, of bytes alone; `together` says how many blocks of rows are taken at once.
     """

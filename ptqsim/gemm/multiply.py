@@ -60,7 +60,7 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
 
 
 class _Plan(NamedTuple):
-    """What was found out about two operands and an accumulator.
+    """Facts on two operands and an accumulator.
 
     For every register of the datapath the product that it accumulates, and how far it is shifted at the end.
     """

@@ -55,11 +55,11 @@ class LineNorms(NamedTuple):
 
 
 Kind = tuple[NumberFormat, int | None]
-"""What codes stand for in a product: a format, all of it or the mantissas of the range of that number."""
+"""Meaning of codes in a product: a whole format, or the mantissas of one of its ranges."""
 
 
 def ranges_of(kind: Kind) -> tuple[GridRange, ...]:
-    """What the values are put together from."""
+    """The ranges that the values are put together from."""
     number_format, grid_range = kind
     ranges = number_format.ranges()
     return ranges if grid_range is None else (GridRange(0, ranges[grid_range].mantissa),)
@@ -80,13 +80,13 @@ def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], in
 
 
 class Keeper:
-    """What follows from something is made when it is first asked for, and lives as long."""
+    """Derived objects, each made when first asked for and kept as long as its source."""
 
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
 
     def make(self, key: Any, maker: Callable[[], Made]) -> Made:
-        """What goes by that name, made once."""
+        """The derived object of that name, made once."""
         if key not in self._made:
             self._made[key] = maker()
         made: Made = self._made[key]

@@ -22,7 +22,7 @@ from ptqsim.kernels.runtime import threads as _threads
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """What words of 32 bits are made of; equal only to itself.
+    """Layout of words of 32 bits; equal only to itself.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Parts:
 
     @property
     def in_matrix(self) -> bool:
-        """Whether they are laid out for the matrix unit."""
+        """True if they are laid out for the matrix unit."""
         return machine.MATRIX and self is BYTES
 
 
@@ -91,13 +91,13 @@ def right_planes(operand: Operand, parts: Parts) -> Planes | None:
 
 
 def number_of_planes(operand: Operand, parts: Parts) -> int:
-    """How many planes an operand has, 0 if a range does not fit; none is made."""
+    """Number of planes of an operand, 0 if a range does not fit; none is made."""
     tables = _tables_of(operand, parts)
     return 0 if tables is None else len(tables.each)
 
 
 def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
-    """What the offsets of a left operand's planes add to each column of the right one, [B, columns] mod 2**32."""
+    """Contribution of a left operand's plane offsets to each column of the right one, [B, columns] mod 2**32."""
 
     def find() -> NDArray[np.int32]:
         planes = right_planes(right, parts)

@@ -57,7 +57,7 @@ def _sequential(product: Product) -> tuple[int, int]:
 
 
 def _places(product: Product, tiles: int, values: int) -> tuple[NDArray[np.int64], int]:
-    """Where parts of the work on some tiles put what they find, zero included; and of what they start at multiples."""
+    """Array for the results of parts of the work, zero included; and the chunk size whose multiples parts start at."""
     unit = _threads.unit(grain(product))
     return np.zeros((-(-tiles // unit), values), np.int64), unit
 

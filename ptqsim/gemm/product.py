@@ -75,7 +75,7 @@ class Product(Keeper):
         return self.make("peak", find)
 
     def is_below(self, limit: int) -> bool:
-        """Whether `bound` is at most `limit`; codes are looked at only if their formats do not tell."""
+        """True if `bound` is at most `limit`; codes are examined only if their formats do not decide."""
         return self.datatype_bound <= limit or self.bound <= limit
 
     def exact_type(self) -> type[np.float32] | type[np.float64] | None:

@@ -46,7 +46,7 @@ def combined(
 
 
 def _is_exact(acc: NDArray[np.int64], parts: list[Accumulated], shifts: list[int]) -> Callable[[], bool]:
-    """Whether the sum is exact; found out on demand. Registers that are all wrong can still make a right sum."""
+    """True if the sum is exact; computed on demand. Registers that are all wrong can still make a right sum."""
     return lambda: np.array_equal(acc, _shifted_sum([exact_product(part.product).acc for part in parts], shifts))
 
 

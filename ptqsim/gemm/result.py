@@ -1,4 +1,4 @@
-"""What a product gave, and why it can be trusted."""
+"""The result of a product, with the reason why it can be trusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptqsim.kernels.runtime import threads as _threads
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Why the kernel that ran gives the bits of the datapath.
+    """Proof that the kernel that ran gives the bits of the datapath.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class MatmulResult:
 
     @cached_property
     def exact(self) -> bool:
-        """Whether every output equals the result in unbounded integers; computed on first use if not yet known."""
+        """True if every output equals the result in unbounded integers; computed on first use if not yet known."""
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
     def real(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
@@ -114,7 +114,7 @@ class MatmulResult:
         return out
 
     def __getstate__(self) -> dict[str, object]:
-        """What is still to be found is found first: operands do not travel with a pickle."""
+        """State for pickling. Pending statistics are computed first, as operands are not pickled."""
         return {**self.__dict__, "_exact": self.exact}
 
     def __repr__(self) -> str:

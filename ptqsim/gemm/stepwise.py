@@ -24,7 +24,7 @@ _SAMPLE = 64
 
 
 class Groups(NamedTuple):
-    """How the kernels cut the depth: products per tile register, and the widths of both registers.
+    """Division of the depth by the kernels: products per tile register, and the widths of both registers.
 
     `inner_bits` is None for an adder tree, whose sums are exact whatever they are.
     """
@@ -44,7 +44,7 @@ class Groups(NamedTuple):
 
     @property
     def homomorphic(self) -> bool:
-        """Whether the outcome of wrapping is the exact sum mod 2**bits: the tile register drops no bit of those."""
+        """True if wrapping gives the exact sum mod 2**bits, as the tile register drops no bit of it."""
         return self.inner_bits is None or self.inner_bits >= self.bits
 
     @property
@@ -235,7 +235,7 @@ def _saturating_type(product: Product, groups: Groups) -> Any:
 
 
 def _holds(product: Product, dtype: Any) -> bool:
-    """Whether every operand is exact in `dtype`. Operands in float32 are within 2**24; others may be greater."""
+    """True if every operand is exact in `dtype`. Operands in float32 are within 2**24; others may be greater."""
     return dtype in (np.float64, np.int64) or product.left.float_type == product.right.float_type == np.float32
 
 

@@ -1,4 +1,4 @@
-"""How many threads the simulator's own loops use; no result depends on it."""
+"""The number of threads of the simulator's own loops; no result depends on it."""
 
 from __future__ import annotations
 

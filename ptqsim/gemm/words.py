@@ -97,7 +97,7 @@ def _factors(x: GridRange, w: GridRange, scale: int) -> tuple[NDArray[np.int64],
 
 
 def _room(mantissa: NDArray[np.int64]) -> int:
-    """How far values can be shifted left and stay int16; negative if they are not int16 as they are."""
+    """Greatest left shift that keeps values in int16; negative if they do not fit int16 as they are."""
     low, high = int(mantissa.min()), int(mantissa.max())
     if low == high == 0:
         return 15

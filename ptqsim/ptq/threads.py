@@ -1,4 +1,4 @@
-"""How work is spread over threads: pieces side by side, each on one thread, so that no sum depends on their number."""
+"""Work on several threads: pieces in parallel, each on one thread, so that no sum depends on their number."""
 
 from __future__ import annotations
 

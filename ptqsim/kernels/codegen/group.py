@@ -31,7 +31,7 @@ class Limits(NamedTuple):
 
 
 class Steps:
-    """What a group does in one step and after the last, for one vector of registers."""
+    """Operations of a group in one step and after the last, for one vector of registers."""
 
     tracks: ClassVar[str] = "nothing"
     """``"changes"``: something kept for every register; ``"ends"``: the same, but for what happens in steps;
@@ -44,11 +44,11 @@ class Steps:
     """Up to so many vectors are code of their own, for the last columns of a matrix, which need no more of them."""
 
     def serves(self, emit: Emitter) -> bool:
-        """Whether it is ever asked for in this type; if not, no code is made."""
+        """True if it is ever needed in this type; otherwise no code is made."""
         return True
 
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
-        """What the inner register starts from."""
+        """Initial value of the inner register."""
         return emit.zero(emit.kind)
 
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:

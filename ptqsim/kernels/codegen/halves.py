@@ -25,7 +25,7 @@ class _Halves(Steps):
     fewer = 2
 
     def value(self, emit: Emitter, register: Any, limits: Limits) -> Any:
-        """What the inner register stands for."""
+        """Value that the inner register represents."""
         raise NotImplementedError
 
     def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:

@@ -42,7 +42,7 @@ _intrinsic: Any = intrinsic  # numba types what it is given, and not what it giv
 
 
 def _shapes() -> Any:
-    """What ``ldtilecfg`` reads: palette 1, then bytes per line (16 bits each) and lines of every tile register."""
+    """Operand of ``ldtilecfg``: palette 1, then bytes per line (16 bits each) and lines of every tile register."""
     shapes = np.zeros(64, np.uint8)
     shapes[0] = 1
     shapes[16:32].view(np.uint16)[:] = DEPTH

@@ -48,7 +48,7 @@ class _Bounded(Steps):
         self.tracks = "changes" if counts else "nothing"  # type: ignore[misc]
 
     def bounded(self, emit: Emitter, total: Any, low: Any, high: Any) -> Any:
-        """What a register with these limits holds of a sum."""
+        """Value that a register with these limits holds of a sum."""
         raise NotImplementedError
 
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:

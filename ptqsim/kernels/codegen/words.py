@@ -52,7 +52,7 @@ class _Outer(Steps):
         return new, self.changed(emit, tracked, new, total, limits)
 
     def changed(self, emit: Emitter, tracked: Any, new: Any, total: Any, limits: Limits) -> Any:
-        """What is tracked, after an addition that should give `total` gave `new`."""
+        """Updated tracking after an addition that should give `total` gave `new`."""
         return tracked
 
 

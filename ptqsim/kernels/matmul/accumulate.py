@@ -167,7 +167,7 @@ def word_tiles(
 def any_in_tiles(
     start: int, stop: int, team: int, which: Any, panels: int, blocks: int, events: Any, found: Any
 ) -> int:
-    """Whether there is something in `events` [batch, M, N], for each of the tiles."""
+    """True for each of the tiles in which `events` [batch, M, N] has a nonzero entry."""
     start = shared(start, stop, team)
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels, blocks)

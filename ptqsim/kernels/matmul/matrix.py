@@ -22,7 +22,7 @@ def matrix_tiles(
     start: int, stop: int, team: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
     drop: int, out: Any,
 ) -> bool:  # fmt: skip
-    """What `exact.exact_tiles` does, on bytes in the layout of the matrix unit.
+    """The same as `exact.exact_tiles`, on bytes in the layout of the matrix unit.
 
     `strips` [planes, A, lines, K] are rows, with some more lines after the last, and `panels` [planes, B, panel,
     K / 64, 6, 16, 16] words of four bytes in tiles. Both have zeros up to a depth K that is a multiple of 64.

@@ -23,10 +23,10 @@ SEGMENT = 64
 """Products of a segment."""
 
 LIMIT = 1 << 28
-"""What no sum over a subset of an output's products may exceed in magnitude, so that all here stays within int32."""
+"""Limit on the magnitude of any sum over a subset of an output's products, which keeps everything here in int32."""
 
 NORM_LIMIT = 1 << 30
-"""What the product of two norms may not exceed, for the same reason."""
+"""Limit on the product of two norms, for the same reason."""
 
 # Of so many outputs of a tile one may be added up product by product; the tile is left to others if more have to be.
 _RARE = 32

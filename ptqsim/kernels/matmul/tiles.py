@@ -1,4 +1,4 @@
-"""Where tiles lie, and what they leave in the result.
+"""The position of tiles, and the storing of their results.
 
 Tiles are numbered so that those of one panel follow each other and it stays in the cache.
 """
@@ -21,7 +21,7 @@ def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
 
 @inlined
 def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int) -> int:
-    """How many tiles from ``which[index]`` on lie below each other, up to `most`."""
+    """Number of tiles from ``which[index]`` on that lie below each other, up to `most`."""
     count = 1
     while count < min(most, blocks - block, stop - index) and which[index + count] == which[index] + count:
         count += 1

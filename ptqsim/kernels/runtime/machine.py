@@ -1,4 +1,4 @@
-"""What the processor that code is compiled for can do."""
+"""The features of the processor that code is compiled for."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def _features() -> frozenset[str]:
 
 
 COMPILED: Final = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
-"""Whether loops are compiled at all."""
+"""True if loops are compiled at all."""
 
 DOT: Final = COMPILED and {"avx512f", "avx512bw", "avx512vnni"} <= _features()
-"""Whether one instruction multiplies, sums and adds a few narrow integers in every lane of 512 bits (AVX-512 VNNI)."""
+"""True if one instruction multiplies and sums groups of narrow integers in 512-bit vectors (AVX-512 VNNI)."""
 
 # arch_prctl of Linux on x86-64, its request for a part of the machine's state, and the number of that of the tiles.
 _ARCH_PRCTL, _ARCH_REQ_XCOMP_PERM, _XFEATURE_XTILEDATA = 158, 0x1023, 18
@@ -37,13 +37,13 @@ def _may_use_tiles() -> bool:
 
 
 MATRIX: Final = DOT and {"amx-tile", "amx-int8"} <= _features() and _may_use_tiles()
-"""Whether one instruction multiplies small matrices of bytes (Intel AMX)."""
+"""True if one instruction multiplies small matrices of bytes (Intel AMX)."""
 
 VECTOR_BITS: Final = 512 if "avx512f" in _features() else 256
 """Width of a vector; a processor with narrower ones takes it in pieces."""
 
 PAIRS: Final = COMPILED and ("avx512bw" if VECTOR_BITS == 512 else "avx2") in _features()
-"""Whether one instruction multiplies two int16 by two others and adds both products, in every lane of 32 bits."""
+"""True if one instruction multiplies pairs of int16 and adds both products in every lane of 32 bits."""
 
 STATE_VECTORS: Final = 24 if VECTOR_BITS == 512 else 8
 """Vectors that a loop may hold from step to step; the rest of the machine's 32 or 16 are for what comes and goes."""

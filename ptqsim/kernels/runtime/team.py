@@ -53,7 +53,7 @@ _PATIENCE: Final = 1000
 
 
 def team_words(members: int) -> int:
-    """How many words a team has with so many members."""
+    """Number of words of a team with so many members."""
     return int(_shares(members)) + (members + 1) * LINE
 
 

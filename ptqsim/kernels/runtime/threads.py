@@ -60,7 +60,7 @@ _AWAKE_MICROSECONDS: Final = 100.0
 
 @cache
 def _pauses(microseconds: float) -> int:
-    """How many pauses take so long on this processor."""
+    """Number of pause instructions that take so long on this processor."""
     count, shortest = 10_000, np.inf
     # The first call compiles, and others may be interrupted; the time of this thread alone, as it may have to wait for
     # Python's lock.
@@ -72,7 +72,7 @@ def _pauses(microseconds: float) -> int:
 
 
 _SHARES: Final = COMPILED and os.name == "posix"
-"""Whether there is more than one thread: they are made of compiled code and of what POSIX has."""
+"""True if there can be more than one thread, which needs compiled code and POSIX."""
 
 _libc: Any = ctypes.CDLL(None) if _SHARES else None
 
@@ -159,7 +159,7 @@ def _new_team(others: int) -> _Team:
 
 
 def unit(grain: int) -> int:
-    """Of what `run` lets parts start at multiples: small enough that threads end together."""
+    """Chunk size; chunks start at its multiples, and it is small enough that threads end together."""
     return max(grain // 16, 1)
 
 

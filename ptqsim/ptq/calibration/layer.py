@@ -21,7 +21,7 @@ from ptqsim.ptq.search.capture import OperationData
 
 @dataclass(frozen=True)
 class LayerResult:
-    """What calibration found for one operation.
+    """Result of the calibration of one operation.
 
     Attributes
     ----------

@@ -64,7 +64,7 @@ class KeptLayers:
             partial.replace(self.folder / name)
 
     def __len__(self) -> int:
-        """How many layers are kept on disk."""
+        """Number of layers kept on disk."""
         return len(self._files())
 
     def remove(self) -> None:

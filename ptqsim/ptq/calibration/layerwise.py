@@ -66,7 +66,7 @@ class Layerwise:
             captured.close()
 
     def captured(self, method: Method) -> Captured:
-        """What every operation of the float network sees, with the gradient that the method needs; captured once."""
+        """Tensors of every operation of the float network, with the gradient that the method needs; captured once."""
         needed = method.task_loss
         if self._given is not None:
             self._check_given(method, self._given)
@@ -146,7 +146,7 @@ class Layerwise:
         return {name: found[name] for name in layers}
 
     def _key(self, method: Method, bits: Bits) -> dict[str, Any]:
-        """What decides a layer: in sequence also the widths of the others."""
+        """Everything that decides a layer: in sequence also the widths of the others."""
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
         return {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}

@@ -1,4 +1,4 @@
-"""Which of a preset's additions help on a network, found on its calibration images alone."""
+"""Selection of the additions of a preset that help on a network, by its calibration images alone."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _PIXELS: Final = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class _Version:
-    """Where one of the two data sets keeps what."""
+    """File layout of one of the two data sets."""
 
     name: str
     archive: str

@@ -1,4 +1,4 @@
-"""What scenes are composed of: scans, random words, and objects laid over a background, in integers.
+"""Composition of scenes: scans, random words, and objects laid over a background, in integers.
 
 Randomness is the raw output of the counter-based Philox generator, whose stream NumPy guarantees; item ``i`` owns words
 ``[i * W, (i + 1) * W)`` of it, so an item does not depend on how many others are made, or in what order.  The one

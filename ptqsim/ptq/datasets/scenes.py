@@ -51,7 +51,7 @@ _WORDS: Final = 8 + _OBJECTS * _FIELDS + _NOISE_WORDS  # a multiple of 4, as Phi
 
 @dataclass(frozen=True)
 class SceneStyle:
-    """How hard the scenes are; the defaults are the data set; training uses other styles.
+    """Difficulty of the scenes. The defaults are those of the data set; training uses other styles.
 
     Attributes
     ----------
@@ -153,7 +153,7 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
 
 
 def _patch_labels(alpha: NDArray[np.int32], tens: NDArray[np.int64], units: NDArray[np.int64]) -> NDArray[np.int64]:
-    """What each patch shows, from the digits' coverage ``alpha`` [n, 2, 32, 32]."""
+    """Content of each patch, from the digits' coverage ``alpha`` [n, 2, 32, 32]."""
     side = SIZE // _PATCH
     cover = alpha.reshape(-1, 2, side, _PATCH, side, _PATCH).sum(axis=(3, 5)).reshape(-1, 2, side * side)
     role = np.where(cover[:, 0] >= cover[:, 1], tens[:, None], 10 + units[:, None])

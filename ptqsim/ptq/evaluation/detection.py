@@ -1,4 +1,4 @@
-"""What a detector's outputs on a data set are worth."""
+"""The evaluation of a detector on a data set."""
 
 from __future__ import annotations
 

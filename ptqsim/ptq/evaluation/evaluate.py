@@ -1,4 +1,4 @@
-"""What a network, or a quantized model in its current mode, gives on labeled images; the accuracy of classifiers."""
+"""Outputs of a network, or of a quantized model in its current mode, on labeled images; accuracy of classifiers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class Outputs(ABC):
     @property
     @abstractmethod
     def predictions(self) -> torch.Tensor:
-        """What the network decides for, int64 [N, ...]."""
+        """Predictions of the network, int64 [N, ...]."""
 
     @property
     @abstractmethod
     def metrics(self) -> dict[str, float]:
-        """What the outputs are worth; the first is what a network is known by."""
+        """Metrics of the outputs by name; the first is the principal one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Evaluation(Outputs):
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two evaluations of the same images lie apart.
+    """Difference between two evaluations of the same images.
 
     Attributes
     ----------

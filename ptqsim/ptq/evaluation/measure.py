@@ -1,4 +1,4 @@
-"""How good a network is at its task, whichever it is."""
+"""The measurement of a network by the metrics of its task."""
 
 from __future__ import annotations
 

@@ -133,6 +133,6 @@ def _sample(
 
 
 def _meanings(array: pq.QuantizedArray, deferred: bool) -> list[Any]:
-    """What each code of the array's format stands for, by the reference; with its range where that matters."""
+    """Mantissa of each code of the array's format by the reference, with its range where that matters."""
     operands = [pq.reference.operand(code, array.format) for code in range(array.format.code_count)]
     return operands if deferred else [operand.aligned for operand in operands]

@@ -19,7 +19,7 @@ from ptqsim.ptq.network.operations import AttentionMatmul
 
 
 class _Attention(nn.Module):
-    """What the adapters share: heads split off, scores, probabilities, heads merged."""
+    """Base of the adapters: heads split off, scores, probabilities, heads merged."""
 
     def __init__(self, name: str, original: nn.Module, depth: int = 0) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 
 Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | ReleasedTwinSoftmax | ReleasedTwinGELU
 FORMATS: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, ReleasedTwinSoftmax, ReleasedTwinGELU)
-"""What an operand of a network can be quantized to; the released ones run as fake quantization only."""
+"""Formats of an operand of a network; the released ones run as fake quantization only."""
 
 
 def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
@@ -143,7 +143,7 @@ def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torc
 
 
 def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
-    """What PTQ4ViT's released code computes: both clamped ranges, added (:mod:`ptqsim.formats.released`)."""
+    """Values of PTQ4ViT's released code: both clamped ranges, added (:mod:`ptqsim.formats.released`)."""
     first = formats[0]
     top = 2 ** (first.bits - 1) - 1
     scale = per_group([f.scale for f in formats], x)

@@ -1,4 +1,4 @@
-"""What the Hessian guided metric weighs errors by: dL/dO, from four choices of the task loss (spec section 5).
+"""Weights of the Hessian guided metric: dL/dO, from four choices of the task loss.
 
 With y_FP as soft labels, L = CE(y, y_FP) is stationary at the network's own output: its gradient is exactly zero.
 PTQ4ViT's text leaves the labels open, so they are a choice here.

@@ -98,7 +98,7 @@ class MatmulOperation(nn.Module):
         return operation_bounds(self)
 
     def calibrated_rows(self, x: torch.Tensor) -> torch.Tensor:
-        """What calibration looks at of a, out or its gradient, [G, images * rows, ...]: by default all of it."""
+        """Part of a, out or its gradient that calibration uses, [G, images * rows, ...]; by default all of it."""
         return x
 
     def product(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What layers are stored in, in a few words and numbers, for tables."""
+"""Short descriptions of the formats of layers, for tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
 def describe(formats: Sequence[pq.NumberFormat]) -> str:
-    """What a layer's operand is stored in, its groups taken together.
+    """Description of the formats of a layer's operand, its groups taken together.
 
     >>> describe([pq.TwinSoftmax(bits=6, shift=4), pq.TwinSoftmax(bits=6, shift=7)])
     'twin softmax 6 bit, m 4..7'

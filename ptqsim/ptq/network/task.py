@@ -1,4 +1,4 @@
-"""What a network is for: how its outputs are compared with what they should be."""
+"""The task of a network, which defines how its outputs are compared."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Task(Protocol):
         ...
 
     def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """How far outputs are from those of the float network, summed over the images."""
+        """Divergence of outputs from those of the float network, summed over the images."""
         ...
 
 

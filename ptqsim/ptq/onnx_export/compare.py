@@ -53,7 +53,7 @@ class LayerComparison:
         self._add_output(_tensor(found[self.names["output"]], output), theirs, output)
 
     def result(self) -> LayerCheck:
-        """What was found in all batches."""
+        """Comparison over all batches."""
         return LayerCheck(
             kind=self.op.kind,
             quantized=all(self.quantized),

@@ -1,4 +1,4 @@
-"""How ONNX says an operand: which operators, which integer type, and why not where it can't."""
+"""Operands in ONNX: the operators and the integer type, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Storage:
 
     @property
     def clip(self) -> bool:
-        """Whether the type's range is wider."""
+        """True if the type's range is wider than the format's."""
         return (self.low, self.high) != TYPES[self.kind]
 
     @classmethod
@@ -56,7 +56,7 @@ def _types(low: int, high: int) -> list[tuple[str, tuple[int, int]]]:
 
 @dataclass(frozen=True)
 class OperandExport:
-    """What became of one operand.
+    """Export of one operand.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class OperandExport:
 
 
 def plan(op: MatmulOperation, other_formats: str) -> tuple[OperandExport, OperandExport]:
-    """What is to become of both operands of an operation.
+    """Export plan of both operands of an operation.
 
     Raises
     ------

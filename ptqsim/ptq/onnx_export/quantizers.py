@@ -19,7 +19,7 @@ from ptqsim.ptq.onnx_export.nodes import Nodes, element_type
 from ptqsim.ptq.onnx_export.operands import Storage
 
 HEAD_AXIS = 1
-"""Where an attention operand [B, H, ...] has its groups."""
+"""Axis of the groups of an attention operand [B, H, ...]."""
 
 Scales = NDArray[Any]  # float32 [G]
 

@@ -1,4 +1,4 @@
-"""What an export and its check tell."""
+"""Reports of an export and of its check."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LayerExport:
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What was written.
+    """Report of an export.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class ExportReport:
 
 
 SAME_INPUT_LIMIT: Final = 1e-4
-"""What sums of float32 in another order may differ by, relative to the largest output: some thousand roundings."""
+"""Tolerance for float32 sums in another order, relative to the largest output: some thousand roundings."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class OnnxCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether no quantized value differs at the same input, and no output by more than the order of its sum."""
+        """True if no quantized value differs at the same input, and no output by more than its sum's order."""
         return all(
             layer.mismatches == 0 and (layer.same_input <= SAME_INPUT_LIMIT or not layer.quantized)
             for layer in self.layers.values()

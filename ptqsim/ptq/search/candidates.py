@@ -1,4 +1,4 @@
-"""What the scale search tries: lists of candidate formats, one column per group.
+"""Candidate formats of the scale search: lists with one column per group.
 
 Every scale is a float32 value, so that fake quantization in float32 and the formats' own arithmetic agree to the bit.
 """

@@ -39,7 +39,7 @@ _ROOM = 8
 
 @dataclass(frozen=True)
 class OperationData:
-    """What one operation sees, in canonical layout (see :mod:`ptqsim.ptq.network.operations`).
+    """Tensors of one operation, in canonical layout (see :mod:`ptqsim.ptq.network.operations`).
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class Captured(Mapping[str, OperationData]):
         return self.on(torch.device("cpu"), name)
 
     def on(self, device: torch.device, name: str) -> OperationData:
-        """What an operation saw, on a device, where its output is computed anew."""
+        """Tensors of an operation on a device; its output is recomputed there."""
         parts = [load_file(part, device=str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
@@ -117,7 +117,7 @@ class Captured(Mapping[str, OperationData]):
 
 
 def _has_room(tensors: Mapping[str, Tensors]) -> bool:
-    """Whether they are on a GPU whose free memory is several times theirs."""
+    """True if they are on a GPU whose free memory is several times their size."""
     every = [value for data in tensors.values() for value in data.values()]
     if not every or every[0].device.type != "cuda":
         return False

@@ -50,7 +50,7 @@ _WIDEST: Final = 8  # of which a mantissa is a byte
 
 
 def takes_integers(x: torch.Tensor, *operands: Sequence[Format]) -> bool:
-    """Whether operands in these formats, made from values like ``x``, are multiplied as integers."""
+    """True if operands in these formats, made from values like ``x``, are multiplied as integers."""
     every = [fmt for formats in operands for fmt in formats]
     return is_plain(x) and all(isinstance(fmt, _DECODABLE) and fmt.bits <= _WIDEST for fmt in every)
 

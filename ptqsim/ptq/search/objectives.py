@@ -30,7 +30,7 @@ UnitSummer = Callable[[torch.Tensor], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Objective:
-    """What a search minimizes.
+    """An objective that a search minimizes.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class Objective:
 
     @property
     def additive(self) -> bool:
-        """Whether every part adds to the score."""
+        """True if every part adds to the score."""
         return self.units is not None
 
     def __call__(self, data: OperationData, out_hat: torch.Tensor) -> Scores:

@@ -119,7 +119,7 @@ class Products:
         units: Callable[[OperationData], UnitSummer],
         typical: tuple[tuple[Format, ...], tuple[Format, ...]],
     ) -> NDArray[np.float64]:
-        """What each unit adds to the score, as a share of its group's, summed over the groups."""
+        """Contribution of each unit to the score, relative to its group's score, summed over the groups."""
         fixed = self._all_b(typical[1])
         parts = zip(self.parts, fixed, strict=True)
         added = [
@@ -154,7 +154,7 @@ def _part_count(units: int, elements: int, sizes: _Sizes) -> int:
 
 
 def _growing_edges(units: int, of_unit: int, sizes: _Sizes) -> list[int]:
-    """Where one part ends and the next begins, each twice the one before."""
+    """Boundaries between parts, each part twice as long as the one before."""
     edges = [max(1, sizes.smallest // max(of_unit, 1))]
     while edges[-1] < units:
         last = edges[-1] - (edges[-2] if len(edges) > 1 else 0)

@@ -74,7 +74,7 @@ def _stops(parts: int, growing: bool) -> list[int]:
 
 
 class _Track:
-    """What was seen of each candidate."""
+    """Partial scores of each candidate."""
 
     def __init__(self, space: Candidates, partials: Partials, objective: Objective) -> None:
         self.space, self.partials, self.objective = space, partials, objective
@@ -121,7 +121,7 @@ class _Track:
         self.best = score if self.best is None else np.minimum(self.best, score)
 
     def is_out(self, candidate: int) -> bool:
-        """Whether it is finished, or its partial score is beyond the best whole one of every group."""
+        """True if it is finished, or its partial score exceeds the best complete one of every group."""
         if candidate in self.finished:
             return True
         if not self.objective.additive or self.best is None or self.totals[candidate] is None:

@@ -26,7 +26,7 @@ _NOTHING: Final = np.empty((0, 0), np.float32)
 
 
 def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> SumsOf:
-    """What takes the sums of d, d^2 and d z over each unit of an x, d being x - y, or x without a y.
+    """Function that returns the sums of d, d^2 and d z over each unit of an x, where d is x - y, or x without a y.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> SumsOf:
 
 
 def weighted_squares(y: torch.Tensor, z: torch.Tensor, units: int) -> SumsOf:
-    """What takes the sums of ((x - y) z)^2 over each unit of an x, float64 [1, G, units]; the rest as above."""
+    """Function that returns the sums of ((x - y) z)^2 over each unit of x, float64 [1, G, units]; the rest as above."""
     if is_plain(z):
         return _in_one_pass(sums.weighted_squares, 1, y, z, units)
     return lambda x: _summed((((x - y) * z).square(),), units)
 
 
 def is_plain(x: torch.Tensor) -> bool:
-    """Whether NumPy can have the memory, and compiled code is there for the type."""
+    """True if NumPy can access the memory and there is compiled code for the type."""
     return x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
 

@@ -1,4 +1,4 @@
-"""How the bundled detector learns in an hour what DETR is known to need days for.
+"""The learner of the bundled detector, which trains in an hour where DETR is known to need days.
 
 DETR converges slowly, as its queries have to find out at once where to look, what is there, and who of them says so
 (Carion et al., section 4; Meng et al., ICCV 2021).  What is done about it here touches training only; the network that
@@ -65,7 +65,7 @@ class DetectionLearner(nn.Module):
         return found
 
     def _of_tokens(self, memory: torch.Tensor, targets: Targets) -> torch.Tensor:
-        """What every token [N, tokens, d] lies in: the class and the box of the object nearest to it, or nothing."""
+        """Object of every token [N, tokens, d]: the class and the box of the object nearest to it, or none."""
         side = math.isqrt(memory.shape[1])
         middle = (torch.arange(side) + 0.5) / side
         points = torch.stack([middle.repeat(side), middle.repeat_interleave(side)], dim=-1)  # x, y; [tokens, 2]

@@ -23,7 +23,7 @@ B = TypeVar("B")
 
 
 class Course(Protocol[B]):
-    """What is learned, from what, in which order.
+    """Course of a training: the learner, its batches in order, and its loss.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Course(Protocol[B]):
     def identity(self) -> str: ...
 
     def batch(self, step: int) -> B:
-        """What is learned from in a step; called in a thread of its own."""
+        """Batch of a step; called in a thread of its own."""
         ...
 
     def loss(self, batch: B, step: int) -> torch.Tensor:
@@ -128,7 +128,7 @@ def _interrupts_between_steps() -> Iterator[Callable[[], bool]]:
 
 
 def _statistics(learner: nn.Module) -> dict[str, torch.Tensor]:
-    """What training changes besides the parameters: the running statistics of batch norms."""
+    """State that training changes besides the parameters: the running statistics of batch norms."""
     parameters = dict(learner.named_parameters())
     return {
         name: tensor

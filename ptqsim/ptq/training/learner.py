@@ -1,4 +1,4 @@
-"""What a bundled model learns from: labels, two auxiliary tasks and, for a distilled one, a teacher.
+"""The learner of a bundled classifier: labels, two auxiliary tasks and, for a distilled one, a teacher.
 
 The auxiliary tasks make a small model learn in an hour on two cores what class labels alone teach in many: the pooled
 features name each digit apart, and every token of the last map names what its patches show (token labeling, Jiang et

@@ -40,7 +40,7 @@ class Recipe(Schedule):
     temperature: float = 3.0
 
     def style(self, step: int) -> SceneStyle:
-        """How hard the scenes of a step are: from clean and clear to the recipe's own style."""
+        """Difficulty of the scenes of a step: from clean and clear to the recipe's own style."""
         full = self.scenes
         done = min(1.0, step / max(1.0, self.curriculum * self.steps))
         return SceneStyle(

@@ -1,4 +1,4 @@
-"""How long and how fast a bundled model learns."""
+"""The schedule of a training: steps, learning rate and weight decay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Schedule:
-    """What every recipe has.
+    """Fields that every recipe has.
 
     Attributes
     ----------

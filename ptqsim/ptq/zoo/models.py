@@ -1,4 +1,4 @@
-"""Where networks come from: bundled ones, timm's, transformers' DETR, and local checkpoints."""
+"""Networks by name: bundled ones, timm's, transformers' DETR, and local checkpoints."""
 
 from __future__ import annotations
 

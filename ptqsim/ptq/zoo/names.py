@@ -1,4 +1,4 @@
-"""What networks are called: the bundled ones, the papers' own by the field's short names, and timm's."""
+"""Names of networks: the bundled ones, the papers' own by the field's short names, and timm's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ default weights, which for some of these networks are later ones than the papers
 
 
 def timm_name(name: str) -> str | None:
-    """What timm calls a network; None for a bundled one.
+    """timm's name of a network; None for a bundled one.
 
     Raises
     ------

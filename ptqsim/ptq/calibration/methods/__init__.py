@@ -37,7 +37,7 @@ METHODS: Final[dict[str, MethodClass]] = {
 }
 """By the name that ``--method`` takes, in the order of their years."""
 VARIANTS: Final[dict[tuple[str, str], MethodClass]] = {(ReleasedPTQ4ViT.name, "released"): ReleasedPTQ4ViT}
-"""What a paper's released code does instead, by method and ``--variant``; for comparison only."""
+"""Methods as the papers' released code has them, by method and ``--variant``; for comparison only."""
 PAPER: Final = "paper"
 """The variant that every method has, and that is meant where none is named."""
 

@@ -1,4 +1,4 @@
-"""What a calibration method is: search spaces, an objective, a schedule, and what follows the search."""
+"""The protocol of calibration methods: search spaces, an objective, a schedule, and the steps after the search."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BitSplitting:
 
 
 Trail = list[dict[str, Any]]
-"""What a selection tried: the addition, its held-out loss, and whether it was kept."""
+"""The trials of a selection: each addition, its held-out loss, and True if it was kept."""
 
 
 class Select(Protocol):
@@ -42,26 +42,26 @@ class Method(Protocol):
     """A post-training quantization method; a frozen dataclass whose fields are its options."""
 
     name: ClassVar[str]
-    """What ``--method`` calls it."""
+    """Name of the method for ``--method``."""
 
     @property
     def paradigm(self) -> Paradigm:
-        """Whether a layer sees what it saw in the float network, or what the quantized layers before it give."""
+        """Input of a layer in calibration: that of the float network, or the output of the quantized layers before it."""
 
     @property
     def bias_correction(self) -> bool:
-        """Whether the expected error of every output unit is taken off the bias (Liu et al. Eq. 13 to 15)."""
+        """True to subtract the expected error of every output unit from the bias (Liu et al. Eq. 13 to 15)."""
 
     @property
     def bit_splitting(self) -> BitSplitting | None:
-        """How weights are rounded after the search; None is to the nearest."""
+        """Rounding of weights after the search; None is to the nearest."""
 
     @property
     def task_loss(self) -> Gradient | None:
         """The task loss whose gradient the objective needs, or None."""
 
     def served_by(self, gradient: Gradient) -> bool:
-        """Whether a capture with the gradients of this task loss has all that the method needs."""
+        """True if a capture with the gradients of this task loss has all that the method needs."""
 
     def prepare(self, select: Select) -> tuple[Method, Trail | None]:
         """The method whose layers are calibrated, and what was tried to find it; None where nothing was.
@@ -73,7 +73,7 @@ class Method(Protocol):
         """
 
     def objective(self, op: MatmulOperation) -> Objective:
-        """What the search minimizes."""
+        """Objective that the search minimizes."""
 
     def schedule(self, op: MatmulOperation) -> Schedule:
         """Rounds of the search, and which operand comes first."""
@@ -86,7 +86,7 @@ class Method(Protocol):
 
 
 class Plain:
-    """What a method has that rounds to the nearest, needs no gradient and tries no options of its own."""
+    """Base of methods that round to the nearest, need no gradient and try no options of their own."""
 
     @property
     def bit_splitting(self) -> BitSplitting | None:
@@ -105,7 +105,7 @@ class Plain:
 
 @dataclass(frozen=True, kw_only=True)
 class LinearSearch(Plain):
-    """What methods share whose uniform scales lie on a line; each sets its own defaults.
+    """Base of methods whose candidate scales are evenly spaced; each sets its own defaults.
 
     The search spaces are [alpha, beta] * max / 2**(bits-1), divided into n (PTQ4ViT section 3.1, Liu et al. section
     3.2); one scale per tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1).

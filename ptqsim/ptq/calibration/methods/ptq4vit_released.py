@@ -1,4 +1,4 @@
-"""What PTQ4ViT's released code does where it differs from the paper: for comparison only."""
+"""PTQ4ViT's released code where it differs from the paper; for comparison only."""
 
 from __future__ import annotations
 

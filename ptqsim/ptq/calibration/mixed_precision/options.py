@@ -1,4 +1,4 @@
-"""What mixed precision can be asked for."""
+"""Options of mixed precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a set of images, in COCO's own terms, and mean average precision by pycocotools."""
+"""Annotations of a set of images in COCO's terms, and mean average precision by pycocotools."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class Detections:
-    """What a network found in one image, the most certain first.
+    """Detections in one image, the most certain first.
 
     Attributes
     ----------

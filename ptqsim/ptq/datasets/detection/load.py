@@ -34,7 +34,7 @@ class DetectionData(Protocol):
         """Images, float32 [N, C, H, W], and their numbers, int64 [N]."""
 
     def ground_truth(self, indices: Sequence[int]) -> GroundTruth:
-        """What is in the images of these numbers."""
+        """Ground truth of the images of these numbers."""
 
 
 def load_detection_data(source: str | Path, model: Detector, split: Split) -> DetectionData:

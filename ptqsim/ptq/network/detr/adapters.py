@@ -1,4 +1,4 @@
-"""What DETR is made of, as operations: attention with Q K^T and P V made visible, and convolutions."""
+"""The parts of DETR as operations: attention with visible Q K^T and P V, and convolutions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Attention(nn.Module):
-    """What self- and cross-attention share; 1/sqrt(d) is applied to the scores."""
+    """Base of self- and cross-attention; 1/sqrt(d) is applied to the scores."""
 
     def __init__(self, name: str, original: DetrSelfAttention | DetrCrossAttention) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ NO_OBJECT_WEIGHT: Final = 0.1
 
 @dataclass(frozen=True)
 class Targets:
-    """What is in a batch of images.
+    """Objects in a batch of images.
 
     Attributes
     ----------

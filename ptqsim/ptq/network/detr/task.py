@@ -1,4 +1,4 @@
-"""What a quantized detector is compared with: the float network's own detections."""
+"""The task of detection, in which a quantized detector is compared with the float network's own detections."""
 
 from __future__ import annotations
 
