@@ -91,7 +91,7 @@ class OperandPoint(Point):
 def candidates(family: str, bits: int, values: torch.Tensor) -> list[list[Any]]:
     """Candidate formats of a family, for each group of values [G, ...]: ``found[g][c]``.
 
-    ``twin`` is the paper's pair, ``covering`` and ``free`` the other rules for GELU (spec section 2): the latter's
+    ``twin`` is the paper's pair, ``covering`` and ``free`` the other rules for GELU (docs/formats.md): the latter's
     scales are tied by no power of two, as in the released code.
     """
     softmax = bool(values.min() >= 0)

@@ -67,7 +67,7 @@ def test_gradient_choices_differ_as_the_spec_says(model: nn.Module, images: torc
             return float(grad.abs().mean())
 
     sizes = {name: size(name) for name in ("pseudo_label", "sampled", "released", "random")}
-    # CE(p, p) is stationary: what the released code squares is float noise (spec section 5)
+    # CE(p, p) is stationary: what the released code squares is float noise
     assert sizes["released"] < 1e-4 * sizes["pseudo_label"]
     assert sizes["random"] == pytest.approx(np.sqrt(2 / np.pi), rel=0.05)
     assert sizes["sampled"] > 0.1 * sizes["pseudo_label"]

@@ -1,4 +1,4 @@
-"""Accumulator width of one operation by each bound that applies to it (spec section 4)."""
+"""Accumulator width of one operation by each bound that applies to it (docs/bounds.md)."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ class OverflowCount:
     Attributes
     ----------
     computed, outputs, events : int
-        Output elements computed, those with at least one overflow event, and the events (spec section 3).
+        Output elements computed, those with at least one overflow event, and the events (docs/accumulation.md).
     prefixes : PrefixRange or None
         Range of the exact prefix sums; None before anything was counted.
     """

@@ -1,7 +1,7 @@
 """Fake quantization of tensors: the real values that the codes stand for, computed in floating point.
 
 On the CPU the formats of :mod:`ptqsim.formats` do it, in one pass over memory.  Elsewhere torch does, and its values
-equal theirs to the last bit, because both divide, round and multiply in the dtype of ``x`` (spec section 2, Rounding).
+equal theirs to the last bit, because both divide, round and multiply in the dtype of ``x`` (docs/formats.md).
 Tests hold the two together.
 """
 

@@ -94,7 +94,7 @@ class MatmulOperation(nn.Module):
 
     @property
     def bounds(self) -> dict[str, pq.Bound]:
-        """Accumulator width by each bound that applies, the widest over the groups (spec section 4)."""
+        """Accumulator width by each bound that applies, the widest over the groups (docs/bounds.md)."""
         return operation_bounds(self)
 
     def calibrated_rows(self, x: torch.Tensor) -> torch.Tensor:

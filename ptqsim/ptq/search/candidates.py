@@ -100,7 +100,7 @@ def check_max_shift(max_shift: int) -> None:
 def twin_gelu(
     maxima: Sequence[float], bits: int, ratios: Sequence[float], pair: GeluPair, range_choice: RangeChoice = "paper"
 ) -> Candidates:
-    """GELU pairs by the rule ``pair`` (spec section 2).
+    """GELU pairs by the rule ``pair`` (docs/formats.md).
 
     ``fixed_negative``: Delta_R1 just covers the negatives, Delta_R2 = 2**m Delta_R1 moves in powers of two up to
     the first that covers the largest ratio.  ``covering``: Delta_R2 on the fine grid, Delta_R1 = Delta_R2 / 2**m with

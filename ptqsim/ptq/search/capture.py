@@ -142,7 +142,7 @@ def capture(
     images : float tensor [N, C, H, W]
         Calibration images.
     gradient : {"pseudo_label", "sampled", "released", "random"} or None
-        The task loss whose gradient is kept (spec section 5); None keeps none and skips the backward pass.
+        The task loss whose gradient is kept (docs/calibration.md); None keeps none and skips the backward pass.
     seed : int
         Of ``sampled`` and ``random``.
     batch : int

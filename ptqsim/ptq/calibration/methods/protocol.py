@@ -46,7 +46,7 @@ class Method(Protocol):
 
     @property
     def paradigm(self) -> Paradigm:
-        """Input of a layer in calibration: that of the float network, or the output of the quantized layers before it."""
+        """Input of a layer in calibration: that of the float network, or that given by the quantized layers before."""
 
     @property
     def bias_correction(self) -> bool:

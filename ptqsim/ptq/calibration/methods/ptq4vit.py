@@ -23,10 +23,10 @@ WeightRounding = Literal["nearest", "bit_split"]
 class PTQ4ViT(LinearSearch):
     """PTQ4ViT, with each of its parts switchable (the paper's Table 3), and with bias correction (its Table 2).
 
-    Where the paper is silent or its released code differs, spec section 2 and 5 decide: the two scales of every twin
-    format are a power of two apart, the range is chosen, not summed, and the task loss has hard pseudo-labels.  What
-    the released code does is the variant ``released``.  Bias correction is by Liu et al. Eq. 15; the paper cites Nagel
-    et al., who estimate the same expectation without data.
+    Where the paper is silent or its released code differs, docs/formats.md and docs/calibration.md decide: the two
+    scales of every twin format are a power of two apart, the range is chosen, not summed, and the task loss has hard
+    pseudo-labels.  What the released code does is the variant ``released``.  Bias correction is by Liu et al. Eq. 15;
+    the paper cites Nagel et al., who estimate the same expectation without data.
 
     Attributes
     ----------
@@ -35,13 +35,13 @@ class PTQ4ViT(LinearSearch):
     softmax_twin, gelu_twin : bool
         Twin formats after softmax and GELU (Eq. 4); else uniform.
     gradient : {"pseudo_label", "sampled", "released", "random"}
-        The labels of the task loss whose gradient weighs the errors (spec section 5).
+        The labels of the task loss whose gradient weighs the errors (docs/calibration.md).
     gelu_pair : {"fixed_negative", "covering"}
-        How the GELU pair stays a power of two apart (spec section 2).
+        How the GELU pair stays a power of two apart (docs/formats.md).
     max_shift : int
         Largest m of the softmax search; the paper's 11 is Delta_R1 = 2**-(bits+10).
     range_choice : {"paper", "nearest"}
-        How softmax codes choose their range, and on which side ties fall (spec section 2).
+        How softmax codes choose their range, and on which side ties fall (docs/formats.md).
     weight_rounding : {"nearest", "bit_split"}
         How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
         reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.

@@ -25,7 +25,7 @@ class ReleasedPTQ4ViT(LinearSearch):
     - after softmax both ranges are quantized, clamped and *added*, the coarse one with 1 / (2**(k-1) - 1), and one
       split in 1, 1/2, ..., 2**-19 serves all heads (Eq. 4, section 3.2, section 4.1);
     - after GELU the positive scale is free, no power of two times the negative one (section 3.2);
-    - the task loss is KL(y, y), whose gradient is the rounding noise of float32 (Eq. 7; spec section 5);
+    - the task loss is KL(y, y), whose gradient is the rounding noise of float32 (Eq. 7; docs/calibration.md);
     - alpha is 0.01, and the last candidate, beta, is never tried (section 4.1);
     - scales are multiples of max / (2**(k-1) - 1/2), and after GELU of the largest positive value (Eq. 2, section 3.1);
     - the split is searched against the float B (Algorithm 1), and weights before activations.
