@@ -1,10 +1,10 @@
-"""A calibrated model: one network, three ways to run it."""
+"""A calibrated model: a module that runs one network in float, in fake quantization or in integers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, NoReturn, Self, get_args
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.wrap import wrap
 
 
-class QuantizedModel:
+class QuantizedModel(nn.Module):
     """A vision transformer whose matrix products carry formats.
 
     Parameters
@@ -30,24 +30,34 @@ class QuantizedModel:
     mode : {"float", "fake_quant", "integer"}
         What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
         LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).
-    accumulator : ptqsim.Accumulator
-        What integer mode sums in; assigning it sets every layer.
+    accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
+        Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
+        every layer, assigning a mapping sets the layers that it names.
     accumulators : mapping of str to ptqsim.Accumulator
         The same by layer: ``q.accumulators["blocks.0.mlp.fc2"] = ptqsim.Accumulator(bits=20)``.
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     info : dict
         How the model was calibrated: method, widths, options, seed; plain data.
+
+    Notes
+    -----
+    The model is a :class:`torch.nn.Module` that differs from others in four points.  It stays in evaluation mode:
+    ``train()`` has no effect, as formats hold for the network as it was calibrated.  Its parameters have no gradient.
+    Its floating-point type is fixed: ``half()`` and ``to(torch.float16)`` are refused, ``to(device)`` moves the network
+    while integer mode always computes on the CPU.  ``state_dict()`` holds the float parameters only, so
+    ``load_state_dict()`` is refused: :meth:`save` and :func:`ptqsim.ptq.load` store codes and formats too.
     """
 
     def __init__(self, model: nn.Module, info: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
         self.model, self.layers = wrap(model)
         self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
-        self._accumulator = pq.Accumulator(bits=32)
+        super().train(False)
 
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes] of images [N, C, H, W]."""
         check_images(images)
         with torch.no_grad():
@@ -65,14 +75,16 @@ class QuantizedModel:
             layer.mode = mode
 
     @property
-    def accumulator(self) -> pq.Accumulator:
-        return self._accumulator
+    def accumulator(self) -> pq.Accumulator | dict[str, pq.Accumulator]:
+        by_layer = dict(self.accumulators)
+        first = next(iter(by_layer.values()))
+        return first if all(other == first for other in by_layer.values()) else by_layer
 
     @accumulator.setter
-    def accumulator(self, accumulator: pq.Accumulator) -> None:
-        for name in self.layers:
-            self.accumulators[name] = accumulator
-        self._accumulator = accumulator
+    def accumulator(self, accumulator: pq.Accumulator | Mapping[str, pq.Accumulator]) -> None:
+        self.accumulators.update(
+            accumulator if isinstance(accumulator, Mapping) else dict.fromkeys(self.layers, accumulator)
+        )
 
     @property
     def statistics(self) -> bool:
@@ -89,10 +101,27 @@ class QuantizedModel:
             raise unknown_name("layer", name, self.layers)
         return self.layers[name]
 
-    def to(self, device: torch.device | str) -> QuantizedModel:
-        """Move the network; integer mode always computes on the CPU."""
-        self.model.to(device)
+    def train(self, mode: bool = True) -> Self:
+        """Nothing: the network stays in evaluation mode."""
         return self
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refuse to load: float parameters alone would no longer belong to the codes."""
+        raise TypeError(
+            "a state_dict holds no codes and formats, so no quantized model can be restored from it; legal is a file of "
+            "its own: write it with save(path), read it with ptqsim.ptq.load(path, model)"
+        )
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move parameters; a change of their type is a ValueError.  Every way to move or cast a module comes here."""
+        for name, parameter in self.named_parameters():
+            kind = fn(parameter.detach()[:0]).dtype if parameter.ndim else parameter.dtype
+            if kind != parameter.dtype:
+                raise ValueError(
+                    f"parameter {name!r} was to become {kind}; legal is {parameter.dtype}, for which the formats were "
+                    "calibrated: cast the float network before ptqsim.ptq.calibrate"
+                )
+        return super()._apply(fn, recurse)
 
     def save(self, path: str | Path) -> None:
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""
