@@ -108,8 +108,8 @@ class QuantizedModel(nn.Module):
     def load_state_dict(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refuse to load: float parameters alone would no longer belong to the codes."""
         raise TypeError(
-            "a state_dict holds no codes and formats, so no quantized model can be restored from it; legal is a file of "
-            "its own: write it with save(path), read it with ptqsim.ptq.load(path, model)"
+            "a state_dict holds no codes and formats, so no quantized model can be restored from it; legal is a file "
+            "of its own: write it with save(path), read it with ptqsim.ptq.load(path, model)"
         )
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
