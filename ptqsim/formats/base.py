@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.immutable import Constructed, seal
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -25,7 +26,7 @@ class GridRange(NamedTuple):
     mantissa: NDArray[np.int64]
 
 
-class NumberFormat(ABC):
+class NumberFormat(Constructed, ABC):
     """What the codes of an array stand for: immutable data from which everything else is derived.
 
     Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
@@ -202,5 +203,4 @@ def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
     table = np.zeros_like(ranges[0].mantissa)
     for grid_range in ranges:
         table += grid_range.mantissa << grid_range.shift
-    table.flags.writeable = False
-    return table
+    return seal(table)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.formats.given import as_array, as_integers
 from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -40,13 +41,9 @@ def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
     ValueError
         If they are not integers, or one is negative or above 2**bits - 1.
     """
-    array = np.asarray(codes)
+    array = as_integers("codes", codes, f"unsigned integers of {bits} bits")
     if array.dtype == dtype_for(bits) and bits == 8 * array.itemsize:
         return array  # the type can hold nothing else
-    if array.size == 0 and array.dtype == np.float64:  # what numpy makes of an empty list
-        array = array.astype(np.uint8)
-    if array.dtype.kind not in "ui":
-        raise ValueError(f"codes must be unsigned integers of {bits} bits, got an array of {array.dtype}")
     highest = (1 << bits) - 1
     if array.size and (array.max() > highest or array.min() < 0):
         wrong = (array > highest) | (array < 0)
@@ -68,7 +65,7 @@ def look_up(codes: NDArray[Any], table: NDArray[Scalar]) -> NDArray[Scalar]:
 
 def as_reals(real: ArrayLike) -> NDArray[Any]:
     """`real` as a C-contiguous float32 or float64 array: the type in which it will be divided and rounded."""
-    array = np.asarray(real)
+    array = as_array("reals", real)
     if array.dtype.kind in "uib":
         array = array.astype(np.float64)
     elif array.dtype == np.float16:

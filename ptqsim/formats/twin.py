@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, sum_of_ranges
 from ptqsim.formats.codes import KernelConstants, Rounder
+from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_integer, checked_scale
@@ -225,8 +226,7 @@ def _ranges(bits: int, shift: int, sign1: int) -> tuple[GridRange, ...]:
     codes = np.arange(1 << bits)
     flag, magnitude = codes >> (bits - 1), codes & _top(bits)
     first, second = np.where(flag == 0, sign1 * magnitude, 0), np.where(flag == 1, magnitude, 0)
-    first.flags.writeable = second.flags.writeable = False
-    return GridRange(0, first), GridRange(shift, second)
+    return GridRange(0, seal(first)), GridRange(shift, seal(second))
 
 
 @lru_cache

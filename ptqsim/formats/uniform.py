@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.codes import KernelConstants, Rounder
+from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_scale
@@ -85,5 +86,4 @@ def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
 def _ranges(bits: int) -> tuple[GridRange, ...]:
     codes = np.arange(1 << bits)
     two_complement = np.where(codes >> (bits - 1), codes - (1 << bits), codes)
-    two_complement.flags.writeable = False
-    return (GridRange(0, two_complement),)
+    return (GridRange(0, seal(two_complement)),)
