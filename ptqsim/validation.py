@@ -26,8 +26,10 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
 def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float if it is finite and positive, else a ValueError."""
     try:
+        if isinstance(scale, str | bytes) or getattr(scale, "ndim", 0):
+            raise TypeError
         value = float(scale)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be one finite positive number, got {scale!r}") from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(
@@ -35,3 +37,12 @@ def checked_scale(scale: object, name: str = "scale") -> float:
             "give it any positive one"
         )
     return value
+
+
+def check_largest(number_format: NumberFormat, largest: float) -> None:
+    """Refuse a format whose largest code stands for more than float64 holds, with a ValueError."""
+    if not math.isfinite(largest):
+        raise ValueError(
+            f"the largest code of {number_format} stands for more than {sys.float_info.max:.3g}, the largest float64; "
+            "give a smaller scale"
+        )

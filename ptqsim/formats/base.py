@@ -97,7 +97,10 @@ class NumberFormat(Constructed, ABC):
         """
 
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The reals that the codes of `real` stand for, in its type and shape: ``decode(encode(real))``.
+        """The reals that the codes of `real` stand for, in the type that it is rounded in.
+
+        Every value is that of ``decode(encode(real))``, rounded to that type: float32 for float32 and float16, float64
+        for everything else.
 
         Parameters
         ----------
@@ -110,17 +113,18 @@ class NumberFormat(Constructed, ABC):
         Raises
         ------
         ValueError
-            As for `encode`; also if `out` does not fit.
+            As for `encode`; also if `out` does not fit, or if a value is rounded to one that is infinite in its type.
         """
         x = code_arrays.as_reals(real)
         rounded = code_arrays.room(x, out)
         # Compiled for the type that networks have; every type takes time to compile.
         rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
         if rounder is None:
-            np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
-        else:
-            code_arrays.run(rounder.kernel, x, rounder.constants, rounded)
-        return rounded
+            with np.errstate(over="ignore"):
+                np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+            return code_arrays.representable(rounded)
+        code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
+        return rounded if rounder.largest <= np.finfo(x.dtype).max else code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """What gives the reals of codes without the codes, for reals of that type; None if nothing does."""

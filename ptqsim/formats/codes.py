@@ -17,10 +17,11 @@ KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 class Rounder(NamedTuple):
-    """A kernel of `ptqsim.kernels.codes.grid`, and what it needs of a format."""
+    """A kernel of `ptqsim.kernels.codes.grid`, what it needs of a format, and the largest magnitude of any code."""
 
     kernel: Callable[..., int]
     constants: KernelConstants
+    largest: float
 
 
 _LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float64)}
@@ -78,7 +79,7 @@ def as_reals(real: ArrayLike) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def in_type(dtype: np.dtype[Any], scale: float) -> Any:
+def in_type(dtype: np.dtype[Any], scale: float, name: str = "scale") -> Any:
     """`scale` in the float type `dtype`.
 
     Raises
@@ -91,10 +92,19 @@ def in_type(dtype: np.dtype[Any], scale: float) -> Any:
     limits = np.finfo(dtype)
     if not limits.tiny <= cast <= limits.max:
         raise ValueError(
-            f"scale {scale!r} is outside the normal range of {dtype}, the type of the data "
+            f"{name} {scale!r} is outside the normal range of {dtype}, the type of the data "
             f"({limits.tiny:.3g} to {limits.max:.3g}); give the data as float64"
         )
     return cast
+
+
+def step_in_type(dtype: np.dtype[Any], scale: float) -> Any:
+    """What an integer is multiplied by to become a real of type `dtype`, rounded once as that of `decode` is.
+
+    `scale` in that type if it is exact there, as every scale that calibration chooses is in float32; else in float64.
+    """
+    cast = dtype.type(scale)
+    return cast if float(cast) == scale else np.float64(scale)
 
 
 def encode(kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: KernelConstants) -> NDArray[Any]:
@@ -112,12 +122,30 @@ def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """
     if out is None:
         return np.empty(real.shape, real.dtype)
-    if not (out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable):
+    if type(out) is not np.ndarray or not (
+        out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable
+    ):
         raise ValueError(
             f"out must be a C-contiguous array of {real.dtype} and of shape {real.shape} that can be written to, as "
-            f"the values are rounded in that type; got {out.dtype} of shape {out.shape}"
+            f"the values are rounded in that type; got {type(out).__name__} of {out.dtype} of shape {out.shape}"
         )
     return out
+
+
+def apart(real: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """`real`, or a copy if `out` begins elsewhere in its memory: a value would be written before it is read."""
+    in_place = real.ctypes.data == out.ctypes.data
+    return real if in_place or not np.may_share_memory(real, out) else real.copy()
+
+
+def representable(reals: NDArray[Any]) -> NDArray[Any]:
+    """`reals`, if none of them is infinite, for which a code stands for more than their type holds; else a ValueError."""
+    if not np.isfinite(reals).all():
+        raise ValueError(
+            f"some values are rounded to ones beyond {np.finfo(reals.dtype).max:.3g}, the largest of {reals.dtype}; give "
+            "the data as float64, or take a smaller scale"
+        )
+    return reals
 
 
 def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstants, out: NDArray[Any]) -> NDArray[Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
@@ -49,6 +49,11 @@ class Uniform(NumberFormat):
         object.__setattr__(self, "bits", checked_bits(self.bits))
         object.__setattr__(self, "scale", checked_scale(self.scale))
         object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+        check_largest(self, self._largest)
+
+    @property
+    def _largest(self) -> float:
+        return (1 << (self.bits - 1)) * self.scale
 
     @property
     def shift(self) -> int:
@@ -71,7 +76,9 @@ class Uniform(NumberFormat):
         return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
-        return Rounder(grid.round_uniform, _constants(self, dtype))
+        limits, rounding = _constants(self, dtype)
+        constants = (*limits, code_arrays.step_in_type(dtype, self.scale)), rounding
+        return Rounder(grid.round_uniform, constants, self._largest)
 
 
 @lru_cache(maxsize=1024)
