@@ -124,7 +124,7 @@ class NumberFormat(Constructed, ABC):
                 np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
             return code_arrays.representable(rounded)
         code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
-        return rounded if rounder.largest <= np.finfo(x.dtype).max else code_arrays.representable(rounded)
+        return rounded if rounder.largest <= float(np.finfo(x.dtype).max) else code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """What gives the reals of codes without the codes, for reals of that type; None if nothing does."""

@@ -71,7 +71,7 @@ def test_empty(shape: tuple[int, int, int], overflow: str, order: pq.Tree, rng: 
         assert not result.acc.any()
         assert result.exact
         assert result.overflow is not None
-        assert (result.overflow.outputs, result.overflow.bits_needed) == (0, 1)
+        assert (result.overflow.outputs, result.overflow.bits_needed) == (0, 2)
     batch = pq.matmul(random((0, 3, 4), rng), random((4, 2), rng), pq.Accumulator(4))
     assert batch.acc.shape == (0, 3, 2)
 
