@@ -179,9 +179,10 @@ def row_stochastic(
     """
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     budget = Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum))
-    # A quotient and a scale that are rounded to float32 move a threshold by 2**-24 of its value each; with a
-    # power-of-two scale both are exact.
-    budget /= (1 - Fraction(1, 1 << 24)) ** 2
+    # A quotient and a scale that are rounded to float32 move a threshold by 2**-24 of its value each at most; with a
+    # power-of-two scale both are exact. Together that is less than 2**-23, products of the two included: a threshold
+    # of up to 2**15 half steps is no closer to a power of two from above than 2**-16 of its value.
+    budget *= 1 + Fraction(1, 1 << 23)
     total = _greatest_aligned_sum(_thresholds(a_format), depth, 2 * budget / Fraction(a_format.scale))
     values = b.aligned() if isinstance(b, QuantizedArray) else b.aligned_table()
     low, high = int(values.min(initial=0)), int(values.max(initial=0))

@@ -139,11 +139,11 @@ def apart(real: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
 
 
 def representable(reals: NDArray[Any]) -> NDArray[Any]:
-    """`reals`, if none of them is infinite, for which a code stands for more than their type holds; else a ValueError."""
+    """`reals`, if none of them is infinite, as what a code stands for can be in their type; else a ValueError."""
     if not np.isfinite(reals).all():
         raise ValueError(
-            f"some values are rounded to ones beyond {np.finfo(reals.dtype).max:.3g}, the largest of {reals.dtype}; give "
-            "the data as float64, or take a smaller scale"
+            f"some values are rounded to ones beyond {np.finfo(reals.dtype).max:.3g}, the largest of {reals.dtype}; "
+            "give the data as float64, or take a smaller scale"
         )
     return reals
 

@@ -48,8 +48,8 @@ class GoldenVectors(Constructed):
     accumulator
         The datapath.
     acc
-        int64 [..., M, N], what the accumulators hold at the end, in units of a.format.scale * b.format.scale; read-only.
-        None if the datapath traps.
+        int64 [..., M, N], read-only, what the accumulators hold at the end, in units of a.format.scale *
+        b.format.scale; None if the datapath traps.
     trapped
         The event that it traps with, None if there is none.
     overflow

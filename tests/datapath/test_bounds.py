@@ -207,23 +207,6 @@ def test_every_width_is_one_that_a_register_can_have() -> None:
     assert per_output.tolist() == [2, 2]
 
 
-def test_row_stochastic_with_a_scale_that_float32_rounds() -> None:
-    """Scale and quotient are rounded to float32, each by 2**-24 at most: both together can count for more than 2**-23.
-
-    The reals of every row are the least that are encoded as 1, found among all float32, and they sum to the row's limit.
-    """
-    depth = 1 << 16
-    for scale in (0.1 / 3, 0.7 / 9, 1 / 3e5):
-        fmt = pq.Uniform(16, scale, "half_up")
-        least = np.float32(0.5 * scale)
-        while fmt.encode(least) == 1:
-            least = np.nextafter(least, np.float32(0))
-        least = np.nextafter(least, np.float32(1))
-        bound = bounds.row_stochastic(fmt, pq.Uniform(8, 1.0), depth, row_sum=depth * float(least))
-        assert fmt.encode(np.full(depth, least)).tolist() == [1] * depth
-        assert bound.highest >= depth * 127
-
-
 def test_calibrated_joins_what_was_seen() -> None:
     uniform = pq.Uniform(8, 1.0)
     results = [
