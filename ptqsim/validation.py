@@ -26,7 +26,7 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
 def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float if it is finite and positive, else a ValueError."""
     try:
-        if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", 0):
+        if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
             raise TypeError
         value = float(scale)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):

@@ -66,8 +66,9 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     ValueError
         If the code does not fit the format, or the format is not shift-alignable.
     """
-    if isinstance(code, Integral):
-        code = int(code)  # numpy's integers wrap
+    given: object = code
+    if isinstance(given, Integral):
+        code = int(given)  # numpy's integers wrap
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
     half = 1 << (number_format.bits - 1)

@@ -45,7 +45,7 @@ def as_integers(what: str, given: ArrayLike, legal: str) -> NDArray[Any]:
 def _masked(given: Any) -> int:
     """How many values are masked in an array, or in the arrays of a list, however deep."""
     if isinstance(given, np.ma.MaskedArray):
-        return int(np.ma.count_masked(given))
+        return int(np.ma.count_masked(given))  # type: ignore[no-untyped-call]
     if not isinstance(given, list | tuple):
         return 0
     kinds = set(map(type, given))  # most lists hold numbers alone, and this takes no loop of Python's

@@ -68,7 +68,8 @@ def _statistics(
 
     if not counted:
         return OverflowStatistics(0, 0, first, range_of_prefixes)
-    events = counted[0] if len(counted) == 1 else np.sum(counted, axis=0, dtype=np.int64)
+    # A register counts one event per step at most; those of several are summed in a wider type.
+    events: NDArray[Any] = counted[0] if len(counted) == 1 else np.asarray(np.sum(counted, axis=0, dtype=np.int64))
     overflowing = int(np.count_nonzero(events))
     statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, range_of_prefixes)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
