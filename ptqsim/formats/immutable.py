@@ -24,9 +24,17 @@ class _Memory:
         self.__array_interface__ = {**interface, "data": (interface["data"][0], True)}
 
 
+_SMALL = 1 << 16
+"""Bytes that are copied sooner than they are handed on."""
+
+
 def seal(array: NDArray[Any]) -> NDArray[Any]:
-    """An array in the same memory that nobody can write to. Give it only an array that nobody else has."""
-    return np.asarray(_Memory(array))
+    """An array of these values that nobody can write to, not copied if large. Give it only what nobody else has."""
+    return _copied(array) if array.nbytes < _SMALL else np.asarray(_Memory(array))
+
+
+def _copied(array: NDArray[Any]) -> NDArray[Any]:
+    return np.frombuffer(array.tobytes(), array.dtype).reshape(array.shape)
 
 
 def is_sealed(array: object) -> bool:
@@ -41,7 +49,7 @@ def is_sealed(array: object) -> bool:
 
 def sealed(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself if it is sealed, else a sealed copy."""
-    return array if type(array) is np.ndarray and is_sealed(array) else seal(np.array(array, order="C"))
+    return array if type(array) is np.ndarray and is_sealed(array) else _copied(array)
 
 
 class Constructed:

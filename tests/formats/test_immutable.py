@@ -33,7 +33,7 @@ WAYS: dict[str, Callable[[pq.QuantizedArray], pq.QuantizedArray]] = {
     "deepcopy": copy.deepcopy,
     "deepcopy of a list": lambda array: copy.deepcopy([array])[0],
     "from_packed": lambda array: pq.QuantizedArray.from_packed(array.pack(), array.format, array.shape),
-    "reshape": lambda array: array.reshape(1, 8).reshape(8, 1),
+    "reshape": lambda array: array.reshape(-1, 8).reshape(*array.shape),
     "swapaxes": lambda array: array.swapaxes(0, 1).swapaxes(0, 1),
     "getitem": lambda array: array[:],
     "constructor": lambda array: pq.QuantizedArray(array.codes, array.format),
@@ -42,9 +42,11 @@ WAYS: dict[str, Callable[[pq.QuantizedArray], pq.QuantizedArray]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_codes_cannot_be_written_to(way: str) -> None:
-    array = WAYS[way](ones())
-    assert array.codes.tolist() == [[1]] * 8
+@pytest.mark.parametrize("columns", [1, 20_000])  # large arrays are handed on and not copied
+def test_codes_cannot_be_written_to(way: str, columns: int) -> None:
+    array = WAYS[way](ones((8, columns)))
+    assert array.shape == (8, columns)
+    assert (array.codes == 1).all()
     memory: object = array.codes
     while isinstance(memory, np.ndarray):
         with pytest.raises(ValueError, match="read-only"):
@@ -78,10 +80,13 @@ def test_memory_that_somebody_else_has(tmp_path: Path) -> None:
 
 def test_memory_that_nobody_can_write_to_is_not_copied() -> None:
     shown = np.frombuffer(b"\x01" * 8, np.uint8)
-    for codes in (shown, seal(np.ones(8, np.uint8)), ones().codes):
+    large = np.ones(1 << 17, np.uint8)
+    assert np.shares_memory(seal(large), large)
+    for codes in (shown, seal(large), seal(np.ones(8, np.uint8)), ones().codes):
         assert is_sealed(codes)
         assert sealed(codes) is codes
         assert np.shares_memory(pq.QuantizedArray(codes, EIGHT).codes, codes)
+    assert not is_sealed(large)
     assert not is_sealed(np.ones(8, np.uint8))
 
 
