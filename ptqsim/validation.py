@@ -26,8 +26,10 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
 def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float if it is finite and positive, else a ValueError."""
     try:
+        if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
+            raise TypeError
         value = float(scale)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} must be one finite positive number, got {scale!r}") from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(

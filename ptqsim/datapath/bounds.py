@@ -19,6 +19,7 @@ from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
+from ptqsim.formats.immutable import Constructed, sealed
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
@@ -28,7 +29,7 @@ MAX_DEPTH = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(Constructed):
     """The values that a register may have to hold.
 
     Parameters
@@ -42,7 +43,7 @@ class Bound:
     why
         The argument, with its numbers.
     per_output
-        Bits per output column, where the bound tells them apart.
+        Bits per output column, where the bound tells them apart; read-only.
     """
 
     name: str
@@ -52,9 +53,13 @@ class Bound:
     why: str
     per_output: NDArray[np.int64] | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        if self.per_output is not None:
+            object.__setattr__(self, "per_output", sealed(self.per_output))
+
     @property
     def bits(self) -> int:
-        """Width of the two's-complement register that holds them all."""
+        """Width of the narrowest legal register, of two bits or more, that holds them all in two's complement."""
         return bits_for(self.lowest, self.highest)
 
     def __str__(self) -> str:
@@ -118,11 +123,11 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
     """
     if weights.ndim < 2:
         raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
+    checked_integer("depth", weights.shape[-2], 0, MAX_DEPTH)
     lows, highs = [], []
     for grid_range in _registers(weights.format, alignment):
         values = grid_range.mantissa[weights.codes]
-        positive = np.maximum(values, 0).sum(axis=-2).astype(object)
-        negative = np.maximum(-values, 0).sum(axis=-2).astype(object)
+        positive, negative = _exact_sums(np.maximum(values, 0)), _exact_sums(np.maximum(-values, 0))
         for a_low, a_high in _extremes(a_format, alignment):
             highs.append(a_high * positive - a_low * negative)
             lows.append(a_low * positive - a_high * negative)
@@ -134,6 +139,16 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
         f"{lowest} .. {highest} at most"
     )
     return Bound("weight_aware", "theorem", int(lowest), int(highest), why, per_output.reshape(low.shape))
+
+
+def _exact_sums(values: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Sums over K, the last axis but one, of values that are not negative: in Python integers.
+
+    Aligned values take up to 48 bits and their sum up to 79. The halves of K < 2**31 of them, of 32 bits each, are
+    summed in int64, which holds them.
+    """
+    low, high = (values & 0xFFFF_FFFF).sum(axis=-2), (values >> 32).sum(axis=-2)
+    return np.asarray(high.astype(object) * (1 << 32) + low.astype(object), object)
 
 
 def row_stochastic(
@@ -164,8 +179,9 @@ def row_stochastic(
     """
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     budget = Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum))
-    # A quotient that is rounded to float32 moves a threshold by 2**-24 of its value; with a power-of-two scale it is
-    # exact.
+    # A quotient and a scale that are rounded to float32 move a threshold by 2**-24 of its value each at most; with a
+    # power-of-two scale both are exact. Together that is less than 2**-23, products of the two included: a threshold
+    # of up to 2**15 half steps is no closer to a power of two from above than 2**-16 of its value.
     budget *= 1 + Fraction(1, 1 << 23)
     total = _greatest_aligned_sum(_thresholds(a_format), depth, 2 * budget / Fraction(a_format.scale))
     values = b.aligned() if isinstance(b, QuantizedArray) else b.aligned_table()

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, NamedTuple
 
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
@@ -65,6 +66,9 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     ValueError
         If the code does not fit the format, or the format is not shift-alignable.
     """
+    given: object = code
+    if isinstance(given, Integral):
+        code = int(given)  # numpy's integers wrap
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
     half = 1 << (number_format.bits - 1)
@@ -151,6 +155,8 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
         return _traced(a_row, b_column, accumulator)
     if isinstance(next(iter(a_row), None), Operand) or isinstance(next(iter(b_column), None), Operand):
         a_row, b_column = [_aligned(x) for x in a_row], [_aligned(w) for w in b_column]
+    else:
+        a_row, b_column = list(map(operator.index, a_row)), list(map(operator.index, b_column))
     if accumulator is None:
         _check_lengths(a_row, b_column)
         return sum(map(operator.mul, a_row, b_column))
@@ -251,7 +257,8 @@ def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> 
 
 
 def _aligned(value: Any) -> int:
-    return value.aligned if isinstance(value, Operand) else value
+    """A Python integer, as those of numpy wrap where a sum or a product leaves their type."""
+    return operator.index(value.aligned if isinstance(value, Operand) else value)
 
 
 def _check_lengths(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:

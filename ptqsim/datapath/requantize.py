@@ -7,6 +7,7 @@ aligned_out = round(acc * multiplier / 2**shift). What differs between units is 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.choice import Choice
 from ptqsim.formats.base import Codes, NumberFormat
+from ptqsim.formats.given import as_integers
+from ptqsim.formats.immutable import Constructed
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
 from ptqsim.validation import checked_integer, checked_scale
@@ -52,7 +55,7 @@ _INT32_MIN, _INT32_MAX = -(1 << 31), (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Requantizer:
+class Requantizer(Constructed):
     """A unit that computes round(acc * multiplier / 2**shift).
 
     Parameters
@@ -86,7 +89,10 @@ class Requantizer:
 
     @classmethod
     def of(cls, factor: float, multiplier_bits: int = 31, rounding: str = RequantizeRounding.HALF_AWAY) -> Requantizer:
-        """The unit nearest to a real factor.
+        """The unit nearest to a real factor; for the roundings of TFLite the one that TFLite takes.
+
+        TFLite's QuantizeMultiplier rounds a half away from zero, and its single rounding takes 2**31 - 1 and a shift to
+        the left of 30 for every factor of 2**30 or more. For the other roundings a half goes to the even multiplier.
 
         Parameters
         ----------
@@ -101,9 +107,12 @@ class Requantizer:
         mantissa, exponent = math.frexp(checked_scale(factor))  # factor = mantissa * 2**exponent, mantissa in [1/2, 1)
         if not -62 < exponent <= 32:
             raise ValueError(f"the factor scale_in / scale_out must be between 2**-62 and 2**32, got {factor!r}")
-        multiplier = round(Fraction(mantissa) * (1 << bits))
+        scaled = Fraction(mantissa) * (1 << bits)
+        multiplier = math.floor(scaled + Fraction(1, 2)) if rounding in _TFLITE else round(scaled)
         if multiplier == 1 << bits:
             multiplier, exponent = multiplier // 2, exponent + 1
+        if rounding == RequantizeRounding.TFLITE_SINGLE and exponent > 30:
+            multiplier, exponent = _INT32_MAX, 30
         return cls(multiplier, bits - exponent, rounding)
 
     @property
@@ -176,7 +185,8 @@ def requantize(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or a sum or product leaves 63 bits.
+        If a parameter is out of its range, ``scale / number_format.scale`` is no normal float64, or a sum or product
+        leaves 63 bits.
     """
     if not isinstance(number_format, Uniform):
         raise ValueError(
@@ -187,8 +197,14 @@ def requantize(
     if bias is not None:
         values = _sum(values, _integers("bias", bias))
     factor = checked_scale(scale) / number_format.scale
+    if not sys.float_info.min <= factor <= sys.float_info.max:
+        raise ValueError(
+            f"the factor scale / number_format.scale = {scale!r} / {number_format.scale!r} is outside the normal range "
+            f"of float64 ({sys.float_info.min:.3g} to {sys.float_info.max:.3g}); give scales that are closer together"
+        )
     if multiplier_bits is None:
-        reals = _rounded(values * np.float64(factor), RequantizeRounding.of(rounding))
+        with np.errstate(over="ignore"):  # an infinite product is clamped as a large one is
+            reals = _rounded(values * np.float64(factor), RequantizeRounding.of(rounding))
         aligned = np.clip(reals, number_format.aligned_min, number_format.aligned_max).astype(np.int64)
     else:
         aligned = Requantizer.of(factor, multiplier_bits, rounding).apply(values)
@@ -198,9 +214,10 @@ def requantize(
 
 
 def _integers(what: str, given: ArrayLike) -> NDArray[np.int64]:
-    array = np.asarray(given)
-    if array.dtype.kind not in "ui" or array.dtype == np.uint64:
-        raise ValueError(f"{what} must be integers of at most 64 bits, signed, got an array of {array.dtype}")
+    legal = "integers of at most 64 bits, signed"
+    array = as_integers(what, given, legal)
+    if array.dtype == np.uint64:
+        raise ValueError(f"{what} must be {legal}, got an array of {array.dtype}")
     return array.astype(np.int64, copy=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from fractions import Fraction
 
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
@@ -10,6 +11,7 @@ from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
 
 def requantized(acc: int, requantizer: Requantizer) -> int:
     """round(acc * multiplier / 2**shift), whatever the width of the product."""
+    acc = operator.index(acc)  # numpy's integers wrap
     if requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE:
         return _in_two_roundings(acc, requantizer.multiplier, 31 - requantizer.shift)
     quotient = acc * requantizer.multiplier * Fraction(2) ** -requantizer.shift

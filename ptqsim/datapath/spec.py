@@ -8,6 +8,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from ptqsim.choice import Choice
 from ptqsim.errors import unknown_name
+from ptqsim.formats.immutable import Constructed
 from ptqsim.validation import checked_integer
 
 MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
@@ -41,7 +42,7 @@ class Alignment(Choice):
 
 
 @dataclass(frozen=True, slots=True)
-class Sequential:
+class Sequential(Constructed):
     """One product at a time, l = 0, 1, ..., each added into the register."""
 
     kind: ClassVar[str] = "sequential"
@@ -53,7 +54,7 @@ class Sequential:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class Tree(Constructed):
     """An adder tree: the exact sum of `lanes` consecutive products, then one addition into the register.
 
     Parameters
@@ -76,7 +77,7 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class Split(Constructed):
     """A register of its own per tile of the depth, started at zero, then one addition into the P-bit register.
 
     Parameters
@@ -109,7 +110,7 @@ ORDERS: dict[str, type[Order]] = {order.kind: order for order in (Sequential, Tr
 
 
 @dataclass(frozen=True, slots=True)
-class Accumulator:
+class Accumulator(Constructed):
     """A two's-complement accumulator of P bits, and how products reach it.
 
     One step is ``register = overflow(register + p)`` with p the exact product: it is never clamped before it is added.
@@ -184,5 +185,5 @@ class Accumulator:
 
 
 def bits_for(lowest: int, highest: int) -> int:
-    """Least width of a two's-complement register that holds both integers, at least 1."""
-    return max((value if value >= 0 else ~value).bit_length() for value in (lowest, highest)) + 1
+    """Width of the narrowest legal two's-complement register that holds both integers: at least 2."""
+    return max(MIN_REGISTER_BITS, *((value if value >= 0 else ~value).bit_length() + 1 for value in (lowest, highest)))

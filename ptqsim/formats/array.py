@@ -11,18 +11,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.immutable import Constructed, seal, sealed
 from ptqsim.formats.packing import pack, unpack
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class QuantizedArray:
+class QuantizedArray(Constructed):
     """An array of codes and their format.
 
     Parameters
     ----------
     codes
-        Unsigned integers below ``2**format.storage_bits``, of any shape. They are copied if anybody could still write
-        to them: what is known of an array, such as the bounds of its rows, stays true for as long as it lives.
+        Unsigned integers below ``2**format.storage_bits``, of any shape. They are copied unless they are those of
+        another `QuantizedArray` or in a bytes object, so that nobody can write to them: what is known of an array, such
+        as the bounds of its rows, stays true for as long as it lives. Copying or unpickling an array keeps that.
     format
         What they stand for.
 
@@ -38,7 +40,14 @@ class QuantizedArray:
     def __post_init__(self) -> None:
         if not isinstance(self.format, NumberFormat):
             raise ValueError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
-        object.__setattr__(self, "codes", _unchanging(code_arrays.checked(self.codes, self.format.storage_bits)))
+        checked = code_arrays.checked(self.codes, self.format.storage_bits)
+        object.__setattr__(self, "codes", sealed(checked))
+
+    def __copy__(self) -> QuantizedArray:
+        return self
+
+    def __deepcopy__(self, memo: object) -> QuantizedArray:
+        return self
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -90,17 +99,6 @@ class QuantizedArray:
         return QuantizedArray(self.codes[index], self.format)
 
 
-def _unchanging(codes: NDArray[Any]) -> NDArray[Any]:
-    """The array itself if it is read-only down to the memory that it shows, else a read-only copy."""
-    memory: object = codes
-    while isinstance(memory, np.ndarray) and not memory.flags.writeable:
-        memory = memory.base
-    if memory is not None and not isinstance(memory, bytes):
-        codes = codes.copy()
-        codes.flags.writeable = False
-    return codes
-
-
 def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
     """Encode reals in a format: ``QuantizedArray(number_format.encode(real), number_format)``.
 
@@ -109,6 +107,4 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
     ValueError
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
-    codes = number_format.encode(real)
-    codes.flags.writeable = False  # nobody else has it: no need of a copy
-    return QuantizedArray(codes, number_format)
+    return QuantizedArray(seal(number_format.encode(real)), number_format)  # nobody else has the codes: no copy

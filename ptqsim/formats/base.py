@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
+from ptqsim.formats.immutable import Constructed, seal
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -25,7 +28,7 @@ class GridRange(NamedTuple):
     mantissa: NDArray[np.int64]
 
 
-class NumberFormat(ABC):
+class NumberFormat(Constructed, ABC):
     """The meaning of the codes of an array: immutable data from which everything else is derived.
 
     Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
@@ -96,7 +99,10 @@ class NumberFormat(ABC):
         """
 
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The reals that the codes of `real` stand for, in its type and shape: ``decode(encode(real))``.
+        """The reals that the codes of `real` stand for, in the type that it is rounded in.
+
+        Every value is that of ``decode(encode(real))``, rounded to that type: float32 for float32 and float16, float64
+        for everything else.
 
         Parameters
         ----------
@@ -109,17 +115,18 @@ class NumberFormat(ABC):
         Raises
         ------
         ValueError
-            As for `encode`; also if `out` does not fit.
+            As for `encode`; also if `out` does not fit, or if a value is rounded to one that is infinite in its type.
         """
         x = code_arrays.as_reals(real)
         rounded = code_arrays.room(x, out)
         # Compiled for the type that networks have; every type takes time to compile.
         rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
         if rounder is None:
-            np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
-        else:
-            code_arrays.run(rounder.kernel, x, rounder.constants, rounded)
-        return rounded
+            with np.errstate(over="ignore"):
+                np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+            return code_arrays.representable(rounded)
+        code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
+        return rounded if rounder.largest <= float(np.finfo(x.dtype).max) else code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """Kernel that gives the reals of codes without the codes, for reals of that type; None if there is none."""
@@ -202,5 +209,13 @@ def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
     table = np.zeros_like(ranges[0].mantissa)
     for grid_range in ranges:
         table += grid_range.mantissa << grid_range.shift
-    table.flags.writeable = False
-    return table
+    return seal(table)
+
+
+def check_largest(number_format: NumberFormat, largest: float) -> None:
+    """Refuse a format whose largest code stands for more than float64 holds, with a ValueError."""
+    if not math.isfinite(largest):
+        raise ValueError(
+            f"the largest code of {number_format} stands for more than {sys.float_info.max:.3g}, the largest float64; "
+            "give a smaller scale"
+        )

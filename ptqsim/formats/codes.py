@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.formats.given import as_array, as_integers
 from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -16,10 +17,11 @@ KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 class Rounder(NamedTuple):
-    """A kernel of `ptqsim.kernels.codes.grid`, and what it needs of a format."""
+    """A kernel of `ptqsim.kernels.codes.grid`, what it needs of a format, and the largest magnitude of any code."""
 
     kernel: Callable[..., int]
     constants: KernelConstants
+    largest: float
 
 
 _LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float64)}
@@ -40,13 +42,9 @@ def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
     ValueError
         If they are not integers, or one is negative or above 2**bits - 1.
     """
-    array = np.asarray(codes)
+    array = as_integers("codes", codes, f"unsigned integers of {bits} bits")
     if array.dtype == dtype_for(bits) and bits == 8 * array.itemsize:
         return array  # the type can hold nothing else
-    if array.size == 0 and array.dtype == np.float64:  # what numpy makes of an empty list
-        array = array.astype(np.uint8)
-    if array.dtype.kind not in "ui":
-        raise ValueError(f"codes must be unsigned integers of {bits} bits, got an array of {array.dtype}")
     highest = (1 << bits) - 1
     if array.size and (array.max() > highest or array.min() < 0):
         wrong = (array > highest) | (array < 0)
@@ -68,7 +66,7 @@ def look_up(codes: NDArray[Any], table: NDArray[Scalar]) -> NDArray[Scalar]:
 
 def as_reals(real: ArrayLike) -> NDArray[Any]:
     """`real` as a C-contiguous float32 or float64 array: the type in which it will be divided and rounded."""
-    array = np.asarray(real)
+    array = as_array("reals", real)
     if array.dtype.kind in "uib":
         array = array.astype(np.float64)
     elif array.dtype == np.float16:
@@ -81,7 +79,7 @@ def as_reals(real: ArrayLike) -> NDArray[Any]:
     return np.ascontiguousarray(array).reshape(array.shape)
 
 
-def in_type(dtype: np.dtype[Any], scale: float) -> Any:
+def in_type(dtype: np.dtype[Any], scale: float, name: str = "scale") -> Any:
     """`scale` in the float type `dtype`.
 
     Raises
@@ -94,10 +92,19 @@ def in_type(dtype: np.dtype[Any], scale: float) -> Any:
     limits = np.finfo(dtype)
     if not limits.tiny <= cast <= limits.max:
         raise ValueError(
-            f"scale {scale!r} is outside the normal range of {dtype}, the type of the data "
+            f"{name} {scale!r} is outside the normal range of {dtype}, the type of the data "
             f"({limits.tiny:.3g} to {limits.max:.3g}); give the data as float64"
         )
     return cast
+
+
+def step_in_type(dtype: np.dtype[Any], scale: float) -> Any:
+    """Factor that turns an integer into a real of type `dtype`, rounded once as in `decode`.
+
+    `scale` in that type if it is exact there, as every scale that calibration chooses is in float32; else in float64.
+    """
+    cast = dtype.type(scale)
+    return cast if float(cast) == scale else np.float64(scale)
 
 
 def encode(kernel: Callable[..., int], real: NDArray[Any], bits: int, constants: KernelConstants) -> NDArray[Any]:
@@ -115,12 +122,30 @@ def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
     """
     if out is None:
         return np.empty(real.shape, real.dtype)
-    if not (out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable):
+    if type(out) is not np.ndarray or not (
+        out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable
+    ):
         raise ValueError(
             f"out must be a C-contiguous array of {real.dtype} and of shape {real.shape} that can be written to, as "
-            f"the values are rounded in that type; got {out.dtype} of shape {out.shape}"
+            f"the values are rounded in that type; got {type(out).__name__} of {out.dtype} of shape {out.shape}"
         )
     return out
+
+
+def apart(real: NDArray[Any], out: NDArray[Any]) -> NDArray[Any]:
+    """`real`, or a copy if `out` begins elsewhere in its memory: a value would be written before it is read."""
+    in_place = real.ctypes.data == out.ctypes.data
+    return real if in_place or not np.may_share_memory(real, out) else real.copy()
+
+
+def representable(reals: NDArray[Any]) -> NDArray[Any]:
+    """`reals`, if none of them is infinite, as what a code stands for can be in their type; else a ValueError."""
+    if not np.isfinite(reals).all():
+        raise ValueError(
+            f"some values are rounded to ones beyond {np.finfo(reals.dtype).max:.3g}, the largest of {reals.dtype}; "
+            "give the data as float64, or take a smaller scale"
+        )
+    return reals
 
 
 def run(kernel: Callable[..., int], real: NDArray[Any], constants: KernelConstants, out: NDArray[Any]) -> NDArray[Any]:

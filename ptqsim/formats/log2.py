@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
+from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.validation import checked_bits
 
@@ -102,5 +103,4 @@ class Log2(NumberFormat):
 def _aligned(bits: int) -> NDArray[np.int64]:
     last = (1 << bits) - 1
     table = np.array([1 << (last - 1 - code) for code in range(last)] + [0], np.int64)
-    table.flags.writeable = False
-    return table
+    return seal(table)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes
+from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.unaligned import Unaligned
 from ptqsim.validation import checked_bits, checked_scale
@@ -61,6 +61,8 @@ class PWLQ(Unaligned):
         for name in ("scale", "tail_scale", "breakpoint"):
             object.__setattr__(self, name, checked_scale(getattr(self, name), name))
         object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+        half = 1 << (self.bits - 1)
+        check_largest(self, max(half * self.scale, self.breakpoint + (half - 1) * self.tail_scale))
 
     @classmethod
     def covering(cls, bits: int, breakpoint: float, largest: float) -> PWLQ:
@@ -98,11 +100,11 @@ class PWLQ(Unaligned):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by range and then by rounding; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.finite(code_arrays.as_reals(real))
-        kind, half, mode = x.dtype.type, 1 << (self.bits - 1), RoundingMode(self.rounding)
-        start = kind(self.breakpoint)
+        half, mode = 1 << (self.bits - 1), RoundingMode(self.rounding)
+        start = code_arrays.in_type(x.dtype, self.breakpoint, "breakpoint")
         with np.errstate(over="ignore"):
             center = mode.of_reals(x / code_arrays.in_type(x.dtype, self.scale))
-            tail = mode.of_reals((np.abs(x) - start) / code_arrays.in_type(x.dtype, self.tail_scale))
+            tail = mode.of_reals((np.abs(x) - start) / code_arrays.in_type(x.dtype, self.tail_scale, "tail_scale"))
         inner = np.clip(center, -half, half - 1).astype(np.int64) & (2 * half - 1)
         outer = np.clip(tail, 0, half - 1).astype(np.int64) + 2 * half + np.where(x < 0, half, 0)
         chosen: NDArray[Any] = np.where(np.abs(x) < start, inner, outer)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes
+from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.unaligned import Unaligned
 from ptqsim.validation import checked_bits, checked_scale
 
@@ -145,19 +145,21 @@ class ReleasedTwinGELU(_Released):
         object.__setattr__(self, "bits", checked_bits(self.bits))
         object.__setattr__(self, "scale", checked_scale(self.scale))
         object.__setattr__(self, "positive_scale", checked_scale(self.positive_scale, "positive_scale"))
+        check_largest(self, max((self._top + 1) * self.scale, self._top * self.positive_scale))
 
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
         x = code_arrays.finite(code_arrays.as_reals(real))
         first, second = self._magnitudes(x)
         rounded: NDArray[Any] = code_arrays.room(x, out)
-        np.subtract(second * x.dtype.type(self.positive_scale), first * x.dtype.type(self.scale), out=rounded)
-        return rounded
+        with np.errstate(over="ignore"):
+            np.subtract(second * x.dtype.type(self.positive_scale), first * x.dtype.type(self.scale), out=rounded)
+        return code_arrays.representable(rounded)
 
     def _magnitudes(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         kind = x.dtype.type
         with np.errstate(over="ignore"):
             first = np.rint(-x / code_arrays.in_type(x.dtype, self.scale))
-            second = np.rint(x / code_arrays.in_type(x.dtype, self.positive_scale))
+            second = np.rint(x / code_arrays.in_type(x.dtype, self.positive_scale, "positive_scale"))
         # the negative range has one step more, as in two's complement
         return np.clip(first, kind(0), kind(self._top + 1)), np.clip(second, kind(0), kind(self._top))

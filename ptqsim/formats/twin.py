@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, sum_of_ranges
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest, sum_of_ranges
 from ptqsim.formats.codes import KernelConstants, Rounder
+from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_integer, checked_scale
@@ -98,8 +99,8 @@ class TwinSoftmax(NumberFormat):
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
         if self.range_choice == RangeChoice.PAPER:
-            return Rounder(grid.round_twin, _by_range(self, dtype))
-        return Rounder(grid.round_twin_nearest, _nearest(self, dtype))
+            return _rounder_by_range(self, dtype)
+        return Rounder(grid.round_twin_nearest, _nearest(self, dtype), 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class TwinGELU(NumberFormat):
     def __post_init__(self) -> None:
         _normalize(self)
         object.__setattr__(self, "scale", checked_scale(self.scale))
+        check_largest(self, _top(self.bits) * self.positive_scale)
 
     @classmethod
     def fixed_negative(cls, bits: int, shift: int, lowest: float = GELU_MIN) -> TwinGELU:
@@ -200,7 +202,7 @@ class TwinGELU(NumberFormat):
         return _encode_by_range(x, self)
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
-        return Rounder(grid.round_twin, _by_range(self, dtype))
+        return _rounder_by_range(self, dtype)
 
 
 def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
@@ -225,8 +227,7 @@ def _ranges(bits: int, shift: int, sign1: int) -> tuple[GridRange, ...]:
     codes = np.arange(1 << bits)
     flag, magnitude = codes >> (bits - 1), codes & _top(bits)
     first, second = np.where(flag == 0, sign1 * magnitude, 0), np.where(flag == 1, magnitude, 0)
-    first.flags.writeable = second.flags.writeable = False
-    return GridRange(0, first), GridRange(shift, second)
+    return GridRange(0, seal(first)), GridRange(shift, seal(second))
 
 
 @lru_cache
@@ -254,6 +255,13 @@ def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale of R1, that of R2 in units of it, and greatest magnitude; and how ties are rounded."""
     constants = (code_arrays.in_type(dtype, twin.scale), float(1 << twin.shift), float(_top(twin.bits)))
     return constants, TIES_TO_ZERO.of_kernels(np.dtype(np.float64))
+
+
+def _rounder_by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> Rounder:
+    ranges, rounding = _by_range(twin, dtype)
+    scale2 = twin.scale * 2.0**twin.shift
+    steps = (code_arrays.step_in_type(dtype, scale) for scale in (twin.scale, scale2))
+    return Rounder(grid.round_twin, ((*ranges, *steps), rounding), _top(twin.bits) * scale2)
 
 
 def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:

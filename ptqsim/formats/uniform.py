@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.base import Codes, GridRange, NumberFormat
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest
 from ptqsim.formats.codes import KernelConstants, Rounder
+from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_scale
@@ -48,6 +49,11 @@ class Uniform(NumberFormat):
         object.__setattr__(self, "bits", checked_bits(self.bits))
         object.__setattr__(self, "scale", checked_scale(self.scale))
         object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+        check_largest(self, self._largest)
+
+    @property
+    def _largest(self) -> float:
+        return (1 << (self.bits - 1)) * self.scale
 
     @property
     def shift(self) -> int:
@@ -70,7 +76,9 @@ class Uniform(NumberFormat):
         return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
-        return Rounder(grid.round_uniform, _constants(self, dtype))
+        limits, rounding = _constants(self, dtype)
+        constants = (*limits, code_arrays.step_in_type(dtype, self.scale)), rounding
+        return Rounder(grid.round_uniform, constants, self._largest)
 
 
 @lru_cache(maxsize=1024)
@@ -85,5 +93,4 @@ def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
 def _ranges(bits: int) -> tuple[GridRange, ...]:
     codes = np.arange(1 << bits)
     two_complement = np.where(codes >> (bits - 1), codes - (1 << bits), codes)
-    two_complement.flags.writeable = False
-    return (GridRange(0, two_complement),)
+    return (GridRange(0, seal(two_complement)),)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product as pairs_of
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptqsim.datapath import bounds
 from ptqsim.datapath.spec import MAX_REGISTER_BITS, Accumulator, Alignment
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.immutable import is_sealed
 from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import accumulate
 from ptqsim.gemm.product import Product
@@ -53,7 +56,7 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
         plan = _latest.get(a)
     except TypeError:  # it is no array, which `_planned` says
         plan = None
-    if plan is None or plan.b() is not b or (plan.accumulator is not accumulator and plan.accumulator != accumulator):
+    if plan is None or not plan.is_of(a, b) or plan.accumulator != accumulator:
         plan = _planned(a, b, accumulator)
     parts = [accumulate(product, accumulator, statistics) for product in plan.products]
     return report.combined(a, b, accumulator, parts, plan.shifts, plan.shape, statistics)
@@ -66,10 +69,17 @@ class _Plan(NamedTuple):
     """
 
     b: ReferenceType[QuantizedArray]
+    codes: tuple[NDArray[Any], NDArray[Any]]
+    formats: tuple[NumberFormat, NumberFormat]
     accumulator: Accumulator
     shape: tuple[int, ...]
     products: list[Product]
     shifts: list[int]
+
+    def is_of(self, a: QuantizedArray, b: QuantizedArray) -> bool:
+        """True if the facts hold for these operands as they are now; `object.__setattr__` can change frozen ones."""
+        own_a, own_b = self.codes
+        return self.b() is b and own_a is a.codes and own_b is b.codes and self.formats == (a.format, b.format)
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
@@ -78,9 +88,11 @@ _latest: WeakKeyDictionary[QuantizedArray, _Plan] = WeakKeyDictionary()
 
 def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> _Plan:
     _check_types(a, b, accumulator)
+    # What is compared later are copies, which change with nothing; making one checks it once more.
+    accumulator = replace(accumulator)
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
-    if known is not None and known.b() is b and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
+    if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
         products, shifts = known.products, known.shifts
     elif not deferred:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
@@ -89,7 +101,10 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    _latest[a] = plan = _Plan(ref(b), accumulator, shape, products, shifts)
+    formats, codes = (replace(a.format), replace(b.format)), (a.codes, b.codes)  # type: ignore[type-var]
+    plan = _Plan(ref(b), codes, formats, accumulator, shape, products, shifts)
+    if all(map(is_sealed, codes)):
+        _latest[a] = plan
     return plan
 
 

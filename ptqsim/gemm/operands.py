@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.codes import look_up
+from ptqsim.formats.immutable import sealed
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
 from ptqsim.kernels.runtime import threads as _threads
@@ -98,8 +100,8 @@ class Operand(Keeper):
 
     Parameters
     ----------
-    array
-        [..., M, K] if left, [..., K, N] if right.
+    codes, number_format
+        [..., M, K] if left, [..., K, N] if right, and what they stand for.
     is_left
         Which of both.
     grid_range
@@ -121,12 +123,12 @@ class Operand(Keeper):
         Largest magnitude in `table`: of any code, whether it occurs or not.
     """
 
-    def __init__(self, array: QuantizedArray, is_left: bool, grid_range: int | None) -> None:
+    def __init__(self, codes: NDArray[Any], number_format: NumberFormat, is_left: bool, grid_range: int | None) -> None:
         super().__init__()
-        *lead, rows, columns = array.codes.shape
+        *lead, rows, columns = codes.shape
         self.lead, self.is_left = tuple(lead), is_left
-        self.kind: Kind = array.format, grid_range
-        self.codes = np.ascontiguousarray(array.codes).reshape(math.prod(lead), rows, columns)
+        self.kind: Kind = number_format, grid_range
+        self.codes = np.ascontiguousarray(codes).reshape(math.prod(lead), rows, columns)
         self.ranges, self.table, self.largest = _values_of(self.kind)
 
     @cached_property
@@ -226,7 +228,15 @@ def _bits(array: NDArray[Any]) -> NDArray[Any]:
     return array.view(f"u{array.itemsize}")
 
 
-_known: WeakKeyDictionary[QuantizedArray, dict[tuple[bool, int | None], Operand]] = WeakKeyDictionary()
+class _Kept(NamedTuple):
+    """Kept state of an array with these codes and this format: a copy, which nothing changes."""
+
+    codes: NDArray[Any]
+    format: NumberFormat
+    operands: dict[tuple[bool, int | None], Operand]
+
+
+_known: WeakKeyDictionary[QuantizedArray, _Kept] = WeakKeyDictionary()
 
 
 def left(array: QuantizedArray, grid_range: int | None = None) -> Operand:
@@ -240,10 +250,24 @@ def right(array: QuantizedArray, grid_range: int | None = None) -> Operand:
 
 
 def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Operand:
-    operands, key = _known.get(array), (is_left, grid_range)
-    if operands is None:
-        operands = _known[array] = {}
-    operand = operands.get(key)
+    kept, key = _known.get(array), (is_left, grid_range)
+    if kept is None or kept.codes is not array.codes or kept.format != array.format:
+        kept = _kept(array, is_new=kept is None)
+    operand = kept.operands.get(key)
     if operand is None:
-        operand = operands[key] = Operand(array, is_left, grid_range)
+        operand = kept.operands[key] = Operand(kept.codes, kept.format, is_left, grid_range)
     return operand
+
+
+def _kept(array: QuantizedArray, is_new: bool) -> _Kept:
+    """Kept state of an array; None if somebody could write to its codes.
+
+    Only `object.__setattr__` leads there, as it leads to another format, which the codes have to fit.
+    """
+    codes = sealed(array.codes)
+    if not is_new or codes is not array.codes:
+        codes = QuantizedArray(codes, array.format).codes
+    kept = _Kept(codes, replace(array.format), {})  # type: ignore[type-var]
+    if codes is array.codes:
+        _known[array] = kept
+    return kept

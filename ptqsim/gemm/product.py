@@ -70,7 +70,8 @@ class Product(Keeper):
         """No single product is larger in magnitude."""
 
         def find() -> int:
-            return min(int(self.left.largest_norms.peak * self.right.largest_norms.peak), self.bound)
+            # Of floats the product would round; the peaks are integers below 2**48.
+            return min(int(self.left.largest_norms.peak) * int(self.right.largest_norms.peak), self.bound)
 
         return self.make("peak", find)
 

@@ -68,7 +68,8 @@ def _statistics(
 
     if not counted:
         return OverflowStatistics(0, 0, first, range_of_prefixes)
-    events = sum(counted[1:], start=counted[0])
+    # A register counts one event per step at most; those of several are summed in a wider type.
+    events: NDArray[Any] = counted[0] if len(counted) == 1 else np.asarray(np.sum(counted, axis=0, dtype=np.int64))
     overflowing = int(np.count_nonzero(events))
     statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, range_of_prefixes)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
@@ -87,7 +88,7 @@ def _shifted_sum(registers: list[NDArray[np.int64]], shifts: list[int]) -> NDArr
 
 
 def _first_failure(
-    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, events: NDArray[np.int32], shape: tuple[int, ...]
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, events: NDArray[Any], shape: tuple[int, ...]
 ) -> tuple[tuple[int, ...], Step]:
     """The first output element with an event, and its first failing step as the reference sees it."""
     element = tuple(int(i) for i in np.unravel_index(int(np.argmax(events != 0)), shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +14,11 @@ from numpy.typing import NDArray
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.kernels.matmul import convert
 from ptqsim.kernels.runtime import threads as _threads
+
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+_LARGEST_SCALE = _FLOAT32_MAX / 2.0**63
+"""With it every accumulator is within float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class MatmulResult:
     Attributes
     ----------
     acc
-        int64 [..., M, N], what the accumulators hold.
+        int64 [..., M, N], what the accumulators hold. It is the caller's to change; everything else is said of what it
+        came with.
     scale
         Real value of one unit of `acc`.
     overflow
@@ -94,12 +101,19 @@ class MatmulResult:
         Raises
         ------
         ValueError
-            If `out` is of another type or shape, or `scales` are of another number.
+            If `out` is of another type or shape, `scales` are of another number, a scale (such as the product of those
+            of both formats) is no normal float64, or a real is beyond float32.
         """
+        each = [self.scale] if scales is None else scales
+        for scale in each:
+            if not sys.float_info.min <= scale <= sys.float_info.max:
+                raise ValueError(
+                    f"one unit of the product is {scale!r}, outside the normal range of float64 "
+                    f"({sys.float_info.min:.3g} to {sys.float_info.max:.3g}); give formats whose scales are nearer to 1"
+                )
         if scales is not None and len(scales) != len(self.acc):
             raise ValueError(f"one scale is needed for each of {len(self.acc)} along the first axis, got {len(scales)}")
         if out is None:
-            each = [self.scale] if scales is None else scales
             return self.acc * np.asarray(each, np.float64).reshape(-1, *[1] * (self.acc.ndim - 1))
         if not (out.dtype == np.float32 and out.shape == self.acc.shape and out.flags.c_contiguous):
             raise ValueError(
@@ -111,6 +125,8 @@ class MatmulResult:
             _threads.run(
                 convert.to_reals, acc.size, _threads.GRAIN, acc.reshape(-1), np.float64(scale), target.reshape(-1)
             )
+        if any(scale > _LARGEST_SCALE for scale in each) and not np.isfinite(out).all():
+            raise ValueError(f"some reals are beyond {_FLOAT32_MAX:.3g}, the largest float32; take them as float64")
         return out
 
     def __getstate__(self) -> dict[str, object]:

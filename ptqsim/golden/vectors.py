@@ -13,6 +13,7 @@ from ptqsim.datapath import bounds, reference
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.immutable import Constructed, sealed
 from ptqsim.gemm import MatmulResult, matmul
 from ptqsim.progress import Progress, silent
 
@@ -34,7 +35,7 @@ class Trapped(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GoldenVectors:
+class GoldenVectors(Constructed):
     """Codes in, accumulators out, and every step of one output.
 
     Parameters
@@ -46,8 +47,8 @@ class GoldenVectors:
     accumulator
         The datapath.
     acc
-        int64 [..., M, N], what the accumulators hold at the end, in units of a.format.scale * b.format.scale; None if
-        the datapath traps.
+        int64 [..., M, N], read-only, what the accumulators hold at the end, in units of a.format.scale *
+        b.format.scale; None if the datapath traps.
     trapped
         The event that it traps with, None if there is none.
     overflow
@@ -56,7 +57,7 @@ class GoldenVectors:
         Index of the output whose steps are recorded.
     trace
         int64 [steps, 9], the columns being `TRACE_COLUMNS`, as `ptqsim.reference.trace` gives them; the register is
-        its index in `REGISTERS`.
+        its index in `REGISTERS`. Read-only.
     """
 
     a: QuantizedArray
@@ -67,6 +68,11 @@ class GoldenVectors:
     overflow: tuple[int, int] | None
     traced: tuple[int, ...]
     trace: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "trace", sealed(self.trace))
+        if self.acc is not None:
+            object.__setattr__(self, "acc", sealed(self.acc))
 
     @property
     def output_shape(self) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def test_examples_that_must_hold() -> None:
         assert pq.required_bits(twin, uniform, 384) == 32
         assert pq.required_bits(twin, uniform, 1536) == 34
     assert pq.required_bits(uniform, uniform, 384) == 24  # 384 * 2**14 = 6291456 < 2**23
-    assert pq.required_bits(uniform, uniform, 0) == 1
+    assert pq.required_bits(uniform, uniform, 0) == 2  # zero takes one bit, and no register is narrower than two
 
 
 @pytest.mark.parametrize("a_format", formats(3), ids=str)
@@ -155,6 +155,56 @@ def test_theorems_cover_what_is_observed(data: st.DataObject) -> None:
                 assert theorem.lowest <= seen.lowest
                 assert seen.highest <= theorem.highest
                 assert overflow.inner_bits_needed <= theorem.bits
+
+
+def test_sums_beyond_int64_do_not_wrap() -> None:
+    """66000 weights of 65535 at the finest of 2**32 steps: each is 32767 * 2**32, times -2 or 1."""
+    weights = pq.QuantizedArray(np.full((66000, 1), 65535, np.uint16), pq.TwinSoftmax(16, 32))
+    bound = bounds.weight_aware(pq.Uniform(2, 1.0), weights)
+    total = 66000 * 32767 * 2**32
+    assert (bound.lowest, bound.highest) == (-2 * total, total) == (-18576781527220224000, 9288390763610112000)
+    assert bound.per_output is not None
+    assert (bound.bits, bound.per_output.tolist()) == (66, [66])
+
+
+@given(st.integers(2, 16), st.integers(0, 32), st.integers(0, 2**32 - 1))
+def test_weight_aware_in_python_integers(width: int, shift: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    a_format, b_format = pq.TwinGELU(16, 32, 1.0), pq.TwinGELU(width, shift, 1.0)
+    # Many of the greatest code, so that a sum of 16 bits by 32 leaves int64.
+    codes = np.where(rng.random((70_000, 2)) < 0.01, rng.integers(0, 1 << width, (70_000, 2)), (1 << width) - 1)
+    bound = bounds.weight_aware(a_format, pq.QuantizedArray(codes, b_format))
+    a_low, a_high = -32767, 32767 << 32
+    lows, highs = [], []
+    for column in codes.T:
+        of_code = {code: pq.reference.operand(code, b_format).aligned for code in set(column.tolist())}
+        many = dict(zip(*(part.tolist() for part in np.unique(column, return_counts=True)), strict=True))
+        above = sum(value * many[code] for code, value in of_code.items() if value > 0)
+        below = sum(value * many[code] for code, value in of_code.items() if value < 0)
+        highs.append(a_high * above + a_low * below)
+        lows.append(a_low * above + a_high * below)
+    assert (bound.lowest, bound.highest) == (min(lows), max(highs))
+
+
+def test_every_width_is_one_that_a_register_can_have() -> None:
+    """Zero fits a bit, and the narrowest register has two."""
+    uniform, none = pq.Uniform(8, 1.0), pq.QuantizedArray(np.zeros((3, 2), np.uint8), pq.Uniform(8, 1.0))
+    seen = pq.matmul(none.swapaxes(0, 1), none, pq.Accumulator(8)).overflow
+    assert seen is not None
+    found = [
+        bounds.datatype(uniform, uniform, 0),
+        bounds.weight_aware(uniform, none),
+        bounds.weight_aware(uniform, none[:0]),
+        bounds.weight_aware(uniform, none[:, :0]),
+        bounds.row_stochastic(pq.TwinSoftmax(8, 3), none, 3),
+        bounds.row_stochastic(pq.TwinSoftmax(8, 3), uniform, 0),
+        bounds.calibrated(seen),
+    ]
+    assert [pq.Accumulator(bound.bits).bits for bound in found] == [2] * 7
+    assert (seen.bits_needed, seen.inner_bits_needed) == (2, 2)
+    per_output = found[1].per_output
+    assert per_output is not None
+    assert per_output.tolist() == [2, 2]
 
 
 def test_calibrated_joins_what_was_seen() -> None:

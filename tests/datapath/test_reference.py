@@ -120,3 +120,29 @@ def test_bad_input() -> None:
         reference.matmul([1], [[1]], None)
     with pytest.raises(ValueError, match="code 256 is outside"):
         reference.operand(256, pq.Uniform(8, 1.0))
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int64])
+def test_integers_of_numpy_do_not_wrap(kind: type[np.integer]) -> None:
+    """The authority computes in Python integers, whatever integers it is given."""
+    largest = int(np.iinfo(kind).max)
+    row, column = [kind(largest), kind(1)], [kind(largest), kind(largest)]
+    exact = largest * largest + largest
+    wide, trap = pq.Accumulator(63, "wrap"), pq.Accumulator(63, "trap", pq.Tree(2))
+    bounded = (exact + 2**62) % 2**63 - 2**62
+    assert reference.dot(row, column) == exact
+    assert reference.dot(row, column, wide) == reference.matmul([row], [[w] for w in column], wide)[0][0] == bounded
+    if exact < 2**62:
+        assert reference.trace(row, column, trap)[0] == reference.dot(row, column, trap) == exact
+    unit = pq.Requantizer(2**31 - 1, 3)
+    assert reference.requantized(kind(largest), unit) == (largest * (2**31 - 1) * 2 // 8 + 1) // 2
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        reference.dot([1.5], [2])
+
+
+def test_codes_of_numpy_stand_for_python_integers() -> None:
+    for fmt in (pq.Uniform(8, 1.0), pq.TwinSoftmax(8, 32), pq.TwinGELU(8, 32, 1.0), pq.Log2(4)):
+        for code in range(1 << fmt.bits):
+            found = reference.operand(np.uint8(code), fmt)  # type: ignore[arg-type]
+            assert found == reference.operand(code, fmt)
+            assert {type(found.mantissa), type(found.shift), type(found.aligned)} == {int}

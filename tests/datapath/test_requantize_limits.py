@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -48,6 +50,46 @@ def test_factors() -> None:
             Requantizer.of(factor)
     with pytest.raises(ValueError, match=r"^multiplier_bits must be an integer from 1 to 31, got 0$"):
         Requantizer.of(0.5, 0)
+
+
+@pytest.mark.parametrize("rounding", pq.RequantizeRounding)
+def test_the_multiplier_of_tflite(rounding: str) -> None:
+    """QuantizeMultiplier of TFLite in decimal arithmetic: frexp, 31 bits, a half away from zero, and what it caps."""
+    rng = np.random.default_rng(0)
+    halves = [(2 * int(n) + 1) / 2**32 for n in rng.integers(2**30, 2**31, 200)]  # between two multipliers of 31 bits
+    around = [(2**31 + 1) / 2**32, (2**32 - 1) / 2**32, float(np.nextafter(1, 0)), 0.5, 1 - 2.0**-33]
+    mantissas = [*rng.uniform(0.5, 1, 200).tolist(), *halves, *around]
+    tflite, differ = rounding.startswith("tflite"), 0
+    with localcontext() as context:
+        context.prec = 100
+        for mantissa, exponent in zip(mantissas * 3, rng.integers(-61, 31, 3 * len(mantissas)).tolist(), strict=True):
+            scaled = Decimal(mantissa) * 2**31
+            fixed = int(scaled.to_integral_value(ROUND_HALF_UP if tflite else ROUND_HALF_EVEN))
+            differ += fixed != int(scaled.to_integral_value(ROUND_HALF_EVEN))
+            expected = (2**30, exponent + 1) if fixed == 2**31 else (fixed, exponent)
+            if rounding == "tflite_single" and expected[1] > 30:
+                expected = 2**31 - 1, 30
+            unit = Requantizer.of(math.ldexp(mantissa, exponent), rounding=rounding)
+            assert (unit.multiplier, 31 - unit.shift) == expected
+    # About half of the halves have an even neighbor below.
+    assert (differ > 200) == tflite
+    assert Requantizer.of((2**31 + 1) / 2**32, rounding=rounding).multiplier == 2**30 + tflite
+
+
+def test_factors_too_large_for_tflites_single_rounding() -> None:
+    assert Requantizer.of(2.0**29, rounding="tflite_single") == Requantizer(2**30, 1, "tflite_single")
+    for factor in (2.0**30, 1.7 * 2.0**31):
+        assert Requantizer.of(factor, rounding="tflite_single") == Requantizer(2**31 - 1, 1, "tflite_single")
+    assert Requantizer.of(2.0**30, rounding="tflite_double") == Requantizer(2**30, 0, "tflite_double")
+
+
+def test_factors_below_those_of_tflite() -> None:
+    """Below 2**-32 TFLite takes the multiplier 0; of int32 the results are 0 with any other multiplier, too."""
+    acc = np.array([-(2**31), 2**31 - 1, 1, 0, -1])
+    for rounding in ("tflite_single", "tflite_double"):
+        for exponent in (-32, -33, -40, -61):
+            unit = Requantizer.of(math.ldexp(1 - 2.0**-31, exponent), rounding=rounding)
+            assert unit.apply(acc).tolist() == [0] * 5
 
 
 def test_results_of_62_bits_and_no_more() -> None:
@@ -107,6 +149,24 @@ def test_codes_beyond_every_integer() -> None:
     acc = [2**40, -(2**40), 0]
     assert UNIFORM.align(pq.requantize(acc, 1e30, UNIFORM, multiplier_bits=None)).tolist() == [127, -128, 0]
     assert pq.requantize(np.zeros((0, 2), int), 0.5, UNIFORM, bias=[1, 2]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("multiplier_bits", [31, None])
+@pytest.mark.parametrize(("scale", "to"), [(1e300, 1e-300), (1e-300, 1e300), (1e-160, 1e150)])
+def test_factors_that_are_no_float64(multiplier_bits: int | None, scale: float, to: float) -> None:
+    """Infinite, and 0 times that is no number; zero, and a negative number times that is not rounded down."""
+    with pytest.raises(ValueError, match=r"is outside the normal range of float64 \(2.23e-308 to 1.8e\+308\); give"):
+        pq.requantize([0, -1], scale, pq.Uniform(8, to), "truncate", multiplier_bits)
+
+
+def test_real_factors_at_the_ends_of_float64() -> None:
+    largest, least = 1.7e308, 2.3e-308
+    for rounding in ("half_away", "half_even", "half_up", "truncate", "toward_zero"):
+        codes = pq.requantize([2**62, 1, 0, -1, -(2**62)], largest, UNIFORM, rounding, None)
+        assert UNIFORM.align(codes).tolist() == [127, 127, 0, -128, -128]
+        codes = pq.requantize([2**62, 1, 0, -1, -(2**62)], least, UNIFORM, rounding, None)
+        below = -1 if rounding == "truncate" else 0
+        assert UNIFORM.align(codes).tolist() == [0, 0, 0, below, below]
 
 
 def test_biases() -> None:

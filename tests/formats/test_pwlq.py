@@ -81,3 +81,11 @@ def test_no_datapath_takes_it() -> None:
         pq.PWLQ(16, 1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="NaN or infinite"):
         number_format.encode([np.inf])
+
+
+def test_a_breakpoint_that_the_data_cannot_be_compared_with() -> None:
+    for where in (1e-50, 1e39):
+        number_format = pq.PWLQ(4, 0.1, 0.5, where)
+        with pytest.raises(ValueError, match=r"breakpoint .* is outside the normal range of float32"):
+            number_format.encode(np.zeros(3, np.float32))
+        assert number_format.encode(np.zeros(3)).tolist() == [0, 0, 0]

@@ -71,7 +71,7 @@ def test_empty(shape: tuple[int, int, int], overflow: str, order: pq.Tree, rng: 
         assert not result.acc.any()
         assert result.exact
         assert result.overflow is not None
-        assert (result.overflow.outputs, result.overflow.bits_needed) == (0, 1)
+        assert (result.overflow.outputs, result.overflow.bits_needed) == (0, 2)
     batch = pq.matmul(random((0, 3, 4), rng), random((4, 2), rng), pq.Accumulator(4))
     assert batch.acc.shape == (0, 3, 2)
 
@@ -270,3 +270,30 @@ def test_wrong_registers_can_make_a_right_sum() -> None:
     counted = pq.matmul(a, b, accumulator).overflow
     assert counted is not None
     assert counted.outputs == 1
+
+
+def test_units_that_are_no_float64_make_no_reals() -> None:
+    """The product of two scales can be infinite or zero, and zero times infinity is no number; integers stay right."""
+    for scale in (1e300, 1e-300):
+        one = pq.QuantizedArray(np.array([[0, 3]]), pq.Uniform(8, scale))
+        result = pq.matmul(one, one.swapaxes(0, 1), pq.Accumulator(8))
+        assert result.acc.tolist() == [[9]]
+        for out in (None, np.empty((1, 1), np.float32)):
+            with pytest.raises(
+                ValueError, match=r"one unit of the product is (inf|0.0), outside the normal range of float64"
+            ):
+                result.real(out)
+            with pytest.raises(ValueError, match="one unit of the product is nan"):
+                result.real(out, [np.nan])
+        assert result.real(scales=[0.5]).tolist() == [[4.5]]
+
+
+def test_reals_beyond_float32_are_refused() -> None:
+    most = float(np.finfo(np.float32).max)
+    one = pq.QuantizedArray(np.array([[0, 3]]), pq.Uniform(8, 1.0))
+    result = pq.matmul(one, one.swapaxes(0, 1), pq.Accumulator(8))
+    out = np.empty((1, 1), np.float32)
+    assert result.real(out, [most / 16]).tolist() == [[float(np.float32(9 * most / 16))]]
+    with pytest.raises(ValueError, match=r"some reals are beyond 3.4e\+38, the largest float32; take them as float64"):
+        result.real(out, [most / 8])
+    assert result.real(scales=[most / 8]).tolist() == [[9 * most / 8]]

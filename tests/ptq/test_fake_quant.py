@@ -11,20 +11,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.ptq.network.fake_quant import Format, by_torch, fake_quantize
+from ptqsim.ptq.network.fake_quant import Format, by_torch, decode_codes, fake_quantize
 
 FakeQuantize = Callable[[torch.Tensor, Sequence[Format]], torch.Tensor]
 
-float32_scales = st.floats(2.0**-13, 8, width=32)
+scales = st.floats(2.0**-13, 8, width=32) | st.floats(2.0**-13, 8)  # those that calibration chooses, and any
 choices = st.sampled_from(["paper", "nearest"])
 formats = st.one_of(
-    st.builds(lambda b, s: pq.Uniform(bits=b, scale=s), st.integers(2, 16), float32_scales),
+    st.builds(lambda b, s: pq.Uniform(bits=b, scale=s), st.integers(2, 16), scales),
     st.builds(
         lambda b, m, c: pq.TwinSoftmax(bits=b, shift=m, range_choice=c), st.integers(2, 16), st.integers(0, 24), choices
     ),
     st.builds(
         lambda b, m, s, c: pq.TwinGELU(bits=b, shift=m, scale=s, range_choice=c),
-        st.integers(2, 16), st.integers(0, 12), float32_scales, choices,
+        st.integers(2, 16), st.integers(0, 12), scales, choices,
     ),
 )  # fmt: skip
 
@@ -71,10 +71,25 @@ def test_one_format_serves_all_groups() -> None:
     assert torch.equal(fake_quantize(x, [fmt]), fake_quantize(x, [fmt] * 3))
 
 
-def test_half_precision_is_left_to_torch() -> None:
-    x = torch.rand(2, 50).half()
-    fmt = pq.Uniform(bits=4, scale=0.125)
-    assert torch.equal(fake_quantize(x, [fmt]), by_torch(x, [fmt]))
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("fmt", [pq.Uniform(8, 0.1), pq.TwinSoftmax(8, 4), pq.TwinGELU(8, 3, 0.003)], ids=str)
+def test_half_precision_is_taken_as_float32(dtype: torch.dtype, fmt: Format) -> None:
+    x = torch.linspace(-1, 2, 1000).reshape(2, 500).to(dtype)
+    rounded = torch.from_numpy(fmt.decode(fmt.encode(x.float().numpy())).astype(np.float32)).to(dtype)
+    for quantize in (fake_quantize, by_torch):
+        assert torch.equal(quantize(x, [fmt]), rounded)
+    codes = [pq.quantize(values.float().numpy(), fmt) for values in x]
+    assert torch.equal(decode_codes(codes, x), rounded)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@given(formats, st.integers(0, 2**32))
+def test_decoded_codes_are_the_same_bits(dtype: torch.dtype, fmt: Format, seed: int) -> None:
+    x = torch.from_numpy(hard_values(fmt, np.random.default_rng(seed)))[None].to(dtype)
+    codes = pq.quantize(x[0].numpy(), fmt)
+    expected = torch.from_numpy(codes.real()).to(dtype)
+    for found in (decode_codes([codes], x), fake_quantize(x, [fmt]), by_torch(x, [fmt])):
+        assert torch.equal(found[0], expected)
 
 
 def test_what_is_not_finite_is_refused() -> None:

@@ -1,7 +1,8 @@
 """Reals to the reals that their codes stand for, without the codes: fake quantization in one pass.
 
-Each rounder takes what the encoder of :mod:`ptqsim.kernels.codes.codec` takes, does the same arithmetic and ends
-with one product in the type of the data. It returns how many values were not finite.
+Each rounder takes what the encoder of :mod:`ptqsim.kernels.codes.codec` takes, does the same arithmetic and ends with
+one product: in the type of the data if that holds the step of the grid exactly, else in float64, rounded to that type.
+It returns how many values were not finite.
 """
 
 from __future__ import annotations
@@ -15,31 +16,31 @@ from ptqsim.kernels.runtime.team import shared
 
 @jit
 def round_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
-    """clamp(round(x / scale), low, high) * scale; no zero is negative, as no code stands for such a one."""
+    """clamp(round(x / scale), low, high) * step; no zero is negative, as no code stands for such a one."""
     start = shared(start, stop, team)
-    scale, low, high = grid
+    scale, low, high, step = grid
     zero = low - low
     values, part = x[start:stop], out[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
-        part[i] = (clamped(value / scale, low, high, rounding) + zero) * scale
+        part[i] = (clamped(value / scale, low, high, rounding) + zero) * step
         strange += not (abs(value) <= largest)
     return strange
 
 
 @jit
 def round_twin(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, out: Any) -> int:
-    """Magnitude times scale of the range: R2 from `split` on, below it R1, whose values have the sign `sign1`."""
+    """Magnitude times step of the range: R2 from `split` on, below it R1, whose values have the sign `sign1`."""
     start = shared(start, stop, team)
-    split, scale1, scale2, sign1, top = grid
+    split, scale1, scale2, sign1, top, step1, step2 = grid
     zero = top - top
     values, part = x[start:stop], out[start:stop]
     strange = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_range_of(value, split, scale1, scale2, sign1, top, rounding)
-        part[i] = q * (scale2 if second else sign1 * scale1) + zero
+        part[i] = q * (step2 if second else sign1 * step1) + zero
         strange += not (abs(value) <= largest)
     return strange
 

@@ -1,8 +1,8 @@
 """Fake quantization of tensors: the real values that the codes stand for, computed in floating point.
 
 On the CPU the formats of :mod:`ptqsim.formats` do it, in one pass over memory.  Elsewhere torch does, and its values
-equal theirs to the last bit, because both divide, round and multiply in the dtype of ``x`` (docs/formats.md).
-Tests hold the two together.
+equal theirs to the last bit: both divide and round in the dtype of ``x``, and both end with one product of an integer
+and the scale, rounded to that dtype once.  Tests hold the two together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     -------
     float tensor [G, ...]
         ``formats[g].decode(formats[g].encode(x[g]))`` in the dtype of ``x``; of the released formats, whose codes
-        can't be decoded, ``formats[g].fake_quantize(x[g])``.
+        can't be decoded, ``formats[g].fake_quantize(x[g])``.  A tensor of float16 or bfloat16 is taken as float32, and
+        so are its values before they are rounded to its dtype.
 
     Raises
     ------
@@ -63,15 +64,18 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
 def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     """The same by torch's operations, one after the other; arguments as for :func:`fake_quantize`."""
     first = formats[0]
+    if x.dtype not in (torch.float32, torch.float64):
+        return by_torch(x.float(), formats).to(x.dtype)
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
-    scale = per_group([f.scale for f in formats], x)
+    scales = [f.scale for f in formats]
+    scale, step = per_group(scales, x), _steps(scales, x)
     if isinstance(first, pq.Uniform):
-        return uniform(x, scale, first.bits)
+        return uniform(x, scale, step, first.bits)
     shift = per_group([2.0**f.shift for f in formats], x)
     if isinstance(first, pq.TwinSoftmax):
         return twin_softmax(x, scale, shift, first.bits, first.range_choice)
-    return twin_gelu(x, scale, shift, first.bits, first.range_choice)
+    return twin_gelu(x, scale, step, shift, first.bits, first.range_choice)
 
 
 def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
@@ -79,9 +83,17 @@ def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(values, dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
 
 
-def uniform(x: torch.Tensor, scale: torch.Tensor, bits: int) -> torch.Tensor:
-    """Uniform symmetric quantization, PTQ4ViT Eq. 2."""
-    return (x / scale).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).mul_(scale)
+def _steps(scales: Sequence[float], x: torch.Tensor) -> torch.Tensor:
+    """Factors of the integers, per group: the scales in the dtype of ``x`` if exact there, else in float64."""
+    steps = per_group(scales, x)
+    if steps.flatten().tolist() == list(scales):
+        return steps
+    return torch.tensor(scales, dtype=torch.float64, device=x.device).reshape(steps.shape)
+
+
+def uniform(x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, bits: int) -> torch.Tensor:
+    """Uniform symmetric quantization, PTQ4ViT Eq. 2; ``step`` is ``scale`` as it is multiplied by."""
+    return (x / scale).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).mul_(step)
 
 
 def twin_softmax(
@@ -89,32 +101,36 @@ def twin_softmax(
 ) -> torch.Tensor:
     """Twin uniform quantization of values in [0, 1], PTQ4ViT Eq. 4.
 
-    ``scale`` is that of R1; R1 is [0, 2**-m), which is [0, 2**(bits-1) * scale).
+    ``scale`` is that of R1, a power of two; R1 is [0, 2**-m), which is [0, 2**(bits-1) * scale).
     """
     if range_choice == "nearest":
         return _nearest(x, scale, two_to_m, bits)
-    low = _magnitude(x, scale, bits)
-    high = _magnitude(x, scale * two_to_m, bits)
+    low = _magnitude(x, scale, scale, bits)
+    coarse = scale * two_to_m
+    high = _magnitude(x, coarse, coarse, bits)
     return torch.where(x < scale * 2 ** (bits - 1), low, high)
 
 
 def twin_gelu(
-    x: torch.Tensor, scale: torch.Tensor, two_to_m: torch.Tensor, bits: int, range_choice: str = "paper"
-) -> torch.Tensor:
+    x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, two_to_m: torch.Tensor, bits: int,
+    range_choice: str = "paper",
+) -> torch.Tensor:  # fmt: skip
     """Twin uniform quantization of values after GELU, PTQ4ViT Eq. 4: R1 holds the negative ones, R2 the positive.
 
     The sign alone decides the range in ``nearest`` too, which differs by its ties only: to the smaller magnitude.
     """
     to_zero = range_choice == "nearest"
-    negative = _magnitude(-x, scale, bits, to_zero).neg_()
-    return torch.where(x < 0, negative, _magnitude(x, scale * two_to_m, bits, to_zero))
+    negative = _magnitude(-x, scale, step, bits, to_zero).neg_()
+    return torch.where(x < 0, negative, _magnitude(x, scale * two_to_m, step * two_to_m, bits, to_zero))
 
 
-def _magnitude(x: torch.Tensor, scale: torch.Tensor, bits: int, ties_to_zero: bool = False) -> torch.Tensor:
-    """x on an unsigned grid of bits - 1 bits: 0 .. (2**(bits-1) - 1) * scale."""
+def _magnitude(
+    x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, bits: int, ties_to_zero: bool = False
+) -> torch.Tensor:
+    """x on an unsigned grid of bits - 1 bits: 0 .. (2**(bits-1) - 1) * step."""
     t = x / scale
     t = _round_ties_to_zero(t) if ties_to_zero else t.round_()
-    return t.clamp_(0, 2 ** (bits - 1) - 1).mul_(scale)
+    return t.clamp_(0, 2 ** (bits - 1) - 1).mul_(step)
 
 
 def _nearest(x: torch.Tensor, scale: torch.Tensor, two_to_m: torch.Tensor, bits: int) -> torch.Tensor:
@@ -136,10 +152,11 @@ def _round_ties_to_zero(t: torch.Tensor) -> torch.Tensor:
 def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torch.Tensor:
     """The real values of one array of codes per group, [G, ...], in the dtype and on the device of ``like``.
 
-    One product in that dtype, as in :func:`fake_quantize`: the two give the same bits for codes that were rounded.
+    One product as in :func:`fake_quantize`: the two give the same bits for codes that were rounded.
     """
-    aligned = torch.stack([torch.from_numpy(c.aligned()) for c in codes]).to(like.device, like.dtype)
-    return aligned.mul_(per_group([c.format.scale for c in codes], aligned))
+    dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
+    aligned = torch.stack([torch.from_numpy(c.aligned()) for c in codes]).to(like.device, dtype)
+    return aligned.mul_(_steps([c.format.scale for c in codes], aligned)).to(like.dtype)
 
 
 def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
+from ptqsim.formats.immutable import seal
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
@@ -72,7 +73,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
         codes = formats[0].encode(x.numpy())
     else:
         codes = np.stack([fmt.encode(values) for fmt, values in zip(formats, x.numpy(), strict=True)])
-    codes.flags.writeable = False
+    codes = seal(codes)  # nobody else has them: no copy
     units = [_unscaled(fmt) for fmt in formats]
     if all(unit == units[0] for unit in units):
         arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)

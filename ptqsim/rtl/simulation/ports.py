@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.formats.given import as_array
 from ptqsim.rtl.hardware.verilog import Port
 
 
@@ -37,7 +38,10 @@ def unpacked(ports: Sequence[Port], words: NDArray[np.uint32]) -> dict[str, NDAr
 
 
 def _packed(port: Port, values: ArrayLike, rows: int) -> NDArray[np.uint32]:
-    array = np.asarray(values).astype(np.int64)
+    array = as_array(port.name, values)
+    if array.size and array.dtype.kind not in "uib":
+        raise ValueError(f"values of the input {port.name} must be integers, got an array of {array.dtype}")
+    array = array.astype(np.int64)
     bits = port.signal.width
     if array.ndim < 2 and port.fields > 1 and array.ndim:
         raise ValueError(f"{port.name} holds {port.fields} values, so an array [n, {port.fields}] is needed")
