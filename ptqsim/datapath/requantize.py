@@ -18,6 +18,7 @@ from ptqsim.choice import Choice
 from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
+from ptqsim.kernels._environment import in_default_environment
 from ptqsim.validation import checked_integer, checked_scale
 
 
@@ -143,6 +144,7 @@ class Requantizer:
         return _rounded_twice(values << left, self.multiplier, right)
 
 
+@in_default_environment
 def requantize(
     acc: ArrayLike,
     scale: float,

@@ -13,6 +13,7 @@ from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, sum_of_ranges
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
+from ptqsim.kernels._environment import in_default_environment
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_integer, checked_scale
 
@@ -87,6 +88,7 @@ class TwinSoftmax(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, 1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
@@ -194,6 +196,7 @@ class TwinGELU(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, -1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)

@@ -13,6 +13,7 @@ from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.rounding import TIES, RoundingMode
+from ptqsim.kernels._environment import in_default_environment
 from ptqsim.kernels.codes import codec, grid
 from ptqsim.validation import checked_bits, checked_scale
 
@@ -62,6 +63,7 @@ class Uniform(NumberFormat):
         """Two's complement of every code."""
         return _ranges(self.bits)[0].mantissa
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
