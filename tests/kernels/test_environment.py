@@ -65,20 +65,23 @@ def formats() -> list[pq.NumberFormat]:
     ]
 
 
-def subnormals() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _subnormals() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Half of them subnormal, and enough for two threads."""
     values = np.random.default_rng(0).integers(0, 1 << 24, 1 << 15).astype(np.uint32).view(np.float32)
     return values * np.float32(-1.0) ** np.arange(len(values), dtype=np.float32)
 
 
+REALS = _subnormals()
+REALS64 = REALS.astype(np.float64)
+
+
 def outcomes(number_format: pq.NumberFormat) -> list[bytes]:
     """What the format makes of subnormals, and what its codes stand for."""
-    reals = subnormals()
     made: list[Callable[[], np.ndarray[tuple[int, ...], np.dtype[np.generic]]]] = [
-        lambda: number_format.encode(reals),
-        lambda: number_format.encode(reals.astype(np.float64)),
-        lambda: number_format.fake_quantize(reals),
-        lambda: number_format.fake_quantize(reals.astype(np.float64)),
+        lambda: number_format.encode(REALS),
+        lambda: number_format.encode(REALS64),
+        lambda: number_format.fake_quantize(REALS),
+        lambda: number_format.fake_quantize(REALS64),
         lambda: number_format.decode(np.arange(number_format.code_count)),
         number_format.real_table,
     ]
@@ -103,11 +106,10 @@ def test_formats(number_format: pq.NumberFormat, register: int) -> None:
 
 
 def test_the_codes_are_those_of_the_definition() -> None:
-    reals, scale = subnormals(), TINY
-    exact = np.rint(reals.astype(np.float64) / scale)  # both are normal in float64, and the quotient is exact
-    assert np.count_nonzero(exact[np.abs(reals) < TINY])  # subnormal, and no zeros as codes
+    exact = np.rint(REALS64 / TINY)  # both are normal in float64, and the quotient is exact
+    assert np.count_nonzero(exact[np.abs(REALS64) < TINY])  # subnormal, and no zeros as codes
     with environment(STRANGE["flush"]):
-        codes = pq.Uniform(8, scale).encode(reals)
+        codes = pq.Uniform(8, TINY).encode(REALS)
     assert np.array_equal(codes, exact.astype(np.int64) & 255)
 
 
@@ -145,9 +147,9 @@ def test_kernels_that_are_called_by_themselves() -> None:
 
 
 def exceptions_trap() -> None:
-    reals, number_format = subnormals(), pq.Uniform(8, 0.3)
+    number_format = pq.Uniform(8, 0.3)
     with environment(0):
-        number_format.encode(reals)
+        number_format.encode(REALS)
 
 
 def test_exceptions_that_trap() -> None:
