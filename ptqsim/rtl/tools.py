@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -161,11 +164,32 @@ def missing(names: Sequence[str], purpose: str) -> list[str]:
 
 
 def cache_folder(*contents: str) -> Path:
-    """A folder for what follows from the given texts alone; $PTQSIM_CACHE says where, by default ~/.cache/ptqsim."""
-    root = Path(os.environ.get("PTQSIM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ptqsim")
+    """A folder for what follows from the given texts alone; $PTQSIM_CACHE says where, by default ~/.cache/ptqsim.
+
+    Where nothing can be written there, it is a temporary one of this process, and a warning says so once.
+    """
     digest = sha256("\0".join(contents).encode()).hexdigest()[:24]
-    folder = root.expanduser() / "rtl" / digest
-    folder.mkdir(parents=True, exist_ok=True)
+    root = Path(os.environ.get("PTQSIM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ptqsim")
+    try:
+        folder = root.expanduser() / "rtl" / digest
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # it may be there and yet on a medium that is read only
+    except (OSError, RuntimeError) as error:  # the latter if there is no home
+        folder = _folder_of_process(str(root), getattr(error, "strerror", None) or str(error)) / digest
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
+@cache
+def _folder_of_process(root: str, reason: str) -> Path:
+    warnings.warn(
+        f"nothing can be kept in {root} ({reason}), so that every process builds and proves anew what it needs; name "
+        "a folder that can be written to in the environment variable PTQSIM_CACHE",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="ptqsim-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
