@@ -76,9 +76,8 @@ def test_a_damaged_file(damage: Callable[[bytes], bytes], folder: Path) -> None:
     assert file.suffix == ".nbc"
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    with pytest.warns(RuntimeWarning, match=f"machine code in {file.parent} cannot be read") as warned:
-        assert made()(3) == made()(3) == 6
-    assert len(warned) == 1
+    with pytest.warns(RuntimeWarning, match=f"machine code in {file.parent} cannot be read"):
+        assert made()(3) == 6
     again = made()
     assert again(3) == 6  # and no warning, as the file was written anew
     assert hits(again) == 1
@@ -115,10 +114,9 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Path, "write_bytes", write)
-    with pytest.warns(RuntimeWarning, match=rf"kept in {folder}.*No space left on device.*NUMBA_CACHE_DIR") as warned:
-        assert made()(3) == made()(3) == 6
-        assert native().ctypes(3) == 6
-    assert len(warned) == 1
+    with pytest.warns(RuntimeWarning, match=rf"kept in {folder}.*No space left on device.*NUMBA_CACHE_DIR"):
+        assert made()(3) == 6
+    assert made()(3) == native().ctypes(3) == 6  # and no second warning
     assert files(folder) == []
 
 
@@ -128,10 +126,9 @@ def test_no_folder_that_can_be_written_to(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(caching._CacheLocator, "ensure_cache_path", refuse)
     functions = made(), made()
-    with pytest.warns(RuntimeWarning, match=f"cannot be kept: neither .*kernels nor {folder} can be writ") as warned:
-        assert [function(3) for function in functions] == [6, 6]
-        assert native().ctypes(3) == 6
-    assert len(warned) == 1
+    with pytest.warns(RuntimeWarning, match=f"cannot be kept: neither .*kernels nor {folder} can be writ"):
+        assert functions[0](3) == 6
+    assert functions[1](3) == native().ctypes(3) == 6  # and no second warning
 
 
 def test_a_folder_that_becomes_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
