@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.choice import Choice
 from ptqsim.formats.base import Codes, NumberFormat
+from ptqsim.formats.codes import in_default_environment
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
-from ptqsim.kernels._environment import in_default_environment
 from ptqsim.validation import checked_integer, checked_scale
 
 

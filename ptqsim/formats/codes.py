@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.kernels._environment import in_default_environment as in_default_environment
 from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
 

@@ -79,14 +79,7 @@ def test_a_warning_is_one_line(
     assert warnings.formatwarning is before
 
 
-def _shown(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: object = None,
-    line: object = None,
-) -> None:
+def _shown(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
     """As Python's own, in whose place pytest has one that records."""
     sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for machine code."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "code"))
     monkeypatch.setattr(_cache, "_warned", set())
-    yield tmp_path / "code"
+    return tmp_path / "code"
 
 
 def made() -> Any:
