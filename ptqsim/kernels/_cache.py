@@ -42,7 +42,10 @@ def _unkept(what: str, folder: str) -> None:
     )
 
 
-class KeptCode(FunctionCache):  # type: ignore[misc]
+_numbas_cache: Any = FunctionCache  # typed in some releases of numba only
+
+
+class KeptCode(_numbas_cache):  # type: ignore[misc]
     """What numba asks for compiled functions, and gives them to.
 
     It raises a RuntimeError if there is no folder that can be written to.

