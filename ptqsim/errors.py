@@ -40,6 +40,14 @@ def out_of_range(what: str, given: object, lowest: int, highest: int, advice: st
     )
 
 
+class ToolError(RuntimeError):
+    """A program that was called failed, or stopped without a word; the message has the end of what it wrote."""
+
+
+class ToolTimeoutError(RuntimeError):
+    """A program that was called was given up after its time limit."""
+
+
 class AccumulatorOverflowError(OverflowError):
     """A trapping accumulator met a sum that its register cannot hold.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Exit status, see `ptqsim.cli.errors`.
     """
     run = Run()
+    told_before, warnings.formatwarning = warnings.formatwarning, lambda text, *_: f"{run.command}: warning: {text}\n"
     try:
         status = typer.main.get_command(app).main(arguments, prog_name="ptqsim", standalone_mode=False, obj=run)
     except Exception as error:
@@ -97,4 +99,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status, line = told
         if line:
             sys.stderr.write(f"{run.command}: {line}\n")
+    finally:
+        warnings.formatwarning = told_before
     return status if isinstance(status, int) else 0

@@ -4,7 +4,7 @@
 status      meaning
 ==========  =======================================================================================
 0           done
-1           a check found something (a mismatch, a trapped overflow), or the system failed (disk full)
+1           a check found something (a mismatch, a trapped overflow), or the system failed (disk full, a tool)
 2           wrong input or usage, or an extra that is not installed
 130         interrupted
 ==========  =======================================================================================
@@ -20,7 +20,7 @@ from contextlib import contextmanager
 import typer
 
 from ptqsim.cli.extras import missing_extra
-from ptqsim.errors import AccumulatorOverflowError
+from ptqsim.errors import AccumulatorOverflowError, ToolError, ToolTimeoutError
 
 INPUT_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
 
@@ -68,7 +68,7 @@ def explain(error: BaseException) -> tuple[int, str] | None:
             if missing is None:
                 return None
             text = missing
-        case AccumulatorOverflowError():
+        case AccumulatorOverflowError() | ToolError() | ToolTimeoutError():
             status = 1
         case OSError() if error.strerror:
             status = 2 if isinstance(error, INPUT_ERRORS) else 1

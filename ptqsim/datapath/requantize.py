@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.choice import Choice
 from ptqsim.formats.base import Codes, NumberFormat
+from ptqsim.formats.codes import in_default_environment
 from ptqsim.formats.given import as_integers
 from ptqsim.formats.immutable import Constructed
 from ptqsim.formats.rounding import RoundingMode
@@ -152,6 +153,7 @@ class Requantizer(Constructed):
         return _rounded_twice(values << left, self.multiplier, right)
 
 
+@in_default_environment
 def requantize(
     acc: ArrayLike,
     scale: float,

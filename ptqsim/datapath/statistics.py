@@ -67,18 +67,22 @@ class OverflowStatistics:
     ) -> None:
         self.outputs = outputs
         self.events = events
-        self._first = first
+        self._first = first if outputs else lambda: None
         self._prefixes = prefixes
 
     @cached_property
     def first(self) -> FirstEvent | None:
         """The first event, or None; found on first use."""
-        return self._first() if self.outputs else None
+        found = self._first()
+        self._first = lambda: found  # the operands are let go
+        return found
 
     @cached_property
     def prefixes(self) -> PrefixRange:
         """Range of the exact prefix sums; found on first use."""
-        return self._prefixes()
+        found = self._prefixes()
+        self._prefixes = lambda: found  # the operands are let go
+        return found
 
     @property
     def bits_needed(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.immutable import Constructed, seal
+from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -98,6 +99,7 @@ class NumberFormat(Constructed, ABC):
             real number type of at most 64 bits, or if the scale does not fit the type of `real`.
         """
 
+    @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The reals that the codes of `real` stand for, in the type that it is rounded in.
 
@@ -172,6 +174,7 @@ class NumberFormat(Constructed, ABC):
         """
         return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.aligned_table())
 
+    @in_default_environment
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
         """Reals of `codes`, in their shape: aligned * scale, rounded once to float64.
 
@@ -182,6 +185,7 @@ class NumberFormat(Constructed, ABC):
         """
         return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.real_table())
 
+    @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
         """The real value of every code, redundant codes included."""
         return self.aligned_table() * np.float64(self.scale)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats.given import as_array, as_integers
 from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
+from ptqsim.kernels.runtime.environment import in_default_environment as in_default_environment
 
 KernelConstants: TypeAlias = tuple[tuple[Any, ...], tuple[Any, ...]]
 """Arguments of a kernel for a format, in the type of the data: its grid and its rounding."""

@@ -14,6 +14,7 @@ from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import RoundingMode
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits
 
 MAX_BITS = 8
@@ -82,12 +83,14 @@ class Log2(NumberFormat):
             )
         return _aligned(self.bits)
 
+    @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
         """2**-c for every code but the last."""
         powers = np.ldexp(1.0, -np.arange(self.code_count))
         powers[-1] = 0.0
         return powers
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by comparison with powers of two, exact in any type; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.finite(code_arrays.as_reals(real))

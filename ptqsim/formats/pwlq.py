@@ -12,6 +12,7 @@ from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.unaligned import Unaligned
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_scale
 
 MAX_BITS = 15
@@ -89,6 +90,7 @@ class PWLQ(Unaligned):
             "decode() gives its real values, and TwinGELU or TwinSoftmax are two ranges that a shift does align"
         )
 
+    @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
         """The real value of every code."""
         half = 1 << (self.bits - 1)
@@ -97,6 +99,7 @@ class PWLQ(Unaligned):
         tails = np.where(c >= half, -1.0, 1.0) * (self.breakpoint + (c & (half - 1)) * self.tail_scale)
         return np.concatenate([center, tails])
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by range and then by rounding; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.finite(code_arrays.as_reals(real))

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.unaligned import Unaligned
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_scale
 
 
@@ -45,6 +46,7 @@ class _Released(Unaligned):
             As for `NumberFormat.encode`.
         """
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """The codes that the released code exports: 2**(k-1) + both magnitudes, in k bits that wrap around."""
         first, second = self._magnitudes(code_arrays.finite(code_arrays.as_reals(real)))
@@ -100,6 +102,7 @@ class ReleasedTwinSoftmax(_Released):
         """Scale of the fine range, split / (2**(k-1) - 1). That of the coarse range is 1 / (2**(k-1) - 1)."""
         return self.split / self._top
 
+    @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
         x = code_arrays.finite(code_arrays.as_reals(real))
@@ -147,6 +150,7 @@ class ReleasedTwinGELU(_Released):
         object.__setattr__(self, "positive_scale", checked_scale(self.positive_scale, "positive_scale"))
         check_largest(self, max((self._top + 1) * self.scale, self._top * self.positive_scale))
 
+    @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
         x = code_arrays.finite(code_arrays.as_reals(real))

@@ -15,6 +15,7 @@ from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels.codes import codec, grid
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_integer, checked_scale
 
 MAX_SHIFT = 32
@@ -88,6 +89,7 @@ class TwinSoftmax(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, 1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
@@ -196,6 +198,7 @@ class TwinGELU(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, -1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)

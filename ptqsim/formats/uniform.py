@@ -15,6 +15,7 @@ from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_scale
 
 
@@ -68,6 +69,7 @@ class Uniform(NumberFormat):
         """Two's complement of every code."""
         return _ranges(self.bits)[0].mantissa
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)

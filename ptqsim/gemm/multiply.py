@@ -20,8 +20,10 @@ from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import accumulate
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
+from ptqsim.kernels.runtime.environment import in_default_environment
 
 
+@in_default_environment
 def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 

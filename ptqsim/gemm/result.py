@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.kernels.matmul import convert
 from ptqsim.kernels.runtime import threads as _threads
+from ptqsim.kernels.runtime.environment import in_default_environment
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -88,6 +89,7 @@ class MatmulResult:
         """True if every output equals the result in unbounded integers; computed on first use if not yet known."""
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
+    @in_default_environment
     def real(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
         """The product as real numbers, float64: acc * scale.
 

@@ -21,4 +21,4 @@ def set_num_threads(count: int) -> None:
     ValueError
         If `count` is not an integer from 1 to 1024.
     """
-    _threads.use(checked_integer("the number of threads", count, 1, 1024))
+    _threads.use(checked_integer("the number of threads", count, 1, _threads.MOST))

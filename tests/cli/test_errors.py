@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -57,6 +59,29 @@ def test_trapped_overflow_is_a_finding(add_command: AddCommand, capsys: pytest.C
     add_command(command("import ptqsim; raise ptqsim.AccumulatorOverflowError((0, 1), 5, 'accumulator', 8, 9)"))
     assert app.main(["trial"]) == 1
     assert capsys.readouterr().err.startswith("ptqsim trial: output element (0, 1) overflows the 8-bit")
+
+
+def test_a_tool_that_fails_is_no_wrong_input(add_command: AddCommand, capsys: pytest.CaptureFixture[str]) -> None:
+    add_command(command("from ptqsim.errors import ToolError; raise ToolError('yosys failed with status 2: no room')"))
+    assert app.main(["trial"]) == 1
+    assert capsys.readouterr().err == "ptqsim trial: yosys failed with status 2: no room\n"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(
+    add_command: AddCommand, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", _shown)
+    add_command(command("import warnings; warnings.warn('nothing can be kept in ~', RuntimeWarning, stacklevel=1)"))
+    before = warnings.formatwarning
+    assert app.main(["trial"]) == 0
+    assert capsys.readouterr().err == "ptqsim trial: warning: nothing can be kept in ~\n"
+    assert warnings.formatwarning is before
+
+
+def _shown(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """As Python's own, in whose place pytest has one that records."""
+    sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
 
 
 def test_full_disk_is_no_wrong_input(add_command: AddCommand, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -252,9 +254,14 @@ def test_widths_are_found_later_and_operands_let_go(rng: np.random.Generator) ->
     a, b = random((3, 40), rng), random((40, 5), rng)
     result = pq.matmul(a, b, pq.Accumulator(40, "saturate"))
     exact = np.cumsum(a.aligned()[:, :, None] * b.aligned()[None], axis=1)
+    operands = weakref.ref(a.codes), weakref.ref(b.codes)
     del a, b
+    gc.collect()
+    assert all(operand() is not None for operand in operands)  # the widths are not known yet
     assert result.overflow is not None
     assert (result.overflow.prefixes.lowest, result.overflow.prefixes.highest) == (exact.min(), exact.max())
+    gc.collect()
+    assert all(operand() is None for operand in operands)
     assert result.overflow.bits_needed == max(int(exact.max()), ~int(exact.min())).bit_length() + 1
 
 

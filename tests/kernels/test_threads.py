@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
+import subprocess
 import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -76,9 +79,11 @@ def fail_at(start: int, stop: int, team: int, bad: int) -> int:
 
 @pytest.fixture(autouse=True)
 def _restore() -> Iterator[None]:
-    before = _threads.threads()
+    before = _threads._count
     yield
-    _threads.use(before)
+    _threads._count = before
+    _threads.available_threads.cache_clear()
+    _threads._cores.cache_clear()
 
 
 def visited(size: int, grain: int) -> tuple[bool, NDArray[np.int64], NDArray[np.int64]]:
@@ -93,7 +98,7 @@ def test_parts_cover_everything_once(size: int, grain: int, threads: int) -> Non
     assert (visits == 1).all()
     assert found == (size > 7)
     assert all(start % _threads.unit(grain) == 0 for start in np.flatnonzero(starts))
-    if threads == 1 or not COMPILED:
+    if threads == 1 or size < 2 * grain or not COMPILED:
         assert np.flatnonzero(starts).tolist() == [0] * (size > 0)
 
 
@@ -125,13 +130,78 @@ def test_what_a_part_raises_is_told(bad: int) -> None:
     assert not _threads.run(fail_at, 100, 1, 100)  # the threads live on
 
 
-def test_threads_keep_nothing_of_a_job() -> None:
-    _threads.use(2)
-    visits, starts = np.zeros(8, np.int64), np.zeros(9, np.int64)
-    gone = weakref.ref(visits)
-    _threads.run(mark, 8, 1, visits, starts)
-    del visits
-    assert gone() is None
+@needs_compiler
+def test_threads_hold_no_descriptor_and_write_to_none(tmp_path: Path) -> None:
+    """All descriptors are closed, and another file has their numbers, as when a program becomes a daemon."""
+    done = subprocess.run(
+        [sys.executable, "-c", _CLOSES_ALL, str(tmp_path / "theirs")], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "theirs").read_bytes() == b""
+
+
+# Threads sleep in between, so that they are woken.
+_CLOSES_ALL = """
+import os, sys, time
+import numpy as np
+import ptqsim as pq
+number_format, reals = pq.Uniform(8, 0.01), np.linspace(-1, 1, 1 << 16)
+pq.set_num_threads(4)
+codes = number_format.encode(reals)
+os.closerange(3, 64)
+theirs = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+for number in range(theirs + 1, 64):
+    os.dup2(theirs, number)
+for _ in range(20):
+    time.sleep(0.002)
+    assert np.array_equal(number_format.encode(reals), codes)
+"""
+
+
+@needs_compiler
+def test_the_most_threads_need_no_descriptors() -> None:
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    spare = os.dup(0)
+    os.close(spare)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (spare, limits[1]))  # none at all can be opened
+    try:
+        _threads.use(64)
+        assert (visited(1000, 1)[1] == 1).all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert sum(thread.name.startswith("ptqsim-") for thread in threading.enumerate()) >= 63
+
+
+@needs_compiler
+def test_a_system_that_starts_no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work is done by those that there are; a warning says how many."""
+    started = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name == "ptqsim-3":
+            raise RuntimeError("can't start new thread")
+        started(thread)
+
+    monkeypatch.setattr(_threads, "_members", [])
+    monkeypatch.setattr(_threads, "_teams", _threads._Teams())
+    monkeypatch.setattr(threading.Thread, "start", start)
+    _threads.use(8)
+    with pytest.warns(RuntimeWarning, match=r"3 of 8 threads work, .*can't start new thread.*set_num_threads\(3\)"):
+        assert (visited(100, 1)[1] == 1).all()
+    assert (visited(100, 1)[1] == 1).all()  # no second warning
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_keep_nothing_of_a_job(threads: int) -> None:
+    _threads.use(threads)
+    for _ in range(20):
+        visits, starts = np.zeros(8, np.int64), np.zeros(9, np.int64)
+        gone = weakref.ref(visits), weakref.ref(starts)
+        _threads.run(mark, 8, 1, visits, starts)
+        assert [one() is not None for one in gone] == [True, True]
+        del visits, starts
+        assert [one() for one in gone] == [None, None]
 
 
 @needs_compiler
@@ -151,6 +221,7 @@ def test_parts_that_take_long_and_pauses_between_them(cores: int, monkeypatch: p
 
 
 @needs_compiler
+@pytest.mark.skipif(sys.platform == "darwin", reason="looks into a semaphore of POSIX")
 @pytest.mark.parametrize("state", [_team.ASLEEP, _team.IDLE, _team.RUNNING], ids=["asleep", "late", "busy"])
 def test_nobody_waits_for_a_thread_that_does_not_come(state: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
@@ -161,9 +232,10 @@ def test_nobody_waits_for_a_thread_that_does_not_come(state: int, monkeypatch: p
     assert (visits == 1).all()
     # What was posted for it is taken back; one that sleeps was woken.
     assert member.words[_team.STATE] == (_team.RUNNING if state == _team.RUNNING else _team.IDLE)
-    os.close(member.pipe[1])
-    assert os.read(member.pipe[0], 9) == bytes(state == _team.ASLEEP)
-    os.close(member.pipe[0])
+    woken = 0
+    while _threads._libc.sem_trywait(ctypes.c_void_p(int(member.words[_team.CHANNEL]))) == 0:
+        woken += 1
+    assert woken == (state == _team.ASLEEP)
 
 
 @needs_compiler
@@ -194,9 +266,19 @@ def test_number_of_threads_follows_the_machine(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
     _threads.available_threads.cache_clear()
     assert _threads.available_threads() == 3
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "")
+    monkeypatch.setenv("NUMBA_NUM_THREADS", str(10**9))
     _threads.available_threads.cache_clear()
-    assert _threads.available_threads() >= 1
+    assert _threads.available_threads() == _threads.MOST
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 5, 7, 11}, raising=False)
+    _threads.available_threads.cache_clear()
+    _threads._cores.cache_clear()
+    assert _threads.available_threads() == 5
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    _threads.available_threads.cache_clear()
+    _threads._cores.cache_clear()
+    assert _threads.available_threads() == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.kernels.runtime.jit import jit
 
 # Rows whose scores and sums stay in the nearest cache while all pairs are gone through.
 _ROWS = 64
 
 
+@in_default_environment
 @jit
 def hinge_sums(
     start: int, stop: int, scores: Any, order: Any, exact: Any, theta: Any, of_ties: Any, out: Any

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.kernels.runtime.jit import jit
 
 # Columns whose slopes stay in the nearest cache while all rows are gone through.
 _COLUMNS = 32
 
 
+@in_default_environment
 @jit
 def settle(
     start: int, stop: int, gram: Any, target: Any, slope: Any, scale: float, step: float, digit: Any, q: Any

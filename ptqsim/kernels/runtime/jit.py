@@ -12,19 +12,33 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
+
+import ptqsim.kernels
+from ptqsim.kernels.runtime import cache as _cache
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
+
+def _fingerprint(package: Path) -> str:
+    """A digest of all modules of a package, wherever in it they lie."""
+    digest = sha256()
+    for path in sorted(package.rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(package).as_posix()} {len(content)} ".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
 # The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
 # into it. With a digest of them all in its name no function is taken for an older one.
-_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))).hexdigest()[
-    :12
-]
+_SOURCES = _fingerprint(Path(ptqsim.kernels.__path__[0]))
 
 
 def jit(function: Function) -> Function:
     """Compile `function` on its first call; the machine code is cached on disk where there is a place for it."""
-    return _cached(function, fastmath=False)
+    return _compiled(function, fastmath=False)
 
 
 def jit_sums(function: Function) -> Function:
@@ -32,7 +46,7 @@ def jit_sums(function: Function) -> Function:
 
     The order depends on the processor and on nothing else.
     """
-    return _cached(function, fastmath={"reassoc"})
+    return _compiled(function, fastmath={"reassoc"})
 
 
 def inlined(function: Function) -> Function:
@@ -43,27 +57,22 @@ def inlined(function: Function) -> Function:
 def native(function: Callable[..., int], signature: object) -> Any:
     """Compile `function` for these types at once, to be called by its ``address``."""
     function.__qualname__ += f"-{_SOURCES}"
-    compiler: Any = numba.cfunc  # its types do not know what it passes on
-    try:
-        return compiler(signature, nopython=True, error_model="numpy", cache=True)(function)
-    except RuntimeError:  # as below
-        return compiler(signature, nopython=True, error_model="numpy")(function)
+    # As numba.cfunc does, with a cache of our own.
+    compiled: Any = CFunc(function, normalize_signature(signature), locals={}, options={"error_model": "numpy"})
+    _cache.keep(compiled, function)
+    compiled.compile()
+    return compiled
 
 
-def _cached(function: Function, fastmath: bool | set[str]) -> Function:
-    function.__qualname__ += f"-{_SOURCES}"
-    try:
-        return _compiled(function, fastmath, cache=True)
-    except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
-        return _compiled(function, fastmath, cache=False)
-
-
-def _compiled(function: Function, fastmath: bool | set[str], cache: bool) -> Function:
+def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Compiled code does not warn of a quotient that overflows either.
         return np.errstate(all="ignore")(function)
     # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows
     # IEEE instead of costing a branch per element. No fastmath but for sums: float results must be the bits of numpy
     # and torch.
-    compiler = numba.jit(nopython=True, nogil=True, cache=cache, error_model="numpy", fastmath=fastmath)
-    return cast("Function", compiler(function))
+    function.__qualname__ += f"-{_SOURCES}"
+    compiler = numba.jit(nopython=True, nogil=True, error_model="numpy", fastmath=fastmath)
+    compiled = compiler(function)
+    _cache.keep(compiled, function)
+    return cast("Function", compiled)

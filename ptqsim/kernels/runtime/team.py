@@ -5,7 +5,8 @@ a team, 0, it goes on and does the range. With one, `shared` has the kernel itse
 the same arguments and no team, by this thread and by those of the team; what is left to do is then nothing. A thread
 takes most of what is left of a share of its own, again and again, and then of the others' shares: so threads mostly
 write where they did in the product before, and nobody waits for one that is late or slow. Who does what is chance; what
-a kernel writes must depend on the part alone, and parts start at multiples of a unit.
+a kernel writes must depend on the part alone, and parts start at multiples of a unit. Every part runs in the default
+floating-point environment (`_environment`), whatever that of its thread is; a team of none has one part.
 
 What the work is lies in memory, with the address of the kernel; a thread that waits sees it as soon as a line of the
 cache has come over. Nobody waits for a thread that has not begun: what was posted for it is taken back.
@@ -22,6 +23,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from ptqsim.kernels.runtime.atomic import call, call_plain, compare_exchange, fetch_add, fetch_or, load, pause, store
+from ptqsim.kernels.runtime.environment import DEFAULT, exchange
 from ptqsim.kernels.runtime.jit import inlined, jit, native
 from ptqsim.kernels.runtime.machine import COMPILED
 
@@ -30,10 +32,14 @@ _WORD: Final = 8
 LINE: Final = 8
 """Words of a cache line, or more: what one thread writes lies in another line than what others read meanwhile."""
 
-# Words of a member, which each other thread of a team has: what it does; and in a line of its own its number in every
-# team, by which functions it sleeps and is woken, through which ends of a pipe, and a place for a byte.
-STATE, MEMBER_WORDS = 0, 2 * LINE
-NUMBER, SLEEP, WAKE, READER, WRITER, BYTE = range(LINE, LINE + 6)
+# Words of a member, which each other thread of a team has: what it does; in a line of its own its number in every team,
+# the functions by which it sleeps and is woken, and the address of the semaphore that they take; and, from a new line
+# on, room for that semaphore.
+STATE, SEMAPHORE, MEMBER_WORDS = 0, 2 * LINE, 4 * LINE
+NUMBER, SLEEP, WAKE, CHANNEL = range(LINE, LINE + 4)
+
+FOREVER: Final = -1
+"""Longest sleep of a member, on systems whose wait takes a time limit; others take the semaphore alone."""
 
 # What a member does besides the team that is posted for it, the address of whose words it finds in its state.
 IDLE, RUNNING, ASLEEP = 0, 1, 2
@@ -101,7 +107,7 @@ def _post(team: int, member: int) -> bool:
     if compare_exchange(member, STATE, IDLE, team):
         return True
     if compare_exchange(member, STATE, ASLEEP, team):
-        call(load(member, WAKE), load(member, WRITER), member + BYTE * _WORD, 1)
+        call(load(member, WAKE), load(member, CHANNEL), 0, 0)
         return True
     return False
 
@@ -123,8 +129,8 @@ def _serve(member: int) -> int:
             store(member, STATE, IDLE)
             fetch_add(team, DONE, 1)
         elif team == ASLEEP or (waited >= pauses and compare_exchange(member, STATE, IDLE, ASLEEP)):
-            # Something else than work may wake it.
-            call(load(member, SLEEP), load(member, READER), member + BYTE * _WORD, 1)
+            # Something else than work may wake it: a signal, or work that was posted before and taken back.
+            call(load(member, SLEEP), load(member, CHANNEL), FOREVER, 0)
             waited = 0
         else:
             pause()
@@ -158,7 +164,7 @@ def _take_part(team: int, number: int) -> None:
         while start < stop:
             # Most of it, and at last little, so that all threads end together.
             blocks = (stop - start + unit - 1) // unit
-            after = min(stop, start + (3 * blocks + 3) // 4 * unit)
+            after = min(stop, start + (3 * blocks + 3) // 4 * unit) if members else stop
             if compare_exchange(team, at, start, after):
                 found |= call(part, frame, start, after)
             start = load(team, at)
@@ -203,7 +209,10 @@ def _part(function: Any, frame_type: Any) -> Any:
     arguments = [*map(builder.alloca, (place.type.pointee for place in function.args[:_GIVEN]))]
     arguments += map(builder.load, places)
     arguments[_START], arguments[_STOP], arguments[_CREW] = part.args[1], part.args[2], _INT64(0)
-    status = builder.call(function, arguments)
+    # Not inlined: the compiler takes no float operation to depend on the environment, and might move it out of here.
+    before = exchange(builder, _INT64(DEFAULT))
+    status = builder.call(function, arguments, attrs=("noinline",))
+    exchange(builder, before)
     value = builder.load(arguments[0])
     something = builder.zext(builder.icmp_unsigned("!=", value, value.type(0)), _INT64)
     raised = builder.icmp_signed("!=", status, status.type(0))

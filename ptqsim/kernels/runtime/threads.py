@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
@@ -18,10 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.kernels.runtime import team as _team
+from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.kernels.runtime.machine import COMPILED
 
 GRAIN: Final = 1 << 13
 """Elements below which another thread costs more than it brings."""
+
+MOST: Final = 1024
+"""Threads that can be asked for; more than any one machine has cores."""
 
 _count: int | None = None
 
@@ -30,9 +36,8 @@ _count: int | None = None
 def available_threads() -> int:
     """Cores that this process may run on, or what NUMBA_NUM_THREADS allows, as of the first product."""
     limit = os.environ.get("NUMBA_NUM_THREADS", "")
-    if limit.isdecimal() and int(limit) > 0:
-        return int(limit)
-    return _cores()
+    wanted = int(limit) if limit.isdecimal() and int(limit) > 0 else _cores()
+    return min(wanted, MOST)
 
 
 @cache
@@ -76,6 +81,23 @@ _SHARES: Final = COMPILED and os.name == "posix"
 
 _libc: Any = ctypes.CDLL(None) if _SHARES else None
 
+# A semaphore in memory, which no one else can close or write to, as they could a descriptor. macOS has those of POSIX
+# by name only, and others of its own.
+_SLEEP, _WAKE = (
+    ("dispatch_semaphore_wait", "dispatch_semaphore_signal") if sys.platform == "darwin" else ("sem_wait", "sem_post")
+)
+
+
+def _semaphore(place: int) -> int:
+    """The address of a semaphore at zero: `place`, or wherever the system has put it."""
+    if sys.platform == "darwin":
+        create = _libc.dispatch_semaphore_create
+        create.restype, create.argtypes = ctypes.c_void_p, [ctypes.c_long]
+        return int(create(0))
+    if _libc.sem_init(ctypes.c_void_p(place), 0, ctypes.c_uint(0)):
+        raise RuntimeError("no semaphore in memory")
+    return place
+
 
 def _address(function: Any) -> int:
     """Of a function of the system; 0 if there is none."""
@@ -90,33 +112,39 @@ def _words(count: int) -> tuple[NDArray[np.int64], int]:
 
 
 class _Member:
-    """A thread that takes part in what teams do; in Python it does nothing."""
+    """A thread that takes part in what teams do; in Python it does nothing.
+
+    A RuntimeError says that the system has no room for another one.
+    """
 
     def __init__(self, number: int) -> None:
         words, self.address = _words(_team.MEMBER_WORDS)
         self.words = words
         words[_team.STATE], words[_team.NUMBER] = _team.IDLE, number
-        words[_team.SLEEP], words[_team.WAKE] = _address(_libc.read), _address(_libc.write)
-        self.pipe = words[_team.READER], words[_team.WRITER] = os.pipe()
+        words[_team.SLEEP], words[_team.WAKE] = (_address(getattr(_libc, name)) for name in (_SLEEP, _WAKE))
+        words[_team.CHANNEL] = _semaphore(self.address + _team.SEMAPHORE * words.itemsize)
+        threading.Thread(target=_team.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
         # The thread reads and writes them until the process ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
-        threading.Thread(target=_team.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
 
 
 class _Team:
-    """The threads that help one that calls kernels."""
+    """One thread that calls kernels, and those that help it."""
 
     def __init__(self, members: list[_Member]) -> None:
         words, self.address = _words(_team.team_words(len(members)))
         words[_team.LEAD], words[_team.YIELD] = _team.lead(), _address(getattr(_libc, "sched_yield", None))
-        words[_team.COUNT] = len(members)
+        words[_team.COUNT], words[_team.UNIT] = len(members), 1
         # Nobody keeps others from a core that they need.
-        words[_team.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if len(members) < _cores() else 0
+        words[_team.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if 0 < len(members) < _cores() else 0
         words[_team.MEMBERS :][: len(members)] = [member.address for member in members]
         self._words = memoryview(words.data)
+        self._grain = 1
 
     def run(self, kernel: Callable[..., object], size: int, grain: int, args: tuple[object, ...]) -> bool:
-        self._words[_team.UNIT] = unit(grain)
+        if grain != self._grain:
+            self._words[_team.UNIT] = unit(grain)
+            self._grain = grain
         kernel(0, size, self.address, *args)
         found = self._words[_team.FOUND]
         if found & _team.FAILED:
@@ -140,9 +168,6 @@ _teams = _Teams()
 def _forget() -> None:
     # A forked child inherits all but the threads.
     global _teams, _making
-    for member in _members:
-        for end in member.pipe:
-            os.close(end)
     _members.clear()
     _teams, _making = _Teams(), threading.Lock()
 
@@ -153,14 +178,27 @@ if hasattr(os, "register_at_fork"):
 
 def _new_team(others: int) -> _Team:
     with _making:
-        while len(_members) < others:
-            _members.append(_Member(len(_members) + 1))
+        try:
+            while len(_members) < others:
+                _members.append(_Member(len(_members) + 1))
+        except RuntimeError as error:
+            warnings.warn(
+                f"{len(_members) + 1} of {others + 1} threads work, as the system starts no more ({error}); results "
+                f"are the same; to ask for no more, ptqsim.set_num_threads({len(_members) + 1})",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return _Team(_members[:others])
 
 
 def unit(grain: int) -> int:
     """Chunk size; chunks start at its multiples, and it is small enough that threads end together."""
     return max(grain // 16, 1)
+
+
+@in_default_environment
+def _interpreted(kernel: Callable[..., object], size: int, args: tuple[object, ...]) -> bool:
+    return bool(kernel(0, size, 0, *args))
 
 
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:
@@ -173,9 +211,13 @@ def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> 
     bool
         Whether any part gave something other than zero.
     """
-    others = min(threads(), size // max(grain, 1)) - 1
-    if others < 1 or not _SHARES:
-        return bool(kernel(0, size, 0, *args))
+    if not COMPILED:
+        return _interpreted(kernel, size, args)
+    # No min and max: calls take longer than all the rest of this.
+    parts, most = (size // grain if grain > 1 else size), threads()
+    others = (parts if parts < most else most) - 1
+    if others < 0 or not _SHARES:
+        others = 0
     team = _teams.by_members.get(others)
     if team is None:
         team = _teams.by_members[others] = _new_team(others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,12 +63,23 @@ class BenchModule:
 
 
 def run_bench(tool: tools.Tool, folder: Path, files: list[str]) -> str:
-    """Build and run the bench in a folder; what it printed."""
+    """Build and run the bench in a folder; what it printed.
+
+    Raises
+    ------
+    ValueError
+        If the tool is Verilator and the folder's path has white space, which GNU Make cannot build in.
+    """
     sources = [*files, f"{BENCH}.sv"]
     if tool.name == "iverilog":
         tool.run(["-g2012", "-s", BENCH, "-o", "simulation.vvp", *sources], folder)
         program = str(Path(tool.command[0]).with_name("vvp"))
         return tools.Tool("vvp", (program,), tool.version).run(["-n", "simulation.vvp"], folder)
+    if re.search(r"\s", str(folder.resolve())):
+        raise ValueError(
+            f"Verilator builds with GNU Make, which takes no path with a space in it, got {str(folder.parent)!r}; set "
+            "the environment variable TMPDIR to another folder, or take another engine"
+        )
     jobs = str(os.cpu_count() or 1)
     flags = ["--binary", "--timing", "-sv", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-j", jobs, "--top-module", BENCH]
     tool.run([*flags, *sources], folder)

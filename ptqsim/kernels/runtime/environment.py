@@ -1,0 +1,96 @@
+"""The floating-point environment of kernels: rounding to nearest even, subnormals kept, no exception trapped.
+
+A caller may have changed its own: `torch.set_flush_denormal` flushes subnormals to zero, C code may round in another
+direction or trap. A thread has an environment of its own, so results would depend on the thread that computed them.
+Kernels and the NumPy code beside them therefore run in the default one, and the caller's is put back after them. It is
+the MXCSR of x86 and the FPCR of ARM; on other processors, the environment is left as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import Any, Final, ParamSpec, TypeVar
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from ptqsim.kernels.runtime.jit import native
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+_BYTE, _INT32, _INT64, _VOID = ir.IntType(8), ir.IntType(32), ir.IntType(64), ir.VoidType()
+
+_X86: Final = platform.machine() in ("x86_64", "AMD64")
+_ARM: Final = platform.machine() in ("aarch64", "arm64")
+
+DEFAULT: Final = 0x1F80 if _X86 else 0
+"""Value of the register when a process starts: on x86 the six bits that mask the exceptions."""
+
+_RAISED: Final = 0x3F if _X86 else 0
+"""Bits that say which exceptions there were, and change nothing."""
+
+
+def exchange(builder: Any, new: Any) -> Any:
+    """Emit code that puts `new` into the register; what it held before. Both are int64."""
+    if _X86:
+        place = cgutils.alloca_once(builder, _INT32)
+        address = builder.bitcast(place, _BYTE.as_pointer())
+        _call(builder, "llvm.x86.sse.stmxcsr", _VOID, address)
+        before = builder.zext(builder.load(place), _INT64)
+        builder.store(builder.trunc(new, _INT32), place)
+        _call(builder, "llvm.x86.sse.ldmxcsr", _VOID, address)
+        return before
+    if _ARM:
+        before = _call(builder, "llvm.aarch64.get.fpcr", _INT64)
+        _call(builder, "llvm.aarch64.set.fpcr", _VOID, new)
+        return before
+    return new
+
+
+def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
+    function = ir.FunctionType(result, [argument.type for argument in arguments])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), arguments)
+
+
+def _generate_exchange(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return exchange(builder, values[0])
+
+
+_intrinsic: Any = intrinsic  # numba types what it is given, and not what it gives
+
+
+@_intrinsic
+def _exchanged(typing_context, new):  # type: ignore[no-untyped-def]
+    return types.int64(types.int64), _generate_exchange
+
+
+def _exchange(new: int) -> int:
+    return int(_exchanged(new))
+
+
+@cache
+def exchange_own() -> Callable[[int], int]:
+    """A function that exchanges the register of the calling thread; it keeps Python's lock, which takes less time."""
+    address: int = native(_exchange, types.int64(types.int64)).address
+    return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address)
+
+
+def in_default_environment(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Run a function of Python in the default environment; the caller's is put back after it."""
+
+    @wraps(function)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        exchanged = exchange_own()
+        before = exchanged(DEFAULT)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            if before & ~_RAISED != DEFAULT:
+                exchanged(before)
+
+    return run
