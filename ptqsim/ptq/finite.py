@@ -9,7 +9,7 @@ from ptqsim.ptq.network.operations import MatmulOperation
 
 
 def check_parameters(network: nn.Module) -> None:
-    """Refuse a network with a parameter or buffer that holds NaN or infinite values, with a ValueError that names it."""
+    """Refuse a network with a parameter or buffer that is not finite, with a ValueError that names it."""
     for name, tensor in network.state_dict().items():
         if tensor.is_floating_point() and not _is_finite(tensor):
             bad = int((~torch.isfinite(tensor)).sum())

@@ -110,6 +110,6 @@ def ranking_objective(gamma: float, theta: float) -> Objective:
 def _standard_deviation(x: torch.Tensor) -> torch.Tensor:
     """That of each row [..., n], whose squares neither overflow nor underflow: [...]."""
     exponent = torch.frexp(x.abs().amax(dim=-1)).exponent.clamp(-125, 125)
-    one = torch.ones((), dtype=x.dtype, device=x.device)
+    one = torch.ones_like(exponent, dtype=x.dtype)
     scaled = x * torch.ldexp(one, -exponent)[..., None]  # by a power of two: no digit changes
     return scaled.std(dim=-1, correction=min(1, x.shape[-1] - 1)) * torch.ldexp(one, exponent)

@@ -91,7 +91,7 @@ def _in_one_pass(
 
 
 def _power_of_two(x: torch.Tensor) -> float:
-    """The magnitude of x: what is divided by it has squares that neither overflow nor underflow, and the same digits."""
+    """The magnitude of x: what is divided by it keeps its digits, and its squares neither overflow nor underflow."""
     top = float(x.abs().max()) if x.numel() else 0.0
     if not 0 < top < math.inf:
         return 1.0
