@@ -74,12 +74,16 @@ def calibrate(
 
     Raises
     ------
+    TypeError
+        For widths that are no integers.
     ValueError
-        For unknown methods or options, widths out of range, images that are not finite, or a model with an operation
-        that is not supported.
+        For unknown methods or options, widths out of range, images that are not finite, a model with an operation
+        that is not supported, or a layer that sees what is not finite.
     """
     chosen = make_method(method, options, variant)
     for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
+        if not isinstance(bits, int) or isinstance(bits, bool):
+            raise TypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
         if not 2 <= bits <= 16:
             raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")
     if mixed_precision is not None and w_bits != a_bits:

@@ -24,6 +24,12 @@ Operand = Literal["a", "b"]
 Formats = tuple[Format, ...]
 
 
+def check_rounds(rounds: int) -> None:
+    """Refuse a number of rounds out of range with a ValueError that says what is legal."""
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}; legal is 1 or more: PTQ4ViT's is 3")
+
+
 @dataclass(frozen=True)
 class Schedule:
     """In which order a search goes through the operands, and what it does between.
@@ -46,8 +52,7 @@ class Schedule:
     correct_bias: bool = False
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError(f"the search was asked for {self.rounds} rounds; legal is 1 or more: PTQ4ViT's is 3")
+        check_rounds(self.rounds)
 
 
 @dataclass(frozen=True)

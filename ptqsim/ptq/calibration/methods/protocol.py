@@ -10,12 +10,14 @@ import torch
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import Schedule, check_rounds
 from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
 
 Paradigm = Literal["parallel", "sequential"]
+LARGEST_WEIGHT: Final = 1_000_000
+"""Of what a method adds to its objective: beyond it nothing of the objective would be left in a float."""
 PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
 
 
@@ -95,6 +97,7 @@ class LinearSearch:
 
     def __post_init__(self) -> None:
         check_paradigm(self.paradigm)
+        check_rounds(self.rounds)
         self.ratios()
 
     @property
@@ -119,6 +122,12 @@ class LinearSearch:
 
     def ratios(self) -> list[float]:
         return search_space.linear_ratios(self.alpha, self.beta, self.n)
+
+
+def check_weight(name: str, value: float, default: float) -> None:
+    """Refuse a weight or margin out of range with a ValueError that says what is legal."""
+    if not 0 <= value <= LARGEST_WEIGHT:
+        raise ValueError(f"{name} is {value}; legal is 0 to {LARGEST_WEIGHT:,}: try {default:g}")
 
 
 def check_paradigm(paradigm: str) -> None:
