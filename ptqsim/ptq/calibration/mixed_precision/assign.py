@@ -143,10 +143,12 @@ def _omega(
         sum(traces[op.name] * weight_count(op) for op in ops) / count
         for ops, count in zip(weights, counts, strict=True)
     ]
-    # of a module all of whose traces are zero the sum says nothing: it counts as the least sensitive of all
-    sensitivity = least_for_zero(np.array(mean))
-    errors = [[sum(weight_error(op, layers[op.name]) for op in ops) for layers in results.values()] for ops in weights]
-    return sensitivity, np.where(np.array(mean)[:, None] == 0, sensitivity[:, None] * errors, np.array(omega))
+    found = least_for_zero(np.array(mean))
+    for i in np.flatnonzero(np.array(mean) == 0):  # its sum says nothing: it counts as the least sensitive of all
+        omega[i] = [
+            found[i] * sum(weight_error(op, layers[op.name]) for op in weights[i]) for layers in results.values()
+        ]
+    return found, np.array(omega)
 
 
 def least_for_zero(sensitivity: Floats) -> Floats:
