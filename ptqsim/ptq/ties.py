@@ -31,7 +31,7 @@ class Parts(NamedTuple):
     """The sums of an objective, part by part, and the number of parts."""
 
     partials: Partials
-    count: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def break_ties(
 
     if name != SQUARED_ERROR.name:
         parts = squared_error()
-        again = race(_only(space, left), parts.partials, parts.count, SQUARED_ERROR)
+        again = race(_only(space, left), parts.partials, parts.number, SQUARED_ERROR)
         narrow([tuple(dict.fromkeys(_at(left[g], c) for c in tied)) for g, tied in enumerate(again.tied)], "mse")
     if any(len(tied) > 1 for tied in left):
         narrow([_least_own_error(x, space, g, tied) for g, tied in enumerate(left)], "own_error")

@@ -82,10 +82,7 @@ def calibrate(
     """
     chosen = make_method(method, options, variant)
     for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
-        if not isinstance(bits, int) or isinstance(bits, bool):
-            raise TypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
-        if not 2 <= bits <= 16:
-            raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")
+        _check_width(name, bits)
     if mixed_precision is not None and w_bits != a_bits:
         raise ValueError(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
@@ -108,3 +105,10 @@ def calibrate(
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
     return quantized
+
+
+def _check_width(name: str, bits: object) -> None:
+    if not isinstance(bits, int) or isinstance(bits, bool):
+        raise TypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
+    if not 2 <= bits <= 16:
+        raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")

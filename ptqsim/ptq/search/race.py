@@ -102,7 +102,8 @@ def _alike(scores: Scores, resolution: float) -> NDArray[np.bool_]:
     """The groups whose finite scores [candidate, group] differ by rounding at most."""
     finite = np.isfinite(scores)
     spread = np.where(finite, scores, -np.inf).max(axis=0) - np.where(finite, scores, np.inf).min(axis=0)
-    return spread <= resolution
+    alike: NDArray[np.bool_] = spread <= resolution
+    return alike
 
 
 def _stops(parts: int, growing: bool) -> list[int]:
