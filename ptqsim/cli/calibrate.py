@@ -156,11 +156,12 @@ def _show(out: Output, quantized: Any, title: str) -> None:
     out.table(
         ["layer", "kind", "formats of A", "formats of B", "score"],
         [
-            [name, op.kind, ptq.describe(op.formats.a), ptq.describe(op.formats.b), f"{op.report['score']:.4g}"]
+            [name, op.kind, ptq.describe(op.formats.a), ptq.describe(op.formats.b), _number(op.report["score"])]
             for name, op in quantized.layers.items()
         ],
         title=title,
     )
+    _show_ties(out, quantized)
     if (mixed := quantized.info.get("mixed_precision")) is not None:
         sensitivity = mixed["sensitivity"]
         rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]
@@ -174,12 +175,36 @@ def _show(out: Output, quantized: Any, title: str) -> None:
         rows = [
             [
                 ", ".join(f"{k}={v}" for k, v in step["added"].items()) or "start",
-                f"{step['cross_entropy']:.4f}",
+                _number(step["cross_entropy"], ".4f"),
                 step["kept"],
             ]
             for step in trail
         ]
         out.table(["added", "held-out CE", "kept"], rows, title="Choice of the preset, on calibration images held out")
+
+
+def _number(value: float | None, spec: str = ".4g") -> str:
+    return "not finite" if value is None else format(value, spec)
+
+
+def _show_ties(out: Output, quantized: Any) -> None:
+    """Table of the operands for which the method's objective could not decide, and of what decided instead."""
+    rows = [
+        [
+            name,
+            tie["operand"].upper() + ("" if tie["group"] is None else f", group {tie['group']}"),
+            op.report["objective"],
+            f"{tie['reason']} ({tie['tied']} of {tie['of']} candidates tied)",
+            tie["decided_by"],
+        ]
+        for name, op in quantized.layers.items()
+        for tie in op.report.get("ties", [])
+    ]
+    if rows:
+        out.table(["layer", "operand", "objective", "could not decide, as", "decided by"], rows, title="Ties")
+    fallback = quantized.info.get("mixed_precision", {}).get("fallback")
+    if fallback is not None:
+        out.note(f"widths were chosen by {fallback['decided_by']}: {fallback['reason']}")
 
 
 def _list_options(out: Output, method: str, variant: str) -> None:

@@ -122,7 +122,7 @@ def test_more_bits_come_closer_to_float(model: nn.Module, images: torch.Tensor) 
         ({"gradient": "sample"}, "sampled"),
         ({"w_bits": 1}, "w_bits is 1"),
         ({"a_bits": 17}, "a_bits is 17"),
-        ({"rounds": 0}, "0 rounds"),
+        ({"rounds": 0}, "rounds is 0"),
         ({"method": "base_ptq", "metric": "cosin"}, "cosine"),
         ({"gelu_pair": "coverin"}, "covering"),
     ],

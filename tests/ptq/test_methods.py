@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,16 @@ from ptqsim.ptq.network.fake_quant import fake_quantize
 from ptqsim.ptq.search.candidates import linear_ratios, released_ratios
 
 FEW = {"n": 6}
+
+
+NAN = float("nan")
+BAD: dict[type, tuple[object, ...]] = {
+    bool: ("yes", 1, None, NAN),
+    int: (-1, 0, NAN, 2.0, "3", True, None, [3]),
+    float: (-1.0, NAN, float("inf"), -float("inf"), "0.5", True, None),
+    str: ("no such name", "", 3, None, True),
+}
+"""Values that are legal for no option, by the type of its default."""
 
 
 def few(method: str) -> dict[str, object]:
@@ -221,11 +233,34 @@ def test_released_models_run_and_come_back_but_not_in_integers(
         ("ptq4vit", "paper", {"gradient": 3}, "a name"),
         ("ptq4vit_plus", "paper", {"folds": 1}, "2 or more"),
         ("ptq4vit", "released", {"splits": 0}, "splits is 0"),
+        *(
+            (method, "paper", {option: value}, option)
+            for method in METHODS
+            for option, default in asdict(make_method(method, {})).items()  # type: ignore[call-overload]
+            for value in BAD[type(default)]
+        ),
+        ("base_ptq", "paper", {"metric": "cosin"}, "cosine"),
+        ("base_ptq", "paper", {"metric": "hessian"}, "metric"),
+        ("ptq4vit", "paper", {"alpha": 1.2, "beta": 0.5}, "alpha < beta"),
+        ("ptq4vit", "paper", {"beta": 1e-300}, "beta from"),
+        ("ptq4vit", "paper", {"beta": 1e300}, "beta from"),
+        ("ptq4vit", "paper", {"n": 10**9}, "1 to 10000"),
+        ("liu2021", "paper", {"theta": 1e300}, "1,000,000"),
     ],
 )
 def test_bad_options_are_named(method: str, variant: str, options: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as caught:
         make_method(method, options, variant)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [8.0, "8", None, True])
+@pytest.mark.parametrize("which", ["w_bits", "a_bits"])
+def test_a_width_that_is_no_integer_is_refused(
+    model: nn.Module, images: torch.Tensor, which: str, bits: object
+) -> None:
+    with pytest.raises(TypeError, match=rf"{which} is .* integer from 2 to 16"):
+        ptq.calibrate(model, images, **{which: bits})  # type: ignore[arg-type]
 
 
 def test_an_integer_is_a_number() -> None:

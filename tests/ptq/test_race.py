@@ -74,8 +74,8 @@ def run_race(values: np.ndarray, name: str) -> tuple[tuple[int, ...], int, int]:
             computed += 1
             yield part
 
-    chosen, _, finished = race.race(space, partials, values.shape[1], OBJECTIVES[name])
-    return chosen, finished, computed
+    outcome = race.race(space, partials, values.shape[1], OBJECTIVES[name])
+    return outcome.chosen, outcome.finished, computed
 
 
 def test_what_is_surely_behind_is_given_up_early() -> None:

@@ -15,6 +15,7 @@ errors of the activations (the paper's error compensation).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +23,7 @@ import torch
 
 from ptqsim.kernels.calibration import ternary
 
+_TINY: Final = torch.finfo(torch.float32).tiny
 _BLOCK: Final = 64  # rows whose products with H are brought up to date at once
 
 
@@ -110,7 +112,7 @@ def bit_split(
     q = stitch(digits)
     for _ in range(epochs):
         refitted = _float32(problem.best_scale(q))
-        if refitted > 0:  # else no scale of that sign fits: keep the one there is
+        if _TINY <= refitted < math.inf:  # else no scale of that sign fits: keep the one there is
             scale = refitted
         before = q.clone()
         for m in reversed(range(bits - 1)):

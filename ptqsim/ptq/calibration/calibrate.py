@@ -82,16 +82,15 @@ def calibrate(
     Raises
     ------
     TypeError
-        For images or a method of another type, and options beside a method's object.
+        For images or a method of another type, options beside a method's object, and widths that are no integers.
     ValueError
-        For unknown methods or options, widths out of range, images that are not finite, or a model with an operation
-        that is not supported.
+        For unknown methods or options, widths out of range, images that are not finite, a model with an operation
+        that is not supported, or a layer that sees what is not finite.
     """
     chosen = make_method(method, options, variant)
     images = as_images(images, num_images, seed)
     for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
-        if not 2 <= bits <= 16:
-            raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")
+        _check_width(name, bits)
     if mixed_precision is not None and w_bits != a_bits:
         raise ValueError(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
@@ -121,3 +120,10 @@ def calibrate(
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
     return quantized
+
+
+def _check_width(name: str, bits: object) -> None:
+    if not isinstance(bits, int) or isinstance(bits, bool):
+        raise TypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
+    if not 2 <= bits <= 16:
+        raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +14,7 @@ from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.network.execute import WeightCodes
 from ptqsim.ptq.network.fake_quant import decode_codes, fake_quantize
+from ptqsim.ptq.network.finite import check_operands
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.search.alternate import alternate
 from ptqsim.ptq.search.candidates import group_max, uniform
@@ -29,7 +31,9 @@ class LayerResult:
     depth : int
         K of the product.
     report : mapping
-        Objective, its score, normalized scales, candidates tried; plain data.
+        Objective, its score, normalized scales, candidates tried; plain data.  ``ties``, where there are any, says
+        for which operands and groups the objective could not tell candidates apart, why, and what decided
+        (:class:`~ptqsim.ptq.search.ties.Tie`).
     weight_codes : list of QuantizedArray or None
         Where the method chose the codes; None where rounding to the formats gives them.
     bias : float tensor [N] or None
@@ -64,7 +68,13 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     method : Method
     w_bits, a_bits : int
         Width of weights and activations.
+
+    Raises
+    ------
+    ValueError
+        Where what it sees, or what is found for it, is not finite.
     """
+    check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None
     b_bits = w_bits if constant_b else a_bits
     spaces = method.a_candidates(op, data.a, a_bits), method.b_candidates(op, data.b, b_bits)
@@ -76,13 +86,15 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     formats = OperandFormats(spaces[0].choose(found.a), spaces[1].choose(found.b))
     report: dict[str, object] = {
         "objective": objective.name,
-        "score": found.score,
+        "score": found.score if math.isfinite(found.score) else None,
         "rounds": found.rounds,
         "evaluated": found.evaluated,
         "pruned": found.pruned,
         "a_normalized": list(spaces[0].choose_normalized(found.a)),
         "b_normalized": list(spaces[1].choose_normalized(found.b)),
     }
+    if found.ties:
+        report["ties"] = [tie.to_dict() for tie in found.ties]
     if not isinstance(op, WeightOperation):
         return LayerResult(formats, data.a.shape[-1], report)
     codes: WeightCodes | None = None
@@ -120,4 +132,10 @@ def _corrected_bias(
     error = torch.matmul(fake_quantize(data.a, formats.a), b_hat) - data.out  # [G, rows, N / G]
     expected = error.mean(dim=1, dtype=torch.float64).flatten()
     bias = torch.zeros_like(expected) if op.bias is None else op.bias.detach().double()
-    return (bias - expected).to(data.out.dtype).cpu()
+    corrected = (bias - expected).to(data.out.dtype).cpu()
+    if not bool(torch.isfinite(corrected).all()):
+        raise ValueError(
+            f"the corrected bias of layer {op.name!r} is beyond float32: its output reaches "
+            f"{float(data.out.abs().max()):.3g}; scale the weights down, or use bias_correction=False"
+        )
+    return corrected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,12 +21,40 @@ from ptqsim.ptq.threads import each
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Distance of a quantized network from the float one on images that were held out.
+
+    Attributes
+    ----------
+    divergence : float
+        The task's, a mean over the images; infinite if it is not finite.
+    squared_error : float
+        Of the outputs, a mean over the images: where the divergence is the same, as that of a network with one class,
+        or of one whose probabilities are 0 and 1 to the last bit.
+    """
+
+    divergence: float
+    squared_error: float
+
+    def __lt__(self, other: Loss) -> bool:
+        return (self.divergence, self.squared_error) < (other.divergence, other.squared_error)
+
+    def entry(self, best: Loss) -> dict[str, Any]:
+        """Entry of the trail, given the best loss before it."""
+        found: dict[str, Any] = {"cross_entropy": self.divergence if math.isfinite(self.divergence) else None}
+        if self.divergence == best.divergence and self.squared_error != best.squared_error:
+            found |= {"decided_by": "squared_error", "squared_error": self.squared_error}
+            found |= {"squared_error_before": best.squared_error}
+        return found
+
+
+@dataclass(frozen=True)
 class Selection:
     """Add one option after the other to a method, and keep each that lowers the held-out loss.
 
     The loss is the cross-entropy between the float network's probabilities and the quantized network's (of a detector:
     its task's divergence), of images that its scales were not searched on: the images are divided into folds, and each
-    is held out once.
+    is held out once.  Where that loss is the same for both, the squared error of the outputs decides.
 
     Attributes
     ----------
@@ -72,13 +101,13 @@ class Selection:
             ]
             method = start
             best = _held_out_loss(parts, method, self.bits, _prefixed(self.progress, method.name))
-            trail: Trail = [{"added": {}, "cross_entropy": best, "kept": True}]
+            trail: Trail = [{"added": {}, **best.entry(best), "kept": True}]
             for addition in additions:
                 if _has(method, addition):
                     continue
                 trial = replace(method, **addition)  # type: ignore[type-var]  # a method is a dataclass
                 loss = _held_out_loss(parts, trial, self.bits, _prefixed(self.progress, _words(addition)))
-                trail.append({"added": dict(addition), "cross_entropy": loss, "kept": loss < best})
+                trail.append({"added": dict(addition), **loss.entry(best), "kept": loss < best})
                 if loss < best:
                     method, best = trial, loss
         return method, trail
@@ -86,8 +115,8 @@ class Selection:
 
 def _held_out_loss(
     folds: Sequence[tuple[Layerwise, torch.Tensor]], method: Method, bits: Bits, progress: Progress
-) -> float:
-    total, count = 0.0, 0
+) -> Loss:
+    total, squared, count = 0.0, 0.0, 0
     for layerwise, held_out in folds:
         quantized = layerwise.quantized
         for name, result in layerwise.run(method, bits, progress).items():
@@ -95,8 +124,9 @@ def _held_out_loss(
         exact, found = _logits(quantized, held_out, "float"), _logits(quantized, held_out, "fake_quant")
         quantized.mode = "float"
         total += task_of(quantized.model).divergence(found, exact)
+        squared += float((found.double() - exact.double()).square().sum())
         count += len(held_out)
-    return total / count
+    return Loss(total / count if math.isfinite(total) else math.inf, squared / count)
 
 
 def _logits(quantized: QuantizedModel, images: torch.Tensor, mode: str) -> torch.Tensor:

@@ -8,17 +8,27 @@ and are not run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
+
+import numpy as np
 
 from ptqsim.ptq.network.fake_quant import Format
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import Objective
-from ptqsim.ptq.search.products import Products
+from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, race
+from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 
 Operand = Literal["a", "b"]
 Formats = tuple[Format, ...]
+
+
+def check_rounds(rounds: int) -> None:
+    """Refuse a number of rounds out of range with a ValueError that says what is legal."""
+    if rounds < 1:
+        raise ValueError(f"rounds is {rounds}; legal is 1 or more: PTQ4ViT's is 3")
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,7 @@ class Schedule:
     correct_bias: bool = False
 
     def __post_init__(self) -> None:
-        if self.rounds < 1:
-            raise ValueError(f"the search was asked for {self.rounds} rounds; legal is 1 or more: PTQ4ViT's is 3")
+        check_rounds(self.rounds)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,8 @@ class SearchResult:
         Rounds run until nothing changed, at most those asked for.
     evaluated, pruned : int
         Candidates evaluated in full, and given up on the way.
+    ties : tuple of Tie
+        Where the objective could not tell candidates apart when it was last asked, and what chose among them.
     """
 
     a: Chosen
@@ -69,6 +80,7 @@ class SearchResult:
     rounds: int
     evaluated: int
     pruned: int
+    ties: tuple[Tie, ...] = ()
 
 
 def alternate(
@@ -97,24 +109,48 @@ def alternate(
     constant_b : bool
         Whether b is a weight, the same for all rows of a.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # a score that is not finite is the worst there is
+        return _alternate(data, spaces, start, objective, schedule, constant_b)
+
+
+def _alternate(
+    data: OperationData,
+    spaces: tuple[Candidates, Candidates],
+    start: tuple[Formats, Formats],
+    objective: Objective,
+    schedule: Schedule,
+    constant_b: bool,
+) -> SearchResult:
     space: dict[Operand, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
     typical = (spaces[0].formats[len(spaces[0]) // 2], spaces[1].formats[len(spaces[1]) // 2])
     products = Products(data, objective, constant_b, typical)
     formats: dict[Operand, Formats] = dict(zip(_OPERANDS, start, strict=True))
     chosen: dict[Operand, Chosen] = {"a": (), "b": ()}
     order: tuple[Operand, Operand] = ("a", "b") if schedule.first == "a" else ("b", "a")
+    ties: dict[Operand, list[Tie]] = {"a": [], "b": []}
     score, done, evaluated, pruned = float("nan"), 0, 0, 0
     settled = False
+
+    def partials(of: Products, operand: Operand) -> Partials:
+        if operand == "b":
+            return of.with_a(formats["a"])
+        return of.with_b(None if schedule.float_b else formats["b"])
+
+    def squared_error(operand: Operand) -> Parts:
+        of = Products(data, SQUARED_ERROR, constant_b, typical)
+        of.error = products.error
+        return Parts(partials(of, operand), len(of.parts))
+
     while done < schedule.rounds and not settled:
         done += 1
         before = dict(chosen)
         for operand in order:
-            if operand == "a":
-                partials = products.with_b(None if schedule.float_b else formats["b"])
-            else:
-                partials = products.with_a(formats["a"])
-            found, score, full = race(space[operand], partials, len(products.parts), objective)
-            evaluated, pruned = evaluated + full, pruned + len(space[operand]) - full
+            outcome = race(space[operand], partials(products, operand), len(products.parts), objective)
+            found, ties[operand] = break_ties(
+                operand, data, space[operand], outcome, objective.name, partial(squared_error, operand)
+            )
+            score = float(outcome.best.sum())
+            evaluated, pruned = evaluated + outcome.finished, pruned + len(space[operand]) - outcome.finished
             # the other operand was searched for this very choice; with a new bias it has to be searched again
             settled = found == chosen[operand] and not schedule.correct_bias
             chosen[operand], formats[operand] = found, space[operand].choose(found)
@@ -123,7 +159,7 @@ def alternate(
         if schedule.correct_bias:
             settled = chosen == before  # the bias is the one that this round began with
             products.correct(formats["a"], formats["b"])
-    return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned)
+    return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned, (*ties["a"], *ties["b"]))
 
 
 _OPERANDS: Final[tuple[Operand, Operand]] = ("a", "b")

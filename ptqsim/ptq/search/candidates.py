@@ -21,6 +21,11 @@ from ptqsim.ptq.network.fake_quant import Format
 
 MAX_SHIFT: Final = 24
 """Largest m of any search."""
+WIDEST: Final = 2**16
+"""Largest multiple of max / 2**(bits-1): beyond it every value of 16 bits is rounded to zero, below its inverse to an
+end of the range."""
+MOST: Final = 10_000
+"""Candidates of a search."""
 GeluPair = Literal["fixed_negative", "covering"]
 GELU_PAIRS: Final[tuple[GeluPair, ...]] = get_args(GeluPair)
 RangeChoice = Literal["paper", "nearest"]
@@ -66,10 +71,13 @@ def group_max(x: torch.Tensor) -> list[float]:
 
 def linear_ratios(alpha: float, beta: float, n: int) -> list[float]:
     """n multiples that divide (alpha, beta] evenly (PTQ4ViT section 3.1); beta is tried, alpha (which may be 0) not."""
-    if not (0 <= alpha < beta and math.isfinite(beta)):
-        raise ValueError(f"the search range is alpha={alpha}, beta={beta}; legal is 0 <= alpha < beta: try 0 and 1.2")
-    if n < 1:
-        raise ValueError(f"the number of candidates is n={n}; legal is 1 or more: try 100")
+    if not (0 <= alpha < beta and 1 / WIDEST <= beta <= WIDEST):
+        raise ValueError(
+            f"the search range is alpha={alpha}, beta={beta}; legal is 0 <= alpha < beta, beta from 1/{WIDEST} to "
+            f"{WIDEST}: try 0 and 1.2"
+        )
+    if not 1 <= n <= MOST:
+        raise ValueError(f"the number of candidates is n={n}; legal is 1 to {MOST}: try 100")
     return [alpha + (beta - alpha) * i / n for i in range(1, n + 1)]
 
 

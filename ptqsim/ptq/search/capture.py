@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ptqsim.progress import Progress, silent
+from ptqsim.ptq.network.finite import check_operands, check_parameters
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
@@ -154,11 +155,17 @@ def capture(
     -------
     Captured
         Close it, or use it in a ``with`` statement, to remove its files.
+
+    Raises
+    ------
+    ValueError
+        Where the images, a parameter of the network, or what an operation sees is not finite.
     """
     check_images(images)
     if gradient is not None:
         check_gradient(gradient)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
+    check_parameters(quantized.model)
     device = next(quantized.model.parameters()).device
     layers = quantized.layers
     captured = Captured(
@@ -192,6 +199,7 @@ def _one_pass(
     tensors: dict[str, dict[str, torch.Tensor]] = {}
 
     def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        check_operands(op, a, b, out)
         data = tensors[op.name] = {"a": op.calibrated_rows(a.detach())}
         if op.constant_b is None:
             data["b"] = b.detach()

@@ -22,6 +22,9 @@ Sums = NDArray[np.float64]
 """[G, number of sums]."""
 Scores = NDArray[np.float64]
 """[G]."""
+RESOLUTION: Final = 2.0**-40
+"""Of scores that are 1 less a correlation; what rounding leaves of their sums is less."""
+_CONSTANT: Final = 2.0**-20  # of the magnitude: eight units in the last place of a float32
 Summer = Callable[[torch.Tensor], Sums]
 """From a quantized output [G, ..., M, N] to its sums."""
 UnitSummer = Callable[[torch.Tensor], NDArray[np.float64]]
@@ -46,6 +49,9 @@ class Objective:
         bound: from (a part of) the captured data to the function that takes what each of them adds.
     mean : bool
         Called for one output, give the mean over its elements; a search compares sums, whose order is the same.
+    resolution : float
+        Where no two candidates differ by more, they differ by the rounding of the score alone, and it can't tell them
+        apart: where an output is another times a factor, say, and the score is made from their correlation.
     """
 
     name: str
@@ -54,6 +60,7 @@ class Objective:
     per_image: bool = False
     units: Callable[[OperationData], UnitSummer] | None = None
     mean: bool = False
+    resolution: float = 0.0
 
     @property
     def additive(self) -> bool:
@@ -66,9 +73,11 @@ class Objective:
         return score / data.out[0].numel() if self.mean else score
 
 
-def additive(name: str, units: Callable[[OperationData], UnitSummer], per_image: bool = False) -> Objective:
+def additive(
+    name: str, units: Callable[[OperationData], UnitSummer], per_image: bool = False, resolution: float = 0.0
+) -> Objective:
     """An objective that is the sum over its units; its sums are what each of them adds."""
-    return Objective(name, units, lambda sums: sums.sum(axis=1), per_image, units)
+    return Objective(name, units, lambda sums: sums.sum(axis=1), per_image, units, resolution=resolution)
 
 
 def _squared_error(data: OperationData) -> UnitSummer:
@@ -101,6 +110,7 @@ def _moments(data: OperationData) -> Summer:
 def _image_correlations(data: OperationData) -> UnitSummer:
     exact = images_of(data.out, data.images)
     centered = exact - exact.mean(dim=-1, keepdim=True)
+    centered = centered.masked_fill(is_constant(exact)[..., None], 0.0)
     _, square_o, _ = moments(None, centered, data.images)(centered)
     sums = moments(exact, centered, data.images)
     count = exact.shape[-1]
@@ -126,6 +136,12 @@ def images_of(out: torch.Tensor, images: int) -> torch.Tensor:
     return out.reshape(out.shape[0], images, -1)
 
 
+def is_constant(values: torch.Tensor) -> torch.Tensor:
+    """Mark the rows of values [..., n] whose differences are the rounding of float32 products: [...]."""
+    spread = values.amax(dim=-1) - values.amin(dim=-1)
+    return spread <= _CONSTANT * values.abs().amax(dim=-1)
+
+
 def _one_minus_cosine(sums: Sums) -> Scores:
     dot, _, square_h, _, square_o, _ = sums.T
     return _one_minus(dot, square_h * square_o)
@@ -133,8 +149,14 @@ def _one_minus_cosine(sums: Sums) -> Scores:
 
 def _one_minus_correlation(sums: Sums) -> Scores:
     dot, sum_h, square_h, sum_o, square_o, count = sums.T
-    variances = (square_h - sum_h**2 / count) * (square_o - sum_o**2 / count)
+    variances = _variance(sum_h, square_h, count) * _variance(sum_o, square_o, count)
     return _one_minus(dot - sum_h * sum_o / count, variances)
+
+
+def _variance(total: Scores, square: Scores, count: Scores) -> Scores:
+    """The variance times the count; zero where it is the rounding of a constant."""
+    variance = square - total**2 / count
+    return np.where(variance > _CONSTANT**2 * square, variance, 0.0)
 
 
 def _one_minus(product: Scores, squares: Scores) -> Scores:
@@ -149,9 +171,9 @@ OBJECTIVES: Final[dict[str, Objective]] = {
     objective.name: objective
     for objective in (
         replace(additive("mse", _squared_error), mean=True),
-        Objective("cosine", _moments, _one_minus_cosine),
-        Objective("pearson", _moments, _one_minus_correlation),
-        additive("similarity", _image_correlations, per_image=True),
+        Objective("cosine", _moments, _one_minus_cosine, resolution=RESOLUTION),
+        Objective("pearson", _moments, _one_minus_correlation, resolution=RESOLUTION),
+        additive("similarity", _image_correlations, per_image=True, resolution=RESOLUTION),
         additive("hessian", _weighted_error),
     )
 }

@@ -128,7 +128,8 @@ class Products:
         ]
         all_units = np.concatenate(added, axis=1)
         totals = all_units.sum(axis=1, keepdims=True)
-        shares: NDArray[np.float64] = (all_units / np.where(totals > 0, totals, 1.0)).sum(axis=0)
+        usable = (totals > 0) & np.isfinite(totals)
+        shares: NDArray[np.float64] = (all_units / np.where(usable, totals, 1.0)).sum(axis=0)
         return shares
 
     def _cut(self, data: OperationData, parts: list[NDArray[np.int64]]) -> None:

@@ -10,10 +10,13 @@ Outputs are computed part by part, and candidates race (Maron and Moore, "Hoeffd
 
 The second can lose the best candidate to one that it can't tell from it. `ptqsim bench --calibration` measures how
 often, and how much worse the choice is.
+
+Candidates that share the best score are all reported: :mod:`ptqsim.ptq.search.ties` chooses among them.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
@@ -31,8 +34,33 @@ _SAMPLES: Final = 4
 _SURE: Final = 8.0
 
 
-def race(space: Candidates, partials: Partials, parts: int, objective: Objective) -> tuple[Chosen, float, int]:
-    """The best candidate of each group, the sum of their scores, and how many candidates ran to the end.
+@dataclass(frozen=True)
+class Outcome:
+    """Result of a race.
+
+    Attributes
+    ----------
+    best : float64 array [groups]
+        The best score of each group; infinite where none is finite.
+    tied : tuple of tuple of int
+        The candidates of each group that the objective cannot tell from its best, in their order: those of the same
+        score; all of them where no two scores differ by more than rounding, or none is finite.
+    finished : int
+        Candidates that ran to the end.
+    """
+
+    best: Scores
+    tied: tuple[Chosen, ...]
+    finished: int
+
+    @property
+    def chosen(self) -> Chosen:
+        """The first of the best candidates of each group."""
+        return tuple(tied[0] for tied in self.tied)
+
+
+def race(space: Candidates, partials: Partials, parts: int, objective: Objective) -> Outcome:
+    """The best candidates of each group.
 
     Parameters
     ----------
@@ -62,8 +90,20 @@ def race(space: Candidates, partials: Partials, parts: int, objective: Objective
     finished = track.finished
     candidates = sorted(finished)
     scores = np.stack([finished[c] for c in candidates])
-    rows = scores.argmin(axis=0)
-    return tuple(candidates[r] for r in rows), float(scores[rows, np.arange(scores.shape[1])].sum()), len(finished)
+    best = scores.min(axis=0)
+    tied = scores == best
+    if len(finished) == len(space):
+        tied |= _alike(scores, objective.resolution) & np.isfinite(scores)
+    groups = [tuple(c for c, same in zip(candidates, column, strict=True) if same) for column in tied.T]
+    return Outcome(best, tuple(groups), len(finished))
+
+
+def _alike(scores: Scores, resolution: float) -> NDArray[np.bool_]:
+    """The groups whose finite scores [candidate, group] differ by rounding at most."""
+    finite = np.isfinite(scores)
+    spread = np.where(finite, scores, -np.inf).max(axis=0) - np.where(finite, scores, np.inf).min(axis=0)
+    alike: NDArray[np.bool_] = spread <= resolution
+    return alike
 
 
 def _stops(parts: int, growing: bool) -> list[int]:
@@ -105,7 +145,7 @@ class _Track:
             samples = samples[:, -max(_SAMPLES, samples.shape[1] // 2) :]
         of_leader = samples[scores.argmin(axis=0), :, np.arange(samples.shape[2])].T
         least = scores.min(axis=0)
-        kept = (_behind(samples, of_leader) <= 0) | (scores <= least)
+        kept = (_behind(samples, of_leader) <= 0) | (scores <= least + self.objective.resolution)
         order = np.argsort((scores / np.where(least > 0, least, 1.0)).sum(axis=1), kind="stable")
         return [racing[c] for c in order if kept[c].any()]
 
@@ -126,7 +166,7 @@ class _Track:
             return True
         if not self.objective.additive or self.best is None or self.totals[candidate] is None:
             return False
-        return bool((self._score_of(candidate) > self.best).all())
+        return bool((self._score_of(candidate) > self.best + self.objective.resolution).all())
 
     def _add(self, candidate: int, sums: Sums) -> None:
         total = self.totals[candidate]
@@ -134,9 +174,11 @@ class _Track:
         self.totals[candidate] = added if total is None else total + added
 
     def _score_of(self, candidate: int) -> Scores:
+        """The score so far; one that is no number is the worst there is."""
         total = self.totals[candidate]
         assert total is not None
-        return self._score(total)
+        score = self._score(total)
+        return np.where(np.isnan(score), np.inf, score)
 
     def _score(self, sums: Sums) -> Scores:
         return self._joined(self.objective.score(sums))

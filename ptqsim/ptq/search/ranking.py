@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from ptqsim.kernels.calibration import ranking
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.objectives import Objective, UnitSummer, additive, find_objective, images_of
+from ptqsim.ptq.search.objectives import (
+    RESOLUTION,
+    Objective,
+    UnitSummer,
+    additive,
+    find_objective,
+    images_of,
+    is_constant,
+)
 from ptqsim.ptq.search.sums import is_plain
 
 
@@ -81,7 +89,9 @@ def ranking_objective(gamma: float, theta: float) -> Objective:
     def units(data: OperationData) -> UnitSummer:
         correlations = similarity(data)
         exact = images_of(data.out, data.images)
-        unit = exact.std(dim=-1).clamp(min=torch.finfo(exact.dtype).tiny)  # [G, images]
+        unordered = is_constant(exact)  # [G, images]: scores that are all the same have no order to keep
+        unit = _standard_deviation(exact).masked_fill(unordered, 1.0)
+        weight = gamma * (~unordered).double().cpu().numpy()
         width = data.out.shape[-1]
         rows = _Sorted((exact / unit[..., None]).reshape(-1, width))
         pairs = exact.shape[-1] * (width - 1) / 2
@@ -89,9 +99,17 @@ def ranking_objective(gamma: float, theta: float) -> Objective:
         def distances(out_hat: torch.Tensor) -> NDArray[np.float64]:
             scaled = (images_of(out_hat, data.images) / unit[..., None]).reshape(-1, width)
             loss = images_of(rows.loss(scaled, theta).reshape(exact.shape[0], -1), data.images).double().sum(dim=2)
-            found: NDArray[np.float64] = gamma * (loss.cpu().numpy() / max(pairs, 1)) + correlations(out_hat)
+            found: NDArray[np.float64] = weight * (loss.cpu().numpy() / max(pairs, 1)) + correlations(out_hat)
             return found
 
         return distances
 
-    return additive("ranking", units, per_image=True)
+    return additive("ranking", units, per_image=True, resolution=RESOLUTION)
+
+
+def _standard_deviation(x: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of each row [..., n], whose squares neither overflow nor underflow: [...]."""
+    exponent = torch.frexp(x.abs().amax(dim=-1)).exponent.clamp(-125, 125)
+    one = torch.ones_like(exponent, dtype=x.dtype)
+    scaled = x * torch.ldexp(one, -exponent)[..., None]  # by a power of two: no digit changes
+    return scaled.std(dim=-1, correction=min(1, x.shape[-1] - 1)) * torch.ldexp(one, exponent)

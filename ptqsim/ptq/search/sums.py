@@ -6,6 +6,7 @@ torch sums rows in the dtype of the data, and what they give in float64.  The nu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -43,9 +44,13 @@ def moments(y: torch.Tensor | None, z: torch.Tensor, units: int) -> SumsOf:
     if is_plain(z):
         return _in_one_pass(sums.moments, 3, y, z, units)
 
+    unit, z_unit = _power_of_two(z if y is None else y), _power_of_two(z)
+    scaled_z = z / z_unit
+
     def in_turn(x: torch.Tensor) -> UnitSums:
-        d = x if y is None else x - y
-        return _summed((d, d.square(), d * z), units)
+        d = (x if y is None else x - y) / unit
+        total, square, product = _summed((d, d.square(), d * scaled_z), units)
+        return np.stack((total * unit, square * unit**2, product * unit * z_unit))
 
     return in_turn
 
@@ -54,7 +59,9 @@ def weighted_squares(y: torch.Tensor, z: torch.Tensor, units: int) -> SumsOf:
     """Function that returns the sums of ((x - y) z)^2 over each unit of x, float64 [1, G, units]; the rest as above."""
     if is_plain(z):
         return _in_one_pass(sums.weighted_squares, 1, y, z, units)
-    return lambda x: _summed((((x - y) * z).square(),), units)
+    unit, z_unit = _power_of_two(y), _power_of_two(z)
+    scaled_z = z / z_unit
+    return lambda x: _summed((((x - y) / unit * scaled_z).square(),), units) * (unit * z_unit) ** 2
 
 
 def is_plain(x: torch.Tensor) -> bool:
@@ -81,6 +88,14 @@ def _in_one_pass(
         return out.reshape(count, groups, units)
 
     return run
+
+
+def _power_of_two(x: torch.Tensor) -> float:
+    """The magnitude of x: what is divided by it keeps its digits, and its squares neither overflow nor underflow."""
+    top = float(x.abs().max()) if x.numel() else 0.0
+    if not 0 < top < math.inf:
+        return 1.0
+    return math.ldexp(1.0, max(-126, min(127, math.frexp(top)[1])))
 
 
 def _summed(terms: tuple[torch.Tensor, ...], units: int) -> UnitSums:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ptqsim.errors import unknown_name
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.objectives import Objective, find_objective
+from ptqsim.ptq.search.objectives import OBJECTIVES, Objective, find_objective
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +31,9 @@ class BasePTQ(LinearSearch):
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
         if self.metric == "hessian":
-            raise ValueError("Base PTQ takes no gradients; legal metrics are 'cosine', 'pearson' and 'mse'")
-        find_objective(self.metric)
+            raise ValueError("metric is 'hessian', but Base PTQ takes no gradients; legal is cosine, pearson or mse")
+        if self.metric not in OBJECTIVES:
+            raise unknown_name("metric", self.metric, [name for name in OBJECTIVES if name != "hessian"])
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective(self.metric)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch, Paradigm
+from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch, Paradigm, check_weight
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
@@ -53,5 +53,4 @@ def check_bit_splitting(epochs: int, damping: float) -> None:
     """Refuse numbers out of range with a ValueError that says what is legal."""
     if epochs < 1:
         raise ValueError(f"epochs is {epochs}; legal is 1 or more: try 20")
-    if not 0 <= damping < float("inf"):
-        raise ValueError(f"damping is {damping}; legal is 0 or more: try 1")
+    check_weight("damping", damping, 1.0)

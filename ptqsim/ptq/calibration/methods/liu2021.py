@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ptqsim.ptq.calibration.methods.protocol import LinearSearch, Paradigm
+from ptqsim.ptq.calibration.methods.protocol import LinearSearch, Paradigm, check_weight
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.alternate import Schedule
 from ptqsim.ptq.search.objectives import Objective, find_objective
@@ -49,9 +49,8 @@ class Liu2021(LinearSearch):
 
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
-        for name, value in (("gamma", self.gamma), ("theta", self.theta)):
-            if not 0 <= value < float("inf"):
-                raise ValueError(f"{name} is {value}; legal is 0 or more")
+        check_weight("gamma", self.gamma, 1.0)
+        check_weight("theta", self.theta, 0.1)
 
     def objective(self, op: MatmulOperation) -> Objective:
         if self.ranking and op.kind == "matmul_qk":

@@ -12,11 +12,13 @@ from ptqsim.errors import unknown_name
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import Schedule, check_rounds
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
 
 Paradigm = Literal["parallel", "sequential"]
+LARGEST_WEIGHT: Final = 1_000_000
+"""Largest weight of a term that a method adds to its objective; beyond it floats would lose the objective."""
 PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
 
 
@@ -136,6 +138,7 @@ class LinearSearch(Plain):
 
     def __post_init__(self) -> None:
         check_paradigm(self.paradigm)
+        check_rounds(self.rounds)
         self.ratios()
 
     def schedule(self, op: MatmulOperation) -> Schedule:
@@ -152,6 +155,12 @@ class LinearSearch(Plain):
 
     def ratios(self) -> list[float]:
         return search_space.linear_ratios(self.alpha, self.beta, self.n)
+
+
+def check_weight(name: str, value: float, default: float) -> None:
+    """Refuse a weight or margin out of range with a ValueError that says what is legal."""
+    if not 0 <= value <= LARGEST_WEIGHT:
+        raise ValueError(f"{name} is {value}; legal is 0 to {LARGEST_WEIGHT:,}: try {default:g}")
 
 
 def check_paradigm(paradigm: str) -> None:

@@ -61,7 +61,8 @@ def frontier(allocation: Allocation) -> list[Choice]:
     Those give a more sensitive module no fewer bits than a less sensitive one, which leaves C(L + B - 1, B - 1) of B^L
     configurations: the sensitivity is what the paper reduces the search space by.
     """
-    order = np.argsort(-allocation.sensitivity, kind="stable")
+    # of equally sensitive modules the one that the least width costs most goes first
+    order = np.lexsort((-allocation.omega[:, 0], -allocation.sensitivity))
     modules, widths = allocation.omega.shape
     falling = range(widths - 1, -1, -1)  # the most sensitive modules get the most bits
 
@@ -110,4 +111,4 @@ def optimum(allocation: Allocation) -> Choice:
     if found.x is None:
         raise ValueError(f"the integer program was not solved ({found.message}); try solver='pareto'")
     choice: Choice = found.x.reshape(modules, widths).argmax(axis=1)
-    return choice
+    return min(choice, pareto(allocation), key=allocation.cost)  # what is below the solver's tolerance it can't see

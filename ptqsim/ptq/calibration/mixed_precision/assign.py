@@ -17,7 +17,7 @@ from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, Floats, 
 from ptqsim.ptq.calibration.mixed_precision.hessian import weight_error, weight_traces
 from ptqsim.ptq.calibration.mixed_precision.modules import TransformerModule, transformer_modules, weight_count
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
-from ptqsim.ptq.calibration.mixed_precision.options import MixedPrecision
+from ptqsim.ptq.calibration.mixed_precision.options import SENSITIVITIES, MixedPrecision, Sensitivity
 from ptqsim.ptq.network.operations import WeightOperation
 
 _MEGABYTE = 8e6  # bits
@@ -67,7 +67,7 @@ def assign_bits(
             at,
             lambda done, total, name, w=width: progress(done, total, f"W{w}A{w}: {name}"),  # type: ignore[misc]
         )
-    sensitivity, omega = _omega(options, network, layerwise, modules, results)
+    weighed_by, sensitivity, omega = _weighed(options, network, layerwise, modules, results)
     outside = sum(weight_count(op) for name, op in layers.items() if name not in set(inside)) * target
     uniform = outside + target * sum(module.weights for module in modules)
     allowed = uniform if options.model_size is None else options.model_size * _MEGABYTE
@@ -79,7 +79,9 @@ def assign_bits(
     bits = dict.fromkeys(layers, (target, target))
     for module in modules:
         bits |= dict.fromkeys([op.name for op in module.operations], (chosen[module.name], chosen[module.name]))
+    fallback = {} if weighed_by == options.sensitivity else {"fallback": _fallback(options.sensitivity, weighed_by)}
     return bits, {
+        **fallback,
         "options": {**asdict(options), "widths": list(widths)},
         "bits": chosen,
         "sensitivity": dict(zip(chosen, sensitivity.tolist(), strict=True)),
@@ -88,6 +90,34 @@ def assign_bits(
         "omega": {"pareto": allocation.cost(heuristic), "milp": allocation.cost(best)},
         "gap": allocation.cost(heuristic) / allocation.cost(best) - 1 if allocation.cost(best) > 0 else 0.0,
     }
+
+
+def _weighed(
+    options: MixedPrecision,
+    network: nn.Module,
+    layerwise: Layerwise,
+    modules: Sequence[TransformerModule],
+    results: Mapping[int, Mapping[str, LayerResult]],
+) -> tuple[Sensitivity, Floats, Floats]:
+    """The first sensitivity, from the one that was asked for on, whose Omega tells widths apart, and what it gives."""
+    for name in sorted(SENSITIVITIES, key=lambda name: name != options.sensitivity):
+        sensitivity, omega = _omega(replace(options, sensitivity=name), network, layerwise, modules, results)
+        if tells_widths_apart(omega):
+            return name, sensitivity, omega
+    raise ValueError(
+        "mixed precision can't choose widths: by every sensitivity, every width of every module costs the same, or "
+        "what is not finite; use the same width for all modules"
+    )
+
+
+def tells_widths_apart(omega: Floats) -> bool:
+    """True if Omega [modules, widths] is finite and some module's differs between two widths."""
+    return bool(np.isfinite(omega).all() and (omega != omega[:, :1]).any()) or omega.shape[1] == 1
+
+
+def _fallback(asked: Sensitivity, used: Sensitivity) -> dict[str, str]:
+    reason = f"by {asked} every width of every module costs the same, or what is not finite"
+    return {"sensitivity": asked, "decided_by": used, "reason": reason}
 
 
 def _omega(
@@ -100,6 +130,7 @@ def _omega(
     """Sensitivity of every module, and its Omega_i at every width."""
     if options.sensitivity == "nuclear_norm":
         norms, errors = module_errors(layerwise.quantized, layerwise.images, modules, results, options.attention)
+        norms = least_for_zero(norms)
         return norms, norms[:, None] * errors  # Eq. 17
     traces = weight_traces(network, layerwise.images, options.probes, layerwise.seed)
     weights = [[op for op in module.operations if isinstance(op, WeightOperation)] for module in modules]
@@ -113,4 +144,15 @@ def _omega(
         sum(traces[op.name] * weight_count(op) for op in ops) / count
         for ops, count in zip(weights, counts, strict=True)
     ]
-    return np.array(mean), np.array(omega)
+    found = least_for_zero(np.array(mean))
+    for i in np.flatnonzero(np.array(mean) == 0):  # its sum says nothing: it counts as the least sensitive of all
+        omega[i] = [
+            found[i] * sum(weight_error(op, layers[op.name]) for op in weights[i]) for layers in results.values()
+        ]
+    return found, np.array(omega)
+
+
+def least_for_zero(sensitivity: Floats) -> Floats:
+    """Zeros replaced by the least of the others, so that errors are weighed everywhere."""
+    positive = sensitivity[sensitivity > 0]
+    return np.where(sensitivity == 0, positive.min() if len(positive) else 0.0, sensitivity)
