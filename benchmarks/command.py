@@ -10,7 +10,6 @@ Exit status 1 if an output of the simulator is wrong. A target that is missed ch
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +22,7 @@ from benchmarks import start as start_module
 from benchmarks.measure import Plan
 from benchmarks.run import run
 from benchmarks.shapes import QUICK, QUICK_PEERS
+from ptqsim import files, strict_json
 from ptqsim.cli.options import DeviceOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
@@ -118,6 +118,6 @@ def _study(points: int, seed: int, out: Path | None, output: Output) -> None:
 
 def _write(data: dict[str, Any], out: Path | None, output: Output) -> None:
     if out is not None:
-        out.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        files.write(out, strict_json.dumps(data, indent=2) + "\n")
         output.note(f"{out} written")
     output.result(data)

@@ -16,10 +16,9 @@ from torch import nn
 
 from analysis.framework.store import Store
 from analysis.framework.style import NAMES, bits_label
-from ptqsim import ptq
+from ptqsim import files, ptq
 from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
-from ptqsim.sweep.work.content import write_atomically
 
 Report = Callable[[int, int, str], None]
 """``report(done, total, state)``: how far something is."""
@@ -208,5 +207,5 @@ class Workload:
             label = NAMES["float"] if setting is None else f"{setting.label}, {NAMES[mode].lower()}"
             with self.progress(label, "image") as report:
                 made = ptq.evaluate(model, self.validation, limit=limit, progress=counting(report))
-            write_atomically(path, save({"logits": made.logits, "labels": made.labels}))
+            files.write(path, save({"logits": made.logits, "labels": made.labels}))
         return ptq.Evaluation(**load_file(path))

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 import ptqsim as pq
-from ptqsim import rtl
+from ptqsim import files, rtl
 from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.cli.rtl_unit import (
@@ -81,7 +81,7 @@ def generate(
         )
         modules, specification = [*modules, other.module()], specification | {"pwlq": asdict(other)}
     written = rtl.write(modules, output, specification)
-    (output / PICTURE).write_text(svg(unit), encoding="utf-8")
+    files.write(output / PICTURE, svg(unit))
     rows = [
         (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
         for part in parts_of(modules)

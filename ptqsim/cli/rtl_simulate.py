@@ -75,7 +75,7 @@ def simulate(
     Codes are made to hit the corners and to overflow. A layer of a calibrated model gives its real ones, and they run
     through a tile of 8 columns (--columns for another):
 
-        ptqsim rtl simulate m.safetensors --layer blocks.0.mlp.fc2 --bits 16 --overflow saturate
+        ptqsim rtl simulate m.safetensors --layer blocks.0.mlp.fc2 --bits 16
 
     The default engine needs no system package but g++: Yosys from PyPI writes C++. The first use of it after an
     installation takes a minute or more, in which it compiles itself.

@@ -1,11 +1,12 @@
 """Run a study: many models, methods, bit-widths and accumulators, each point once, on this machine or a cluster.
 
-    ptqsim sweep study.yaml --dry-run                        # how many points, calibrations and hours
-    ptqsim sweep study.yaml                                  # a process per core; Ctrl-C, and the same command goes on
-    ptqsim sweep study.yaml --scheduler tcp://node1:8786     # the same bits on a Dask cluster that you have started
-    ptqsim sweep study.yaml --status                         # also while it runs
+    ptqsim sweep study.yaml --dry-run       # how many points and hours
+    ptqsim sweep study.yaml                 # after Ctrl-C the same again
+    ptqsim sweep study.yaml --status        # also while it runs
+    ptqsim sweep study.yaml --scheduler tcp://node1:8786
     ptqsim sweep study.yaml --parquet points.parquet --csv points.csv
 
+It runs in one process per core, or with *--scheduler* on a Dask cluster that you have started, with the same bits.
 Results go to one SQLite file beside the study. docs/sweep.md describes the study file; **ptqsim report** shows results.
 """
 

@@ -3,11 +3,11 @@
 Codes in, accumulators out and every step of one output: hex files for $readmemh, a C header, npz, and a manifest that
 says in JSON what the datapath is and how to read them. The accumulators come from the reference in Python integers.
 
-    ptqsim vectors --bits 18 --overflow saturate --a-format twin_gelu --shift 4 --depth 64 -o gelu18
+    ptqsim vectors --bits 18 --overflow saturate --shift 4 --depth 64 -o gelu
 
 takes codes made to hit the corners and to overflow; a layer of a calibrated model gives real ones:
 
-    ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --images 1 --bits 18 -o fc2
+    ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --bits 18 -o fc2
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 

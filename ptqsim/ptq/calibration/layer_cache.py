@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -21,13 +20,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 import ptqsim as pq
+from ptqsim import files
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.network.operations import OperandFormats
 
 _DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
-_PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
 
 
 class KeptLayers:
@@ -58,10 +57,7 @@ class KeptLayers:
         name = _name(layer, key)
         self._results[name] = result
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(_written(result))
-            partial.replace(self.folder / name)
+            files.write(self.folder / name, _written(result))
 
     def __len__(self) -> int:
         """How many layers are kept on disk."""
@@ -79,8 +75,12 @@ class KeptLayers:
     def _files(self, *, partial: bool = False) -> list[Path]:
         if self.folder is None or not self.folder.is_dir():
             return []
-        pattern = _PARTIAL if partial else _WHOLE
-        return [file for file in self.folder.iterdir() if pattern.fullmatch(file.name)]
+        found = {file: files.PARTIAL.fullmatch(file.name) for file in self.folder.iterdir()}
+        return [
+            file
+            for file, left in found.items()
+            if _WHOLE.fullmatch(file.name if left is None else left[1]) and (partial or left is None)
+        ]
 
 
 def _name(layer: str, key: Mapping[str, Any]) -> str:

@@ -15,9 +15,11 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import nn
 
+from ptqsim import files
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
@@ -79,7 +81,8 @@ class Captured(Mapping[str, OperationData]):
                 parts.append({key: value.detach().clone() for key, value in data.items()})
                 continue
             path = Path(self._folder.name) / f"{name}.{len(parts)}.safetensors"
-            save_file({key: value.detach().cpu().contiguous() for key, value in data.items()}, path)
+            spilled = {key: value.detach().cpu().contiguous() for key, value in data.items()}
+            files.write_scratch(path, serialized(spilled))
             parts.append(path)
         self.images += images
 
