@@ -23,6 +23,7 @@ from benchmarks.measure import Plan
 from benchmarks.run import run
 from benchmarks.shapes import QUICK, QUICK_PEERS
 from ptqsim import files, strict_json
+from ptqsim.cli import places
 from ptqsim.cli.options import DeviceOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
@@ -56,9 +57,12 @@ def bench(
         bool, typer.Option("--study", help="The machinery of ptqsim sweep instead: 100,000 points without work.")
     ] = False,
     seed: SeedOption = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the result to, as JSON.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=places.path, help="File to write the result to, as JSON.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
+    places.check_file("-o", out)
     if calibration:
         _calibration(calibration, device, images, every, seed, out, Output(as_json))
         return

@@ -18,18 +18,24 @@ import typer
 
 from analysis.report.gallery import gallery_page
 from ptqsim import files
+from ptqsim.cli import places
 from ptqsim.cli.output import JsonOption, Output
 
 
 def report(
-    source: Annotated[Path, typer.Argument(help="Results of a study (.sqlite), or a folder of figures.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+    source: Annotated[
+        Path, typer.Argument(parser=places.path, help="Results of a study (.sqlite), or a folder of figures.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="HTML file to write.")] = Path(
+        "report.html"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     from analysis.report.page import study_page
     from analysis.report.study_data import study_data
 
     out = Output(as_json)
+    places.check_file("-o", output, [source])
     start = time.perf_counter()
     command = " ".join(["ptqsim", *sys.argv[1:]])
     text = gallery_page(source, command) if source.is_dir() else study_page(study_data(source), command)

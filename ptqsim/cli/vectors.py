@@ -23,6 +23,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import golden
+from ptqsim.cli import places
 from ptqsim.cli.bounds import A_FORMATS, make_format
 from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.options import (
@@ -41,8 +42,12 @@ _ROWS: Final = 8
 
 def vectors(
     calibrated: LayerArgument = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory to write.")] = None,
-    checked: Annotated[Path | None, typer.Option("--check", help="Directory to verify instead.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", parser=places.path, help="Directory to write.")
+    ] = None,
+    checked: Annotated[
+        Path | None, typer.Option("--check", parser=places.path, help="Directory to verify instead.")
+    ] = None,
     bits: BitsOption = 32,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -80,6 +85,7 @@ def vectors(
         return
     if output is None:
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
+    places.check_folder("-o", output)
     accumulator = make_accumulator(bits, overflow, order, alignment)
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:
