@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -87,3 +88,15 @@ def test_another_architecture_is_refused(path: Path) -> None:
 def test_a_model_without_formats_is_not_saved(model: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="calibrate the model"):
         ptq.QuantizedModel(model).save(tmp_path / "x.safetensors")
+
+
+def test_the_header_is_json_also_of_a_score_that_is_not_finite(
+    quantized: ptq.QuantizedModel, model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, op = next(iter(quantized.layers.items()))
+    monkeypatch.setattr(op, "report", {**op.report, "score": float("nan")})
+    quantized.save(tmp_path / "m.safetensors")
+    with safe_open(tmp_path / "m.safetensors", framework="pt") as file:
+        header = file.metadata()["ptqsim"]
+    assert "NaN" not in header
+    assert ptq.load(tmp_path / "m.safetensors", model).layers[name].report["score"] is None
