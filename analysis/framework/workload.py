@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from threadpoolctl import threadpool_limits
 from torch import nn
 
@@ -19,6 +19,7 @@ from analysis.framework.style import NAMES, bits_label
 from ptqsim import files, ptq
 from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.tensor_files import load_tensors
 
 Report = Callable[[int, int, str], None]
 """``report(done, total, state)``: how far something is."""
@@ -208,4 +209,4 @@ class Workload:
             with self.progress(label, "image") as report:
                 made = ptq.evaluate(model, self.validation, limit=limit, progress=counting(report))
             files.write(path, save({"logits": made.logits, "labels": made.labels}))
-        return ptq.Evaluation(**load_file(path))
+        return ptq.Evaluation(**load_tensors(path))

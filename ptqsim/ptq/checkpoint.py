@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialized
 from torch import nn
 
@@ -25,6 +25,7 @@ from ptqsim.formats import from_dict
 from ptqsim.ptq.network.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.tensor_files import open_tensors
 from ptqsim.ptq.zoo.models import build
 
 VERSION: Final = 3
@@ -137,7 +138,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: make one with ptqsim calibrate -o {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:

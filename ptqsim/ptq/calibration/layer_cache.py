@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 
 import ptqsim as pq
@@ -24,6 +24,7 @@ from ptqsim import files
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.tensor_files import open_tensors
 
 _DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
@@ -115,7 +116,7 @@ def _written(result: LayerResult) -> bytes:
 def _read(path: Path) -> LayerResult:
     if not path.is_file():
         raise FileNotFoundError(path)
-    with safe_open(path, framework="pt") as file:
+    with open_tensors(path) as file:
         header = json.loads(file.metadata()["layer"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
-from safetensors.torch import load_file
 from safetensors.torch import save as serialized
 from torch import nn
 
@@ -25,6 +24,7 @@ from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.unsupported import refuse_stray_products
+from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
 
 Tensors = Mapping[str, torch.Tensor]
@@ -91,7 +91,7 @@ class Captured(Mapping[str, OperationData]):
 
     def on(self, device: torch.device, name: str) -> OperationData:
         """What an operation saw, on a device, where its output is computed anew."""
-        parts = [load_file(part, device=str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
+        parts = [load_tensors(part, str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
         b = joined["b"] if weight is None else weight.to(device)

@@ -12,11 +12,12 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save as serialized
 from torch import nn
 
 from ptqsim import files
+from ptqsim.ptq.tensor_files import open_tensors
 from ptqsim.ptq.training.schedule import Schedule
 
 B = TypeVar("B")
@@ -150,7 +151,7 @@ def _save(learner: nn.Module, optimizer: torch.optim.Optimizer, identity: str, s
 
 def _resume(learner: nn.Module, optimizer: torch.optim.Optimizer, identity: str, state: Path) -> int:
     try:
-        with safe_open(state, framework="pt") as file:
+        with open_tensors(state) as file:
             metadata = file.metadata() or {}
             if metadata.get("identity") != identity:
                 raise ValueError(
