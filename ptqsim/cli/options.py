@@ -39,7 +39,7 @@ DataOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where floating point runs: cpu, cuda, cuda:1, ...")]
 CalibratedArgument = Annotated[Path, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]

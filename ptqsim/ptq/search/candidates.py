@@ -21,6 +21,7 @@ from ptqsim.ptq.network.fake_quant import Format
 
 MAX_SHIFT: Final = 24
 """Largest m of any search."""
+_MOST_CANDIDATES: Final = 100_000  # each one is a format object for every operand; more would fill the memory
 GeluPair = Literal["fixed_negative", "covering"]
 GELU_PAIRS: Final[tuple[GeluPair, ...]] = get_args(GeluPair)
 RangeChoice = Literal["paper", "nearest"]
@@ -68,8 +69,8 @@ def linear_ratios(alpha: float, beta: float, n: int) -> list[float]:
     """n multiples that divide (alpha, beta] evenly (PTQ4ViT section 3.1); beta is tried, alpha (which may be 0) not."""
     if not (0 <= alpha < beta and math.isfinite(beta)):
         raise ValueError(f"the search range is alpha={alpha}, beta={beta}; legal is 0 <= alpha < beta: try 0 and 1.2")
-    if n < 1:
-        raise ValueError(f"the number of candidates is n={n}; legal is 1 or more: try 100")
+    if not 1 <= n <= _MOST_CANDIDATES:
+        raise ValueError(f"the number of candidates is n={n}; legal is 1 to {_MOST_CANDIDATES}: try 100")
     return [alpha + (beta - alpha) * i / n for i in range(1, n + 1)]
 
 
