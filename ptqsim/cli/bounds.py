@@ -83,7 +83,7 @@ def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberForm
     ValueError
         For an unknown name, a twin format without a shift, or a shift for one that has none.
     """
-    match name or ("uniform" if shift is None else "twin_gelu"), shift:
+    match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
             return pq.Uniform(bits, scale=1.0)
         case "log2", None:

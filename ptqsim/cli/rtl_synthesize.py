@@ -12,6 +12,7 @@ import typer
 
 from ptqsim.cli import places
 from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.rtl_unit import MOST_SECONDS
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.flow import TIMEOUT
 from ptqsim.rtl.synthesis.record import kept_points, write
@@ -31,7 +32,7 @@ def synthesize(
     liberty: Annotated[
         Path | None, typer.Option("--liberty", parser=places.path, help="Cell library: area and delay in its units.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds per point.")] = TIMEOUT,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per point.")] = TIMEOUT,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Points at a time; one per core.")] = None,
     kept: Annotated[bool, typer.Option("--kept", help="The points whose counts come with the package.")] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Synthesize, whatever is kept.")] = False,
