@@ -10,7 +10,6 @@ Exit status 1 if an output of the simulator is wrong. A target that is missed ch
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +22,8 @@ from benchmarks import start as start_module
 from benchmarks.measure import Plan
 from benchmarks.run import run
 from benchmarks.shapes import QUICK, QUICK_PEERS
+from ptqsim import files, strict_json
+from ptqsim.cli import places
 from ptqsim.cli.options import DeviceOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
 
@@ -56,9 +57,12 @@ def bench(
         bool, typer.Option("--study", help="The machinery of ptqsim sweep instead: 100,000 points without work.")
     ] = False,
     seed: SeedOption = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the result to, as JSON.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=places.path, help="File to write the result to, as JSON.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
+    places.check_file("-o", out)
     if calibration:
         _calibration(calibration, device, images, every, seed, out, Output(as_json))
         return
@@ -118,6 +122,6 @@ def _study(points: int, seed: int, out: Path | None, output: Output) -> None:
 
 def _write(data: dict[str, Any], out: Path | None, output: Output) -> None:
     if out is not None:
-        out.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+        files.write(out, strict_json.dumps(data, indent=2) + "\n")
         output.note(f"{out} written")
     output.result(data)

@@ -22,7 +22,7 @@ LOG = "PTQSIM_STUDY_WORK_LOG"
 def pretend(task: Task) -> Mapping[str, Any]:
     """Plausible results of a network, made from the task's key."""
     if LOG in os.environ:
-        with Path(os.environ[LOG]).open("a") as log:
+        with Path(os.environ[LOG]).open("a", encoding="utf-8") as log:
             log.write(f"{task.kind} {task.key} {os.getpid()}\n")
     cache = CachePlace(**task.payload["cache"]).open()
     if task.kind == "calibration":

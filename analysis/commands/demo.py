@@ -23,6 +23,7 @@ from analysis.framework.artifact import Artifact, Table
 from analysis.framework.frame import Data
 from analysis.framework.store import Store
 from analysis.framework.workload import Workload
+from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
@@ -30,7 +31,9 @@ from ptqsim.cli.output import JsonOption, Output
 
 def demo(
     full: Annotated[bool, typer.Option("--full", help="Use all validation images, and check every width.")] = False,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")] = Path("figures/demo"),
+    out: Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")] = Path(
+        "figures/demo"
+    ),
     model: ModelOption = "vit_digits",
     pretrained: PretrainedOption = False,
     checkpoint: CheckpointOption = None,
@@ -40,6 +43,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     output = Output(as_json)
+    places.check_folder("-o", out)
     source = Workload(
         store=Store(out / ".cache"),
         model=model,

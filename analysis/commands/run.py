@@ -17,6 +17,7 @@ from analysis.framework.points import run_side_by_side
 from analysis.framework.registry import artifact
 from analysis.framework.store import Store
 from analysis.framework.workload import Workload
+from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.output import Output
 
@@ -24,7 +25,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(help="Which, e.g. ptq4vit.fig5; if none is named all, but for those that take hours."),
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", help="Folder to write to.")]
+OutOption = Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")]
 ListOption = Annotated[bool, typer.Option("--list", help="List the names and stop.")]
 ModelsOption = Annotated[
     list[str] | None,
@@ -101,6 +102,7 @@ def run(names: Sequence[str], source: Source, option: Sequence[str], *, listed: 
         _list_options(output, chosen)
         return
     chosen = _of_models(with_options(_suited(chosen, source.models, output), option), source.models)
+    places.check_folder("-o", source.out)
     work = source.workload(output)
     written: dict[str, Any] = {}
     interrupted = on_interrupt(

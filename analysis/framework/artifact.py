@@ -17,8 +17,8 @@ from analysis.framework.frame import Data
 from analysis.framework.points import Task
 from analysis.framework.text_table import Printed
 from analysis.framework.workload import Workload
+from ptqsim import files, strict_json
 from ptqsim.ptq.zoo.detector_names import DETECTORS
-from ptqsim.sweep.work.content import write_atomically
 
 # Dates in a picture would make two runs differ.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}
@@ -85,9 +85,9 @@ class Artifact(ABC):
         for frame, cells in data.items():
             content[f".{frame}.csv"] = cells.csv().encode()
         about = provenance.record(self.name, self.title, key, data)
-        content[".json"] = (json.dumps(about, indent=2) + "\n").encode()
+        content[".json"] = (strict_json.dumps(about, indent=2) + "\n").encode()
         for suffix, written in content.items():
-            write_atomically(directory / f"{self.name}{suffix}", written)
+            files.write(directory / f"{self.name}{suffix}", written)
         return data
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 
 import analysis
 from analysis.framework.frame import Data, Frame
+from ptqsim import files
 from ptqsim.sweep.work.code import arithmetic_version, fingerprint
-from ptqsim.sweep.work.content import write_atomically
 
 # What draws and prints the numbers can't change them.
 _PRESENTATION: Final = (
@@ -54,7 +54,7 @@ class Store:
         """Have ``path`` to oneself among processes: who comes second waits, and then finds what the first has made."""
         file = self.directory / "locks" / path.name
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w") as lock:
+        with file.open("ab") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by the end of the process
             yield
 
@@ -75,7 +75,7 @@ class Store:
         if kept is not None:
             return kept
         data = compute()
-        write_atomically(path, json.dumps(_document(data, key), indent=1).encode())
+        files.write(path, json.dumps(_document(data, key), indent=1))
         return data
 
 

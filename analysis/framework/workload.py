@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from analysis.framework.store import Store
 from analysis.framework.style import NAMES, bits_label
-from ptqsim import ptq
+from ptqsim import files, ptq
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.storage import fingerprint
+from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
-from ptqsim.sweep.work.content import write_atomically
 
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
 """``bars(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""
@@ -190,5 +190,5 @@ class Workload:
             label = NAMES["float"] if setting is None else f"{setting.label}, {NAMES[mode].lower()}"
             with self.progress(label, "image") as report:
                 made = ptq.evaluate(model, self.validation, limit=limit, progress=report)
-            write_atomically(path, save({"logits": made.logits, "labels": made.labels}))
-        return ptq.Evaluation(**load_file(path))
+            files.write(path, save({"logits": made.logits, "labels": made.labels}))
+        return ptq.Evaluation(**load_tensors(path))

@@ -1,7 +1,7 @@
 """Make one HTML file to explore: of a study that **ptqsim sweep** has run, or of a folder of figures and tables.
 
-    ptqsim report studies/digits_widths.sqlite -o report.html     # Pareto fronts, filters, layers, commands
-    ptqsim report figures/ -o figures.html                        # every picture and table that is there
+    ptqsim report studies/digits_widths.sqlite -o report.html
+    ptqsim report figures/ -o figures.html
 
 The file needs no network. In it, points can be filtered by axis, sorted and chosen with mouse or keyboard; of the
 chosen one the whole configuration is shown, and the command that computes it again.
@@ -17,23 +17,29 @@ from typing import Annotated
 import typer
 
 from analysis.report.gallery import gallery_page
+from ptqsim import files
+from ptqsim.cli import places
 from ptqsim.cli.output import JsonOption, Output
 
 
 def report(
-    source: Annotated[Path, typer.Argument(help="Results of a study (.sqlite), or a folder of figures.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")] = Path("report.html"),
+    source: Annotated[
+        Path, typer.Argument(parser=places.path, help="Results of a study (.sqlite), or a folder of figures.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="HTML file to write.")] = Path(
+        "report.html"
+    ),
     as_json: JsonOption = False,
 ) -> None:
     from analysis.report.page import study_page
     from analysis.report.study_data import study_data
 
     out = Output(as_json)
+    places.check_file("-o", output, [source])
     start = time.perf_counter()
     command = " ".join(["ptqsim", *sys.argv[1:]])
     text = gallery_page(source, command) if source.is_dir() else study_page(study_data(source), command)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text, encoding="utf-8")
+    files.write(output, text)
     size = output.stat().st_size
     out.note(f"{output} written, {size / 1e6:.1f} MB, in {time.perf_counter() - start:.1f} s")
     out.result({"report": output, "bytes": size})

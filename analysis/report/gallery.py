@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.report.page import asset, page
+from ptqsim import strict_json
 
 _PICTURES: Final = ((".svg", "image/svg+xml"), (".png", "image/png"))
 _MOST_ROWS: Final = 500
@@ -82,7 +83,7 @@ def _table(file: Path) -> str:
     if not rows:
         return ""
     shown = rows[1 : _MOST_ROWS + 1]
-    data = json.dumps({"columns": rows[0], "rows": shown}).replace("<", "\\u003c")
+    data = strict_json.dumps({"columns": rows[0], "rows": shown}).replace("<", "\\u003c")
     more = f" (the first {_MOST_ROWS} of {len(rows) - 1})" if len(rows) - 1 > _MOST_ROWS else ""
     return (
         f"<details><summary>{escape(file.name)}, {len(shown)} rows{more}</summary>"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
 from plotly.offline import get_plotlyjs
+
+from ptqsim import strict_json
 
 _SCRIPTS: Final = ("columns", "command", "table", "filters", "chart", "layers", "answers", "main")
 
@@ -28,7 +29,7 @@ def study_page(data: dict[str, Any], command: str) -> str:
         command=escape(command),
     )  # fmt: skip
     # "<" may not begin a tag inside a script
-    document = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    document = strict_json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     tail = (
         f'<script type="application/json" id="data">{document}</script>\n'
         f"<script>{get_plotlyjs()}</script>\n<script>\n{scripts}</script>"

@@ -21,6 +21,7 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli import places
 from ptqsim.cli.layer_bounds import layer_bounds
 from ptqsim.cli.options import DataOption
 from ptqsim.cli.output import JsonOption, Output
@@ -30,7 +31,9 @@ A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
 
 
 def bounds(
-    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    calibrated: Annotated[
+        Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")
+    ] = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     bits: Annotated[int, typer.Option("--bits", help="Width of the left operand's codes, 2 to 16.")] = 8,
     b_bits: Annotated[
@@ -80,7 +83,7 @@ def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberForm
     ValueError
         For an unknown name, a twin format without a shift, or a shift for one that has none.
     """
-    match name or ("uniform" if shift is None else "twin_gelu"), shift:
+    match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
             return pq.Uniform(bits, scale=1.0)
         case "log2", None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.options import (
     CheckpointOption,
@@ -32,7 +33,9 @@ from ptqsim.errors import unknown_name
 
 
 def calibrate(
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Safetensors file to write.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")
+    ] = None,
     model: ModelOption = "vit_digits",
     method: Annotated[
         str,
@@ -88,7 +91,9 @@ def calibrate(
     state: Annotated[
         Path | None,
         typer.Option(
-            "--state", help="Folder for finished layers, which are removed at the end; by default OUTPUT.state."
+            "--state",
+            parser=places.path,
+            help="Folder for finished layers, which are removed at the end; by default OUTPUT.state.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -101,6 +106,9 @@ def calibrate(
         return
     if output is None:
         raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
+    places.check_file("-o", output, [checkpoint])
+    kept = ptq.KeptLayers(state or output.with_name(output.name + ".state"))
+    places.check_folder("--state", kept.folder)
     options = dict(map(_parse, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
@@ -108,7 +116,6 @@ def calibrate(
     network = load_network(model, pretrained, checkpoint, device)
     source = ptq.load_data(data, network, split="calibration")
     samples = ptq.sample_images(source, images, seed).to(device)
-    kept = ptq.KeptLayers(state or output.with_name(output.name + ".state"))
     interrupted = on_interrupt(
         lambda: f"{len(kept)} layers are kept in {kept.folder}: the same command goes on from them"
     )

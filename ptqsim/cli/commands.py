@@ -14,12 +14,13 @@ import ast
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
-from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand
+
+from ptqsim.cli.help_pages import set_pages
 
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
@@ -67,7 +68,7 @@ def load(name: str, target: str) -> Any:  # typer's own type of a command is pri
         found = single
     command = typer.main.get_command(found)
     command.name = name
-    command.help = cleandoc(module.__doc__ or "")
+    set_pages(command, module.__doc__ or "")
     return command
 
 

@@ -4,7 +4,8 @@
 status      meaning
 ==========  =======================================================================================
 0           done
-1           a check found something (a mismatch, a trapped overflow), or the system failed (disk full, a tool)
+1           a check found something (a mismatch, a trapped overflow), the system failed (disk or memory full, a tool),
+            or nobody reads the output any more
 2           wrong input or usage, or an extra that is not installed
 130         interrupted
 ==========  =======================================================================================
@@ -14,8 +15,10 @@ Each failure is one line on stderr. What is not listed here is a bug of ours and
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import typer
 
@@ -23,6 +26,8 @@ from ptqsim.cli.extras import missing_extra
 from ptqsim.errors import AccumulatorOverflowError, ToolError, ToolTimeoutError
 
 INPUT_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+_INPUT_NUMBERS: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 
 
 class Interrupted(Exception):  # noqa: N818 - what happened, not an error
@@ -70,8 +75,14 @@ def explain(error: BaseException) -> tuple[int, str] | None:
             text = missing
         case AccumulatorOverflowError() | ToolError() | ToolTimeoutError():
             status = 1
+        case MemoryError():
+            status, text = 1, f"not enough memory{f' ({error})' if text else ''}: ask for less, such as fewer images"
+        case UnicodeEncodeError():
+            text = (
+                f"{error.object!r} holds bytes that are no UTF-8, and {error.encoding} has no others: rename the file"
+            )
         case OSError() if error.strerror:
-            status = 2 if isinstance(error, INPUT_ERRORS) else 1
+            status = 2 if isinstance(error, INPUT_ERRORS) or error.errno in _INPUT_NUMBERS else 1
             text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         case _ if isinstance(error, INPUT_ERRORS):
             pass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.metrics import metric_cells
 from ptqsim.cli.options import (
     BatchOption,
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    calibrated: Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")] = None,
+    calibrated: Annotated[
+        Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")
+    ] = None,
     mode: Annotated[str, typer.Option("--mode", help="float, fake_quant or integer.")] = "integer",
     data: DataOption = "digits",
     limit: LimitOption = None,

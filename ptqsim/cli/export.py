@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
 from ptqsim.cli.output import JsonOption, Output
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def export(
     calibrated: CalibratedArgument,
-    onnx: Annotated[Path | None, typer.Option("--onnx", help="ONNX file to write.")] = None,
+    onnx: Annotated[Path | None, typer.Option("--onnx", parser=places.path, help="ONNX file to write.")] = None,
     other_formats: Annotated[
         str,
         typer.Option(
@@ -43,6 +44,7 @@ def export(
     out = Output(as_json)
     if onnx is None:
         raise ValueError(f"no file was named to write to: name one, for instance --onnx {calibrated.stem}.onnx")
+    places.check_file("--onnx", onnx, [calibrated])
     quantized = load_calibrated(calibrated)
     source = None if check is None else ptq.load_data(data, quantized.model)
     report = ptq.export_onnx(quantized, onnx, other_formats=other_formats)

@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 import ptqsim as pq
+from ptqsim.cli import places
 from ptqsim.cli.options import load_calibrated
 
-LayerArgument = Annotated[Path | None, typer.Argument(help="What ptqsim calibrate -o wrote.")]
+LayerArgument = Annotated[Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 LayerOption = Annotated[str | None, typer.Option("--layer", help="Layer of the calibrated model.")]
 GroupOption = Annotated[int, typer.Option("--group", min=0, help="Its head, or part of a qkv layer.")]
 ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Images to run, for a layer.")]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli import places
 from ptqsim.datapath.order_text import parse_order
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="Fetch the pretrained weights of timm or transformers.")
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Local safetensors file with the float weights of the model.")
+    Path | None,
+    typer.Option(
+        "--checkpoint", parser=places.path, help="Local safetensors file with the float weights of the model."
+    ),
 ]
 DataOption = Annotated[
     str,
@@ -35,9 +39,9 @@ DataOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where floating point runs: cpu, cuda, cuda:1, ...")]
-CalibratedArgument = Annotated[Path, typer.Argument(help="What ptqsim calibrate -o wrote.")]
+CalibratedArgument = Annotated[Path, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]
 OverflowOption = Annotated[str, typer.Option("--overflow", help="wrap, saturate or trap.")]
 OrderOption = Annotated[

@@ -1,18 +1,16 @@
 """Output of commands: results to stdout, everything else to stderr.
 
-With ``--json`` the result is one JSON document and nothing else reaches stdout: tables move to stderr.
+With ``--json`` the result is one JSON document and nothing else reaches stdout: tables move to stderr. What is not
+finite, such as the cross-entropy of a network that gives NaN, is null in it.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
-from os import PathLike, environ, fspath
+from os import environ
 from typing import Annotated, TypeVar
 
-import numpy as np
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, JustifyMethod
@@ -29,6 +27,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from ptqsim import strict_json
 from ptqsim.progress import Progress
 
 T = TypeVar("T")
@@ -80,7 +79,7 @@ class Output:
     def result(self, data: Mapping[str, object]) -> None:
         """The machine-readable result; written with ``--json`` only, once per command."""
         if self._as_json:
-            typer.echo(json.dumps(data, indent=2, default=_plain))
+            typer.echo(strict_json.dumps(data, indent=2))
 
     @contextmanager
     def progress(self, description: str, unit: str) -> Iterator[Progress]:
@@ -154,14 +153,3 @@ def _is_numeric(cell: Cell) -> bool:
         except ValueError:
             return False
     return True
-
-
-def _plain(value: object) -> object:
-    """JSON values of NumPy scalars and arrays, paths and dataclasses."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if isinstance(value, PathLike):
-        return fspath(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")

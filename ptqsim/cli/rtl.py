@@ -1,11 +1,11 @@
 """Hardware from the specification that feeds the simulator: generate, simulate, prove and synthesize SystemVerilog.
 
-    ptqsim rtl generate --a-format twin_gelu --shift 4 --bits 24 --depth 384 --columns 8 -o gelu
+    ptqsim rtl generate --shift 4 --depth 384 --columns 8 -o gelu
 
-writes a dot-product unit and a weight-stationary tile, a file per module, each with its integer formula on top.
-*ptqsim rtl simulate* runs them beside the simulator and compares every accumulator, with the codes of a layer of a
-calibrated file if one is given; *ptqsim rtl prove* proves what vectors cannot show, and *ptqsim rtl synthesize* counts
-gates. Each has its own --help.
+writes a dot-product unit for twin GELU codes and a weight-stationary tile of them, a file per module, each with its
+integer formula on top. *ptqsim rtl simulate* runs them beside the simulator and compares every accumulator, with the
+codes of a layer of a calibrated file if one is given; *ptqsim rtl prove* proves what vectors cannot show, and *ptqsim
+rtl synthesize* counts gates. Each has its own --help.
 """
 
 from __future__ import annotations

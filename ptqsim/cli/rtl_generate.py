@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 
 import ptqsim as pq
-from ptqsim import rtl
+from ptqsim import files, rtl
+from ptqsim.cli import places
 from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.cli.rtl_unit import (
@@ -33,7 +34,7 @@ PICTURE: Final = "datapath.svg"
 
 
 def generate(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Directory to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="Directory to write.")],
     bits: BitsOption = 24,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -67,6 +68,7 @@ def generate(
     --requantize adds the unit that makes codes of its results, and --pwlq the unit that twin codes are compared with.
     """
     out = Output(as_json)
+    places.check_folder("-o", output)
     unit = make_unit(
         bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, runtime_shift, multiplier, name
     )
@@ -81,7 +83,7 @@ def generate(
         )
         modules, specification = [*modules, other.module()], specification | {"pwlq": asdict(other)}
     written = rtl.write(modules, output, specification)
-    (output / PICTURE).write_text(svg(unit), encoding="utf-8")
+    files.write(output / PICTURE, svg(unit))
     rows = [
         (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
         for part in parts_of(modules)

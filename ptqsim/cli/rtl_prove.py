@@ -11,6 +11,7 @@ import ptqsim as pq
 from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.cli.rtl_unit import (
+    MOST_SECONDS,
     ABitsOption,
     AFormatOption,
     BBitsOption,
@@ -35,7 +36,7 @@ def prove(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds per claim.")] = 600.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
 ) -> None:

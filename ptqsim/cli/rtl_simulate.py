@@ -9,6 +9,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import golden, rtl
+from ptqsim.cli import places
 from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.options import (
     AlignmentOption,
@@ -66,7 +67,10 @@ def simulate(
     images: ImagesOption = 1,
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(rtl.ENGINES)}, or all.")] = "cxxrtl",
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write a self-checking bench and its vectors here as well.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", parser=places.path, help="Write a self-checking bench and its vectors here as well."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -75,12 +79,13 @@ def simulate(
     Codes are made to hit the corners and to overflow. A layer of a calibrated model gives its real ones, and they run
     through a tile of 8 columns (--columns for another):
 
-        ptqsim rtl simulate m.safetensors --layer blocks.0.mlp.fc2 --bits 16 --overflow saturate
+        ptqsim rtl simulate m.safetensors --layer blocks.0.mlp.fc2 --bits 16
 
     The default engine needs no system package but g++: Yosys from PyPI writes C++. The first use of it after an
     installation takes a minute or more, in which it compiles itself.
     """
     out = Output(as_json)
+    places.check_folder("-o", output)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
              "--codes": pattern}  # fmt: skip
     source: object = None

@@ -10,7 +10,9 @@ from typing import Annotated
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.rtl_unit import MOST_SECONDS
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.flow import TIMEOUT
 from ptqsim.rtl.synthesis.record import kept_points, write
@@ -28,14 +30,17 @@ def synthesize(
     ] = "sequential",
     multiplier: Annotated[str, typer.Option("--multiplier", help="baugh_wooley or behavioral.")] = "baugh_wooley",
     liberty: Annotated[
-        Path | None, typer.Option("--liberty", help="Cell library: area and delay in its units.")
+        Path | None, typer.Option("--liberty", parser=places.path, help="Cell library: area and delay in its units.")
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds per point.")] = TIMEOUT,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per point.")] = TIMEOUT,
     jobs: Annotated[int | None, typer.Option("--jobs", min=1, help="Points at a time; one per core.")] = None,
     kept: Annotated[bool, typer.Option("--kept", help="The points whose counts come with the package.")] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Synthesize, whatever is kept.")] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write gates.csv, and gates.json with its origin, here.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", parser=places.path, help="Write gates.csv, and gates.json with its origin, here."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,6 +54,7 @@ def synthesize(
     they were made with, or if none is; --anew counts again.
     """
     out = Output(as_json)
+    places.check_folder("-o", output)
     points = kept_points() if kept else grid(
         _names(designs), _integers("--code-bits", code_bits), _integers("--shifts", shifts),
         _integers("--bits", bits), [OverflowMode.of(name) for name in _names(overflow)], _names(order), multiplier,

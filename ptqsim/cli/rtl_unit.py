@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -10,6 +10,9 @@ import ptqsim as pq
 from ptqsim.cli.bounds import A_FORMATS, make_format
 from ptqsim.cli.options import make_accumulator
 from ptqsim.rtl import Unit
+
+MOST_SECONDS: Final = 1e6
+"""Of a time limit: no tool takes an infinite one."""
 
 DepthOption = Annotated[int, typer.Option("--depth", help="Greatest number of products per output, K.")]
 ABitsOption = Annotated[int, typer.Option("--a-bits", help="Width of the left codes, 2 to 16.")]

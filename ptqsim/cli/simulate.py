@@ -52,7 +52,7 @@ def simulate(
     quantized.accumulator = accumulator
     for text in layer or []:
         name, _, width = text.partition("=")
-        if not width.isdigit():
+        if not (width.isascii() and width.isdigit()):  # isdigit alone takes superscripts
             raise ValueError(
                 f"--layer {text!r} can't be read; legal is NAME=BITS: try {next(iter(quantized.layers))}=20"
             )

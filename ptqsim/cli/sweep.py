@@ -1,11 +1,12 @@
 """Run a study: many models, methods, bit-widths and accumulators, each point once, on this machine or a cluster.
 
-    ptqsim sweep study.yaml --dry-run                        # how many points, calibrations and hours
-    ptqsim sweep study.yaml                                  # a process per core; Ctrl-C, and the same command goes on
-    ptqsim sweep study.yaml --scheduler tcp://node1:8786     # the same bits on a Dask cluster that you have started
-    ptqsim sweep study.yaml --status                         # also while it runs
+    ptqsim sweep study.yaml --dry-run       # how many points and hours
+    ptqsim sweep study.yaml                 # after Ctrl-C the same again
+    ptqsim sweep study.yaml --status        # also while it runs
+    ptqsim sweep study.yaml --scheduler tcp://node1:8786
     ptqsim sweep study.yaml --parquet points.parquet --csv points.csv
 
+It runs in one process per core, or with *--scheduler* on a Dask cluster that you have started, with the same bits.
 Results go to one SQLite file beside the study. docs/sweep.md describes the study file; **ptqsim report** shows results.
 """
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.output import JsonOption, Output
 from ptqsim.cli.sweep_show import show_estimate, show_recomputed, show_status
@@ -31,12 +33,16 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    study: Annotated[Path, typer.Argument(help="Study file, YAML.")],
+    study: Annotated[Path, typer.Argument(parser=places.path, help="Study file, YAML.")],
     store: Annotated[
-        Path | None, typer.Option("--store", help="File of the results; by default the study's name with .sqlite.")
+        Path | None,
+        typer.Option(
+            "--store", parser=places.path, help="File of the results; by default the study's name with .sqlite."
+        ),
     ] = None,
     cache: Annotated[
-        Path | None, typer.Option("--cache", help="Folder of calibrated networks; by default STORE.cache.")
+        Path | None,
+        typer.Option("--cache", parser=places.path, help="Folder of calibrated networks; by default STORE.cache."),
     ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Processes here; one per core.")] = None,
     scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler to use.")] = None,
@@ -50,8 +56,12 @@ def sweep(
     point: Annotated[
         str | None, typer.Option("--point", help="Compute one point anew, by the first digits of its key.")
     ] = None,
-    parquet: Annotated[Path | None, typer.Option("--parquet", help="Export the points to a Parquet file.")] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Export the points to a CSV file.")] = None,
+    parquet: Annotated[
+        Path | None, typer.Option("--parquet", parser=places.path, help="Export the points to a Parquet file.")
+    ] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", parser=places.path, help="Export the points to a CSV file.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim.sweep.results.store import Store
@@ -60,6 +70,8 @@ def sweep(
     out = Output(as_json)
     wanted = read_study(study)
     place = store or study.with_suffix(".sqlite")
+    places.check_file("--parquet", parquet, [study, place])
+    places.check_file("--csv", csv, [study, place, parquet])
     if (not status and not (parquet or csv)) or dry_run or point:
         done = _work(out, wanted, study, place, cache or place.with_name(place.name + ".cache"), jobs=jobs,
                      scheduler=scheduler, batch=batch, dry_run=dry_run, resume=resume, retry_failed=retry_failed,
@@ -99,6 +111,8 @@ def _work(
 
     if not resume and place.exists():
         raise ValueError(f"{place} holds results: leave --fresh out to go on with them, or name another --store")
+    places.check_file("--store", place, [path])
+    places.check_folder("--cache", cache)
     start = time.perf_counter()
     opened = OpenStudy(study, path, cache)
     plan = opened.plan

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.metrics import metric_cells
 from ptqsim.cli.options import SeedOption
@@ -19,14 +20,16 @@ from ptqsim.cli.output import JsonOption, Output
 
 
 def train(
-    output: Annotated[Path, typer.Option("-o", "--output", help="Safetensors file to write.")],
+    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")],
     model: Annotated[str, typer.Option("--model", help="Name of a bundled model.")] = "vit_digits",
     images: Annotated[
         int | None, typer.Option("--images", min=1, help="Training scenes; the recipe's by default.")
     ] = None,
     seed: SeedOption = 0,
     float32: Annotated[bool, typer.Option("--float32", help="Matrix products in float32 instead of bfloat16.")] = False,
-    state: Annotated[Path | None, typer.Option("--state", help="Where to keep the state of the run.")] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", parser=places.path, help="Where to keep the state of the run.")
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, help="Validation images at the end.")] = 10_000,
     as_json: JsonOption = False,
 ) -> None:
@@ -35,8 +38,10 @@ def train(
     from ptqsim.ptq.training.classifiers import save_trained
 
     out = Output(as_json)
-    recipe = recipe_of(model, seed, not float32, images)
     kept = state or Path("runs") / model / "state.safetensors"
+    places.check_file("-o", output, [kept])
+    places.check_file("--state", kept)
+    recipe = recipe_of(model, seed, not float32, images)
     with (
         on_interrupt(lambda: f"the state is kept in {kept}; the same command resumes it"),
         out.progress(f"training {model}", "step") as report,

@@ -3,11 +3,11 @@
 Codes in, accumulators out and every step of one output: hex files for $readmemh, a C header, npz, and a manifest that
 says in JSON what the datapath is and how to read them. The accumulators come from the reference in Python integers.
 
-    ptqsim vectors --bits 18 --overflow saturate --a-format twin_gelu --shift 4 --depth 64 -o gelu18
+    ptqsim vectors --bits 18 --overflow saturate --shift 4 --depth 64 -o gelu
 
 takes codes made to hit the corners and to overflow; a layer of a calibrated model gives real ones:
 
-    ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --images 1 --bits 18 -o fc2
+    ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --bits 18 -o fc2
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 
@@ -23,6 +23,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import golden
+from ptqsim.cli import places
 from ptqsim.cli.bounds import A_FORMATS, make_format
 from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.options import (
@@ -41,8 +42,12 @@ _ROWS: Final = 8
 
 def vectors(
     calibrated: LayerArgument = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Directory to write.")] = None,
-    checked: Annotated[Path | None, typer.Option("--check", help="Directory to verify instead.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", parser=places.path, help="Directory to write.")
+    ] = None,
+    checked: Annotated[
+        Path | None, typer.Option("--check", parser=places.path, help="Directory to verify instead.")
+    ] = None,
     bits: BitsOption = 32,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -80,6 +85,7 @@ def vectors(
         return
     if output is None:
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
+    places.check_folder("-o", output)
     accumulator = make_accumulator(bits, overflow, order, alignment)
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:

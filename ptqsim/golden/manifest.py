@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -11,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ptqsim import strict_json
 from ptqsim.golden.layout import CONVENTIONS, TRACE_BITS, TRACE_MEANINGS, words
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors
 
@@ -79,4 +79,4 @@ def digest(data: bytes) -> str:
 
 
 def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"
+    return strict_json.dumps(content, indent=2) + "\n"

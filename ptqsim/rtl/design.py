@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from ptqsim import files, strict_json
 from ptqsim.rtl.hardware.dot_product import dot_product
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.hardware.unit import Unit
@@ -63,7 +63,6 @@ def write(modules: Sequence[Module], folder: str | Path, specification: Mapping[
         What was written: the modules, the file list in the order of compilation, and the manifest.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
     parts = list(parts_of(modules))
     texts = {f"{part.name}.sv": part.render() for part in parts}
     texts[FILE_LIST] = "".join(f"{part.name}.sv\n" for part in parts)
@@ -74,7 +73,7 @@ def write(modules: Sequence[Module], folder: str | Path, specification: Mapping[
         "tops": [module.name for module in modules],
         "files": {name: sha256(text.encode()).hexdigest() for name, text in texts.items()},
     }
-    texts[MANIFEST] = json.dumps(document, indent=2) + "\n"
+    texts[MANIFEST] = strict_json.dumps(document, indent=2) + "\n"
     for name, text in texts.items():
-        (target / name).write_text(text, encoding="utf-8")
+        files.write(target / name, text)
     return [target / name for name in texts]

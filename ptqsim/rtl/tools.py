@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from ptqsim import files
 from ptqsim.errors import ToolError as ToolError
 from ptqsim.errors import ToolTimeoutError as ToolTimeoutError
 from ptqsim.errors import unknown_name
@@ -91,7 +92,8 @@ class Tool:
                 cwd=folder,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 timeout=timeout,
                 check=False,
             )
@@ -109,7 +111,7 @@ class Tool:
         """
         (folder / _FINISHED).unlink(missing_ok=True)
         script = "\n".join([*commands, f"tee -q -o {_FINISHED} log finished", ""])
-        (folder / "script.ys").write_text(script, encoding="utf-8")
+        files.write_scratch(folder / "script.ys", script)
         written = self.run(["-s", "script.ys"], folder, timeout)
         if not (folder / _FINISHED).exists():
             raise ToolError(f"{self.version} stopped before the end of its script: {_end(written)}")
@@ -233,17 +235,17 @@ def _maps(tool: Tool) -> bool:
     folder = cache_folder("abc", *tool.command, tool.version)
     answer = folder / "works"
     if not answer.exists():
-        (folder / "probe.v").write_text("module probe(input a, b, output y); assign y = a ^ b; endmodule\n")
+        files.write_scratch(folder / "probe.v", "module probe(input a, b, output y); assign y = a ^ b; endmodule\n")
         try:
             tool.script(["read_verilog probe.v", "synth -top probe", "write_verilog mapped.v"], folder)
-            answer.write_text("yes")
+            files.write(answer, "yes")
         except ToolError:
-            answer.write_text("no")
-    return answer.read_text() == "yes"
+            files.write(answer, "no")
+    return answer.read_text(encoding="utf-8") == "yes"
 
 
 def _first_line(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     return (done.stdout + done.stderr).strip().partition("\n")[0]
 
 

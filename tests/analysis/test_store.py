@@ -4,7 +4,6 @@ import pytest
 
 from analysis.framework.frame import Frame
 from analysis.framework.store import Store, digest
-from ptqsim.sweep.work.content import write_atomically
 
 DATA = {"points": Frame.of({"x": [1, 2], "y": [0.1, 1e-300], "code": ["010", "011"], "cell": [None, True]})}
 
@@ -73,16 +72,3 @@ def test_what_the_library_makes_does_not_depend_on_the_figures(tmp_path, monkeyp
 def test_the_order_of_a_key_does_not_matter():
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
     assert digest({"a": 1}) != digest({"a": 2})
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "figure.svg"
-    write_atomically(path, b"old")
-
-    def full(self, target):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("pathlib.Path.replace", full)
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, b"new")
-    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"old"]

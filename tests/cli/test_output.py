@@ -67,6 +67,15 @@ def test_json_knows_paths_and_refuses_what_it_does_not(capsys: pytest.CaptureFix
         Output(as_json=True).result({"names": {1}})
 
 
+def test_what_is_not_finite_is_null(capsys: pytest.CaptureFixture[str]) -> None:
+    """As RFC 8259 has it: Python alone would read NaN back."""
+    Output(as_json=True).result({"cross_entropy": float("nan"), "largest": np.float32("inf"), "top1": 0.5})
+    text = capsys.readouterr().out
+    assert json.loads(text) == {"cross_entropy": None, "largest": None, "top1": 0.5}
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
 def test_progress_shows_count_rate_and_state(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

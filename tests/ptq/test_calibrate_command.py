@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,9 @@ def test_options_are_listed(method: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--paradigm", "sequental"], "sequential"),
         (["-O", "bias_corection=true"], "bias_correction"),
         (["-O", "n=many"], "an integer"),
+        (["--method", "base_ptq", "-O", "n=99999999999999999999"], "legal is 1 to 100000"),
+        (["--seed", "-1"], "'--seed'"),
+        (["--seed", "4294967296"], "4294967295"),
         (["-O", "softmax_twin=maybe"], "true or false"),
         (["--mixed-precision", "nuclear"], "nuclear_norm"),
         (["--mixed-precision", "hessian", "-M", "solvr=milp"], "solver"),
@@ -141,3 +146,45 @@ def test_wrong_input_is_one_line(
 def test_without_a_file_to_write_nothing_begins(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["calibrate"]) == 2
     assert "name one with -o" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_the_file_is_found_before_the_work(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(ptq, "calibrate", None)  # never called
+    (tmp_path / "ck").mkdir()
+    assert app.main(["calibrate", *FEW, "-o", str(tmp_path / "ck")]) == 2
+    assert f"-o {tmp_path / 'ck'} is a folder; legal is the name of a file" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*")) == [tmp_path / "ck"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_the_finished_layers(
+    tiny: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"before")
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target == path:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        assert app.main(["calibrate", *FEW, "--method", "percentile", "-o", str(path)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"ptqsim calibrate: No space left on device: {path}"
+    assert path.read_bytes() == b"before"
+    assert {file.name for file in tmp_path.iterdir()} == {"m.safetensors", "m.safetensors.state"}
+    assert len(ptq.KeptLayers(tmp_path / "m.safetensors.state")) == len(ptq.QuantizedModel(tiny_vit()).layers)
+
+
+def test_the_mode_of_a_checkpoint_is_that_of_the_umask(
+    tiny: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = os.umask(0o022)
+    try:
+        run(capsys, tmp_path / "m.safetensors", "--method", "percentile")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "m.safetensors").stat().st_mode & 0o777 == 0o644

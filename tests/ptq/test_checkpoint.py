@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.ptq.calibration.layer_cache import _read
+from ptqsim.ptq.zoo.weights import read_weights
 
 
 @pytest.fixture
@@ -87,3 +91,29 @@ def test_another_architecture_is_refused(path: Path) -> None:
 def test_a_model_without_formats_is_not_saved(model: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="calibrate the model"):
         ptq.QuantizedModel(model).save(tmp_path / "x.safetensors")
+
+
+def test_the_header_is_json_also_of_a_score_that_is_not_finite(
+    quantized: ptq.QuantizedModel, model: nn.Module, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, op = next(iter(quantized.layers.items()))
+    monkeypatch.setattr(op, "report", {**op.report, "score": float("nan")})
+    quantized.save(tmp_path / "m.safetensors")
+    with safe_open(tmp_path / "m.safetensors", framework="pt") as file:
+        header = file.metadata()["ptqsim"]
+    assert "NaN" not in header
+    assert ptq.load(tmp_path / "m.safetensors", model).layers[name].report["score"] is None
+
+
+def test_names_that_are_no_utf_8(
+    quantized: ptq.QuantizedModel, model: nn.Module, images: torch.Tensor, tmp_path: Path
+) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.safetensors")
+    quantized.save(path)
+    assert ptq.load(path, model).layers.keys() == quantized.layers.keys()
+    assert read_weights(path).keys() >= {"float/head.bias"}
+    state = tmp_path / os.fsdecode(b"\xff.state")
+    ptq.calibrate(model, images[:2], method="percentile", state=state)
+    kept = ptq.KeptLayers(state)
+    assert len(kept) == len(quantized.layers)
+    assert all(_read(file).depth > 0 for file in state.iterdir())

@@ -149,7 +149,7 @@ def test_only_its_own_files_are_removed(model: nn.Module, images: torch.Tensor, 
     ptq.calibrate(model, images[:2], method="percentile", state=state)
     kept = ptq.KeptLayers(state)
     assert len(kept) == len(ptq.QuantizedModel(model).layers)
-    (state / f".{next(state.iterdir()).name}.1234").write_text("left by a process that was killed")
+    (state / f".{next(state.iterdir()).name}.1234-0123abcd.partial").write_text("left by a process that was killed")
     for name in ("notes.txt", "m.safetensors"):
         (state / name).write_text("someone else's")
     kept.remove()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -215,6 +218,21 @@ def test_left_in_float(own: ptq.QuantizedModel, images: torch.Tensor, tmp_path: 
         assert layer.quantized == (f"{name} A" not in exported.report.in_float)
         assert (layer.same_input > 1e-4) != layer.quantized  # what leaving it in float does
         assert layer.mismatches == 0
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    own: ptq.QuantizedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    path = tmp_path / "m.onnx"
+    path.write_bytes(b"before")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=re.escape(f"No space left on device: '{path}'")):
+        ptq.export_onnx(own, path)
+    assert path.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_files_of_others_are_refused(

@@ -84,6 +84,9 @@ def test_synthesize(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["generate", "--a-format", "log3", "-o", "x"], "unknown --a-format 'log3'"),
         (["simulate", "--engine", "icarus"], "unknown engine 'icarus'"),
+        (["simulate", "--a-format", ""], "unknown --a-format ''"),
+        (["prove", "--timeout", "inf"], "'--timeout'"),
+        (["synthesize", "--timeout", "nan"], "'--timeout'"),
         (["synthesize", "--code-bits", "four"], "try --code-bits 4,8"),
     ],
 )

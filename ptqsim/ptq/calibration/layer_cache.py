@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -17,17 +16,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 
 import ptqsim as pq
+from ptqsim import files
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.network.operations import OperandFormats
 from ptqsim.ptq.network.storage import read_formats
+from ptqsim.ptq.tensor_files import open_tensors
 
 _DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
-_PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
 
 
 class KeptLayers:
@@ -58,10 +58,7 @@ class KeptLayers:
         name = _name(layer, key)
         self._results[name] = result
         if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            partial = self.folder / f".{name}.{os.getpid()}"
-            partial.write_bytes(_written(result))
-            partial.replace(self.folder / name)
+            files.write(self.folder / name, _written(result))
 
     def __len__(self) -> int:
         """Number of layers kept on disk."""
@@ -79,8 +76,12 @@ class KeptLayers:
     def _files(self, *, partial: bool = False) -> list[Path]:
         if self.folder is None or not self.folder.is_dir():
             return []
-        pattern = _PARTIAL if partial else _WHOLE
-        return [file for file in self.folder.iterdir() if pattern.fullmatch(file.name)]
+        found = {file: files.PARTIAL.fullmatch(file.name) for file in self.folder.iterdir()}
+        return [
+            file
+            for file, left in found.items()
+            if _WHOLE.fullmatch(file.name if left is None else left[1]) and (partial or left is None)
+        ]
 
 
 def _name(layer: str, key: Mapping[str, Any]) -> str:
@@ -115,7 +116,7 @@ def _written(result: LayerResult) -> bytes:
 def _read(path: Path) -> LayerResult:
     if not path.is_file():
         raise FileNotFoundError(path)
-    with safe_open(path, framework="pt") as file:
+    with open_tensors(path) as file:
         header = json.loads(file.metadata()["layer"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))

@@ -59,7 +59,9 @@ class ImageFolder:
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for path, place in self._files.samples:
-            digest.update(f"{Path(path).name}:{self._labels[place]}:{Path(path).stat().st_size};".encode())
+            digest.update(
+                f"{Path(path).name}:{self._labels[place]}:{Path(path).stat().st_size};".encode(errors="surrogateescape")
+            )
         return digest.hexdigest()[:16]
 
     def __len__(self) -> int:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.storage import fingerprint
+from ptqsim.ptq.tensor_files import load_tensors
 
 
 def weights_fingerprint(network: nn.Module) -> str:
@@ -30,7 +31,7 @@ def pack_images(images: torch.Tensor, labels: torch.Tensor | None = None) -> byt
 
 def read_packed(path: Path) -> torch.Tensor:
     """The images of a file that :func:`pack_images` wrote."""
-    return load_file(path)["images"]
+    return load_tensors(path)["images"]
 
 
 class DatasetPart:
@@ -68,10 +69,10 @@ class PackedImages:
         self._size = size
 
     def __len__(self) -> int:
-        return self._size * (len(self._files) - 1) + len(load_file(self._files[-1])["labels"])
+        return self._size * (len(self._files) - 1) + len(load_tensors(self._files[-1])["labels"])
 
     def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         size = self._size
-        parts = {number: load_file(self._files[number]) for number in sorted({i // size for i in indices})}
+        parts = {number: load_tensors(self._files[number]) for number in sorted({i // size for i in indices})}
         images = torch.stack([parts[i // size]["images"][i % size] for i in indices])
         return images, torch.stack([parts[i // size]["labels"][i % size] for i in indices])

@@ -15,15 +15,17 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import save as serialized
 from torch import nn
 
 import ptqsim as pq
+from ptqsim import files, strict_json
 from ptqsim.formats import from_dict
 from ptqsim.ptq.network.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.tensor_files import open_tensors
 
 VERSION: Final = 3
 READABLE: Final = (1, 2, 3)
@@ -60,18 +62,16 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     for name, parameter in quantized.model.state_dict().items():
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
-    header = {
+    header: dict[str, Any] = {
         "version": VERSION,
         "info": quantized.info,
         "layers": layers,
         "classes": getattr(quantized.model, "num_classes", None),
         "weights": fingerprint(_weight_tensors(quantized)),
     }
+    header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = _digest(header, tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file(tensors, partial, {"ptqsim": json.dumps(header)})
-    partial.replace(path)  # atomic: an interruption leaves the old file or the new one
+    files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
@@ -123,7 +123,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: make one with ptqsim calibrate -o {path}")
     try:
-        with safe_open(path, framework="pt") as file:
+        with open_tensors(path) as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:

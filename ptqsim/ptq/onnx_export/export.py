@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final
 import onnx
 from onnx import ModelProto, NodeProto, helper
 
+from ptqsim import files, strict_json
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.layers import Values, expand
 from ptqsim.ptq.onnx_export.operands import plan
@@ -30,10 +30,7 @@ def export(quantized: QuantizedModel, path: Path, other_formats: str) -> ExportR
     values = _fill_in(model, quantized, plans)
     report = ExportReport(path, 0, OPSET, {name: plans[name] for name in values})
     model = _finish(model, report, _metadata(quantized, report, values))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    onnx.save(model, partial)
-    partial.replace(path)  # atomic: an interruption leaves the old file or the new one
+    files.write(path, model.SerializeToString())
     return ExportReport(path, path.stat().st_size, OPSET, report.layers)
 
 
@@ -107,7 +104,7 @@ def _finish(model: ModelProto, report: ExportReport, metadata: dict[str, Any]) -
         producer_version=metadata["version"],
         doc_string=_description(report),
     )
-    helper.set_model_props(finished, {METADATA: json.dumps(metadata)})
+    helper.set_model_props(finished, {METADATA: strict_json.dumps(metadata)})
     finished = onnx.shape_inference.infer_shapes(finished, check_type=True, strict_mode=True)
     onnx.checker.check_model(finished)
     return finished

@@ -15,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save as serialized
 from torch import nn
 
+from ptqsim import files
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.finite import check_operands, check_parameters
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
@@ -25,6 +26,7 @@ from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.unsupported import refuse_stray_products
+from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
 
 Tensors = Mapping[str, torch.Tensor]
@@ -81,7 +83,8 @@ class Captured(Mapping[str, OperationData]):
                 parts.append({key: value.detach().clone() for key, value in data.items()})
                 continue
             path = Path(self._folder.name) / f"{name}.{len(parts)}.safetensors"
-            save_file({key: value.detach().cpu().contiguous() for key, value in data.items()}, path)
+            spilled = {key: value.detach().cpu().contiguous() for key, value in data.items()}
+            files.write_scratch(path, serialized(spilled))
             parts.append(path)
         self.images += images
 
@@ -90,7 +93,7 @@ class Captured(Mapping[str, OperationData]):
 
     def on(self, device: torch.device, name: str) -> OperationData:
         """Tensors of an operation on a device; its output is recomputed there."""
-        parts = [load_file(part, device=str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
+        parts = [load_tensors(part, str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
         b = joined["b"] if weight is None else weight.to(device)

@@ -10,9 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import nn
 
+from ptqsim import files
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.scenes import Scenes, make_scenes
@@ -75,8 +76,7 @@ def save_trained(network: nn.Module, path: Path, name: str, recipe: Schedule, re
         metric: f"{reached:.2f}",
         "validation_images": str(result.images),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_file({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, path, record)
+    files.write(path, serialized({key: tensor.contiguous() for key, tensor in network.state_dict().items()}, record))
 
 
 class _Digits:

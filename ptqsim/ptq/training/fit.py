@@ -12,11 +12,13 @@ from types import FrameType
 from typing import Protocol, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import save as serialized
 from torch import nn
 
+from ptqsim import files
 from ptqsim.progress import Progress
+from ptqsim.ptq.tensor_files import open_tensors
 from ptqsim.ptq.training.schedule import Schedule
 
 B = TypeVar("B")
@@ -143,17 +145,14 @@ def _save(learner: nn.Module, optimizer: torch.optim.Optimizer, identity: str, s
     for name, p in learner.named_parameters():
         for key, value in optimizer.state.get(p, {}).items():
             tensors[f"{key}/{name}"] = value
-    state.parent.mkdir(parents=True, exist_ok=True)
-    partial = state.with_suffix(".partial")
     # as autocast and channels-last kernels may leave tensors in other memory orders
     dense = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(dense, partial, {"identity": identity, "step": str(step)})
-    partial.replace(state)  # atomic: an interruption leaves the old file or the new one
+    files.write(state, serialized(dense, {"identity": identity, "step": str(step)}))
 
 
 def _resume(learner: nn.Module, optimizer: torch.optim.Optimizer, identity: str, state: Path) -> int:
     try:
-        with safe_open(state, framework="pt") as file:
+        with open_tensors(state) as file:
             metadata = file.metadata() or {}
             if metadata.get("identity") != identity:
                 raise ValueError(

@@ -109,7 +109,7 @@ def _classes(name: str, weights: dict[str, torch.Tensor] | None) -> int | None:
 def check_device(device: str) -> str:
     """The device, if torch can use it; else a ValueError."""
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # those of the meta device have no values
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {device!r} can't be used ({reason}): try cpu") from None

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
+
+from ptqsim.ptq.tensor_files import load_tensors
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -18,7 +19,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (SafetensorError, OSError) as error:
         raise ValueError(
             f"{path} is no readable safetensors file ({error}): it may be truncated, or another format; "

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from ptqsim import files
 from ptqsim.datapath.spec import Alignment, OverflowMode, Sequential
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.step import step
@@ -141,7 +142,7 @@ def _sat(commands: Sequence[str], queries: Sequence[str], modules: Sequence[Modu
     with TemporaryDirectory(dir=tools.cache_folder("proofs")) as name:
         folder = Path(name)
         texts = {part.name: part.render() for module in modules for part in module.hierarchy()}
-        (folder / "design.sv").write_text("\n".join(texts.values()), encoding="utf-8")
+        files.write_scratch(folder / "design.sv", "\n".join(texts.values()))
         written = yosys.script(["read_verilog -sv design.sv", *commands, *queries], folder, timeout)
     if _FAILED in written:
         return " ".join(_model(written[written.index(_FAILED) :].partition(_PROVEN)[0]))

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim import files
 from ptqsim.golden.layout import digits
 from ptqsim.rtl.hardware.verilog import Module, Port, block, lines
 from ptqsim.rtl.simulation.ports import packed, unpacked, words_of
@@ -91,9 +92,8 @@ class Bench:
 
     def write(self, folder: Path) -> list[Path]:
         """Write all files into a folder, which is made if it is not there."""
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in self.files().items():
-            (folder / name).write_text(text, encoding="utf-8")
+            files.write(folder / name, text)
         return [folder / name for name in self.files()]
 
     def read(self, text: str) -> dict[str, NDArray[np.int64]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -13,6 +12,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim import files
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.harness import harness, namespace_of, source_of
@@ -124,7 +124,7 @@ def compile_modules(modules: Sequence[Module]) -> list[CxxrtlModule]:
     if not library.exists():
         with TemporaryDirectory(dir=folder) as name:
             built = _build(Path(name), driver, texts, list(modules), yosys, compiler)
-            os.replace(built, library)  # noqa: PTH105 - atomic, whoever else builds the same
+            files.write(library, built.read_bytes())  # whoever else builds the same
     loaded = ctypes.CDLL(str(library))
     return [CxxrtlModule(module, loaded, number) for number, module in enumerate(modules)]
 
@@ -134,7 +134,7 @@ def _build(
 ) -> Path:
     commands = []
     for number, (module, text) in enumerate(zip(modules, texts, strict=True)):
-        (folder / f"unit_{number}.sv").write_text(text, encoding="utf-8")
+        files.write_scratch(folder / f"unit_{number}.sv", text)
         commands += [
             "design -reset",
             f"read_verilog -sv unit_{number}.sv",
@@ -142,7 +142,7 @@ def _build(
             f"write_cxxrtl -namespace {namespace_of(number)} {source_of(number)}",
         ]
     yosys.script(commands, folder)
-    (folder / "driver.cc").write_text(driver, encoding="utf-8")
+    files.write_scratch(folder / "driver.cc", driver)
     compiler.run([*_FLAGS, f"-I{_runtime(yosys)}", "-o", "library.so", "driver.cc"], folder)
     return folder / "library.so"
 

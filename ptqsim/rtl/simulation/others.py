@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.files import write_scratch
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.bench import BENCH, FOUND, Bench
@@ -59,7 +60,7 @@ class BenchModule:
             log = run_bench(self._tool, folder, [f"{part.name}.sv" for part in self.module.hierarchy()])
             if "PASS" not in log:
                 raise RuntimeError(f"{self._tool.version}: {log.strip()[-300:]}")
-            return bench.read((folder / FOUND).read_text())
+            return bench.read((folder / FOUND).read_text(encoding="utf-8"))
 
 
 def run_bench(tool: tools.Tool, folder: Path, files: list[str]) -> str:
@@ -95,7 +96,7 @@ def lint(module: Module, tool: tools.Tool) -> str:
         folder = Path(name)
         files = []
         for part in module.hierarchy():
-            (folder / f"{part.name}.sv").write_text(part.render(), encoding="utf-8")
+            write_scratch(folder / f"{part.name}.sv", part.render())
             files.append(f"{part.name}.sv")
         try:
             if tool.name == "verilator":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ptqsim import files
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module
@@ -45,5 +46,5 @@ def write_bench(
     bench = Bench.of_streams(module, beats, held, len(results["out_result"]), results, seed)
     written = bench.write(folder)
     listed = [path.name for path in written if path.suffix == ".sv"]
-    (folder / FILE_LIST).write_text("".join(f"{name}\n" for name in listed), encoding="utf-8")
+    files.write(folder / FILE_LIST, "".join(f"{name}\n" for name in listed))
     return [*written, folder / FILE_LIST]

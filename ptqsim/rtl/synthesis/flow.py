@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from ptqsim import files, strict_json
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.synthesis import kept
@@ -49,15 +49,15 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
     flow = FLOW if library is None else LIBERTY_FLOW
     cached = tools.cache_folder("gates", yosys.version, flow, module.name, text, library or "") / "gates.json"
     if cached.exists() and not anew:
-        return Gates(**json.loads(cached.read_text()))
+        return Gates(**json.loads(cached.read_text(encoding="utf-8")))
     with TemporaryDirectory(dir=cached.parent) as name:
         folder = Path(name)
-        (folder / "design.sv").write_text(text, encoding="utf-8")
+        files.write_scratch(folder / "design.sv", text)
         if library is not None:
-            (folder / _LIBRARY).write_text(library, encoding="utf-8")
+            files.write_scratch(folder / _LIBRARY, library)
         written = yosys.script(_commands(module, library is not None), folder, timeout)
-        counted = (folder / "stat.txt").read_text()
-        longest = None if library is not None else (folder / "ltp.txt").read_text()
+        counted = (folder / "stat.txt").read_text(encoding="utf-8")
+        longest = None if library is not None else (folder / "ltp.txt").read_text(encoding="utf-8")
     gates = Gates(
         module=module.name,
         cells=int(_found(r"(\d+)(?:\s+\S+)? cells|Number of cells:\s+(\d+)", counted)),
@@ -70,7 +70,7 @@ def synthesize(module: Module, liberty: Path | None = None, timeout: float = TIM
         flow=flow,
         liberty=_named(liberty, library),
     )
-    cached.write_text(json.dumps(asdict(gates)), encoding="utf-8")
+    files.write(cached, strict_json.dumps(gates))
     return gates
 
 

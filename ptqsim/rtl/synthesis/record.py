@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from hashlib import sha256
@@ -12,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from ptqsim import files, strict_json
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis.flow import rtl_of
@@ -78,7 +78,6 @@ def write(costs: Sequence[Cost], folder: Path, command: str) -> list[Path]:
         "points": len(costs),
         "csv_sha256": sha256(content.encode()).hexdigest(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / TABLE).write_text(content, encoding="utf-8")
-    (folder / ORIGIN).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    files.write(folder / TABLE, content)
+    files.write(folder / ORIGIN, strict_json.dumps(document, indent=2) + "\n")
     return [folder / TABLE, folder / ORIGIN]

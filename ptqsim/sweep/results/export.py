@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ptqsim import files, strict_json
 from ptqsim.sweep.results import costs, schema
 from ptqsim.sweep.results.store import Store
 from ptqsim.sweep.study.definition import Study, resolved
@@ -28,7 +29,9 @@ def points(store: Store, gates: costs.GateTable | None) -> list[dict[str, Any]]:
     @cache
     def made_by(number: int) -> dict[str, str]:
         found = store.provenance(number)
-        return {name: json.dumps(value) if isinstance(value, dict) else str(value) for name, value in found.items()}
+        return {
+            name: strict_json.dumps(value) if isinstance(value, dict) else str(value) for name, value in found.items()
+        }
 
     rows = []
     for row in store.rows("points"):
@@ -40,7 +43,7 @@ def points(store: Store, gates: costs.GateTable | None) -> list[dict[str, Any]]:
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a CSV file; cells of several values are JSON."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with files.replacing(path) as opened, io.TextIOWrapper(opened, encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, _columns(rows))
         writer.writeheader()
         writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
@@ -59,7 +62,8 @@ def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
         pa.array([_flat(row.get(name)) for row in rows], type=fields.field(name).type, from_pandas=False)
         for name in names
     ]
-    parquet.write_table(pa.table(columns, schema=fields), path)
+    with files.replacing(path) as file:
+        parquet.write_table(pa.table(columns, schema=fields), file)
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -69,4 +73,4 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _flat(value: object) -> object:
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    return strict_json.dumps(value) if isinstance(value, dict | list) else value

@@ -45,7 +45,7 @@ class Store:
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
-        self._lock: IO[str] | None = None
+        self._lock: IO[bytes] | None = None
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(path)
@@ -211,9 +211,9 @@ def _told(path: Path) -> Iterator[None]:
         raise
 
 
-def _locked(path: Path) -> IO[str]:
+def _locked(path: Path) -> IO[bytes]:
     """A lock that ends with the process."""
-    lock = path.with_name(path.name + ".lock").open("w")
+    lock = path.with_name(path.name + ".lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from ptqsim.errors import unknown_name
 from ptqsim.sweep.study.definition import AXES, Axes, Study
@@ -28,7 +28,11 @@ def read_study(path: Path) -> Study:
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no study at {path}: write one, see docs/sweep.md")
-    return parse_study(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}): give a study file, see docs/sweep.md") from None
+    return parse_study(text, str(path))
 
 
 def parse_study(text: str, name: str = "study") -> Study:
@@ -40,6 +44,8 @@ def parse_study(text: str, name: str = "study") -> Study:
         where = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
         problem = (error.problem or "can't be read").splitlines()[0]
         raise ValueError(f"{name}{where}: no YAML: {problem}") from None
+    except YAMLError as error:  # without a place: characters that YAML has not
+        raise ValueError(f"{name}: no YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(document, CommentedMap):
         raise ValueError(f"{name}:1:1: a study is a mapping with the keys name and axes, see docs/sweep.md")
     try:

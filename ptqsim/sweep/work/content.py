@@ -9,18 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ptqsim import files
+
 _TOKEN: Final = ".token"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is, whenever the process ends, either whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -45,13 +36,13 @@ class ContentCache:
 
     def put(self, name: str, content: bytes) -> None:
         """Keep a file."""
-        write_atomically(self.path(name), content)
+        files.write(self.path(name), content)
 
     def token(self) -> str:
         """A word that is in this folder and in no other one; who reads it there shares the folder."""
         if not self.has(_TOKEN):
             self.put(_TOKEN, secrets.token_hex(16).encode())
-        return self.path(_TOKEN).read_text()
+        return self.path(_TOKEN).read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class CachePlace:
     def is_shared(self) -> bool:
         """True if this machine sees the client's folder."""
         try:
-            return (Path(self.folder) / _TOKEN).read_text() == self.token
+            return (Path(self.folder) / _TOKEN).read_text(encoding="utf-8") == self.token
         except OSError:
             return False
 

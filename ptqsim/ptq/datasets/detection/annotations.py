@@ -29,7 +29,7 @@ def read_annotations(path: Path) -> GroundTruth:
         image or category that the file doesn't have.
     """
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is no readable JSON ({error}): it may be truncated; unpack it again") from None
     parts = {part: _entries(content, part, path) for part in _FIELDS}

@@ -69,7 +69,8 @@ class CocoFolder:
     def fingerprint(self) -> str:
         digest = hashlib.sha256(self._path.read_bytes())
         for entry in self._truth.images:
-            digest.update(f"{entry['file_name']}:{(self._images_folder / entry['file_name']).stat().st_size};".encode())
+            size = (self._images_folder / entry["file_name"]).stat().st_size
+            digest.update(f"{entry['file_name']}:{size};".encode(errors="surrogateescape"))
         return digest.hexdigest()[:16]
 
     def __len__(self) -> int:
