@@ -7,7 +7,6 @@ weights, data, code); two runs that agree in all of it share the result, and not
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any, Final
 
 import analysis
 from analysis.framework.frame import Data, Frame
-from ptqsim.sweep.work.code import arithmetic_version, fingerprint
+from ptqsim import fingerprint
 from ptqsim.sweep.work.content import write_atomically
 
 # What draws and prints the numbers can't change them.
@@ -47,7 +46,7 @@ class Store:
 
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
         """Where what the library itself makes of ``key`` lies, or would lie."""
-        return self.directory / f"{name}-{digest({**key, 'code': arithmetic_version()})[:16]}{suffix}"
+        return self.directory / f"{name}-{fingerprint.value({**key, 'code': fingerprint.arithmetic()})[:16]}{suffix}"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
@@ -79,18 +78,15 @@ class Store:
         return data
 
 
-def digest(value: Mapping[str, Any]) -> str:
-    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 @cache
 def analysis_fingerprint() -> str:
     """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
     root = Path(analysis.__file__).parent
-    return fingerprint(
-        root, [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
-    )
+    return fingerprint.sources(root, [part.name for part in root.iterdir() if _computes(part)])
+
+
+def _computes(part: Path) -> bool:
+    return part.name not in _PRESENTATION and (part.suffix == ".py" or any(part.glob("**/*.py")))
 
 
 def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,18 +6,19 @@ In what is compiled, `np.empty` and an assignment take less of the compiler's ti
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
 
+from ptqsim import fingerprint
+
 Function = TypeVar("Function", bound=Callable[..., object])
 
 # The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
 # into it. With a digest of them all in its name no function is taken for an older one.
-_SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()[:12]
+_SOURCES = fingerprint.folder(Path(__file__).parent, "*.py")[:12]
 
 
 def jit(function: Function) -> Function:

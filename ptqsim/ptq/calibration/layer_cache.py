@@ -7,12 +7,10 @@ the widths, the seed and the code; whatever agrees in all of it shares the resul
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 import ptqsim as pq
+from ptqsim import fingerprint
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.checkpoint import read_formats
 from ptqsim.ptq.network.operations import OperandFormats
 
-_DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 _PARTIAL: Final = re.compile(rf"{_WHOLE.pattern}|\.{_WHOLE.pattern}\.[0-9]+")  # or left by a process that was killed
 
@@ -84,18 +82,8 @@ class KeptLayers:
 
 
 def _name(layer: str, key: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps({**key, "layer": layer, "code": _code()}, sort_keys=True).encode())
-    return f"{layer}-{digest.hexdigest()[:16]}.safetensors"
-
-
-@cache
-def _code() -> str:
-    """SHA-256 of what computes a layer: the formats, the simulator that multiplies candidates, and this package."""
-    digest = hashlib.sha256(f"{pq.__version__} {torch.__version__}".encode())
-    root = Path(__file__).parent.parent
-    for file in sorted(file for part in _DECIDING for file in (root / part).rglob("*.py")):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    digest = fingerprint.value({**key, "layer": layer, "code": fingerprint.arithmetic()})
+    return f"{layer}-{digest[:16]}.safetensors"
 
 
 def _written(result: LayerResult) -> bytes:

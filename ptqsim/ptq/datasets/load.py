@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, get_args
@@ -11,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from ptqsim import fingerprint
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.datasets.cifar import find_cifar
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder
 from ptqsim.ptq.datasets.scenes import SIZE, Scenes, make_scenes
@@ -22,6 +22,7 @@ from ptqsim.ptq.zoo.models import input_size
 
 DIGITS = "digits"
 
+_ENDLESS: Final = 2**40, 2**20  # of a data set with so many images, samples are of so many first ones
 _KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
 
 
@@ -32,7 +33,10 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever an image or label does."""
+        """A digest of all images and labels: it changes whenever one of them does."""
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        """A digest of these images and labels, in this order, which reads nothing but them."""
 
     def __len__(self) -> int: ...
 
@@ -50,8 +54,14 @@ class DigitScenes:
 
     @property
     def fingerprint(self) -> str:
+        """Of what all scenes are composed of: the scans, and the code, for which the first scenes stand."""
+        scans, digits = scans_of(self.split)
         scenes = make_scenes(self.split, 0, 64)
-        return hashlib.sha256(scenes.images.tobytes() + scenes.labels.tobytes()).hexdigest()[:16]
+        parts = {"scans": scans, "digits": digits, "images": scenes.images, "labels": scenes.labels}
+        return fingerprint.arrays(parts.items())[:16]
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return fingerprint.text(self.fingerprint + fingerprint.value([int(i) for i in indices]))[:16]
 
     def __len__(self) -> int:
         return SPLIT_SIZES[self.split]
@@ -122,9 +132,15 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
 
 
-def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
-    """``count`` different images, drawn by seed: the calibration images."""
+def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
+    """The places of ``count`` different images, drawn by seed."""
     if not 1 <= count <= len(data):
         raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
-    order = np.random.RandomState(seed).permutation(min(len(data), 2**20))  # a stream that NumPy keeps for good
-    return data.read([int(i) for i in order[:count]])[0]
+    of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]
+    order = np.random.RandomState(seed).permutation(of)  # a stream that NumPy keeps for good
+    return [int(i) for i in order[:count]]
+
+
+def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
+    """``count`` different images, drawn by seed: the calibration images."""
+    return data.read(sample_indices(data, count, seed))[0]

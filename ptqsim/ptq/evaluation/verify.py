@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.errors import check_positive
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 
 
 @dataclass
@@ -70,6 +71,9 @@ def verify(
     ValueError
         Where the images give an operation too few outputs.
     """
+    check_images(images)
+    check_positive("the number of outputs", outputs)
+    check_positive("the number of images at a time", batch)
     checks = {name: Check() for name in quantized.layers}
     random = np.random.RandomState(seed)
     rounds = -(-len(images) // batch)
