@@ -15,3 +15,9 @@ _OWN: Final = ("measure.py", "parts.py", "sources.py")
 def code_version() -> str:
     """SHA-256 of all code that a point of a study depends on, and of the packages that compute."""
     return fingerprint.text(fingerprint.arithmetic() + fingerprint.sources(Path(__file__).parent, _OWN))
+
+
+@cache
+def search_version() -> str:
+    """SHA-256 of the code that answers questions from points."""
+    return fingerprint.sources(Path(__file__).parent, ["questions.py"])
