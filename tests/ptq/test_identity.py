@@ -100,6 +100,7 @@ def test_what_was_captured_is_of_these_weights_and_images(model: nn.Module, imag
             network.head.weight[0, 0] += 1e-3  # type: ignore[index, union-attr]
         with pytest.raises(ValueError, match="is of other weights or images"):
             ptq.calibrate(network, images[:2], captured=captured, **options)  # type: ignore[arg-type]
-    with ptq.capture(network, images[:2], gradient="sampled", seed=1) as captured:
-        with pytest.raises(ValueError, match="captured with seed 1, and the calibration has seed 0"):
-            ptq.calibrate(network, images[:2], method="ptq4vit", captured=captured, gradient="sampled")
+    told = "captured with seed 1, and the calibration has seed 0"
+    drawn = ptq.capture(network, images[:2], gradient="sampled", seed=1)
+    with drawn, pytest.raises(ValueError, match=told):
+        ptq.calibrate(network, images[:2], method="ptq4vit", captured=drawn, gradient="sampled")
