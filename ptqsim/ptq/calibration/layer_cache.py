@@ -1,9 +1,9 @@
 """Calibrated layers, kept under everything that decides them, so that nothing finished is done twice.
 
 In memory always, and on disk if a folder is given: then a calibration that was interrupted, by Ctrl-C or by a power
-cut, goes on after its last finished layer.  A key is the network (weights, classes and settings), the images, the method with its
-options, the widths, the seed, the code and the versions of what computes; whatever agrees in all of it shares the
-result, and nothing else does.
+cut, goes on after its last finished layer.  A key is the network (weights, classes and settings), the images, the
+method with its options, the widths, the seed, the code and the versions of what computes; whatever agrees in all of it
+shares the result, and nothing else does.
 """
 
 from __future__ import annotations
@@ -99,22 +99,24 @@ def _written(result: LayerResult) -> bytes:
         "report": result.report,
         "shape": None if result.weight_codes is None else list(result.weight_codes[0].shape),
     }
-    header["sha256"] = _digest(header, tensors)
-    return save(tensors or {"nothing": torch.zeros(0)}, {"layer": json.dumps(header)})
+    about = json.dumps(header)
+    tensors = tensors or {"nothing": torch.zeros(0)}
+    return save(tensors, {"layer": about, "sha256": _digest(about, tensors)})
 
 
-def _digest(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> str:
-    return fingerprint.value(header) + tensors_fingerprint(tensors.items())
+def _digest(about: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    return fingerprint.text(about + tensors_fingerprint(tensors.items()))
 
 
 def _read(path: Path) -> LayerResult:
     if not path.is_file():
         raise FileNotFoundError(path)
     with safe_open(path, framework="pt") as file:
-        header = json.loads(file.metadata()["layer"])
-        tensors = {name: file.get_tensor(name) for name in file.keys() if name != "nothing"}  # noqa: SIM118 - no dict
-    if header.pop("sha256") != _digest(header, tensors):
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    if metadata["sha256"] != _digest(metadata["layer"], tensors):
         raise ValueError(f"{path} has changed since it was written")
+    header = json.loads(metadata["layer"])
     formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))
     codes = None
     if header["shape"] is not None:
