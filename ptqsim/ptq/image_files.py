@@ -14,9 +14,6 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-EXTENSIONS: Final = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""Those of torchvision, in lower or upper case."""
-
 _LEFT_BEHIND: Final = frozenset(
     {"__MACOSX", "__pycache__", "lost+found", "$RECYCLE.BIN", "@eaDir", "System Volume Information"}
 )
@@ -24,6 +21,13 @@ _CONVERTED: Final = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa",
 _BITS_PER_SAMPLE: Final = 258
 _WHITE_IS_ZERO: Final = 262, 0
 """Tags of TIFF; of the second the value, too."""
+
+
+def extensions() -> tuple[str, ...]:
+    """The endings of image files, in lower case; upper case counts as well."""
+    from torchvision.datasets.folder import IMG_EXTENSIONS
+
+    return tuple(IMG_EXTENSIONS)
 
 
 def class_folders(root: Path) -> list[str]:
@@ -37,10 +41,11 @@ def image_names(folder: Path) -> list[str]:
 
     Links to folders are followed, but not one that leads back to a folder which it lies in.
     """
+    legal = extensions()
     found: list[str] = []
     for place, names in sorted(_walk(folder)):
         here = Path(place).relative_to(folder)
-        found += [(here / name).as_posix() for name in names if name.lower().endswith(EXTENSIONS)]
+        found += [(here / name).as_posix() for name in names if name.lower().endswith(legal)]
     return found
 
 

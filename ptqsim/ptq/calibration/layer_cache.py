@@ -112,7 +112,7 @@ def _read(path: Path) -> LayerResult:
     if not path.is_file():
         raise FileNotFoundError(path)
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     if metadata["sha256"] != _digest(metadata["layer"], tensors):
         raise ValueError(f"{path} has changed since it was written")

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from ptqsim import fingerprint
-from ptqsim.ptq.image_files import EXTENSIONS, class_folders, image_names, read_image
+from ptqsim.ptq.image_files import class_folders, extensions, image_names, read_image
 from ptqsim.ptq.zoo.models import input_size
 
 Transform = Callable[[Image.Image], torch.Tensor]
@@ -55,7 +55,7 @@ class ImageFolder:
         if not any(inside.values()):
             raise ValueError(
                 f"{folder} holds no images in class folders: name a folder with one sub-folder of images per class "
-                f"({', '.join(EXTENSIONS)})"
+                f"({', '.join(extensions())})"
             )
         if empty := [name for name in names if not inside[name]]:
             raise ValueError(
