@@ -54,7 +54,7 @@ def value(content: object) -> str:
 
 def data(array: NDArray[Any]) -> str:
     """SHA-256 of an array's bytes, whatever its shape and type."""
-    return hashlib.sha256(np.asarray(array, order="C").reshape(-1).view(np.uint8)).hexdigest()
+    return hashlib.sha256(np.asarray(array, order="C").reshape(-1).view(np.uint8).data).hexdigest()
 
 
 def file(path: Path) -> str:
@@ -103,7 +103,7 @@ def arrays(named: Iterable[tuple[str, NDArray[Any]]]) -> str:
     for name, array in sorted(named, key=lambda item: item[0]):
         values = np.asarray(array, order="C")
         digest.update(f"{name}:{values.dtype.str}:{values.shape};".encode())
-        digest.update(values.reshape(-1).view(np.uint8))  # its bytes, without a copy
+        digest.update(values.reshape(-1).view(np.uint8).data)  # its bytes, without a copy
     return digest.hexdigest()
 
 
