@@ -106,7 +106,9 @@ def test_some_classes_of_imagenet_keep_their_numbers(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "val" / wnid / "image.JPEG")
     all_classes = timm.create_model("test_vit").eval()
     assert ptq.load_data(tmp_path, all_classes).read(range(3))[1].tolist() == [0, 1, 999]
+    assert ptq.load_data(tmp_path, all_classes).classes is None  # type: ignore[attr-defined]
     three = timm.create_model("test_vit", num_classes=3).eval()
+    assert ptq.load_data(tmp_path, three).classes == 3  # type: ignore[attr-defined]
     assert ptq.load_data(tmp_path, three).read(range(3))[1].tolist() == [0, 1, 2]
 
 

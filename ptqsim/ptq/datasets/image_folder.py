@@ -62,12 +62,14 @@ class ImageFolder:
                 f"{folder} has class folders without images ({', '.join(empty[:3])}{', ...' if empty[3:] else ''}), "
                 "which would number a class that nothing is of: remove them, or unpack their images"
             )
-        numbers = _class_numbers(names, getattr(model, "num_classes", None))
+        known = _imagenet_numbers(names, getattr(model, "num_classes", None))
+        self.classes = len(names) if known is None else None
         self._folder = folder
         self._samples = [
-            (f"{name}/{image}", label) for name, label in zip(names, numbers, strict=True) for image in inside[name]
+            (f"{name}/{image}", label)
+            for name, label in zip(names, known or range(len(names)), strict=True)
+            for image in inside[name]
         ]
-        self.classes = len(names) if numbers == list(range(len(names))) else None
         self._transform = make_transform(model)
         self.name = folder.name
 
@@ -92,10 +94,11 @@ class ImageFolder:
         return torch.stack(images), torch.tensor(labels)
 
 
-def _class_numbers(folders: Sequence[str], classes: int | None) -> list[int]:
+def _imagenet_numbers(folders: Sequence[str], classes: int | None) -> list[int] | None:
+    """ImageNet's numbers of the folders, if all names are WordNet ids of it and the model has its classes."""
     from timm.data import ImageNetInfo
 
     known = ImageNetInfo("imagenet-1k").label_names()
     if classes == len(known) and set(folders) <= set(known):
         return [known.index(folder) for folder in folders]
-    return list(range(len(folders)))
+    return None
