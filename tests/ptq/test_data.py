@@ -43,6 +43,10 @@ def test_samples_follow_the_seed_and_never_repeat() -> None:
     assert len({image.numpy().tobytes() for image in every}) == 1000
     with pytest.raises(ValueError, match="has 1000"):
         ptq.sample_images(data, 1001)
+    with pytest.raises(ValueError, match="images is 0; legal is an integer of at least 1"):
+        ptq.sample_images(data, 0)
+    with pytest.raises(TypeError, match=r"images is 2\.0; legal is an integer"):
+        ptq.sample_images(data, 2.0)  # type: ignore[arg-type]
 
 
 def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from ptqsim import fingerprint
-from ptqsim.errors import unknown_name
+from ptqsim.errors import check_positive, unknown_name
 from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder
-from ptqsim.ptq.datasets.scenes import SIZE, Scenes, make_scenes
+from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.detector import Detector
 from ptqsim.ptq.zoo.models import input_size
 
@@ -50,6 +50,7 @@ class DigitScenes:
     def __init__(self, split: Split) -> None:
         self.split: Split = split
         self.name = f"{DIGITS}/{split}"
+        self.classes = CLASSES
         self._kept: dict[tuple[int, int], Scenes] = {}
 
     @property
@@ -134,7 +135,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
     """The places of ``count`` different images, drawn by seed."""
-    if not 1 <= count <= len(data):
+    check_positive("the number of images", count)
+    if count > len(data):
         raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
     of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]
     order = np.random.RandomState(seed).permutation(of)  # a stream that NumPy keeps for good
