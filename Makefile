@@ -92,7 +92,7 @@ lint: $(STAMP)  ## check style, formatting, types, the architecture and the leng
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pylint --disable=all --enable=too-many-lines --recursive=y ptqsim analysis benchmarks tests
+	$(BIN)/pylint --disable=all --enable=too-many-lines --jobs=0 --recursive=y ptqsim analysis benchmarks tests
 
 format: $(STAMP)  ## sort imports and format the code
 	$(BIN)/ruff check --fix
