@@ -103,7 +103,8 @@ def _walk(folder: Path, around: tuple[tuple[int, int], ...] = ()) -> Iterator[tu
     here = about.st_dev, about.st_ino
     if here in around:
         return
-    inner, names = [], []
+    inner: list[str] = []
+    names: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _is_visible(entry.name):
