@@ -28,8 +28,11 @@ class DetectionDigits:
         """Of what all scenes are composed of: the scans, and the code, for which the first scenes stand."""
         scans, digits = scans_of(self.split)
         scenes = make_detection_scenes(self.split, 0, 64)
-        parts = [("scans", scans), ("digits", digits), ("images", scenes.images), ("labels", scenes.labels)]
-        return fingerprint.arrays([*parts, ("boxes", scenes.boxes)])[:16]
+        found = fingerprint.arrays(
+            [("scans", scans), ("digits", digits), ("images", scenes.images), ("labels", scenes.labels),
+             ("boxes", scenes.boxes)]
+        )  # fmt: skip
+        return found[:16]
 
     def fingerprint_of(self, indices: Sequence[int]) -> str:
         return fingerprint.text(self.fingerprint + fingerprint.value([int(i) for i in indices]))[:16]
