@@ -87,11 +87,12 @@ mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: 
 coverage: $(STAMP)  ## run the tests and show the lines they do not reach
 	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
-lint: $(STAMP)  ## check style, formatting, types and the architecture
+lint: $(STAMP)  ## check style, formatting, types, the architecture and the length of modules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pylint --disable=all --enable=too-many-lines --jobs=0 --recursive=y ptqsim analysis benchmarks tests
 
 format: $(STAMP)  ## sort imports and format the code
 	$(BIN)/ruff check --fix

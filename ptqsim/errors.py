@@ -7,6 +7,7 @@ input is a trapped overflow: it is what the simulated hardware was asked to repo
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
 
 _LISTED = 40  # names that a message lists in full
@@ -46,6 +47,18 @@ class ToolError(RuntimeError):
 
 class ToolTimeoutError(RuntimeError):
     """A program that was called was given up after its time limit."""
+
+
+def check_positive(what: str, given: object) -> None:
+    """Refuse what is no integer of at least 1: another type with a TypeError, another value with a ValueError."""
+    try:
+        number = operator.index(given)  # type: ignore[arg-type]
+    except TypeError:
+        number = None
+    if number is None or isinstance(given, bool):
+        raise TypeError(f"{what} is {given!r}; legal is an integer of at least 1") from None
+    if number < 1:
+        raise ValueError(f"{what} is {given}; legal is an integer of at least 1")
 
 
 class AccumulatorOverflowError(OverflowError):

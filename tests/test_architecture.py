@@ -1,4 +1,4 @@
-"""The structure of the project, held by machine."""
+"""What of the structure of the project no linter knows; the rest is held by `make lint`."""
 
 from __future__ import annotations
 
@@ -9,31 +9,16 @@ import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
-import pytest
-
 from ptqsim.cli.extras import EXTRA_OF
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-FOLDERS = ("ptqsim", "analysis", "benchmarks", "tests")
-SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 
 def test_import_ptqsim_brings_no_extra() -> None:
     code = f"import sys, ptqsim; print(*sorted({set(EXTRA_OF)} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
-
-
-def test_import_contracts() -> None:
-    lint_imports = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([lint_imports, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_module_is_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, "split it: one module, one idea"
 
 
 def test_versions_agree() -> None:

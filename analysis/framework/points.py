@@ -22,8 +22,8 @@ from threadpoolctl import threadpool_limits
 
 import ptqsim as pq
 from analysis.framework.frame import Data
-from analysis.framework.store import digest
 from analysis.framework.workload import Workload, no_bar
+from ptqsim import fingerprint
 
 
 class Unit(Protocol):
@@ -107,7 +107,7 @@ def _distinct(tasks: Iterable[Task]) -> Sequence[Task]:
     order: dict[Workload, int] = {}
     for workload, unit in tasks:
         order.setdefault(workload, len(order))
-        found.setdefault(digest({"unit": type(unit).__qualname__, **unit.key(workload)}), (workload, unit))
+        found.setdefault(fingerprint.value({"unit": type(unit).__qualname__, **unit.key(workload)}), (workload, unit))
     return sorted(found.values(), key=lambda task: order[task[0]])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import sys
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from analysis.framework.frame import Data
-from ptqsim.sweep.work.code import arithmetic_version
+from ptqsim import fingerprint
 
 _PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
 
@@ -43,11 +42,11 @@ def record(name: str, title: str, key: Mapping[str, Any], data: Data) -> dict[st
             frame: {
                 "columns": list(content.names),
                 "rows": len(content),
-                "sha256": hashlib.sha256(content.csv().encode()).hexdigest(),
+                "sha256": fingerprint.text(content.csv()),
             }
             for frame, content in data.items()
         },
-        "code_sha256": arithmetic_version(),
+        "code_sha256": fingerprint.arithmetic(),
         "versions": versions(),
     }
 

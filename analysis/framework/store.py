@@ -7,7 +7,6 @@ weights, data, code); two runs that agree in all of it share the result, and not
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,18 +17,17 @@ from typing import Any, Final
 
 import analysis
 from analysis.framework.frame import Data, Frame
-from ptqsim import files
-from ptqsim.sweep.work.code import arithmetic_version, fingerprint
+from ptqsim import files, fingerprint
 
 # What draws and prints the numbers can't change them.
 _PRESENTATION: Final = (
-    "style.py",
-    "printed.py",
-    "provenance.py",
-    "registry.py",
-    "options.py",
     "__main__.py",
     "commands",
+    "framework/options.py",
+    "framework/provenance.py",
+    "framework/registry.py",
+    "framework/style.py",
+    "framework/text_table.py",
 )
 
 
@@ -47,7 +45,7 @@ class Store:
 
     def path(self, name: str, key: Mapping[str, Any], suffix: str = ".json") -> Path:
         """Path of the file for ``key`` that the library writes itself, whether it exists or not."""
-        return self.directory / f"{name}-{digest({**key, 'code': arithmetic_version()})[:16]}{suffix}"
+        return self.directory / f"{name}-{fingerprint.value({**key, 'code': fingerprint.arithmetic()})[:16]}{suffix}"
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
@@ -79,18 +77,12 @@ class Store:
         return data
 
 
-def digest(value: Mapping[str, Any]) -> str:
-    """SHA-256 of a mapping of JSON values, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
 @cache
 def analysis_fingerprint() -> str:
     """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
     root = Path(analysis.__file__).parent
-    return fingerprint(
-        root, [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
-    )
+    names = (path.relative_to(root).as_posix() for path in root.rglob("*.py"))
+    return fingerprint.sources(root, [name for name in names if not name.startswith(_PRESENTATION)])
 
 
 def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:

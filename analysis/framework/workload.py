@@ -17,8 +17,9 @@ from analysis.framework.store import Store
 from analysis.framework.style import NAMES, bits_label
 from ptqsim import files, ptq
 from ptqsim.progress import Progress, silent
+from ptqsim.ptq.datasets.load import sample_indices
+from ptqsim.ptq.network.identity import weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
-from ptqsim.ptq.network.storage import fingerprint
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
 
@@ -135,15 +136,23 @@ class Workload:
     @cached_property
     def model_fingerprint(self) -> str:
         """SHA-256 of the weights, names and shapes included."""
-        return fingerprint(self.network.state_dict().items())
+        return weights_fingerprint(self.network)
+
+    @cached_property
+    def data_fingerprints(self) -> dict[str, str]:
+        """Names and contents of the calibration images and of the validation split."""
+        chosen = self.calibration.fingerprint_of(sample_indices(self.calibration, self.images, self.seed))
+        return {
+            "calibration_data": f"{self.calibration.name} {chosen}",
+            "validation_data": f"{self.validation.name} {self.validation.fingerprint}",
+        }
 
     def key(self) -> dict[str, Any]:
         """Everything that decides a result made from this workload, as JSON values."""
         return {
             "model": self.model,
             "model_sha256": self.model_fingerprint,
-            "calibration_data": f"{self.calibration.name} {self.calibration.fingerprint}",
-            "validation_data": f"{self.validation.name} {self.validation.fingerprint}",
+            **self.data_fingerprints,
             "calibration_images": self.images,
             "seed": self.seed,
         }

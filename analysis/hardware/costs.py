@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 from analysis.framework import style
 from analysis.framework.workload import Workload
+from ptqsim import fingerprint
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.sweep import Cost, Point, sweep
@@ -60,4 +63,5 @@ def counted(cost: Cost) -> dict[str, Any]:
 
 def origin() -> dict[str, Any]:
     """Everything that decides the counts, for the keys of what is made from them."""
-    return {"flow": kept.origin()["flow"], "counts_sha256": kept.origin()["csv_sha256"]}
+    table = Path(str(files("ptqsim.rtl.synthesis") / kept.TABLE))
+    return {"flow": kept.origin()["flow"], "counts_sha256": fingerprint.file(table)}

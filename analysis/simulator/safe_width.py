@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -19,7 +18,7 @@ from analysis.framework.frame import Data, Frame
 from analysis.framework.text_table import Printed
 from analysis.framework.workload import Setting, Workload
 from analysis.simulator.observe import BOUNDS, exact_and_counting
-from ptqsim import ptq
+from ptqsim import fingerprint, ptq
 from ptqsim.ptq.network.summary import format_facts
 
 _ROW: Final = 0.104
@@ -65,7 +64,7 @@ class SafeWidth(IllustratedTable):
             raise FileNotFoundError(f"there is no calibrated model at {path}: name a file that ptqsim calibrate wrote")
         images = {"data": workload.data, "calibration_images": workload.images, "seed": workload.seed}
         about = {"calibrated": path.name, "observe": self.observe}
-        return {"options": about, "file_sha256": sha256(path.read_bytes()).hexdigest(), **images}
+        return {"options": about, "file_sha256": fingerprint.file(path), **images}
 
     def compute(self, workload: Workload) -> Data:
         """One row per operation; an empty cell is a bound that does not apply to it.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
 from typing import Annotated, Any
@@ -89,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = Run()
     told_before, warnings.formatwarning = warnings.formatwarning, lambda text, *_: f"{run.command}: warning: {text}\n"
     try:
-        status = typer.main.get_command(app).main(arguments, prog_name="ptqsim", standalone_mode=False, obj=run)
+        with _warnings_in_one_line(run):
+            status = typer.main.get_command(app).main(arguments, prog_name="ptqsim", standalone_mode=False, obj=run)
     except Exception as error:
         told = explain(error)
         if told is None:
@@ -102,3 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         warnings.formatwarning = told_before
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _warnings_in_one_line(run: Run) -> Iterator[None]:
+    """Within it a warning is a line on stderr, without the place in the library that it comes from."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        sys.stderr.write(f"{run.command}: warning: {' '.join(str(message).split())}\n")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield

@@ -115,6 +115,7 @@ def calibrate(
     mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
     network = load_network(model, pretrained, checkpoint, device)
     source = ptq.load_data(data, network, split="calibration")
+    content = source.fingerprint_of(ptq.sample_indices(source, images, seed))
     samples = ptq.sample_images(source, images, seed).to(device)
     interrupted = on_interrupt(
         lambda: f"{len(kept)} layers are kept in {kept.folder}: the same command goes on from them"
@@ -133,7 +134,7 @@ def calibrate(
             progress=report,
             **options,
         )
-        quantized.info |= {"model": model, "data": source.name, "data_fingerprint": source.fingerprint}
+        quantized.info |= {"model": model, "data": source.name, "data_fingerprint": content}
         quantized.save(output)
     kept.remove()
     title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import ptqsim as pq
+from ptqsim import fingerprint
 from ptqsim.cli import places
 from ptqsim.cli.options import load_calibrated
 
@@ -34,11 +34,11 @@ def codes_of_layer(
     source = {
         "kind": "layer",
         "calibrated": calibrated.name,
-        "calibrated_sha256": hashlib.sha256(calibrated.read_bytes()).hexdigest(),
+        "calibrated_sha256": fingerprint.file(calibrated),
         "layer": layer,
         "group": group,
         "data": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
+        "data_fingerprint": dataset.fingerprint_of(ptq.sample_indices(dataset, images, seed)),
         "images": images,
         "seed": seed,
     }

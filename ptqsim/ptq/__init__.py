@@ -16,6 +16,7 @@ from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
 from ptqsim.ptq.datasets.load import sample_images as sample_images
+from ptqsim.ptq.datasets.load import sample_indices as sample_indices
 from ptqsim.ptq.evaluation.evaluate import Difference as Difference
 from ptqsim.ptq.evaluation.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluation.evaluate import Outputs as Outputs

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.framework.frame import Frame
-from analysis.framework.store import Store, digest
+from analysis.framework.store import Store
 
 DATA = {"points": Frame.of({"x": [1, 2], "y": [0.1, 1e-300], "code": ["010", "011"], "cell": [None, True]})}
 
@@ -52,7 +52,7 @@ def test_a_failed_computation_leaves_nothing(tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("code", ["arithmetic_version", "analysis_fingerprint"])
+@pytest.mark.parametrize("code", ["fingerprint.arithmetic", "analysis_fingerprint"])
 def test_the_code_is_part_of_the_key_of_data(tmp_path, monkeypatch, code):
     calls, compute = counted(DATA)
     Store(tmp_path).data("points", {}, compute)
@@ -65,10 +65,5 @@ def test_what_the_library_makes_does_not_depend_on_the_figures(tmp_path, monkeyp
     before = Store(tmp_path).path("calibrated", {})
     monkeypatch.setattr("analysis.framework.store.analysis_fingerprint", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) == before
-    monkeypatch.setattr("analysis.framework.store.arithmetic_version", lambda: "another")
+    monkeypatch.setattr("analysis.framework.store.fingerprint.arithmetic", lambda: "another")
     assert Store(tmp_path).path("calibrated", {}) != before
-
-
-def test_the_order_of_a_key_does_not_matter():
-    assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
-    assert digest({"a": 1}) != digest({"a": 2})

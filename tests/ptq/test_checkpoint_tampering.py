@@ -17,8 +17,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import OperandFormats
-from ptqsim.ptq.network.storage import fingerprint
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_files_of_version_2_are_read(
     quantized: ptq.QuantizedModel, path: Path, model: nn.Module, images: torch.Tensor
 ) -> None:
     def as_version_2(header: dict[str, Any]) -> None:
-        header |= {"version": 2, "digest": fingerprint(load_file(path).items())}
+        header |= {"version": 2, "digest": tensors_fingerprint(load_file(path).items())}
 
     rewrite(path, as_version_2)
     assert torch.equal(ptq.load(path, model)(images), quantized(images))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.ptq.datasets.compositing import scans_of
 from ptqsim.ptq.datasets.load import DigitScenes
 
 
@@ -40,6 +43,10 @@ def test_samples_follow_the_seed_and_never_repeat() -> None:
     assert len({image.numpy().tobytes() for image in every}) == 1000
     with pytest.raises(ValueError, match="has 1000"):
         ptq.sample_images(data, 1001)
+    with pytest.raises(ValueError, match="images is 0; legal is an integer of at least 1"):
+        ptq.sample_images(data, 0)
+    with pytest.raises(TypeError, match=r"images is 2\.0; legal is an integer"):
+        ptq.sample_images(data, 2.0)  # type: ignore[arg-type]
 
 
 def test_wrong_data_is_named(folder: Path, tmp_path: Path) -> None:
@@ -103,7 +110,9 @@ def test_some_classes_of_imagenet_keep_their_numbers(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / "val" / wnid / "image.JPEG")
     all_classes = timm.create_model("test_vit").eval()
     assert ptq.load_data(tmp_path, all_classes).read(range(3))[1].tolist() == [0, 1, 999]
+    assert ptq.load_data(tmp_path, all_classes).classes is None  # type: ignore[attr-defined]
     three = timm.create_model("test_vit", num_classes=3).eval()
+    assert ptq.load_data(tmp_path, three).classes == 3  # type: ignore[attr-defined]
     assert ptq.load_data(tmp_path, three).read(range(3))[1].tolist() == [0, 1, 2]
 
 
@@ -204,3 +213,54 @@ def test_cifar_as_image_files(tmp_path: Path, network: nn.Module) -> None:
     data = ptq.load_data(tmp_path, network)
     assert (data.name, len(data)) == ("test", 2)
     assert ptq.load_data(tmp_path, network, split="calibration").name == "train"
+
+
+def test_images_exchanged_are_noticed(folder: Path, tmp_path: Path, network: nn.Module) -> None:
+    """Two files of the same name, label and size, whose contents are exchanged, and whose times are put back."""
+    for label, color in (("a", 10), ("b", 200)):
+        (tmp_path / "val" / label).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (color, color, color)).save(tmp_path / "val" / label / "x.bmp")
+    paths = [tmp_path / "val" / label / "x.bmp" for label in ("a", "b")]
+    data = ptq.load_data(tmp_path, network)
+    before, first, both = data.fingerprint, data.fingerprint_of([0]), data.fingerprint_of([0, 1])
+    assert before == both != data.fingerprint_of([1, 0])
+    contents = [path.read_bytes() for path in paths]
+    assert len(contents[0]) == len(contents[1])
+    for path, content in zip(paths, reversed(contents), strict=True):
+        times = path.stat()
+        path.write_bytes(content)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert data.fingerprint != before
+    assert data.fingerprint_of([0]) != first
+
+
+def test_of_some_images_nothing_else_is_read(folder: Path, tmp_path: Path, network: nn.Module) -> None:
+    shutil.copytree(folder / "val", tmp_path / "val")
+    data = ptq.load_data(tmp_path, network)
+    chosen = ptq.sample_indices(data, 2, seed=3)
+    before = data.fingerprint_of(chosen)
+    (other,) = {0} - set(chosen) or {1} - set(chosen) or {2}
+    (tmp_path / "val" / "cat" / f"{other}.png").write_bytes(b"changed")
+    assert data.fingerprint_of(chosen) == before
+
+
+def test_samples_are_of_all_images_of_a_large_folder() -> None:
+    """ImageNet has 1,281,167 training images, class by class."""
+
+    class Large:
+        name = "large"
+
+        def __len__(self) -> int:
+            return 1_281_167
+
+    assert max(ptq.sample_indices(Large(), 1000)) > 2**20  # type: ignore[arg-type]
+
+
+def test_scans_of_the_scenes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = DigitScenes("validation")
+    before = data.fingerprint
+    scans, digits = scans_of("validation")
+    changed = scans.copy()
+    changed[-1, 3, 3] += 1  # a scan that the first scenes may not show
+    monkeypatch.setattr("ptqsim.ptq.datasets.load.scans_of", lambda split: (changed, digits))
+    assert data.fingerprint != before

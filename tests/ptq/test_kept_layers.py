@@ -102,6 +102,9 @@ def test_a_damaged_file_is_done_again(model: nn.Module, images: torch.Tensor, tm
     files[0].write_bytes(files[0].read_bytes()[:-5])
     files[1].write_text("nothing")
     files[2].unlink()
+    flipped = bytearray(files[3].read_bytes())
+    flipped[-1] ^= 1
+    files[3].write_bytes(flipped)
     assert same(whole, calibrate(model, images, tmp_path / "state"), images, tmp_path)
 
 

@@ -6,7 +6,6 @@ In what is compiled, `np.empty` and an assignment take less of the compiler's ti
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -16,24 +15,15 @@ from numba.core.ccallback import CFunc
 from numba.core.sigutils import normalize_signature
 
 import ptqsim.kernels
+from ptqsim import fingerprint
 from ptqsim.kernels.runtime import cache as _cache
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def _fingerprint(package: Path) -> str:
-    """A digest of all modules of a package, wherever in it they lie."""
-    digest = sha256()
-    for path in sorted(package.rglob("*.py")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(content)} ".encode())
-        digest.update(content)
-    return digest.hexdigest()[:12]
-
-
 # The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
 # into it. With a digest of them all in its name no function is taken for an older one.
-_SOURCES = _fingerprint(Path(ptqsim.kernels.__path__[0]))
+_SOURCES = fingerprint.folder(Path(ptqsim.kernels.__path__[0]), "*.py")[:12]
 
 
 def jit(function: Function) -> Function:

@@ -1,17 +1,16 @@
 """Calibrated layers, kept under everything that decides them, so that nothing finished is done twice.
 
 In memory always, and on disk if a folder is given: then a calibration that was interrupted, by Ctrl-C or by a power
-cut, goes on after its last finished layer.  A key is the network's weights, the images, the method with its options,
-the widths, the seed and the code; whatever agrees in all of it shares the result, and nothing else does.
+cut, goes on after its last finished layer.  A key is the network (weights, classes and settings), the images, the
+method with its options, the widths, the seed, the code and the versions of what computes; whatever agrees in all of it
+shares the result, and nothing else does.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,13 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 import ptqsim as pq
-from ptqsim import files
+from ptqsim import files, fingerprint
 from ptqsim.ptq.calibration.layer import LayerResult
+from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import OperandFormats
 from ptqsim.ptq.network.storage import read_formats
 from ptqsim.ptq.tensor_files import open_tensors
 
-_DECIDING: Final = ("datapath", "formats", "gemm", "kernels", "ptq")
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 
 
@@ -85,18 +84,8 @@ class KeptLayers:
 
 
 def _name(layer: str, key: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps({**key, "layer": layer, "code": _code()}, sort_keys=True).encode())
-    return f"{layer}-{digest.hexdigest()[:16]}.safetensors"
-
-
-@cache
-def _code() -> str:
-    """SHA-256 of what computes a layer: the formats, the simulator that multiplies candidates, and this package."""
-    digest = hashlib.sha256(f"{pq.__version__} {torch.__version__}".encode())
-    root = Path(__file__).parent.parent
-    for file in sorted(file for part in _DECIDING for file in (root / part).rglob("*.py")):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()
+    digest = fingerprint.value({**key, "layer": layer, "code": fingerprint.arithmetic()})
+    return f"{layer}-{digest[:16]}.safetensors"
 
 
 def _written(result: LayerResult) -> bytes:
@@ -110,15 +99,24 @@ def _written(result: LayerResult) -> bytes:
         "report": result.report,
         "shape": None if result.weight_codes is None else list(result.weight_codes[0].shape),
     }
-    return save(tensors or {"nothing": torch.zeros(0)}, {"layer": json.dumps(header)})
+    about = json.dumps(header)
+    tensors = tensors or {"nothing": torch.zeros(0)}
+    return save(tensors, {"layer": about, "sha256": _digest(about, tensors)})
+
+
+def _digest(about: str, tensors: Mapping[str, torch.Tensor]) -> str:
+    return fingerprint.text(about + tensors_fingerprint(tensors.items()))
 
 
 def _read(path: Path) -> LayerResult:
     if not path.is_file():
         raise FileNotFoundError(path)
     with open_tensors(path) as file:
-        header = json.loads(file.metadata()["layer"])
+        metadata = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    if metadata["sha256"] != _digest(metadata["layer"], tensors):
+        raise ValueError(f"{path} has changed since it was written")
+    header = json.loads(metadata["layer"])
     formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))
     codes = None
     if header["shape"] is not None:

@@ -14,10 +14,10 @@ from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import KeptLayers
 from ptqsim.ptq.calibration.methods import Method
+from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.storage import fingerprint
-from ptqsim.ptq.search.capture import Captured, capture
+from ptqsim.ptq.search.capture import Captured, capture, content_of
 from ptqsim.ptq.threads import each, one_thread
 
 Bits = Mapping[str, tuple[int, int]]
@@ -49,9 +49,14 @@ class Layerwise:
         self._kept = kept
         self._given = captured
         self._own: list[Captured] = []
+        if captured is not None and captured.content != content_of(self.quantized, images):
+            raise ValueError(
+                "what was captured is of other weights or images than those given: capture anew, after the last change "
+                "of the weights"
+            )
         self._content = {
-            "network": fingerprint(network.state_dict().items()),
-            "images": fingerprint([("images", images)]),
+            "network": network_fingerprint(network),
+            "images": tensors_fingerprint([("images", images)]),
             "seed": seed,
             "device": self.device.type,
         }
@@ -159,3 +164,8 @@ class Layerwise:
             )
         if missing := [name for name in self.quantized.layers if name not in captured]:
             raise ValueError(f"layer {missing[0]!r} was not captured: capture from the same model")
+        if captured.gradient in ("sampled", "random") and captured.seed != self.seed:
+            raise ValueError(
+                f"gradients of kind {captured.gradient!r} were captured with seed {captured.seed}, and the calibration "
+                f"has seed {self.seed}: capture with the same"
+            )

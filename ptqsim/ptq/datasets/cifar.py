@@ -7,7 +7,6 @@ for Python is a set of pickles.  A pickle can run any program when it is read, s
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from ptqsim import fingerprint
 from ptqsim.ptq.datasets.image_folder import make_transform
 
 _SITE: Final = "https://www.cs.toronto.edu/~kriz/"
@@ -107,7 +107,13 @@ def find_cifar(folder: Path, model: nn.Module, split: str) -> Cifar | None:
 
 
 class Cifar:
-    """One split of a CIFAR set in its binary version; CIFAR-100 has its fine labels."""
+    """One split of a CIFAR set in its binary version; CIFAR-100 has its fine labels.
+
+    Attributes
+    ----------
+    classes : int
+        How many classes the labels number.
+    """
 
     def __init__(self, folder: Path, version: _Version, model: nn.Module, split: str) -> None:
         self.name = f"{version.name}/{'test' if split == 'validation' else 'train'}"
@@ -116,14 +122,16 @@ class Cifar:
             self._records.append(_open(folder / part, version))
         self._starts = np.cumsum([0, *map(len, self._records)])
         self._label = version.label_bytes - 1
+        self.classes = version.classes
         self._transform = make_transform(model)
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for records in self._records:
-            digest.update(np.ascontiguousarray(records).data)
-        return digest.hexdigest()[:16]
+        return self.fingerprint_of(range(len(self)))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        chosen = np.stack([self._record(int(i)) for i in indices])
+        return fingerprint.arrays([("records", chosen)])[:16]
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -131,12 +139,16 @@ class Cifar:
     def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         images, labels = [], []
         for i in indices:
-            part = int(np.searchsorted(self._starts, i, side="right")) - 1
-            record = self._records[part][i - self._starts[part]]
+            record = self._record(int(i))
             pixels = record[-_PIXELS:].reshape(3, 32, 32).transpose(1, 2, 0)
             images.append(self._transform(Image.fromarray(np.ascontiguousarray(pixels))))
             labels.append(int(record[self._label]))
         return torch.stack(images), torch.tensor(labels)
+
+    def _record(self, index: int) -> NDArray[np.uint8]:
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        record: NDArray[np.uint8] = self._records[part][index - self._starts[part]]
+        return record
 
 
 def _open(path: Path, version: _Version) -> NDArray[np.uint8]:

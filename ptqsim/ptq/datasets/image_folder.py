@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from ptqsim import fingerprint
+from ptqsim.ptq.image_files import class_folders, extensions, image_names, read_image
 from ptqsim.ptq.network.input_size import input_size
 
 Transform = Callable[[Image.Image], torch.Tensor]
@@ -28,7 +29,8 @@ class ImageFolder:
     """A folder with one sub-folder of images per class.
 
     Classes are numbered in the order of the folders' names.  Where all names are WordNet ids of ImageNet-1k and the
-    model has its 1,000 classes, they keep ImageNet's numbers, even if the folder has only some of them.
+    model has its 1,000 classes, they keep ImageNet's numbers, even if the folder has only some of them.  Hidden files
+    and folders are passed over, see :mod:`ptqsim.ptq.image_files`.
 
     Parameters
     ----------
@@ -36,53 +38,67 @@ class ImageFolder:
     model : nn.Module
         Whose preprocessing is used.
 
+    Attributes
+    ----------
+    classes : int or None
+        How many classes the labels number; None where they are ImageNet's.
+
     Raises
     ------
     ValueError
-        Where the folder holds no images in class folders.
+        Where the folder holds no images in class folders, or (as in torchvision) a class folder holds no images.
     """
 
     def __init__(self, folder: Path, model: nn.Module) -> None:
-        from torchvision.datasets import ImageFolder as Files
-
-        try:
-            self._files = Files(str(folder))
-        except FileNotFoundError as error:
+        names = class_folders(folder)
+        inside = {name: image_names(folder / name) for name in names}
+        if not any(inside.values()):
             raise ValueError(
-                f"{folder} holds no images in class folders ({error}): see ptqsim evaluate --help"
-            ) from None
-        self._labels = _class_numbers(self._files.classes, getattr(model, "num_classes", None))
+                f"{folder} holds no images in class folders: name a folder with one sub-folder of images per class "
+                f"({', '.join(extensions())})"
+            )
+        if empty := [name for name in names if not inside[name]]:
+            raise ValueError(
+                f"{folder} has class folders without images ({', '.join(empty[:3])}{', ...' if empty[3:] else ''}), "
+                "which would number a class that nothing is of: remove them, or unpack their images"
+            )
+        known = _imagenet_numbers(names, getattr(model, "num_classes", None))
+        self.classes = len(names) if known is None else None
+        self._folder = folder
+        self._samples = [
+            (f"{name}/{image}", label)
+            for name, label in zip(names, known or range(len(names)), strict=True)
+            for image in inside[name]
+        ]
         self._transform = make_transform(model)
         self.name = folder.name
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256()
-        for path, place in self._files.samples:
-            digest.update(
-                f"{Path(path).name}:{self._labels[place]}:{Path(path).stat().st_size};".encode(errors="surrogateescape")
-            )
-        return digest.hexdigest()[:16]
+        return self.fingerprint_of(range(len(self)))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        chosen = [self._samples[i] for i in indices]
+        labels = fingerprint.value([label for _, label in chosen])
+        return fingerprint.text(labels + fingerprint.files(self._folder, [name for name, _ in chosen]))[:16]
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._samples)
 
     def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         images, labels = [], []
         for i in indices:
-            path, place = self._files.samples[i]
-            try:
-                images.append(self._transform(self._files.loader(path)))
-            except OSError as error:
-                raise ValueError(f"{path} is no readable image ({error}): repair or remove it") from None
-            labels.append(self._labels[place])
+            name, label = self._samples[i]
+            images.append(self._transform(read_image(self._folder / name)))
+            labels.append(label)
         return torch.stack(images), torch.tensor(labels)
 
 
-def _class_numbers(folders: Sequence[str], classes: int | None) -> list[int]:
+def _imagenet_numbers(folders: Sequence[str], classes: int | None) -> list[int] | None:
+    """ImageNet's numbers of the folders, if all names are WordNet ids of it and the model has its classes."""
     from timm.data import ImageNetInfo
 
     known = ImageNetInfo("imagenet-1k").label_names()
     if classes == len(known) and set(folders) <= set(known):
         return [known.index(folder) for folder in folders]
-    return list(range(len(folders)))
+    return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol, get_args
@@ -11,18 +10,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from ptqsim.errors import unknown_name
+from ptqsim import fingerprint
+from ptqsim.errors import check_positive, unknown_name
 from ptqsim.ptq.datasets.cifar import find_cifar
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder
-from ptqsim.ptq.datasets.scenes import SIZE, Scenes, make_scenes
+from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
 
 DIGITS = "digits"
 
+_ENDLESS: Final = 2**40, 2**20  # of a data set with so many images, samples are of so many first ones
 _KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
 
 
@@ -33,7 +34,10 @@ class Dataset(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever an image or label does."""
+        """A digest of all images and labels: it changes whenever one of them does."""
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        """A digest of these images and labels, in this order, which reads nothing but them."""
 
     def __len__(self) -> int: ...
 
@@ -47,12 +51,21 @@ class DigitScenes:
     def __init__(self, split: Split) -> None:
         self.split: Split = split
         self.name = f"{DIGITS}/{split}"
+        self.classes = CLASSES
         self._kept: dict[tuple[int, int], Scenes] = {}
 
     @property
     def fingerprint(self) -> str:
+        """Fingerprint of all that scenes are composed of: the scans, and the code, represented by the first scenes."""
+        scans, digits = scans_of(self.split)
         scenes = make_scenes(self.split, 0, 64)
-        return hashlib.sha256(scenes.images.tobytes() + scenes.labels.tobytes()).hexdigest()[:16]
+        found = fingerprint.arrays(
+            [("scans", scans), ("digits", digits), ("images", scenes.images), ("labels", scenes.labels)]
+        )
+        return found[:16]
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return fingerprint.text(self.fingerprint + fingerprint.value([int(i) for i in indices]))[:16]
 
     def __len__(self) -> int:
         return SPLIT_SIZES[self.split]
@@ -129,9 +142,16 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> 
     return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
 
 
+def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
+    """The places of ``count`` different images, drawn by seed."""
+    check_positive("the number of images", count)
+    if count > len(data):
+        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
+    of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]
+    order = np.random.RandomState(seed).permutation(of)  # a stream that NumPy keeps for good
+    return [int(i) for i in order[:count]]
+
+
 def sample_images(data: Dataset, count: int, seed: int = 0) -> torch.Tensor:
     """``count`` different images, drawn by seed: the calibration images."""
-    if not 1 <= count <= len(data):
-        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
-    order = np.random.RandomState(seed).permutation(min(len(data), 2**20))  # a stream that NumPy keeps for good
-    return data.read([int(i) for i in order[:count]])[0]
+    return data.read(sample_indices(data, count, seed))[0]

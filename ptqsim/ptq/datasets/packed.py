@@ -9,14 +9,9 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from ptqsim import fingerprint
 from ptqsim.ptq.datasets.load import Dataset
-from ptqsim.ptq.network.storage import fingerprint
 from ptqsim.ptq.tensor_files import load_tensors
-
-
-def weights_fingerprint(network: nn.Module) -> str:
-    """SHA-256 of the weights, names and shapes included."""
-    return fingerprint(network.state_dict().items())
 
 
 def pack_weights(network: nn.Module) -> bytes:
@@ -39,10 +34,16 @@ class DatasetPart:
 
     def __init__(self, data: Dataset, first: int, count: int) -> None:
         self.name = data.name
-        self.fingerprint = f"{data.fingerprint}[{first}:{first + count}]"
         self._data = data
         self._first = first
         self._count = count
+
+    @property
+    def fingerprint(self) -> str:
+        return self.fingerprint_of(range(self._count))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return self._data.fingerprint_of([self._first + int(i) for i in indices])
 
     def __len__(self) -> int:
         return self._count
@@ -56,17 +57,21 @@ class PackedImages:
 
     Parameters
     ----------
-    name, fingerprint : str
-        Of the data set that was packed.
+    name, content : str
+        Name of the data set, and fingerprint of the images that were packed.
     files : sequence of Path
     size : int
     """
 
-    def __init__(self, name: str, fingerprint: str, files: Sequence[Path], size: int) -> None:
+    def __init__(self, name: str, content: str, files: Sequence[Path], size: int) -> None:
         self.name = name
-        self.fingerprint = fingerprint
+        self.fingerprint = content
         self._files = files
         self._size = size
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        """A digest of these images and labels as they were packed."""
+        return fingerprint.value([self.fingerprint, [int(i) for i in indices]])[:16]
 
     def __len__(self) -> int:
         return self._size * (len(self._files) - 1) + len(load_tensors(self._files[-1])["labels"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,8 +41,15 @@ class DetectionEvaluation(Outputs):
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """COCO's averages of precision, in percent."""
-        return mean_average_precision(self.logits, self.truth)
+        """COCO's averages of precision, in percent; NaN, with a warning, where no image has an object."""
+        found = mean_average_precision(self.logits, self.truth)
+        if math.isnan(next(iter(found.values()))):
+            warnings.warn(
+                f"none of the {self.images} images has an annotated object, so that there is no precision to measure: "
+                "choose more images, or others",
+                stacklevel=2,
+            )
+        return found
 
 
 def evaluate_detections(

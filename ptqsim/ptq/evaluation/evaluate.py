@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -37,6 +39,11 @@ class Outputs(ABC):
         return len(self.labels)
 
     @property
+    def undefined(self) -> torch.Tensor:
+        """True for images with an output that is NaN, bool [N]."""
+        return self.logits.isnan().flatten(1).any(dim=1)
+
+    @property
     @abstractmethod
     def predictions(self) -> torch.Tensor:
         """Predictions of the network, int64 [N, ...]."""
@@ -53,8 +60,8 @@ class Evaluation(Outputs):
 
     @property
     def predictions(self) -> torch.Tensor:
-        """The class with the largest logit, [N]."""
-        return self.logits.argmax(dim=1)
+        """The class with the largest logit, [N]; -1, which is no class, where a logit is NaN."""
+        return self.logits.argmax(dim=1).masked_fill(self.undefined, -1)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -62,7 +69,7 @@ class Evaluation(Outputs):
 
     @property
     def top1(self) -> float:
-        """Percent of images whose largest logit is that of their label."""
+        """Percent of images whose largest logit is that of their label; an image with a NaN counts as wrong."""
         return 100.0 * float((self.predictions == self.labels).double().mean())
 
     @property
@@ -78,13 +85,13 @@ class Difference:
     Attributes
     ----------
     logits : int
-        Logits that are not equal to the last bit.
+        Logits that are not equal to the last bit; two NaN are equal.
     of : int
         Logits compared.
     predictions : int
         Images with a different prediction.
     largest : float
-        Largest absolute difference of two logits.
+        Largest absolute difference of two logits; infinite where one of them is NaN.
     """
 
     logits: int
@@ -113,7 +120,20 @@ def evaluate(
         Images at a time.
     progress : callable
         Called with the images done and all images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Where there is no image, ``limit`` or ``batch`` is no number of images, or the data have more classes than the
+        model.
+
+    Warns
+    -----
+    UserWarning
+        Where the data have fewer classes than the model, or outputs are NaN.
     """
+    network = model.model if isinstance(model, QuantizedModel) else model
+    check_classes(data, getattr(network, "num_classes", None))
     outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
@@ -121,6 +141,32 @@ def evaluate(
             "choose data with the classes that the model was trained on"
         )
     return Evaluation(outputs, truths)
+
+
+def check_classes(data: Dataset, known: int | None) -> None:
+    """Refuse data with more classes than a model knows, and warn of data with fewer.
+
+    Parameters
+    ----------
+    data : Dataset
+        Its attribute ``classes``, if it has one, says how many classes its labels number.
+    known : int or None
+        Classes of the model; nothing is checked if it doesn't say.
+    """
+    classes = getattr(data, "classes", None)
+    if classes is None or not known:
+        return
+    if classes > known:
+        raise ValueError(
+            f"{data.name} has {classes} classes, but the model knows {known}: choose data with the classes that the "
+            "model was trained on"
+        )
+    if classes < known:
+        warnings.warn(
+            f"{data.name} has {classes} classes, and the model knows {known}: its classes are taken for the model's "
+            "first ones, which is right only if the model numbers them so",
+            stacklevel=3,
+        )
 
 
 def predict(
@@ -132,8 +178,10 @@ def predict(
     progress: Progress,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs of a network on the first ``limit`` images, and their labels; arguments as for :func:`evaluate`."""
-    if limit is not None and limit < 1:
-        raise ValueError(f"the number of images is {limit}; legal is 1 to {len(data)}")
+    if len(data) == 0:
+        raise ValueError(f"{data.name} has no images: name data with at least one")
+    check_positive("the number of images", limit if limit is not None else len(data))
+    check_positive("the number of images at a time", batch)
     total = len(data) if limit is None else min(limit, len(data))
     network = model.model if isinstance(model, QuantizedModel) else model
     device = next(network.parameters()).device
@@ -154,6 +202,12 @@ def predict(
         progress(done, total)
     parts.sort(key=lambda part: part[0])
     outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
+    if undefined := int(outputs.isnan().flatten(1).any(dim=1).sum()):
+        warnings.warn(
+            f"{undefined} of {total} images have outputs that are NaN: these count as wrong; look for NaN or infinity "
+            "in weights and images",
+            stacklevel=3,
+        )
     return outputs, truths
 
 
@@ -164,9 +218,13 @@ def difference(one: Outputs, other: Outputs) -> Difference:
             f"logits of shapes {tuple(one.logits.shape)} and {tuple(other.logits.shape)} can't be compared: "
             "evaluate the same images"
         )
+    # NaN is like NaN, and infinitely far from every number
+    apart = one.logits != other.logits
+    apart &= ~(one.logits.isnan() & other.logits.isnan())
+    distance = torch.where(apart, (one.logits - other.logits).abs().nan_to_num(nan=torch.inf), 0.0)
     return Difference(
-        logits=int((one.logits != other.logits).sum()),
+        logits=int(apart.sum()),
         of=one.logits.numel(),
         predictions=int((one.predictions != other.predictions).reshape(one.images, -1).any(dim=1).sum()),
-        largest=float((one.logits - other.logits).abs().max()),
+        largest=float(distance.max()),
     )

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 import ptqsim as pq
+from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
-from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 
 
 @dataclass
@@ -71,6 +72,9 @@ def verify(
     ValueError
         Where the images give an operation too few outputs.
     """
+    check_images(images)
+    check_positive("the number of outputs", outputs)
+    check_positive("the number of images at a time", batch)
     checks = {name: Check() for name in quantized.layers}
     random = np.random.RandomState(seed)
     rounds = -(-len(images) // batch)

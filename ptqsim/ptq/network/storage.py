@@ -7,9 +7,7 @@ holds a JSON header with the formats of every layer, how the model was calibrate
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,9 +18,10 @@ from safetensors.torch import save as serialized
 from torch import nn
 
 import ptqsim as pq
-from ptqsim import files, strict_json
+from ptqsim import files, fingerprint, strict_json
 from ptqsim.formats import from_dict
 from ptqsim.ptq.network.fake_quant import FORMATS, Format
+from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.tensor_files import open_tensors
@@ -67,7 +66,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "info": quantized.info,
         "layers": layers,
         "classes": getattr(quantized.model, "num_classes", None),
-        "weights": fingerprint(_weight_tensors(quantized)),
+        "weights": tensors_fingerprint(_weight_tensors(quantized)),
     }
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = _digest(header, tensors)
@@ -103,7 +102,7 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
             f"{path} was made from a network of another architecture (layer {odd!r} is in one of both): name the model "
             "that it was calibrated from"
         )
-    original = header["weights"] == fingerprint(_weight_tensors(quantized))
+    original = header["weights"] == tensors_fingerprint(_weight_tensors(quantized))
     for name, op in quantized.layers.items():
         _restore(op, header["layers"][name], tensors, path, decode=not original)
     expected = quantized.model.state_dict()
@@ -148,10 +147,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
 
 def _digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
     """SHA-256 of the tensors and, since version 3, of the header without the digest itself."""
-    of_tensors = fingerprint(tensors.items())
+    of_tensors = tensors_fingerprint(tensors.items())
     if header["version"] < 3:
         return of_tensors
-    return hashlib.sha256(f"{of_tensors};{json.dumps(header)}".encode()).hexdigest()
+    return fingerprint.text(f"{of_tensors};{json.dumps(header)}")
 
 
 def _restore(
@@ -196,13 +195,3 @@ def read_formats(entries: list[dict[str, Any]]) -> tuple[Format, ...]:
 
 def _weight_tensors(quantized: QuantizedModel) -> list[tuple[str, torch.Tensor]]:
     return [(name, op.weight) for name, op in quantized.layers.items() if isinstance(op, WeightOperation)]
-
-
-def fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
-    """SHA-256 of named tensors, in the order of their names."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors, key=lambda item: item[0]):
-        values = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{name}:{values.dtype.str}:{values.shape};".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()

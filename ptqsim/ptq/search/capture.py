@@ -19,9 +19,11 @@ from safetensors.torch import save as serialized
 from torch import nn
 
 from ptqsim import files
+from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.finite import check_operands, check_parameters
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
+from ptqsim.ptq.network.identity import tensors_fingerprint, weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
@@ -64,7 +66,13 @@ class OperationData:
 
 
 class Captured(Mapping[str, OperationData]):
-    """The captured data by operation name, on the CPU; a context manager that owns the folder it is spilled to."""
+    """The captured data by operation name, on the CPU; a context manager that owns the folder it is spilled to.
+
+    Attributes
+    ----------
+    content : str
+        SHA-256 of the weights and images that it is of, see :func:`content_of`.
+    """
 
     def __init__(self, weights: Mapping[str, torch.Tensor | None], gradient: Gradient | None, seed: int) -> None:
         self._weights = weights
@@ -73,6 +81,7 @@ class Captured(Mapping[str, OperationData]):
         self.gradient = gradient
         self.seed = seed
         self.images = 0
+        self.content = ""
 
     def add(self, tensors: Mapping[str, Tensors], images: int) -> None:
         """Put away one batch: for each operation its ``a``, ``b`` (where it is no weight) and ``grad``."""
@@ -165,6 +174,7 @@ def capture(
         Where the images, a parameter of the network, or what an operation sees is not finite.
     """
     check_images(images)
+    check_positive("the number of images at a time", batch)
     if gradient is not None:
         check_gradient(gradient)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
@@ -175,6 +185,7 @@ def capture(
         {name: None if op.constant_b is None else op.constant_b.cpu() for name, op in layers.items()}, gradient, seed
     )
     generator = torch.Generator().manual_seed(seed)
+    captured.content = content_of(quantized, images)
     previous = quantized.mode
     quantized.mode = "float"
     try:
@@ -190,6 +201,11 @@ def capture(
     finally:
         quantized.mode = previous
     return captured
+
+
+def content_of(quantized: QuantizedModel, images: torch.Tensor) -> str:
+    """SHA-256 of a network's weights and of images: what is captured of them is of no others."""
+    return weights_fingerprint(quantized.model) + tensors_fingerprint([("images", images)])
 
 
 def _one_pass(

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptqsim import fingerprint
 from ptqsim.progress import Progress, silent
 from ptqsim.sweep.execution.driver import Driver, answered, planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import Answer, Question, Rounds, questions, rounds
 from ptqsim.sweep.results.store import Store
-from ptqsim.sweep.study.point import content_key, plain
+from ptqsim.sweep.study.point import plain
+from ptqsim.sweep.work.code import search_version
 
 
 @dataclass
@@ -108,7 +110,7 @@ def _record(question: Question, answer: Answer | None, error: str | None, plan: 
     }
     found: dict[str, Any] = {} if answer is None else answer.columns()
     layer = found.get("layer")
-    key = content_key({"exact": exact, "layer": layer, **about})[:32]
+    key = fingerprint.value({"exact": exact, "layer": layer, "search": search_version(), **about})[:32]
     status = "done" if error is None else "failed"
     row = {"key": key, "calibration": plan.calibration_key(question.calibration), **about, **found, "status": status,
            "error": error}  # fmt: skip

@@ -51,15 +51,19 @@ class OpenStudy:
             for choice in study.axes.method
         }
         sources = {name: asdict(source) for name, source in self._sources.items()}
-        self.plan = Plan(study, sources, self._cache, code_version(), options=options)
+        self.plan = Plan(study, sources, self._cache, code_version(), options=options, content=self._content)
 
     def send(self, task: Task, name: str) -> bytes:
         """A file that a worker asked for."""
         if not self._cache.has(name):
             source = Source(**task.payload["source"])
-            first, seed = task.payload.get("first", 0), task.payload.get("seed")
-            self._files.pack(source, name, first=first, images=task.payload["images"], seed=seed)
+            payload = task.payload
+            first, seed = payload.get("first", 0), payload.get("seed")
+            self._files.pack(source, name, first=first, images=payload["images"], seed=seed, content=payload["content"])
         return self._cache.path(name).read_bytes()
+
+    def _content(self, model: str, first: int, images: int, seed: int | None) -> str:
+        return self._files.content(self._sources[model], first, images, seed)
 
     def _check_counts(self, study: Study) -> None:
         asked = [ask.evaluation_images for ask in study.ask if ask.evaluation_images is not None]

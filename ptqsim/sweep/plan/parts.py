@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from ptqsim import fingerprint
 from ptqsim.sweep.work.task import Outcome
 
 PART: Final = 1000
@@ -49,7 +49,7 @@ def merged(key: str, images: int, parts: Sequence[Outcome]) -> Outcome:
     together: dict[str, Any] = {
         "top1": 100 * correct / images,
         "cross_entropy": nats / images,
-        "logits_sha256": hashlib.sha256(digests.encode()).hexdigest(),
+        "logits_sha256": fingerprint.text(digests),
     }
     if "observed" in values[0]:
         together["observed"] = _widest([found["observed"] for found in values])

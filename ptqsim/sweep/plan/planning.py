@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any, Final
 
 import ptqsim
+from ptqsim import fingerprint
 from ptqsim.sweep.plan.parts import PART, part_key, ranges
 from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand
-from ptqsim.sweep.study.point import Calibration, Datapath, Point, content_key, plain
+from ptqsim.sweep.study.point import Calibration, Datapath, Point, plain
 from ptqsim.sweep.work.content import CachePlace, ContentCache
 from ptqsim.sweep.work.task import Outcome, Task
 
@@ -41,6 +41,9 @@ class Plan:
         The function that does the tasks.
     options : mapping
         All options of a method, defaults included, by what the study calls it.
+    content : callable
+        The fingerprint of images by what the study calls the model, the first of them, their number, and the seed that
+        calibration images are drawn by, None for those of the validation split.
     """
 
     study: Study
@@ -49,12 +52,14 @@ class Plan:
     code: str
     work: str = MEASURE
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    content: Callable[[str, int, int, int | None], str] = lambda model, first, images, seed: ""
 
     def __post_init__(self) -> None:
         self.points = expand(self.study)
         self.methods: dict[str, MethodChoice] = {choice.called: choice for choice in self.study.axes.method}
         self._calibration_keys: dict[Calibration, str] = {}
         self._datapaths: dict[Datapath, str] = {}
+        self._contents: dict[tuple[str, int, int, int | None], str] = {}
         self._place = asdict(CachePlace(str(self.cache.folder.resolve()), self.cache.token()))
 
     def calibration_key(self, calibration: Calibration) -> str:
@@ -63,13 +68,14 @@ class Plan:
             source, method = self.sources[calibration.model], self.methods[calibration.method]
             content = {
                 **{name: source[name] for name in ("name", "sha256", "calibration_data")},
+                "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
                 "method": method.name,
                 "variant": method.variant,
                 "options": self.options.get(calibration.method, method.options),
                 **{name: value for name, value in plain(calibration).items() if name not in ("model", "method")},
                 "code": self.code,
             }
-            self._calibration_keys[calibration] = content_key(content)[:_KEY]
+            self._calibration_keys[calibration] = fingerprint.value(content)[:_KEY]
         return self._calibration_keys[calibration]
 
     def key(self, point: Point) -> str:
@@ -80,14 +86,16 @@ class Plan:
         source = self.sources[point.model]
         calibrated = "float" if point.calibration is None else self.calibration_key(point.calibration)
         content = (
+            source["name"],
             source["sha256"],
             source["validation_data"],
+            self._content(point.model, 0, point.images, None),
             calibrated,
             datapath,
             f"{point.images} by {PART}",
             self.code,
         )
-        return hashlib.sha256("\0".join(content).encode()).hexdigest()[:_KEY]
+        return fingerprint.text("\0".join(content))[:_KEY]
 
     def calibrations(self) -> list[Calibration]:
         """Calibrations that the points of the grid share, each once."""
@@ -106,6 +114,7 @@ class Plan:
             "variant": method.variant,
             "options": method.options,
             **{name: getattr(calibration, name) for name in ("w_bits", "a_bits", "seed", "images")},
+            "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
             "file": self.file(calibration),
         }
         return Task(self.calibration_key(calibration), "calibration", self.work, payload)
@@ -118,10 +127,18 @@ class Plan:
             "datapath": plain(point.datapath),
         }
         key, several = self.key(point), point.images > PART
-        return [
-            Task(part_key(key, number) if several else key, "point", self.work, payload | {"first": f, "images": n})
-            for number, (f, n) in enumerate(ranges(point.images))
-        ]
+        tasks = []
+        for number, (first, images) in enumerate(ranges(point.images)):
+            content = self._content(point.model, first, images, None)
+            part = payload | {"first": first, "images": images, "content": content}
+            tasks.append(Task(part_key(key, number) if several else key, "point", self.work, part))
+        return tasks
+
+    def _content(self, model: str, first: int, images: int, seed: int | None) -> str:
+        about = model, first, images, seed
+        if about not in self._contents:
+            self._contents[about] = self.content(*about)
+        return self._contents[about]
 
     def _common(self, model: str) -> dict[str, Any]:
         return {"code": self.code, "cache": self._place, "source": dict(self.sources[model])}

@@ -6,8 +6,6 @@ exact accumulator no overflow.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
@@ -105,8 +103,3 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
     return Point(row["model"], calibration, datapath, row["evaluation_images"])
-
-
-def content_key(content: Mapping[str, Any]) -> str:
-    """SHA-256 of JSON values, whatever the order of their keys."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import ptqsim as pq
-from ptqsim import ptq
+from ptqsim import fingerprint, ptq
 from ptqsim.datapath.order_text import parse_order
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.execute import OverflowCount
@@ -34,8 +33,8 @@ def measure(task: Task) -> Mapping[str, Any]:
     payload = task.payload
     if payload["code"] != code_version():
         raise ValueError(
-            "this worker runs other code than the client, or other versions of torch, timm, numpy or numba: install "
-            "the same on both"
+            "this worker runs other code than the client, or other versions of Python or of packages that compute "
+            "(ptqsim.fingerprint): install the same on both"
         )
     place = CachePlace(**payload["cache"])
     cache = place.open()
@@ -61,8 +60,9 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
     """Keep the calibrated network in the cache; facts of its layers, and the file where the client doesn't see it."""
     name = payload["file"]
     network = source.network
+    chosen = payload["images"], payload["seed"], payload["content"]
     if not cache.has(name):
-        images = source.calibration_images(payload["images"], payload["seed"])
+        images = source.calibration_images(*chosen)
         kept = ptq.KeptLayers(cache.folder / f"layers-{name}")
         made = ptq.calibrate(
             network,
@@ -77,11 +77,12 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
             **payload["options"],
         )
         made.info |= {"model": source.source.name, "data": source.source.calibration_data}
+        made.info["data_fingerprint"] = payload["content"]
         cache.folder.mkdir(parents=True, exist_ok=True)
         made.save(cache.path(name))
         kept.remove()
     quantized = ptq.load(cache.path(name), network)
-    one_image = source.calibration_images(payload["images"], payload["seed"])[:1]
+    one_image = source.calibration_images(*chosen)[:1]
     values = {"layers": layer_facts(quantized, one_image), "weight_bits": weight_bits(quantized)}
     return values if shared else values | {"file": cache.path(name).read_bytes()}
 
@@ -93,7 +94,7 @@ def _capture(
     method = make_method(payload["method"], payload["options"], payload["variant"])
     if not method.served_by("pseudo_label"):
         return None
-    about = (source.source, payload["images"], payload["seed"])
+    about = (source.source, payload["images"], payload["seed"], payload["content"])
     if not _captured or _captured[0][0] != about:
         for _, previous in _captured:
             previous.close()
@@ -130,11 +131,12 @@ def _evaluate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCach
             raise MissingContent((payload["file"],))
         model = ptq.load(cache.path(payload["file"]), source.network)
         _set(model, datapath)
-    found = ptq.evaluate(model, source.validation(payload["first"], payload["images"]), batch=BATCH)
+    images = source.validation(payload["first"], payload["images"], payload["content"])
+    found = ptq.evaluate(model, images, batch=BATCH)
     values: dict[str, Any] = {
         "top1": found.top1,
         "cross_entropy": found.cross_entropy,
-        "logits_sha256": hashlib.sha256(found.logits.contiguous().numpy().tobytes()).hexdigest(),
+        "logits_sha256": fingerprint.data(found.logits.contiguous().numpy()),
     }
     if isinstance(model, ptq.QuantizedModel) and model.statistics:
         values["observed"] = {name: op.integer.overflow.bits_needed for name, op in model.layers.items()}

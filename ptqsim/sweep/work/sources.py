@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptqsim import ptq
-from ptqsim.ptq.datasets.load import DIGITS
-from ptqsim.ptq.datasets.packed import (
-    DatasetPart,
-    PackedImages,
-    pack_images,
-    pack_weights,
-    read_packed,
-    weights_fingerprint,
-)
+from ptqsim import fingerprint, ptq
+from ptqsim.ptq.datasets.load import DIGITS, sample_indices
+from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
+from ptqsim.ptq.evaluation.evaluate import check_classes
+from ptqsim.ptq.network.identity import weights_fingerprint
+from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache, MissingContent
 
 if TYPE_CHECKING:
@@ -47,7 +42,8 @@ class Source:
     data : str
         ``digits``, or the folder on the client's machine.
     calibration_data, validation_data : str
-        Name and fingerprint of the splits.
+        Names of the splits.  What is in them counts by the images that a task uses: the fingerprint of these is its
+        ``content``.
     """
 
     name: str
@@ -71,6 +67,7 @@ class OpenSource:
     def __init__(self, source: Source, cache: ContentCache) -> None:
         self.source = source
         self._cache = cache
+        self._data: dict[str, ptq.Dataset | None] = {}
 
     @cached_property
     def network(self) -> nn.Module:
@@ -86,25 +83,29 @@ class OpenSource:
             )
         return network
 
-    def calibration_images(self, count: int, seed: int) -> torch.Tensor:
-        """float32 [count, C, H, W]."""
+    def calibration_images(self, count: int, seed: int, content: str) -> torch.Tensor:
+        """float32 [count, C, H, W], of this content."""
         mounted = self._mounted("calibration")
-        if mounted is not None:
-            return ptq.sample_images(mounted, count, seed)
-        return read_packed(self._file(packed_name(self.source, "calibration", count, seed)))
+        if mounted is not None and count <= len(mounted):
+            chosen = sample_indices(mounted, count, seed)
+            if mounted.fingerprint_of(chosen) == content:
+                return mounted.read(chosen)[0]
+        return read_packed(self._file(packed_name(self.source, content, count, seed)))
 
-    def validation(self, first: int, images: int) -> ptq.Dataset:
-        """``images`` of the validation split from ``first`` on, a multiple of ``BATCH``."""
+    def validation(self, first: int, images: int, content: str) -> ptq.Dataset:
+        """``images`` of the validation split from ``first`` on, a multiple of ``BATCH``, of this content."""
         mounted = self._mounted("validation")
-        if mounted is not None:
-            return DatasetPart(mounted, first, images)
+        if mounted is not None and first + images <= len(mounted):
+            part = DatasetPart(mounted, first, images)
+            if part.fingerprint == content:
+                return part
         starts = range(first, first + images, BATCH)
-        names = [packed_name(self.source, "validation", start, BATCH) for start in starts]
+        names = [packed_name(self.source, content, start, None) for start in starts]
         lacking = tuple(name for name in names if not self._cache.has(name))
         if lacking:
             raise MissingContent(lacking)
-        name, _, fingerprint = self.source.validation_data.partition(" ")
-        return PackedImages(name, fingerprint, [self._cache.path(name) for name in names], BATCH)
+        paths = [self._cache.path(name) for name in names]
+        return PackedImages(self.source.validation_data, content, paths, BATCH)
 
     def _file(self, name: str) -> Path:
         if not self._cache.has(name):
@@ -112,25 +113,22 @@ class OpenSource:
         return self._cache.path(name)
 
     def _mounted(self, split: str) -> ptq.Dataset | None:
-        """The split, if this machine has the same images."""
-        expected = self.source.calibration_data if split == "calibration" else self.source.validation_data
-        try:
-            found = ptq.load_data(self.source.data, self.network, split=split)
-        except (FileNotFoundError, ValueError):
-            return None
-        return found if described(found) == expected else None
+        """The split as this machine has it, if it has one of that name."""
+        if split not in self._data:
+            try:
+                self._data[split] = ptq.load_data(self.source.data, self.network, split=split)
+            except (OSError, ValueError):
+                self._data[split] = None
+        return self._data[split]
 
 
-def described(data: ptq.Dataset) -> str:
-    """Name and fingerprint of a data set."""
-    return f"{data.name} {data.fingerprint}"
+def packed_name(source: Source, content: str, first: int, seed: int | None) -> str:
+    """File with preprocessed images: of the calibration their number and seed, else the first image of a batch.
 
-
-def packed_name(source: Source, split: str, first: int, second: int) -> str:
-    """File with packed images: of ``calibration`` count and seed, of ``validation`` first image and how many."""
-    data = source.calibration_data if split == "calibration" else source.validation_data
-    about = sha256(f"{source.name} {data} {split} {first} {second}".encode()).hexdigest()[:32]
-    return f"images-{about}.safetensors"
+    How images are preprocessed follows from the network's name and the code.
+    """
+    about = fingerprint.value([source.name, content, first, seed, code_version()])
+    return f"images-{about[:32]}.safetensors"
 
 
 class SourceFiles:
@@ -144,7 +142,8 @@ class SourceFiles:
 
     def __init__(self, cache: ContentCache) -> None:
         self._cache = cache
-        self._open: dict[str, OpenSource] = {}
+        self._networks: dict[Source, nn.Module] = {}
+        self._data: dict[tuple[Source, str], ptq.Dataset] = {}
 
     def add(self, name: str, data: str, *, pretrained: bool, checkpoint: Path | None) -> Source:
         """A source of the study: loaded once, its weights kept where they are not in the package."""
@@ -156,26 +155,40 @@ class SourceFiles:
             if not self._cache.has(weights):
                 self._cache.put(weights, pack_weights(network))
         place = data if data == DIGITS else str(Path(data).resolve())
-        splits = [described(ptq.load_data(place, network, split=split)) for split in ("calibration", "validation")]
-        source = Source(name, found, weights, place, *splits)
-        self._open[found + place] = opened = OpenSource(source, self._cache)
-        opened.network = network
+        splits = {split: ptq.load_data(place, network, split=split) for split in ("calibration", "validation")}
+        check_classes(splits["validation"], getattr(network, "num_classes", None))
+        source = Source(name, found, weights, place, *(opened.name for opened in splits.values()))
+        self._networks[source] = network
+        self._data |= {(source, split): opened for split, opened in splits.items()}
         return source
 
     def size(self, source: Source, split: str) -> int:
         """Images of a split."""
-        return len(ptq.load_data(source.data, self._open[source.sha256 + source.data].network, split=split))
+        return len(self._data[source, split])
 
-    def pack(self, source: Source, name: str, *, first: int, images: int, seed: int | None) -> None:
-        """Make a file that a worker asked for: of calibration images if there is a seed, else of evaluation images."""
-        opened = self._open[source.sha256 + source.data]
-        if seed is not None and name == packed_name(source, "calibration", images, seed):
-            self._cache.put(name, pack_images(opened.calibration_images(images, seed)))
+    def content(self, source: Source, first: int, images: int, seed: int | None) -> str:
+        """The fingerprint of calibration images if there is a seed, else of validation images from ``first`` on."""
+        data = self._data[source, "validation" if seed is None else "calibration"]
+        chosen = range(first, first + images) if seed is None else sample_indices(data, images, seed)
+        return data.fingerprint_of(chosen)
+
+    def pack(self, source: Source, name: str, *, first: int, images: int, seed: int | None, content: str) -> None:
+        """Make a file that a worker asked for: of calibration images if there is a seed, else of evaluation images.
+
+        Raises
+        ------
+        ValueError
+            Where the images aren't any more what they were when the study began.
+        """
+        data = self._data[source, "validation" if seed is None else "calibration"]
+        if self.content(source, first, images, seed) != content:
+            raise ValueError(f"images of {source.data} have changed since the study began: start it again")
+        if seed is not None and name == packed_name(source, content, images, seed):
+            self._cache.put(name, pack_images(data.read(sample_indices(data, images, seed))[0]))
             return
-        data = ptq.load_data(source.data, opened.network, split="validation")
         for start in range(first, first + images, BATCH):
-            if name == packed_name(source, "validation", start, BATCH):
-                pixels, labels = data.read(range(start, min(start + BATCH, len(data))))
+            if seed is None and name == packed_name(source, content, start, None):
+                pixels, labels = data.read(range(start, min(start + BATCH, first + images)))
                 self._cache.put(name, pack_images(pixels, labels))
                 return
         raise ValueError(f"a worker asked for {name}, which is nothing of this study")

@@ -65,16 +65,75 @@ def test_precision_of_worked_examples() -> None:
     assert mean_average_precision(wrong[None], objects)["mAP"] == pytest.approx(25.0, abs=0.5)
 
 
+@pytest.mark.parametrize("ids", [(0, 1), (1, 0), (7, 3), (0, -5)])
+def test_ids_of_annotations_are_names_and_nothing_else(ids: tuple[int, int]) -> None:
+    """pycocotools takes an object with id 0 for one that was not found."""
+    objects = truth((1, 0, [10, 10, 50, 50]), (1, 1, [100, 20, 50, 50]))
+    renamed = GroundTruth(
+        objects.images, [{**entry, "id": k} for entry, k in zip(objects.annotations, ids, strict=True)], CATEGORIES
+    )
+    right = torch.stack([query(0, 5.0, [10, 10, 50, 50]), query(1, 5.0, [100, 20, 50, 50])])[None]
+    assert mean_average_precision(right, renamed) == mean_average_precision(right, objects)
+    assert mean_average_precision(right, renamed)["mAP"] == pytest.approx(100.0)
+    assert [entry["id"] for entry in renamed.annotations] == list(ids)
+
+
+@pytest.mark.parametrize("crowd", [False, True])
+def test_images_without_objects_have_no_precision(crowd: bool) -> None:
+    objects = truth((1, 0, [10, 10, 50, 50]))
+    annotations = [{**entry, "iscrowd": 1} for entry in objects.annotations] if crowd else []
+    none = GroundTruth(objects.images, annotations, CATEGORIES)
+    found = DetectionEvaluation(query(0, 5.0, [10, 10, 50, 50])[None, None], torch.tensor([1]), none)
+    with pytest.warns(UserWarning, match="none of the 1 images has an annotated object"):
+        metrics = found.metrics
+    assert list(metrics) == ["mAP", "AP50", "AP75"]
+    assert all(np.isnan(value) for value in metrics.values())
+
+
+def test_a_query_that_is_not_finite_detects_nothing() -> None:
+    good, nan, inf = (query(0, 5.0, [10, 10, 50, 50]) for _ in range(3))
+    nan[0], inf[5] = torch.nan, torch.inf
+    assert len(detections(torch.stack([nan, good, inf]), 200, 100).scores) == 1
+    objects = truth((1, 0, [10, 10, 50, 50]))
+    assert mean_average_precision(torch.stack([nan, good, inf])[None], objects)["mAP"] == pytest.approx(100.0)
+    assert mean_average_precision(torch.stack([nan, inf])[None], objects)["mAP"] == 0.0
+
+
+def test_images_exchanged_are_noticed(coco: Callable[..., Path], detector: Detector) -> None:
+    folder = coco()
+    data = ptq.load_data(folder, detector)
+    path = folder / "val2017" / "000000000000.png"
+    before, of_the_other = data.fingerprint, data.fingerprint_of([1])
+    content = bytearray(path.read_bytes())
+    content[-20] ^= 1
+    path.write_bytes(content)
+    assert data.fingerprint != before
+    assert data.fingerprint_of([1]) == of_the_other
+
+
+def test_objects_of_images_for_calibration_are_looked_at_when_they_are_used(
+    coco: Callable[..., Path], detector: Detector
+) -> None:
+    coco(put("annotations", "area", None), split="train2017")
+    data = ptq.load_data(coco(), detector, split="train")
+    assert data.read([0])[1].tolist() == [0]
+    assert data.ground_truth([1]).annotations[0]["area"] == 600.0
+    with pytest.raises(ValueError, match=r"instances_train2017\.json .* has area None"):
+        data.ground_truth([0])
+
+
 def test_networks_are_measured_by_what_they_are_for(detector: Detector, quantized: ptq.QuantizedModel) -> None:
     data = ptq.load_data("digits", detector)
     found = ptq.measure(detector, data, limit=7, batch=3)
     assert isinstance(found, DetectionEvaluation)
     assert found.images == 7
     assert found.predictions.shape == (7, 8)
-    assert 0 <= found.metrics["mAP"] <= 100
+    with torch.no_grad():
+        torch.testing.assert_close(found.logits, detector(data.read(range(7))[0]), rtol=1e-3, atol=1e-3)
+    assert found.metrics == mean_average_precision(found.logits, data.ground_truth(range(7)))
     gap = ptq.difference(ptq.measure(quantized, data, limit=7), found)
     assert gap.of == 7 * 8 * 15
-    assert 0 <= gap.predictions <= 7
+    assert ptq.difference(found, found) == ptq.Difference(logits=0, of=gap.of, predictions=0, largest=0.0)
 
 
 def test_a_folder_in_cocos_layout(coco: Callable[..., Path], detector: Detector) -> None:
@@ -127,6 +186,22 @@ def put(part: str, field: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (put("annotations", "bbox", [1.0, 2.0, 0.0, 30.0]), "has an empty box"),
         (put("annotations", "bbox", [1.0, 2.0, 30.0]), "legal are four finite numbers"),
         (put("annotations", "bbox", [1.0, 2.0, float("nan"), 3.0]), "legal are four finite numbers"),
+        (put("annotations", "bbox", ["1", "2", "20", "30"]), r"annotation 1 of .*val2017\.json .* has bbox \['1'"),
+        (put("annotations", "bbox", [True, 2.0, 20.0, 30.0]), "has bbox .*True.* four finite numbers"),
+        (put("annotations", "bbox", [1, 2, 20, 10**400]), "legal are four finite numbers"),
+        (
+            put("annotations", "bbox", None),
+            "entry 0 of 'annotations' in .* has bbox None; legal is .* type list",
+        ),
+        (put("annotations", "area", None), r"annotation 1 of .*val2017\.json .* has area None; legal is a number"),
+        (put("annotations", "area", "600"), "has area '600'; legal is a number"),
+        (put("annotations", "area", -1.0), "has area -1.0; legal is a number"),
+        (put("annotations", "area", float("inf")), "has area inf; legal is a number"),
+        (put("annotations", "iscrowd", None), "has iscrowd None; legal are 0 and 1"),
+        (put("annotations", "iscrowd", "0"), "has iscrowd '0'; legal are 0 and 1"),
+        (put("annotations", "id", True), "has id True; legal is a value of type int"),
+        (put("annotations", "id", None), "has id None; legal is a value of type int"),
+        (put("annotations", "image_id", "10"), "has image_id '10'; legal is a value of type int"),
         (put("annotations", "id", 2), "two entries of 'annotations' with id 2"),
         (put("images", "width", 0), "image 10 .* is empty, 0x40 pixels"),
         (put("images", "id", 11), "two entries of 'images' with id 11"),
@@ -176,9 +251,10 @@ def test_folders_that_are_no_coco(coco: Callable[..., Path], detector: Detector,
         ptq.load_data(folder, detector)
 
 
-def test_classes_that_the_model_does_not_know(coco: Callable[..., Path], detector: Detector) -> None:
+@pytest.mark.parametrize("number", [10, -1])
+def test_classes_that_the_model_does_not_know(number: int, coco: Callable[..., Path], detector: Detector) -> None:
     def more(content: dict[str, Any]) -> None:
-        content["categories"].append({"id": 10, "name": "ten"})
+        content["categories"].append({"id": number, "name": "more"})
 
-    with pytest.raises(ValueError, match="has category 10, but the model knows classes 0 to 9"):
+    with pytest.raises(ValueError, match=f"has category {number}, but the model knows classes 0 to 9"):
         ptq.load_data(coco(more), detector)

@@ -20,7 +20,7 @@ _FIELDS: Final = {
 
 
 def read_annotations(path: Path) -> GroundTruth:
-    """The annotations in a file, after checks of everything but the boxes.
+    """The annotations in a file, after checks of everything but boxes, areas and crowds.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def read_annotations(path: Path) -> GroundTruth:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or of lists in lists
         raise ValueError(f"{path} is no readable JSON ({error}): it may be truncated; unpack it again") from None
     parts = {part: _entries(content, part, path) for part in _FIELDS}
     if not parts["images"]:
@@ -51,17 +51,24 @@ def read_annotations(path: Path) -> GroundTruth:
                     f"annotation {entry['id']} of {path} is of {field} {entry[field]}, which the file has not: it "
                     "doesn't match its images; unpack it again"
                 )
-    filled = [{"iscrowd": 0, "area": _area(entry["bbox"]), **entry} for entry in parts["annotations"]]
-    return GroundTruth(parts["images"], filled, parts["categories"])
+    return GroundTruth(parts["images"], parts["annotations"], parts["categories"])
 
 
-def check_boxes(truth: GroundTruth, path: Path) -> None:
-    """Refuse boxes that are no boxes, are empty, or reach out of their image, with a ValueError."""
+def checked_objects(truth: GroundTruth, path: Path) -> GroundTruth:
+    """The same annotations with the ``area`` and ``iscrowd`` that some files leave out.
+
+    Raises
+    ------
+    ValueError
+        For boxes that are no boxes, are empty, or reach out of their image, and for areas and crowd flags that are
+        none.
+    """
     sizes = {entry["id"]: (entry["width"], entry["height"]) for entry in truth.images}
+    filled = []
     for entry in truth.annotations:
         box = entry["bbox"]
         where = f"annotation {entry['id']} of {path} (image {entry['image_id']})"
-        if len(box) != 4 or not all(isinstance(v, int | float) and math.isfinite(v) for v in box):
+        if len(box) != 4 or not all(map(_is_finite, box)):
             raise ValueError(f"{where} has bbox {box}; legal are four finite numbers: left, top, width and height")
         left, top, width, height = box
         if width <= 0 or height <= 0:
@@ -72,6 +79,13 @@ def check_boxes(truth: GroundTruth, path: Path) -> None:
                 f"{where} has a box outside of its image: {box} (left, top, width, height) in {columns}x{rows} pixels; "
                 "repair or remove it"
             )
+        area, crowd = entry.get("area", width * height), entry.get("iscrowd", 0)
+        if not _is_finite(area) or area < 0:
+            raise ValueError(f"{where} has area {area!r}; legal is a number of pixels, 0 or more, or no area")
+        if crowd not in (0, 1):
+            raise ValueError(f"{where} has iscrowd {crowd!r}; legal are 0 and 1")
+        filled.append({**entry, "area": float(area), "iscrowd": int(crowd)})
+    return GroundTruth(truth.images, filled, truth.categories)
 
 
 def _entries(content: Any, part: str, path: Path) -> Sequence[Mapping[str, Any]]:
@@ -81,7 +95,7 @@ def _entries(content: Any, part: str, path: Path) -> Sequence[Mapping[str, Any]]
     for place, entry in enumerate(found):
         for field, kind in _FIELDS[part].items():
             value = entry.get(field) if isinstance(entry, dict) else None
-            if not isinstance(value, kind):
+            if not isinstance(value, kind) or isinstance(value, bool):
                 raise ValueError(
                     f"entry {place} of {part!r} in {path} has {field} {value!r}; legal is a value of type "
                     f"{kind.__name__}: it is no annotation file of COCO (instances_*.json)"
@@ -97,5 +111,11 @@ def _check_unique(entries: Sequence[Mapping[str, Any]], part: str, path: Path) -
         seen.add(entry["id"])
 
 
-def _area(box: Sequence[Any]) -> float:
-    return float(box[2] * box[3]) if len(box) == 4 else 0.0
+def _is_finite(value: object) -> bool:
+    """True for a number that float64 holds; JSON's true is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

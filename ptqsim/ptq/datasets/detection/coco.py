@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class GroundTruth:
     images : sequence of mapping
         COCO's entries: ``id``, ``width``, ``height`` and perhaps ``file_name``.
     annotations : sequence of mapping
-        COCO's entries: ``id`` (from 1), ``image_id``, ``category_id``, ``bbox`` (left, top, width, height in pixels),
+        COCO's entries: ``id``, ``image_id``, ``category_id``, ``bbox`` (left, top, width, height in pixels),
         ``area``, ``iscrowd``.
     categories : sequence of mapping
         COCO's entries: ``id``, which is the class number of the networks, and ``name``.
@@ -59,9 +60,11 @@ class Detections:
 def detections(output: torch.Tensor, width: int, height: int) -> Detections:
     """The detections of one image from a network's output [queries, classes + 5].
 
-    Every query is one detection, of its most probable class (Carion et al., appendix A.4).
+    Every query is one detection, of its most probable class (Carion et al., appendix A.4); one whose output
+    is not finite detects nothing.
     """
-    logits, boxes = split_outputs(output.detach().cpu().double())
+    output = output.detach().cpu().double()
+    logits, boxes = split_outputs(output[output.isfinite().all(dim=-1)])
     scores, labels = logits.softmax(dim=-1)[:, :-1].max(dim=-1)
     order = scores.argsort(descending=True, stable=True)
     pixels = corners(boxes) * torch.tensor([width, height, width, height])
@@ -80,8 +83,11 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
     Returns
     -------
     dict
-        By name, see ``METRICS``, in percent; without the sizes that no object has.
+        By name, see ``METRICS``, in percent; without the sizes that no object has.  NaN where the images have no
+        object at all, crowds aside: then there is no precision.
     """
+    if all(entry["iscrowd"] for entry in truth.annotations):
+        return dict.fromkeys(METRICS[:3], math.nan)
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -100,7 +106,8 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
         coco.dataset = {
             "info": {},
             "images": list(truth.images),
-            "annotations": [dict(entry) for entry in truth.annotations],
+            # numbered anew from 1: pycocotools takes an object with id 0 for one that was not found
+            "annotations": [{**entry, "id": number} for number, entry in enumerate(truth.annotations, start=1)],
             "categories": list(truth.categories),
         }
         coco.createIndex()

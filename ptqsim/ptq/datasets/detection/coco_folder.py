@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import torch
-from PIL import Image
 
-from ptqsim.ptq.datasets.detection.annotations import check_boxes, read_annotations
+from ptqsim import fingerprint
+from ptqsim.ptq.datasets.detection.annotations import checked_objects, read_annotations
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
+from ptqsim.ptq.image_files import read_image
 from ptqsim.ptq.network.detr.detector import Detector
 
 _NAMES: Final = {
@@ -46,13 +46,14 @@ class CocoFolder:
     def __init__(self, folder: Path, model: Detector, split: str) -> None:
         self._images_folder, path = _find(folder, split)
         self._truth = read_annotations(path)
-        if split == "validation":
-            check_boxes(self._truth, path)
-        worst = max((int(category["id"]) for category in self._truth.categories), default=0)
-        if worst >= model.num_classes:
+        self._checked = split == "validation"
+        if self._checked:
+            self._truth = checked_objects(self._truth, path)
+        ids = [int(category["id"]) for category in self._truth.categories]
+        if unknown := [number for number in ids if not 0 <= number < model.num_classes]:
             raise ValueError(
-                f"{path} has category {worst}, but the model knows classes 0 to {model.num_classes - 1}: choose data "
-                "with the classes that the model was trained on"
+                f"{path} has category {unknown[0]}, but the model knows classes 0 to {model.num_classes - 1}: "
+                "choose data with the classes that the model was trained on"
             )
         missing = [e["file_name"] for e in self._truth.images if not (self._images_folder / e["file_name"]).is_file()]
         if missing:
@@ -67,11 +68,12 @@ class CocoFolder:
 
     @property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(self._path.read_bytes())
-        for entry in self._truth.images:
-            size = (self._images_folder / entry["file_name"]).stat().st_size
-            digest.update(f"{entry['file_name']}:{size};".encode(errors="surrogateescape"))
-        return digest.hexdigest()[:16]
+        return self.fingerprint_of(range(len(self)))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        names = [str(self._truth.images[int(i)]["file_name"]) for i in indices]
+        images = fingerprint.files(self._images_folder, names)
+        return fingerprint.text(fingerprint.file(self._path) + images)[:16]
 
     def __len__(self) -> int:
         return len(self._truth.images)
@@ -85,21 +87,19 @@ class CocoFolder:
         images = [self._truth.images[int(i)] for i in indices]
         chosen = {entry["id"] for entry in images}
         annotations = [entry for entry in self._truth.annotations if entry["image_id"] in chosen]
-        return GroundTruth(images, annotations, self._truth.categories)
+        found = GroundTruth(images, annotations, self._truth.categories)
+        return found if self._checked else checked_objects(found, self._path)
 
     def _image(self, index: int) -> torch.Tensor:
         entry = self._truth.images[index]
         path = self._images_folder / entry["file_name"]
-        try:
-            with Image.open(path) as image:
-                if image.size != (entry["width"], entry["height"]):
-                    raise ValueError(
-                        f"{path} has {image.size[0]}x{image.size[1]} pixels, but {self._path} says "
-                        f"{entry['width']}x{entry['height']}: the annotations are of other images"
-                    )
-                return self._preprocessing.tensor(image)
-        except OSError as error:
-            raise ValueError(f"{path} is no readable image ({error}): repair or remove it") from None
+        image = read_image(path)
+        if image.size != (entry["width"], entry["height"]):
+            raise ValueError(
+                f"{path} has {image.size[0]}x{image.size[1]} pixels, but {self._path} says "
+                f"{entry['width']}x{entry['height']}: the annotations are of other images"
+            )
+        return self._preprocessing.tensor(image)
 
 
 def _find(folder: Path, split: str) -> tuple[Path, Path]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import torch
 
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize
+from ptqsim import fingerprint
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
 from ptqsim.ptq.datasets.detection.scenes import CLASSES, SIZE, DetectionScenes, make_detection_scenes
 
@@ -25,9 +25,17 @@ class DetectionDigits:
 
     @property
     def fingerprint(self) -> str:
+        """Fingerprint of all that scenes are composed of: the scans, and the code, represented by the first scenes."""
+        scans, digits = scans_of(self.split)
         scenes = make_detection_scenes(self.split, 0, 64)
-        content = scenes.images.tobytes() + scenes.labels.tobytes() + scenes.boxes.tobytes()
-        return hashlib.sha256(content).hexdigest()[:16]
+        found = fingerprint.arrays(
+            [("scans", scans), ("digits", digits), ("images", scenes.images), ("labels", scenes.labels),
+             ("boxes", scenes.boxes)]
+        )  # fmt: skip
+        return found[:16]
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return fingerprint.text(self.fingerprint + fingerprint.value([int(i) for i in indices]))[:16]
 
     def __len__(self) -> int:
         return SPLIT_SIZES[self.split]

@@ -26,7 +26,10 @@ class DetectionData(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever an image or annotation does."""
+        """A digest of all images and annotations: it changes whenever one of them does."""
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        """A digest of these images, in this order, and of all annotations."""
 
     def __len__(self) -> int: ...
 

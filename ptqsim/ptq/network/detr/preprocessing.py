@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from ptqsim.ptq.image_files import to_rgb
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -40,7 +42,7 @@ class Preprocessing:
 
     def tensor(self, image: Image.Image) -> torch.Tensor:
         """One image, float32 [3, H, W]."""
-        resized = image.convert("RGB").resize(self.size(*image.size), Image.Resampling.BILINEAR)
+        resized = to_rgb(image).resize(self.size(*image.size), Image.Resampling.BILINEAR)
         values = torch.from_numpy(np.array(resized)).permute(2, 0, 1).float() / 255
         mean, std = (torch.tensor(v)[:, None, None] for v in (self.mean, self.std))
         return (values - mean) / std
