@@ -15,10 +15,13 @@ from ptqsim.ptq.calibration.layerwise import Bits, Layerwise, Progress
 from ptqsim.ptq.calibration.methods import PTQ4ViTPlus, make_method
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import select
+from ptqsim.ptq.float_check import check_float
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.networks import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.search.capture import Captured
 
 
+@default_modes()
 def calibrate(
     model: nn.Module,
     images: torch.Tensor,
@@ -41,9 +44,9 @@ def calibrate(
     Parameters
     ----------
     model : nn.Module
-        A timm ViT, DeiT or Swin; it is left as it is.
+        A timm ViT, DeiT or Swin; it is left as it is.  Its parameters are float32 or float64.
     images : float tensor [N, C, H, W]
-        Calibration images, preprocessed as the model expects.
+        Calibration images, preprocessed as the model expects, in the type of its parameters.
     method : str
         ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
         ``"ptq4vit_plus"``.
@@ -75,8 +78,11 @@ def calibrate(
     Raises
     ------
     ValueError
-        For unknown methods or options, widths out of range, images that are not finite, or a model with an operation
-        that is not supported.
+        For unknown methods or options, widths out of range, images or parameters that are not finite, a model with an
+        operation that is not supported, or a layer that does not compute what its class says, is never run, or runs
+        twice.
+    TypeError
+        Where the model is no nn.Module.
     """
     chosen = make_method(method, options, variant)
     for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
@@ -87,11 +93,15 @@ def calibrate(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
             "both, as weights and inputs of a module share theirs (Liu et al. section 3.3)"
         )
-    check_images(images)
+    check_network(model)
+    check_images(images, model)
+    check_values(model)
+    images = ordinary(images)
     kept = KeptLayers(None if state is None else Path(state))
     info: dict[str, Any] = {"method": method, "variant": variant, "w_bits": w_bits, "a_bits": a_bits, "seed": seed}
     info |= {"images": len(images), "ptqsim": pq.__version__}
     with Layerwise(model, images, seed, kept, captured) as layerwise:
+        check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
         if isinstance(chosen, PTQ4ViTPlus):
             chosen, info["selection"] = select(chosen, model, images, widths, seed=seed, kept=kept, progress=progress)

@@ -16,6 +16,7 @@ from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.networks import stored_tensors
 from ptqsim.ptq.search.capture import Captured, capture
 from ptqsim.ptq.threads import each, one_thread
 
@@ -50,7 +51,7 @@ class Layerwise:
         self._given = captured
         self._own: list[Captured] = []
         self._content = {
-            "network": fingerprint(network.state_dict().items()),
+            "network": fingerprint(stored_tensors(network).items()),
             "images": fingerprint([("images", images)]),
             "seed": seed,
             "device": self.device.type,

@@ -11,16 +11,17 @@ from torch import nn
 
 from ptqsim.ptq.checkpoint import fingerprint
 from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.networks import stored_tensors
 
 
 def weights_fingerprint(network: nn.Module) -> str:
     """SHA-256 of the weights, names and shapes included."""
-    return fingerprint(network.state_dict().items())
+    return fingerprint(stored_tensors(network).items())
 
 
 def pack_weights(network: nn.Module) -> bytes:
     """The weights as a safetensors file, which :func:`ptqsim.ptq.load_model` takes as a checkpoint."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in stored_tensors(network).items()})
 
 
 def pack_images(images: torch.Tensor, labels: torch.Tensor | None = None) -> bytes:

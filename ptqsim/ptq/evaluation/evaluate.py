@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.task import check_outputs
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50
@@ -115,6 +116,7 @@ def evaluate(
         Called with the images done and all images.
     """
     outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
+    check_outputs(model.model if isinstance(model, QuantizedModel) else model, outputs, len(truths))
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
             f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
@@ -136,12 +138,13 @@ def predict(
         raise ValueError(f"the number of images is {limit}; legal is 1 to {len(data)}")
     total = len(data) if limit is None else min(limit, len(data))
     network = model.model if isinstance(model, QuantizedModel) else model
-    device = next(network.parameters()).device
+    parameter = next(network.parameters())
+    device = parameter.device
 
     def run(indices: range) -> tuple[int, torch.Tensor, torch.Tensor]:
         images, truth = data.read(indices)
         with torch.no_grad():
-            return indices.start, model(images.to(device)).float().cpu(), truth
+            return indices.start, model(images.to(device, parameter.dtype)).float().cpu(), truth
 
     # batches side by side, each on one thread; counters of a datapath are for one batch at a time
     counting = isinstance(model, QuantizedModel) and model.statistics

@@ -8,7 +8,9 @@ layout; how a module's tensors map to it is written once, here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,12 +29,55 @@ InputKind = Literal["uniform", "softmax", "gelu"]
 Observer = Callable[["MatmulOperation", torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
+_AS_GIVEN: ContextVar[bool] = ContextVar("as_given", default=False)
+
+
+@contextmanager
+def sums_as_given() -> Iterator[None]:
+    """Within it, operations in float mode sum in the order of the original network, to the last bit.
+
+    Attention and the patch projection then call the functions of torch that the original calls, in which no single
+    product can be seen.  An operation that has an observer or a hook keeps its visible product.
+    """
+    token = _AS_GIVEN.set(True)
+    try:
+        yield
+    finally:
+        _AS_GIVEN.reset(token)
+
+
+def given_sums_wanted() -> bool:
+    """True within :func:`sums_as_given`."""
+    return _AS_GIVEN.get()
+
+
 @dataclass(frozen=True)
 class OperandFormats:
-    """The formats of both operands, one per group, or one for all groups."""
+    """The formats of both operands: one per group, or a single one for all groups.
+
+    An operation that is given a single one repeats it, so that every mode, bound and export finds one per group.
+    """
 
     a: tuple[Format, ...]
     b: tuple[Format, ...]
+
+    def per_group(self, name: str, groups: tuple[int, int]) -> OperandFormats:
+        """The same with as many formats as there are groups of a and of b in the operation of that name."""
+        a, b = (
+            _per_group(name, side, formats, count)
+            for side, formats, count in zip("ab", (self.a, self.b), groups, strict=True)
+        )
+        return OperandFormats(a, b)
+
+
+def _per_group(name: str, side: str, formats: tuple[Format, ...], groups: int) -> tuple[Format, ...]:
+    if len(formats) not in (1, groups):
+        legal = "1" if groups == 1 else f"1 or {groups}"
+        raise ValueError(
+            f"operand {side} of layer {name!r} was given {len(formats)} formats; legal is {legal}: one for all groups, "
+            "or one for each"
+        )
+    return tuple(formats) * (groups // len(formats))
 
 
 class MatmulOperation(nn.Module):
@@ -47,7 +92,7 @@ class MatmulOperation(nn.Module):
     a_kind : str
         What the left operand holds: ``uniform`` (anything), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
-        Set by calibration.
+        Set by calibration; one per group, or one for all groups, which is then repeated.
     mode : str
         ``float``, ``fake_quant`` or ``integer``.
     observer : callable or None
@@ -75,7 +120,12 @@ class MatmulOperation(nn.Module):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
-        self._formats = formats
+        self._formats = None if formats is None else formats.per_group(self.name, self.groups)
+
+    @property
+    def watched(self) -> bool:
+        """True where an observer or a hook is to see the product."""
+        return self.observer is not None or bool(self._forward_hooks) or bool(self._forward_pre_hooks)
 
     @property
     def groups(self) -> tuple[int, int]:
@@ -161,7 +211,8 @@ class WeightOperation(MatmulOperation):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
-        self._formats, self._fake_weight, self._codes, self.corrected_bias = formats, None, None, None
+        self._formats = None if formats is None else formats.per_group(self.name, self.groups)
+        self._fake_weight, self._codes, self.corrected_bias = None, None, None
 
     @property
     def groups(self) -> tuple[int, int]:
@@ -222,6 +273,8 @@ class PatchOperation(WeightOperation):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [B, C, H, W] -> [B, N, H // p, W // p]."""
+        if given_sums_wanted() and self.mode == "float" and not self.watched:
+            return F.conv2d(x, self.weight, self.bias, self.patch)
         (p, q), (batch, channels) = self.patch, x.shape[:2]
         h, w = x.shape[2] // p, x.shape[3] // q
         patches = x[:, :, : h * p, : w * q].reshape(batch, channels, h, p, w, q).permute(0, 2, 4, 1, 3, 5)

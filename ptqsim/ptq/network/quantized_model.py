@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,8 +12,11 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.detr.detector import Detector
+from ptqsim.ptq.network.operations import MatmulOperation, Mode, sums_as_given
 from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.networks import check_network, default_modes, no_autocast
+from ptqsim.ptq.zoo.models import input_size
 
 
 class QuantizedModel:
@@ -29,7 +33,8 @@ class QuantizedModel:
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
     mode : {"float", "fake_quant", "integer"}
         What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
-        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).
+        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
+        the last bit.
     accumulator : ptqsim.Accumulator
         What integer mode sums in; assigning it sets every layer.
     accumulators : mapping of str to ptqsim.Accumulator
@@ -41,16 +46,19 @@ class QuantizedModel:
     """
 
     def __init__(self, model: nn.Module, info: Mapping[str, Any] | None = None) -> None:
-        self.model, self.layers = wrap(model)
-        self.model.requires_grad_(False)
+        check_network(model)
+        with default_modes():
+            self.model, self.layers = wrap(model)
+            self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
         self._accumulator = pq.Accumulator(bits=32)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes] of images [N, C, H, W]."""
-        check_images(images)
-        with torch.no_grad():
+        check_images(images, self.model)
+        floats = all(layer.mode == "float" and layer.observer is None for layer in self.layers.values())
+        with torch.no_grad(), no_autocast(), sums_as_given() if floats else nullcontext():
             return self.model(images)  # type: ignore[no-any-return]
 
     @property
@@ -133,8 +141,8 @@ class _Accumulators(MutableMapping[str, pq.Accumulator]):
         return len(self._layers)
 
 
-def check_images(images: object) -> None:
-    """Refuse what is no finite float batch [N, C, H, W] with a ValueError that says what is."""
+def check_images(images: object, network: nn.Module) -> None:
+    """Refuse what is no finite batch [N, C, H, W] of the network's type and channels; a ValueError says what is."""
     legal = "legal is a float tensor [N, C, H, W] with N of at least 1"
     if not isinstance(images, torch.Tensor):
         raise ValueError(f"images are a {type(images).__name__}; {legal}: try torch.from_numpy")
@@ -146,4 +154,16 @@ def check_images(images: object) -> None:
         raise ValueError(
             f"{int(bad.sum())} of {len(images)} images hold NaN or infinite values, the first is image {first}: "
             "check the preprocessing"
+        )
+    parameter = next(network.parameters())
+    if images.dtype != parameter.dtype:
+        raise ValueError(
+            f"images are {images.dtype}, and the model's parameters {parameter.dtype}; legal is the type of the model: "
+            f"try images.to({parameter.dtype})"
+        )
+    channels = input_size(network)[0]
+    if images.shape[1] != channels and not isinstance(network, Detector):  # which takes a mask as the fourth
+        raise ValueError(
+            f"images have {images.shape[1]} channels, and the model takes {channels}; legal is a float tensor "
+            f"[N, {channels}, H, W]"
         )

@@ -44,6 +44,32 @@ class Classification:
         return float(F.cross_entropy(outputs.double(), exact.double().softmax(dim=1), reduction="sum"))
 
 
+def check_outputs(network: nn.Module, outputs: object, images: int) -> None:
+    """Refuse outputs of a classifier that are no logits [N, classes].
+
+    Raises
+    ------
+    ValueError
+        For features, tokens, tuples and dictionaries; of a network of another task nothing is refused.
+    """
+    if not isinstance(task_of(network), Classification):
+        return
+    legal = "legal is a classifier, from images to logits [N, classes]"
+    advice = "give the network its head back (num_classes=...), as feature extractors are not quantized yet"
+    classes = getattr(network, "num_classes", None)
+    if classes == 0:
+        raise ValueError(f"the model has num_classes=0 and gives features; {legal}: {advice}")
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"the model gives a {type(outputs).__name__}; {legal}: wrap it in a module that returns these")
+    if outputs.ndim != 2 or len(outputs) != images:
+        raise ValueError(f"the model gives outputs {tuple(outputs.shape)} for {images} images; {legal}: {advice}")
+    if isinstance(classes, int) and outputs.shape[1] != classes:
+        raise ValueError(
+            f"the model has num_classes={classes} and gives {outputs.shape[1]} values per image; {legal}: {advice}, or "
+            "set model.num_classes if these are its logits"
+        )
+
+
 def task_of(network: nn.Module) -> Task:
     """The task of a network: its own word, or classification."""
     task: Task = getattr(network, "task", None) or Classification()

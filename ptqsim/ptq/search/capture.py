@@ -18,11 +18,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from ptqsim.ptq.float_check import check_float, not_once
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.unsupported import refuse_stray_products
+from ptqsim.ptq.networks import check_values, default_modes, ordinary
 from ptqsim.ptq.threads import one_thread
 
 Tensors = Mapping[str, torch.Tensor]
@@ -124,6 +126,7 @@ def _has_room(tensors: Mapping[str, Tensors]) -> bool:
     return sum(value.numel() * value.element_size() for value in every) * _ROOM <= free
 
 
+@default_modes()
 def capture(
     model: nn.Module | QuantizedModel,
     images: torch.Tensor,
@@ -153,11 +156,20 @@ def capture(
     -------
     Captured
         Close it, or use it in a ``with`` statement, to remove its files.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for :func:`ptqsim.ptq.calibrate`.
     """
-    check_images(images)
     if gradient is not None:
         check_gradient(gradient)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
+    check_images(images, quantized.model)
+    check_values(quantized.model)
+    images = ordinary(images)
+    if not isinstance(model, QuantizedModel):
+        check_float(model, quantized.model, images)
     device = next(quantized.model.parameters()).device
     layers = quantized.layers
     captured = Captured(
@@ -191,6 +203,8 @@ def _one_pass(
     tensors: dict[str, dict[str, torch.Tensor]] = {}
 
     def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        if op.name in tensors:
+            raise not_once(op.name, 2)
         data = tensors[op.name] = {"a": op.calibrated_rows(a.detach())}
         if op.constant_b is None:
             data["b"] = b.detach()
@@ -209,6 +223,8 @@ def _one_pass(
         with torch.set_grad_enabled(backward), refuse_stray_products(network):
             # the images carry the gradient, so that none is spent on the weights'
             outputs = network(images.detach().requires_grad_(backward))
+        if unseen := [name for name in layers if name not in tensors]:
+            raise not_once(unseen[0], 0)
         if backward:
             assert gradient is not None
             task_of(network).loss(outputs, gradient, generator).backward()

@@ -43,6 +43,8 @@ def load_model(
     FileNotFoundError
         Where the checkpoint isn't there.
     """
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; legal is 1 or more: feature extractors are not quantized yet")
     if checkpoint is not None and pretrained:
         raise ValueError("both pretrained weights and a checkpoint were asked for: choose one of them")
     if name in DETECTORS:
@@ -80,12 +82,25 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
 
 
 def input_size(model: nn.Module) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a network takes: its own word first, then that of its weights."""
+    """Channels, height and width of the images that a network takes.
+
+    Channels are those of its first convolution; height and width are its patch embedding's, or else those that its
+    weights were trained with.
+    """
     if isinstance(model, Detector):
         return model.preprocessing.input_size
-    channels, *sides = getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224)
+    said, *sides = (getattr(model, "pretrained_cfg", None) or {}).get("input_size") or (3, 224, 224)
     height, width = getattr(getattr(model, "patch_embed", None), "img_size", None) or sides
-    return int(channels), int(height), int(width)
+    return _first_channels(model) or int(said), int(height), int(width)
+
+
+def _first_channels(model: nn.Module) -> int | None:
+    """Channels that the first convolution takes, also where an operation stands for it; None without one."""
+    for module in model.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, torch.Tensor) and weight.ndim == 4:
+            return weight.shape[1] * (module.groups if isinstance(module, nn.Conv2d) else 1)
+    return None
 
 
 def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Module:
