@@ -76,7 +76,6 @@ def test_training_starts_by_name(capsys: pytest.CaptureFixture[str], tmp_path: P
     arguments = ("--model", "detr_digits", "--images", 128, "--limit", 5, "--state", tmp_path / "s.safetensors")
     made = Run(capsys, "train", *arguments, "-o", tmp_path / "w.safetensors")
     assert made.status == 0
-    assert 0 <= made.result["mAP"] <= 100
     again = Run(capsys, "evaluate", "--model", "detr_digits", "--checkpoint", tmp_path / "w.safetensors", "--limit", 5)
     assert again.result["mAP"] == pytest.approx(made.result["mAP"])
 
