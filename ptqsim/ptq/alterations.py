@@ -54,8 +54,8 @@ def alteration(module: nn.Module, base: type[nn.Module]) -> str | None:
             return f"has a {method} of its own, set on the module: try del layer.{method}"
         if getattr(type(module), method, None) is not getattr(base, method, None):
             return (
-                f"is a {type(module).__name__}, a subclass of {base.__name__} with a {method} of its own: merge what it "
-                f"adds into the weight of a plain {base.__name__}"
+                f"is a {type(module).__name__}, a subclass of {base.__name__} with a {method} of its own: merge what "
+                f"it adds into the weight of a plain {base.__name__}"
             )
     if getattr(module, "_compiled_call_impl", None) is not None:
         return "is compiled: build the model anew, and call compile only for what is not quantized"

@@ -188,7 +188,7 @@ def _restore(
         )
     codes = [
         pq.QuantizedArray.from_packed(tensors[f"codes/{op.name}/{g}"].numpy().tobytes(), fmt, shape)
-        for g, fmt in enumerate(op.formats.b)
+        for g, fmt in enumerate(op.formats.b * (op.groups[1] // len(op.formats.b)))
     ]
     if decode:
         decoded = np.stack([c.real() for c in codes])  # [G, K, N / G]

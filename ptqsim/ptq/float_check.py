@@ -84,8 +84,8 @@ def _run(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     except (RuntimeError, AssertionError, TypeError, IndexError) as error:  # of torch, of timm
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"the network can't be run on images {tuple(images.shape)} ({reason}): give images [N, C, H, W] as it takes "
-            f"them, which should be [N, {', '.join(map(str, input_size(model)))}]"
+            f"the network can't be run on images {tuple(images.shape)} ({reason}): give images [N, C, H, W] as it "
+            f"takes them, which should be [N, {', '.join(map(str, input_size(model)))}]"
         ) from error
 
 
@@ -115,14 +115,14 @@ def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[C
             expected, got = _tensor(output), _tensor(replaced[name](*args, **kwargs))
             if not torch.isfinite(expected).all():
                 raise ValueError(
-                    f"layer {name!r} of the float network gives NaN or infinite outputs for the first images: check the "
-                    "weights and the preprocessing"
+                    f"layer {name!r} of the float network gives NaN or infinite outputs for the first images: check "
+                    "the weights and the preprocessing"
                 )
             if not _agree(got, expected):
                 raise ValueError(
                     f"layer {name!r} ({type(module).__name__}) does not compute what its class says: it is "
-                    f"{100 * _difference(got, expected):.2g} % off on the first images; remove what changes it (a hook, "
-                    "a patched forward), or merge it into the weight"
+                    f"{100 * _difference(got, expected):.2g} % off on the first images; remove what changes it (a "
+                    "hook, a patched forward), or merge it into the weight"
                 )
 
         return hook
@@ -139,12 +139,12 @@ def not_once(name: str, calls: int) -> ValueError:
     """The error for a layer that does not run exactly once in a forward pass."""
     if calls == 0:
         return ValueError(
-            f"layer {name!r} takes no part in the forward pass, so that there is nothing to calibrate it on: remove it, "
-            "or put an nn.Identity() in its place"
+            f"layer {name!r} takes no part in the forward pass, so that there is nothing to calibrate it on: remove "
+            "it, or put an nn.Identity() in its place"
         )
     return ValueError(
-        f"layer {name!r} runs more than once in the forward pass, and one format can't serve inputs of different sizes: "
-        "give each use a layer of its own (copy.deepcopy)"
+        f"layer {name!r} runs more than once in the forward pass, and one format can't serve inputs of different "
+        "sizes: give each use a layer of its own (copy.deepcopy)"
     )
 
 

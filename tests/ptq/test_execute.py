@@ -43,7 +43,6 @@ def test_one_format_for_all_groups_is_one_for_each(
         one.layers[name].formats = OperandFormats(formats.a[-1:], formats.b[-1:])
         counts = q.layers[name].groups
         each.layers[name].formats = OperandFormats(formats.a[-1:] * counts[0], formats.b[-1:] * counts[1])
-        assert one.layers[name].formats == each.layers[name].formats
         assert one.layers[name].bounds == each.layers[name].bounds
     for mode in ("fake_quant", "integer"):
         one.mode = each.mode = q.mode = mode

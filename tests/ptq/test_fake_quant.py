@@ -71,6 +71,15 @@ def test_one_format_serves_all_groups() -> None:
     assert torch.equal(fake_quantize(x, [fmt]), fake_quantize(x, [fmt] * 3))
 
 
+@pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
+def test_groups_may_differ_in_width_and_kind(quantize: FakeQuantize) -> None:
+    x = torch.rand(3, 4, 5)
+    chosen = [pq.Uniform(4, 0.1), pq.Uniform(8, 0.004), pq.TwinSoftmax(6, 5)]
+    ours = quantize(x, chosen)
+    for g, fmt in enumerate(chosen):
+        assert np.array_equal(ours[g].numpy(), fmt.decode(fmt.encode(x[g].numpy())).astype(np.float32))
+
+
 def test_half_precision_is_left_to_torch() -> None:
     x = torch.rand(2, 50).half()
     fmt = pq.Uniform(bits=4, scale=0.125)
@@ -85,3 +94,5 @@ def test_what_is_not_finite_is_refused() -> None:
 def test_other_roundings_are_refused() -> None:
     with pytest.raises(ValueError, match="half_even"):
         fake_quantize(torch.zeros(1, 2), [pq.Uniform(bits=4, scale=1.0, rounding="half_away")])
+    with pytest.raises(ValueError, match="half_even"):
+        fake_quantize(torch.zeros(2, 2), [pq.Uniform(4, 1.0), pq.Uniform(4, 1.0, rounding="half_away")])

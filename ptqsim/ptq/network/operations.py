@@ -53,31 +53,23 @@ def given_sums_wanted() -> bool:
 
 @dataclass(frozen=True)
 class OperandFormats:
-    """The formats of both operands: one per group, or a single one for all groups.
-
-    An operation that is given a single one repeats it, so that every mode, bound and export finds one per group.
-    """
+    """The formats of both operands, one per group, or one for all groups."""
 
     a: tuple[Format, ...]
     b: tuple[Format, ...]
 
-    def per_group(self, name: str, groups: tuple[int, int]) -> OperandFormats:
-        """The same with as many formats as there are groups of a and of b in the operation of that name."""
-        a, b = (
-            _per_group(name, side, formats, count)
-            for side, formats, count in zip("ab", (self.a, self.b), groups, strict=True)
-        )
-        return OperandFormats(a, b)
 
-
-def _per_group(name: str, side: str, formats: tuple[Format, ...], groups: int) -> tuple[Format, ...]:
-    if len(formats) not in (1, groups):
-        legal = "1" if groups == 1 else f"1 or {groups}"
-        raise ValueError(
-            f"operand {side} of layer {name!r} was given {len(formats)} formats; legal is {legal}: one for all groups, "
-            "or one for each"
-        )
-    return tuple(formats) * (groups // len(formats))
+def _check_groups(name: str, formats: OperandFormats | None, groups: tuple[int, int]) -> None:
+    """Refuse formats for some of the groups of a or of b only."""
+    if formats is None:
+        return
+    for side, given, count in zip("ab", (formats.a, formats.b), groups, strict=True):
+        if len(given) not in (1, count):
+            legal = "1" if count == 1 else f"1 or {count}"
+            raise ValueError(
+                f"operand {side} of layer {name!r} was given {len(given)} formats; legal is {legal}: one for all "
+                "groups, or one for each"
+            )
 
 
 class MatmulOperation(nn.Module):
@@ -92,7 +84,7 @@ class MatmulOperation(nn.Module):
     a_kind : str
         What the left operand holds: ``uniform`` (anything), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
-        Set by calibration; one per group, or one for all groups, which is then repeated.
+        Set by calibration.
     mode : str
         ``float``, ``fake_quant`` or ``integer``.
     observer : callable or None
@@ -120,7 +112,8 @@ class MatmulOperation(nn.Module):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
-        self._formats = None if formats is None else formats.per_group(self.name, self.groups)
+        _check_groups(self.name, formats, self.groups)
+        self._formats = formats
 
     @property
     def watched(self) -> bool:
@@ -211,8 +204,8 @@ class WeightOperation(MatmulOperation):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
-        self._formats = None if formats is None else formats.per_group(self.name, self.groups)
-        self._fake_weight, self._codes, self.corrected_bias = None, None, None
+        _check_groups(self.name, formats, self.groups)
+        self._formats, self._fake_weight, self._codes, self.corrected_bias = formats, None, None, None
 
     @property
     def groups(self) -> tuple[int, int]:

@@ -95,8 +95,8 @@ def _copy(model: nn.Module, refused: dict[str, ValueError]) -> nn.Module:
 
 def _shared(name: str, first: str) -> ValueError:
     return ValueError(
-        f"operation {name!r} is the same module as {first!r}, and one format can't serve inputs of different sizes: give "
-        "each place a module of its own (copy.deepcopy)"
+        f"operation {name!r} is the same module as {first!r}, and one format can't serve inputs of different sizes: "
+        "give each place a module of its own (copy.deepcopy)"
     )
 
 

@@ -74,15 +74,15 @@ def check_tensor(key: str, tensor: torch.Tensor, wanted: torch.dtype, name: str)
     if not (tensor.dtype in _FLOATS if floats else whole):
         legal = ", ".join(map(str, _FLOATS)) if floats else "an integer type"
         raise ValueError(
-            f"tensor {key!r} of the checkpoint is {tensor.dtype}, where {name} has {wanted}; legal is {legal}: save the "
-            "weights themselves, not codes, which say nothing without their scales"
+            f"tensor {key!r} of the checkpoint is {tensor.dtype}, where {name} has {wanted}; legal is {legal}: save "
+            "the weights themselves, not codes, which say nothing without their scales"
         )
     if floats:
         check_finite(f"tensor {key!r} of the checkpoint", tensor)
     if not torch.equal(tensor.to(wanted).to(tensor.dtype), tensor):
         raise ValueError(
-            f"tensor {key!r} of the checkpoint is {tensor.dtype}, and {wanted}, which {name} has, can't hold all of its "
-            f"values: convert the weights to {wanted} before saving them"
+            f"tensor {key!r} of the checkpoint is {tensor.dtype}, and {wanted}, which {name} has, can't hold all of "
+            f"its values: convert the weights to {wanted} before saving them"
         )
 
 
