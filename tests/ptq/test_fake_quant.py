@@ -74,7 +74,7 @@ def test_one_format_serves_all_groups() -> None:
 @pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
 def test_groups_may_differ_in_width_and_kind(quantize: FakeQuantize) -> None:
     x = torch.rand(3, 4, 5)
-    chosen = [pq.Uniform(4, 0.1), pq.Uniform(8, 0.004), pq.TwinSoftmax(6, 5)]
+    chosen = [pq.Uniform(4, 0.125), pq.Uniform(8, 2.0**-8), pq.TwinSoftmax(6, 5)]
     ours = quantize(x, chosen)
     for g, fmt in enumerate(chosen):
         assert np.array_equal(ours[g].numpy(), fmt.decode(fmt.encode(x[g].numpy())).astype(np.float32))
