@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.calibration.layer_cache import _read
+from ptqsim.ptq.network.operations import OperandFormats
 from ptqsim.ptq.zoo.weights import read_weights
 
 
@@ -117,3 +121,37 @@ def test_names_that_are_no_utf_8(
     kept = ptq.KeptLayers(state)
     assert len(kept) == len(quantized.layers)
     assert all(_read(file).depth > 0 for file in state.iterdir())
+
+
+def test_layers_that_share_a_weight_keep_codes_of_their_own(
+    model: nn.Module, images: torch.Tensor, tmp_path: Path
+) -> None:
+    """Also decoded, on weights that are not the original ones."""
+    tied = copy.deepcopy(model)
+    tied.blocks[1].mlp.fc1.weight = tied.blocks[0].mlp.fc1.weight  # type: ignore[index, union-attr]
+    quantized = ptq.calibrate(tied, images, method="percentile", w_bits=6, a_bits=6)
+    one, other = (quantized.layers[f"blocks.{i}.mlp.fc1"] for i in (0, 1))
+    assert one.formats is not None
+    other.formats = OperandFormats(one.formats.a, (pq.Uniform(3, one.formats.b[0].scale),))
+    quantized.mode = "fake_quant"
+    quantized.save(tmp_path / "tied.safetensors")
+    with torch.no_grad():
+        tied.blocks[0].mlp.fc1.weight.zero_()  # type: ignore[index, union-attr]
+    loaded = ptq.load(tmp_path / "tied.safetensors", tied)
+    assert loaded.info["float_weights"] == "decoded"
+    assert torch.equal(loaded(images), quantized(images))
+    for name, op in loaded.layers.items():
+        if op.weight_codes is not None and op.constant_b is not None:
+            decoded = np.stack([codes.real() for codes in op.weight_codes]).astype(np.float32)
+            assert np.array_equal(op.constant_b.numpy(), decoded), name
+
+
+def test_hooks_of_state_dict_change_nothing_that_is_stored(
+    model: nn.Module, images: torch.Tensor, quantized: ptq.QuantizedModel, tmp_path: Path
+) -> None:
+    hooked = copy.deepcopy(model)
+    hooked._register_state_dict_hook(lambda m, state, prefix, meta: {k: torch.zeros_like(v) for k, v in state.items()})
+    q = ptq.calibrate(hooked, images, method="ptq4vit", w_bits=6, a_bits=6, n=12)
+    q.save(tmp_path / "hooked.safetensors")
+    for network in (model, hooked):
+        assert torch.equal(ptq.load(tmp_path / "hooked.safetensors", network)(images), quantized(images))

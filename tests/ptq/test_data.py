@@ -78,7 +78,9 @@ def test_scenes_read_again_are_those_of_one_by_one(monkeypatch: pytest.MonkeyPat
 
 def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
     model = timm.create_model("test_vit", num_classes=100).eval()
-    with pytest.raises(ValueError, match=r"32x32 pixels, and the model takes 160x160: name a folder"):
+    with pytest.raises(
+        ValueError, match=r"32x32 pixels in 3 channels, and the model takes 160x160 in 3: name a folder"
+    ):
         ptq.load_data("digits", model)
 
 

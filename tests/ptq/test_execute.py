@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.network import execute
+from ptqsim.ptq.network.operations import OperandFormats
 
 
 @pytest.fixture
@@ -26,7 +29,46 @@ def q(quantized: ptq.QuantizedModel) -> Iterator[ptq.QuantizedModel]:
 def test_float_mode_is_the_network(q: ptq.QuantizedModel, model: torch.nn.Module, images: torch.Tensor) -> None:
     q.mode = "float"
     with torch.no_grad():
-        torch.testing.assert_close(q(images), model(images), rtol=1e-4, atol=1e-5)
+        assert torch.equal(q(images), model(images))
+
+
+def test_one_format_for_all_groups_is_one_for_each(
+    q: ptq.QuantizedModel, images: torch.Tensor, tmp_path: Path, model: torch.nn.Module
+) -> None:
+    """In every mode, bound and file: a single format is the same as a copy of it for every head or part of qkv."""
+    one, each = copy.deepcopy(q), copy.deepcopy(q)
+    for name in ("blocks.0.attn.qkv", "blocks.0.attn.matmul_qk", "blocks.1.attn.matmul_pv"):
+        formats = q.layers[name].formats
+        assert formats is not None
+        one.layers[name].formats = OperandFormats(formats.a[-1:], formats.b[-1:])
+        counts = q.layers[name].groups
+        each.layers[name].formats = OperandFormats(formats.a[-1:] * counts[0], formats.b[-1:] * counts[1])
+        assert one.layers[name].bounds == each.layers[name].bounds
+    for mode in ("fake_quant", "integer"):
+        one.mode = each.mode = q.mode = mode
+        assert torch.equal(one(images), each(images))
+        assert not torch.equal(one(images), q(images))
+    assert float((one(images) - q(images)).norm() / q(images).norm()) < 0.1
+    one.mode = "fake_quant"
+    fake = one(images)
+    one.mode = "integer"
+    torch.testing.assert_close(one(images), fake, rtol=1e-3, atol=1e-4)  # as head 0's format for all would not
+    assert all(check.mismatches == 0 for check in ptq.verify(one, images, outputs=80, batch=4).values())
+    one.save(tmp_path / "one.safetensors")
+    loaded = ptq.load(tmp_path / "one.safetensors", model)
+    loaded.mode = "integer"
+    assert torch.equal(loaded(images), one(images))
+
+
+def test_formats_for_some_of_the_groups_are_refused(quantized: ptq.QuantizedModel) -> None:
+    op = copy.deepcopy(quantized.layers["blocks.0.attn.qkv"])
+    assert op.formats is not None
+    with pytest.raises(
+        ValueError, match=r"operand b of layer 'blocks\.0\.attn\.qkv' was given 2 formats; legal is 1 or 3"
+    ):
+        op.formats = OperandFormats(op.formats.a, op.formats.b[:2])
+    with pytest.raises(ValueError, match=r"operand a of layer .* was given 0 formats; legal is 1:"):
+        op.formats = OperandFormats((), op.formats.b)
 
 
 def test_one_operation_in_integers_is_the_product_of_its_decoded_operands(q: ptq.QuantizedModel) -> None:

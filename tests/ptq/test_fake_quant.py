@@ -92,6 +92,21 @@ def test_decoded_codes_are_the_same_bits(dtype: torch.dtype, fmt: Format, seed: 
         assert torch.equal(found[0], expected)
 
 
+@pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
+def test_groups_may_differ_in_width_and_kind(quantize: FakeQuantize) -> None:
+    x = torch.rand(3, 4, 5)
+    chosen = [pq.Uniform(4, 0.125), pq.Uniform(8, 2.0**-8), pq.TwinSoftmax(6, 5)]
+    ours = quantize(x, chosen)
+    for g, fmt in enumerate(chosen):
+        assert np.array_equal(ours[g].numpy(), fmt.decode(fmt.encode(x[g].numpy())).astype(np.float32))
+
+
+def test_half_precision_is_left_to_torch() -> None:
+    x = torch.rand(2, 50).half()
+    fmt = pq.Uniform(bits=4, scale=0.125)
+    assert torch.equal(fake_quantize(x, [fmt]), by_torch(x, [fmt]))
+
+
 def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="1 of 3 values are NaN or infinite"):
         fake_quantize(torch.tensor([[0.0, np.nan, 1.0]]), [pq.Uniform(bits=4, scale=1.0)])
@@ -100,3 +115,5 @@ def test_what_is_not_finite_is_refused() -> None:
 def test_other_roundings_are_refused() -> None:
     with pytest.raises(ValueError, match="half_even"):
         fake_quantize(torch.zeros(1, 2), [pq.Uniform(bits=4, scale=1.0, rounding="half_away")])
+    with pytest.raises(ValueError, match="half_even"):
+        fake_quantize(torch.zeros(2, 2), [pq.Uniform(4, 1.0), pq.Uniform(4, 1.0, rounding="half_away")])

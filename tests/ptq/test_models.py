@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from ptqsim import ptq
+from ptqsim.ptq.network.input_size import input_size
 
 
 def test_the_bundled_model_loads_and_is_accurate() -> None:
@@ -123,6 +124,65 @@ def test_wrong_models_are_named(tmp_path: Path) -> None:
     save_file(weights | {"head.bias": torch.zeros(7)}, tmp_path / "shape.safetensors")
     with pytest.raises(ValueError, match=r"shape \(7,\)"):
         ptq.load_model("vit_digits", checkpoint=tmp_path / "shape.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_floats_are_converted_exactly(dtype: torch.dtype, tmp_path: Path) -> None:
+    exact = {
+        k: v.to(torch.bfloat16).to(torch.float16) for k, v in ptq.BUNDLED["vit_digits"].build().state_dict().items()
+    }
+    stored = {name: tensor.to(dtype) for name, tensor in exact.items()}
+    save_file(stored, tmp_path / "w.safetensors")
+    model = ptq.load_model("vit_digits", checkpoint=tmp_path / "w.safetensors")
+    for name, tensor in model.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert np.array_equal(tensor.numpy(), stored[name].double().numpy())
+
+
+def test_tensors_that_are_no_weights_are_refused_by_name(tmp_path: Path) -> None:
+    weights = ptq.BUNDLED["vit_digits"].build().state_dict()
+    name, path = "blocks.0.mlp.fc1.weight", tmp_path / "w.safetensors"
+    nan, infinite = weights[name].clone(), weights[name].clone()
+    nan[2, 5], infinite[1, 3] = torch.nan, -torch.inf
+    for tensor, words in (
+        ((weights[name] * 100).to(torch.int8), r"is torch\.int8, where vit_digits has torch\.float32; legal is"),
+        (weights[name].to(torch.uint8), r"is torch\.uint8, where"),
+        (weights[name].to(torch.bool), r"is torch\.bool, where"),
+        (weights[name].to(torch.complex64), r"is torch\.complex64, where"),
+        (weights[name].to(torch.float8_e4m3fn), r"is torch\.float8_e4m3fn, where"),
+        (weights[name].double() + 1e-12, r"is torch\.float64, and torch\.float32, which vit_digits has, can't hold"),
+    ):
+        save_file(weights | {name: tensor}, path)
+        with pytest.raises(ValueError, match=f"tensor '{name}' of the checkpoint {words}"):
+            ptq.load_model("vit_digits", checkpoint=path)
+    for tensor, place in ((nan, r"nan at index \(2, 5\)"), (infinite, r"-inf at index \(1, 3\)")):
+        save_file(weights | {name: tensor}, path)
+        with pytest.raises(ValueError, match=f"1 of 36864 values of tensor '{name}' .* the first is {place}"):
+            ptq.load_model("vit_digits", checkpoint=path)
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_channels_of_images_are_those_of_the_first_convolution(name: str, channels: int) -> None:
+    network = timm.create_model(name, in_chans=channels)
+    assert input_size(network) == (channels, 224, 224)
+    assert input_size(ptq.QuantizedModel(network).model) == (channels, 224, 224)
+
+
+def test_a_model_of_one_channel_sees_the_luminance_of_a_folder(folder: Path) -> None:
+    gray = timm.create_model("test_vit", in_chans=1, num_classes=2).eval()
+    color = timm.create_model("test_vit", num_classes=2).eval()
+    one, three = (ptq.load_data(folder, network).read([0, 4])[0] for network in (gray, color))
+    assert (one.shape, three.shape) == ((2, 1, 160, 160), (2, 3, 160, 160))
+    mean, std = (torch.tensor(color.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
+    luminance = torch.tensor([0.299, 0.587, 0.114]) @ (three * std + mean).flatten(2)  # ITU-R BT.601
+    # the crops are resized in 8 bits before or after they lose their color, and clipped where bicubic weights overshoot
+    off = one.flatten(2)[:, 0] * std.mean() + mean.mean() - luminance
+    assert float(off.abs().mean()) < 1 / 255
+    with pytest.raises(ValueError, match="32x32 pixels in 3 channels, and the model takes 32x32 in 1"):
+        ptq.load_data("digits", timm.create_model("test_vit", in_chans=1, img_size=32))
+    with pytest.raises(ValueError, match="image files have 1 or 3 channels, and the model takes 4"):
+        ptq.load_data(folder, timm.create_model("test_vit", in_chans=4))
 
 
 def test_evaluation_counts_what_it_says() -> None:

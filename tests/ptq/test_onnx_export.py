@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import pytest
+import timm
 import torch
 from onnx import numpy_helper
 from torch import nn
@@ -190,6 +191,32 @@ def test_the_batch_is_free(exported: Exported, images: torch.Tensor) -> None:
         ("head/bias", lambda x: x + np.float32(1e-2), "head"),
     ],
 )
+def test_the_file_takes_images_of_one_channel(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("test_vit", in_chans=1, img_size=32, num_classes=4).eval()
+    images = torch.randn(2, 1, 32, 32)
+    q = ptq.calibrate(network, images, method="percentile")
+    ptq.export_onnx(q, tmp_path / "gray.onnx")
+    (fed,) = onnx.load(tmp_path / "gray.onnx").graph.input
+    assert [d.dim_value for d in fed.type.tensor_type.shape.dim[1:]] == [1, 32, 32]
+    check = ptq.check_onnx(q, tmp_path / "gray.onnx", images)
+    assert sum(layer.mismatches for layer in check.layers.values()) == 0
+    assert check.logits["as written"].predictions == 0
+
+
+def test_one_format_for_all_heads_is_that_of_every_head(
+    quantized: ptq.QuantizedModel, images: torch.Tensor, tmp_path: Path
+) -> None:
+    q = copy.deepcopy(quantized)
+    for name in ("blocks.0.attn.qkv", "blocks.0.attn.matmul_qk", "blocks.1.attn.matmul_pv"):
+        formats = q.layers[name].formats
+        assert formats is not None
+        q.layers[name].formats = OperandFormats(formats.a[:1], formats.b[:1])
+    ptq.export_onnx(q, tmp_path / "m.onnx")
+    check = ptq.check_onnx(q, tmp_path / "m.onnx", images[:2])
+    assert sum(layer.mismatches for layer in check.layers.values()) == 0
+
+
 def test_the_check_tells_a_wrong_constant(
     exported: Exported, images: torch.Tensor, tmp_path: Path, constant: str, change: Callable[[Any], Any], layer: str
 ) -> None:

@@ -61,6 +61,14 @@ def test_every_product_of_a_timm_model_is_found_and_float_mode_agrees(
     assert len(operations) == counted.count
     assert sorted(ran) == sorted(operations)
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(ptq.QuantizedModel(model)(image), expected)  # where no product is watched, to the last bit
+
+
+def test_a_patch_projection_has_no_holes() -> None:
+    """A dilated kernel sees other pixels than the patches of its stride."""
+    network = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2, dilation=2), nn.Flatten(), nn.Linear(8, 2))
+    with pytest.raises(ValueError, match=r"operation '0' is a convolution with .* dilation \(2, 2\)"):
+        wrap(network)
 
 
 def test_the_bundled_model_has_38_operations_in_order() -> None:

@@ -18,10 +18,13 @@ from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
+from ptqsim.ptq.network.admission.float_check import check_float
+from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.search.capture import Captured
 
 
+@default_modes()
 def calibrate(
     model: nn.Module,
     images: torch.Tensor | DataLoader[Any] | Dataset[Any],
@@ -45,10 +48,10 @@ def calibrate(
     Parameters
     ----------
     model : nn.Module
-        A timm ViT, DeiT or Swin; it is left as it is.
+        A timm ViT, DeiT or Swin; it is left as it is. Its parameters are float32 or float64.
     images : float tensor [N, C, H, W], DataLoader or Dataset
-        Calibration images, preprocessed as the model expects. Batches of a DataLoader and items of a Dataset are
-        images, or tuples that begin with them, such as pairs of images and labels.
+        Calibration images, preprocessed as the model expects, in the type of its parameters. Batches of a DataLoader
+        and items of a Dataset are images, or tuples that begin with them, such as pairs of images and labels.
     method : str or Method
         ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
         ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
@@ -82,10 +85,12 @@ def calibrate(
     Raises
     ------
     TypeError
-        For images or a method of another type, options beside a method's object, and widths that are no integers.
+        For a model that is no nn.Module, images or a method of another type, options beside a method's object, and
+        widths that are no integers.
     ValueError
-        For unknown methods or options, widths out of range, images that are not finite, a model with an operation
-        that is not supported, or a layer that sees what is not finite.
+        For unknown methods or options, widths out of range, images or parameters that are not finite, a model with an
+        operation that is not supported, or a layer that does not compute what its class says, is never run, or runs
+        twice.
     """
     chosen = make_method(method, options, variant)
     images = as_images(images, num_images, seed)
@@ -96,7 +101,10 @@ def calibrate(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
             "both, as weights and inputs of a module share theirs (Liu et al. section 3.3)"
         )
-    check_images(images)
+    check_network(model)
+    check_images(images, model)
+    check_values(model)
+    images = ordinary(images)
     kept = KeptLayers(None if state is None else Path(state))
     info: dict[str, Any] = {
         "method": chosen.name,
@@ -107,6 +115,7 @@ def calibrate(
     }
     info |= {"images": len(images), "ptqsim": pq.__version__}
     with Layerwise(model, images, seed, kept, captured) as layerwise:
+        check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
         chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress))
         if trail is not None:

@@ -132,7 +132,12 @@ def _held_out_loss(
 def _logits(quantized: QuantizedModel, images: torch.Tensor, mode: str) -> torch.Tensor:
     """In a piece of work of its own, so that no bit depends on the number of threads."""
     quantized.mode = mode  # type: ignore[assignment]
-    return next(each(quantized, [images], 1))
+
+    def run(images: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():  # in float mode too by the products that were calibrated
+            return quantized.model(images)  # type: ignore[no-any-return]
+
+    return next(each(run, [images], 1))
 
 
 def _others(count: int, fold: int, folds: int) -> list[int]:

@@ -17,12 +17,25 @@ Transform = Callable[[Image.Image], torch.Tensor]
 
 
 def make_transform(model: nn.Module) -> Transform:
-    """timm's own evaluation transform for a model: resize, crop and normalization as its weights were evaluated."""
+    """timm's own evaluation transform for a model: resize, crop and normalization as its weights were evaluated.
+
+    A model of one channel gets the luminance of the images, normalized by the mean over the channels.
+
+    Raises
+    ------
+    ValueError
+        Where the model takes images of neither one nor three channels.
+    """
     from timm.data import create_transform, resolve_data_config
 
-    config = resolve_data_config({"input_size": input_size(model)}, model=model)
+    size = input_size(model)
+    if size[0] not in (1, 3):
+        raise ValueError(f"image files have 1 or 3 channels, and the model takes {size[0]}: give it images as tensors")
+    config = resolve_data_config({"input_size": size}, model=model)
+    if size[0] == 1:
+        config |= {name: (sum(config[name]) / len(config[name]),) for name in ("mean", "std")}
     transform: Transform = create_transform(**config)
-    return transform
+    return transform if size[0] == 3 else lambda image: transform(image.convert("L"))
 
 
 class ImageFolder:

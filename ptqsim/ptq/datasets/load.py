@@ -124,11 +124,11 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
 def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> Dataset:
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():
-        _, height, width = input_size(model)
-        if (height, width) != (SIZE, SIZE):
+        channels, height, width = input_size(model)
+        if (channels, height, width) != (3, SIZE, SIZE):
             raise ValueError(
-                f"the bundled scenes are {SIZE}x{SIZE} pixels, and the model takes {height}x{width}: name a "
-                "folder of images as the data (--data DIR), or a bundled model"
+                f"the bundled scenes are {SIZE}x{SIZE} pixels in 3 channels, and the model takes {height}x{width} in "
+                f"{channels}: name a folder of images as the data (--data DIR), or a bundled model"
             )
         return DigitScenes(split)
     if not folder.is_dir():

@@ -11,12 +11,13 @@ from torch import nn
 
 from ptqsim import fingerprint
 from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.tensor_files import load_tensors
 
 
 def pack_weights(network: nn.Module) -> bytes:
     """The weights as a safetensors file, which :func:`ptqsim.ptq.load_model` takes as a checkpoint."""
-    return save({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()})
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in stored_tensors(network).items()})
 
 
 def pack_images(images: torch.Tensor, labels: torch.Tensor | None = None) -> bytes:

@@ -15,6 +15,7 @@ from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.task import check_outputs
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50
@@ -135,6 +136,7 @@ def evaluate(
     network = model.model if isinstance(model, QuantizedModel) else model
     check_classes(data, getattr(network, "num_classes", None))
     outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
+    check_outputs(model.model if isinstance(model, QuantizedModel) else model, outputs, len(truths))
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
             f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
@@ -184,12 +186,13 @@ def predict(
     check_positive("the number of images at a time", batch)
     total = len(data) if limit is None else min(limit, len(data))
     network = model.model if isinstance(model, QuantizedModel) else model
-    device = next(network.parameters()).device
+    parameter = next(network.parameters())
+    device = parameter.device
 
     def run(indices: range) -> tuple[int, torch.Tensor, torch.Tensor]:
         images, truth = data.read(indices)
         with torch.no_grad():
-            return indices.start, model(images.to(device)).float().cpu(), truth
+            return indices.start, model(images.to(device, parameter.dtype)).float().cpu(), truth
 
     # batches side by side, each on one thread; counters of a datapath are for one batch at a time
     counting = isinstance(model, QuantizedModel) and model.statistics

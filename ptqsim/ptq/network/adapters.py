@@ -7,6 +7,7 @@ what is quantized.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,20 +16,38 @@ from timm.layers.attention import Attention
 from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
-from ptqsim.ptq.network.operations import AttentionMatmul
+from ptqsim.ptq.network.operations import AttentionMatmul, given_sums_wanted
 
 
 class _Attention(nn.Module):
-    """Base of the adapters: heads split off, scores, probabilities, heads merged."""
+    """Base of the adapters: heads split off, scores, probabilities, heads merged.
+
+    The fully-connected layers of the original have to be operations already; the original itself is kept beside, as no
+    sub-module, to sum as it does where no product has to be seen.
+    """
 
     def __init__(self, name: str, original: nn.Module, depth: int = 0) -> None:
         super().__init__()
+        self._given = (_twin(original),)
         self.heads: int = original.num_heads  # type: ignore[assignment]
         self.scale: float = original.scale  # type: ignore[assignment]
         self.qkv: nn.Module = original.qkv  # type: ignore[assignment]
         self.matmul_qk = AttentionMatmul(f"{name}.matmul_qk", "matmul_qk", self.heads)
         self.matmul_pv = AttentionMatmul(f"{name}.matmul_pv", "matmul_pv", self.heads, depth)
         self.proj: nn.Module = original.proj  # type: ignore[assignment]
+
+    @property
+    def given(self) -> nn.Module | None:
+        """The original, where its own sums take the place of both products."""
+        if not given_sums_wanted() or any(op.watched or op.mode != "float" for op in (self.matmul_qk, self.matmul_pv)):
+            return None
+        return self._given[0]
+
+    def know_depths(self, x: torch.Tensor) -> None:
+        """Note K of both products of an input [B, N, C], which the original does not show."""
+        weight: torch.Tensor = self.qkv.weight  # type: ignore[assignment]
+        self.matmul_qk.depth = weight.shape[0] // (3 * self.heads)
+        self.matmul_pv.depth = x.shape[1]
 
     def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """x [B, N, C] -> q, k, v, each [B, H, N, d]."""
@@ -44,6 +63,13 @@ class _Attention(nn.Module):
             scores = scores + bias
         out: torch.Tensor = self.matmul_pv(scores.softmax(dim=-1), v)
         return out.transpose(1, 2).flatten(2)
+
+
+def _twin(original: nn.Module) -> nn.Module:
+    """The same module, parameters and buffers shared, whose sub-modules outlast those of the original."""
+    twin = copy.copy(original)
+    twin._modules = dict(original._modules)
+    return twin
 
 
 class ViTAttention(_Attention):
@@ -63,6 +89,11 @@ class ViTAttention(_Attention):
     def forward(self, x: torch.Tensor, attn_mask: torch.Tensor | None = None, is_causal: bool = False) -> torch.Tensor:
         if is_causal:
             raise ValueError(f"causal attention was asked of {self.matmul_qk.name!r}; vision transformers use none")
+        if (given := self.given) is not None:
+            self.know_depths(x)
+            return given(x) if attn_mask is None else given(x, attn_mask=attn_mask)  # type: ignore[no-any-return]
+        if attn_mask is not None and attn_mask.dtype == torch.bool:  # True where a key is seen
+            attn_mask = torch.zeros_like(attn_mask, dtype=x.dtype).masked_fill_(~attn_mask, float("-inf"))
         q, k, v = self.split(x)
         merged = self.attend(self.q_norm(q), self.k_norm(k), v, attn_mask)
         return self.proj(self.norm(merged))  # type: ignore[no-any-return]
@@ -78,6 +109,9 @@ class SwinAttention(_Attention):
         del original.qkv, original.proj
 
     def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        if (given := self.given) is not None:
+            self.know_depths(x)
+            return given(x, mask)  # type: ignore[no-any-return]
         bias: torch.Tensor = self.original._get_rel_pos_bias()  # type: ignore[operator]
         if mask is not None:  # [windows, N, N], the batch being [images * windows, N, C]
             bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
@@ -87,6 +121,9 @@ class SwinAttention(_Attention):
 
 Adapters = Mapping[type[nn.Module], Callable[[str, nn.Module], nn.Module]]
 """From the type of a module to what takes its place, made from its name and itself."""
+
+LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
+"""Sub-modules of attention that do nothing in evaluation, or only what the adapters state themselves."""
 
 ADAPTERS: Final[Adapters] = {
     Attention: ViTAttention,

@@ -81,9 +81,10 @@ class IntegerProduct:
         self.recorder: Recorder | None = None
 
     def encode(self, x: torch.Tensor, formats: Sequence[pq.NumberFormat]) -> list[pq.QuantizedArray]:
-        """One array of codes per group of x [G, ...]."""
+        """One array of codes per group of x [G, ...], in G formats or in one for all groups."""
         values = x.detach().cpu().numpy()
-        return [pq.quantize(values[g], fmt) for g, fmt in enumerate(formats)]
+        every = list(formats) * len(values) if len(formats) == 1 else formats
+        return [pq.quantize(group, fmt) for group, fmt in zip(values, every, strict=True)]
 
     def run(
         self, a: torch.Tensor, b: Sequence[pq.QuantizedArray], a_formats: Sequence[pq.NumberFormat]

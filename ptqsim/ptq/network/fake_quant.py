@@ -28,7 +28,7 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     x : float tensor [G, ...]
         The leading axis holds the groups of values that share a format.
     formats : sequence of G formats, or of one for all groups
-        All of the same class, width and range choice; scales and shifts may differ.
+        They may differ in everything.
 
     Returns
     -------
@@ -42,12 +42,12 @@ def fake_quantize(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     ValueError
         If the formats round otherwise than half to even, or a value on the CPU is NaN or infinite.
     """
-    rounding = getattr(formats[0], "rounding", "half_even")
-    if rounding != "half_even":
-        raise ValueError(
-            f"fake quantization was asked for with rounding {rounding!r}; legal is 'half_even': "
-            "use integer mode for the others"
-        )
+    for fmt in formats:
+        if (rounding := getattr(fmt, "rounding", "half_even")) != "half_even":
+            raise ValueError(
+                f"fake quantization was asked for with rounding {rounding!r}; legal is 'half_even': "
+                "use integer mode for the others"
+            )
     differentiable = x.requires_grad and torch.is_grad_enabled()
     if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64) or differentiable:
         return by_torch(x, formats)
@@ -66,6 +66,8 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     first = formats[0]
     if x.dtype not in (torch.float32, torch.float64):
         return by_torch(x.float(), formats).to(x.dtype)
+    if len({(type(fmt), fmt.bits, getattr(fmt, "range_choice", None)) for fmt in formats}) > 1:
+        return torch.cat([by_torch(x[g : g + 1], (fmt,)) for g, fmt in enumerate(formats)])
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
     scales = [f.scale for f in formats]

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ptqsim import fingerprint
+from ptqsim.ptq.network.admission.given import stored_tensors
 
 _VERSIONED: Final = ("ptqsim", "timm", "torch", "torchvision", "transformers")
 """Packages whose code is known by other means: their versions, or `ptqsim.fingerprint.arithmetic`."""
@@ -26,7 +27,7 @@ def tensors_fingerprint(tensors: Iterable[tuple[str, torch.Tensor]]) -> str:
 
 def weights_fingerprint(network: nn.Module) -> str:
     """SHA-256 of the weights, names and shapes included."""
-    return tensors_fingerprint(network.state_dict().items())
+    return tensors_fingerprint(stored_tensors(network).items())
 
 
 def network_fingerprint(network: nn.Module) -> str:

@@ -8,7 +8,9 @@ layout; how a module's tensors map to it is written once, here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,12 +29,47 @@ InputKind = Literal["uniform", "softmax", "gelu"]
 Observer = Callable[["MatmulOperation", torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
+_AS_GIVEN: ContextVar[bool] = ContextVar("as_given", default=False)
+
+
+@contextmanager
+def sums_as_given() -> Iterator[None]:
+    """Within it, operations in float mode sum in the order of the original network, to the last bit.
+
+    Attention and the patch projection then call the functions of torch that the original calls, in which no single
+    product can be seen.  An operation that has an observer or a hook keeps its visible product.
+    """
+    token = _AS_GIVEN.set(True)
+    try:
+        yield
+    finally:
+        _AS_GIVEN.reset(token)
+
+
+def given_sums_wanted() -> bool:
+    """True within :func:`sums_as_given`."""
+    return _AS_GIVEN.get()
+
+
 @dataclass(frozen=True)
 class OperandFormats:
     """The formats of both operands, one per group, or one for all groups."""
 
     a: tuple[Format, ...]
     b: tuple[Format, ...]
+
+
+def _check_groups(name: str, formats: OperandFormats | None, groups: tuple[int, int]) -> None:
+    """Refuse formats for some of the groups of a or of b only."""
+    if formats is None:
+        return
+    for side, given, count in zip("ab", (formats.a, formats.b), groups, strict=True):
+        if len(given) not in (1, count):
+            legal = "1" if count == 1 else f"1 or {count}"
+            raise ValueError(
+                f"operand {side} of layer {name!r} was given {len(given)} formats; legal is {legal}: one for all "
+                "groups, or one for each"
+            )
 
 
 class MatmulOperation(nn.Module):
@@ -75,7 +112,13 @@ class MatmulOperation(nn.Module):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
+        _check_groups(self.name, formats, self.groups)
         self._formats = formats
+
+    @property
+    def watched(self) -> bool:
+        """True where an observer or a hook is to see the product."""
+        return self.observer is not None or bool(self._forward_hooks) or bool(self._forward_pre_hooks)
 
     @property
     def groups(self) -> tuple[int, int]:
@@ -161,6 +204,7 @@ class WeightOperation(MatmulOperation):
 
     @formats.setter
     def formats(self, formats: OperandFormats | None) -> None:
+        _check_groups(self.name, formats, self.groups)
         self._formats, self._fake_weight, self._codes, self.corrected_bias = formats, None, None, None
 
     @property
@@ -222,6 +266,8 @@ class PatchOperation(WeightOperation):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [B, C, H, W] -> [B, N, H // p, W // p]."""
+        if given_sums_wanted() and self.mode == "float" and not self.watched:
+            return F.conv2d(x, self.weight, self.bias, self.patch)
         (p, q), (batch, channels) = self.patch, x.shape[:2]
         h, w = x.shape[2] // p, x.shape[3] // q
         patches = x[:, :, : h * p, : w * q].reshape(batch, channels, h, p, w, q).permute(0, 2, 4, 1, 3, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn, Self, get_args
 
@@ -11,7 +12,9 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
+from ptqsim.ptq.network.operations import MatmulOperation, Mode, sums_as_given
+from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.wrap import wrap
 
 
@@ -29,7 +32,8 @@ class QuantizedModel(nn.Module):
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
     mode : {"float", "fake_quant", "integer"}
         What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
-        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).
+        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
+        the last bit.
     accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
         Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
         every layer, assigning a mapping sets the layers that it names.
@@ -51,16 +55,19 @@ class QuantizedModel(nn.Module):
 
     def __init__(self, model: nn.Module, info: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.model, self.layers = wrap(model)
-        self.model.requires_grad_(False)
+        check_network(model)
+        with default_modes():
+            self.model, self.layers = wrap(model)
+            self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
         super().train(False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes] of images [N, C, H, W]."""
-        check_images(images)
-        with torch.no_grad():
+        check_images(images, self.model)
+        floats = all(layer.mode == "float" and layer.observer is None for layer in self.layers.values())
+        with torch.no_grad(), no_autocast(), sums_as_given() if floats else nullcontext():
             return self.model(images)  # type: ignore[no-any-return]
 
     @property
@@ -162,8 +169,8 @@ class _Accumulators(MutableMapping[str, pq.Accumulator]):
         return len(self._layers)
 
 
-def check_images(images: object) -> None:
-    """Refuse what is no finite float batch [N, C, H, W] with a ValueError that says what is."""
+def check_images(images: object, network: nn.Module) -> None:
+    """Refuse what is no finite batch [N, C, H, W] of the network's type and channels; a ValueError says what is."""
     legal = "legal is a float tensor [N, C, H, W] with N of at least 1"
     if not isinstance(images, torch.Tensor):
         raise ValueError(f"images are a {type(images).__name__}; {legal}: try torch.from_numpy")
@@ -175,4 +182,17 @@ def check_images(images: object) -> None:
         raise ValueError(
             f"{int(bad.sum())} of {len(images)} images hold NaN or infinite values, the first is image {first}: "
             "check the preprocessing"
+        )
+    parameter = next(network.parameters())
+    if images.dtype != parameter.dtype:
+        raise ValueError(
+            f"images are {images.dtype}, and the model's parameters {parameter.dtype}; legal is the type of the model: "
+            f"try images.to({parameter.dtype})"
+        )
+    channels = task_of(network).channels(network)
+    if images.shape[1] not in channels:
+        numbers = " or ".join(map(str, channels))
+        raise ValueError(
+            f"images have {images.shape[1]} channels, and the model takes {numbers}; legal is a float tensor "
+            f"[N, {numbers}, H, W]"
         )

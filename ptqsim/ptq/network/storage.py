@@ -20,6 +20,7 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import files, fingerprint, strict_json
 from ptqsim.formats import from_dict
+from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
 from ptqsim.ptq.network.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
@@ -58,7 +59,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
                 tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
             if op.corrected_bias is not None:
                 tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
-    for name, parameter in quantized.model.state_dict().items():
+    for name, parameter in stored_tensors(quantized.model).items():
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
     header: dict[str, Any] = {
@@ -73,6 +74,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
 
 
+@default_modes()
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     """Read a calibrated model back.
 
@@ -91,7 +93,8 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     FileNotFoundError
         Where there is no such file.
     ValueError
-        Where it is truncated, tampered with, no ptqsim checkpoint, or of another architecture.
+        Where it is truncated, tampered with, no ptqsim checkpoint, or of another architecture; and where ``model`` has
+        a layer that something changes, as for :func:`ptqsim.ptq.calibrate`.
     """
     path = Path(path)
     header, tensors = read(path)
@@ -105,7 +108,7 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     original = header["weights"] == tensors_fingerprint(_weight_tensors(quantized))
     for name, op in quantized.layers.items():
         _restore(op, header["layers"][name], tensors, path, decode=not original)
-    expected = quantized.model.state_dict()
+    expected = stored_tensors(quantized.model)
     for key, tensor in tensors.items():
         if key.startswith("float/"):
             target = expected.get(key.removeprefix("float/"))
@@ -169,12 +172,13 @@ def _restore(
         )
     codes = [
         pq.QuantizedArray.from_packed(tensors[f"codes/{op.name}/{g}"].numpy().tobytes(), fmt, shape)
-        for g, fmt in enumerate(op.formats.b)
+        for g, fmt in enumerate(op.formats.b * (op.groups[1] // len(op.formats.b)))
     ]
     if decode:
         decoded = np.stack([c.real() for c in codes])  # [G, K, N / G]
         rows = torch.from_numpy(decoded).to(op.weight.dtype).transpose(1, 2)
-        op.weight.data = rows.reshape(op.weight.shape).to(op.weight.device)
+        # its own, as the parameter may be that of another layer too
+        op.weight = nn.Parameter(rows.reshape(op.weight.shape).to(op.weight.device), requires_grad=False)
     op.weight_codes = codes
     bias = tensors.get(f"bias/{op.name}")
     if bias is not None:

@@ -7,10 +7,11 @@ import copy
 from timm.layers.mlp import Mlp
 from torch import nn
 
-from ptqsim.ptq.network.adapters import Adapters
+from ptqsim.ptq.network.adapters import LEFT_OUT, Adapters
+from ptqsim.ptq.network.admission.alterations import alteration, left_out, shared_modules
+from ptqsim.ptq.network.admission.unsupported import StrayProductError, first_stray_product
 from ptqsim.ptq.network.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.network.task import task_of
-from ptqsim.ptq.network.unsupported import first_stray_product
 
 
 def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
@@ -25,20 +26,25 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     Returns
     -------
     wrapped : nn.Module
-        In float mode it computes what ``model`` does, up to the rounding of float32 sums.
+        In float mode it computes what ``model`` does, up to the rounding of float32 sums; within
+        :func:`~ptqsim.ptq.network.operations.sums_as_given` to the last bit.
     operations : dict of str to MatmulOperation
         By dotted name, in the order of execution.
 
     Raises
     ------
     ValueError
-        Where a matrix product is not one of the supported ones; it names the first, in the order of execution.
+        Where a matrix product is not one of the supported ones, or of a layer that something changes or that stands in
+        the network twice; it names the first, in the order of execution.
     """
-    wrapped = copy.deepcopy(model).eval()
+    adapters = task_of(model).adapters()
+    refused = _altered_layers(model, adapters)
+    if shared := shared_modules(model, (nn.Linear, nn.modules.conv._ConvNd, *adapters)):
+        raise _shared(*next(iter(shared.items())))
+    wrapped = _copy(model, refused).eval()
     gelu_inputs = _linears_after_gelu(wrapped)
-    adapters = task_of(wrapped).adapters()
-    refused: dict[str, ValueError] = {}
-    for name, module in list(wrapped.named_modules()):
+    # from the inside out: attention is replaced when its layers are
+    for name, module in reversed([pair for pair in wrapped.named_modules() if pair[0] not in refused]):
         try:
             replacement = _replacement(name, module, gelu_inputs, adapters)
         except ValueError as error:
@@ -47,8 +53,9 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
         if replacement is not None:
             _set(wrapped, name, replacement)
     if refused:
+        first = next(refused[name] for name, _ in model.named_modules() if name in refused)
         stray = first_stray_product(wrapped)
-        raise next(iter(refused.values())) if stray is None else refused.get(stray.name, stray)
+        raise first if stray is None else _reason(stray, refused)
     operations = {m.name: m for m in wrapped.modules() if isinstance(m, MatmulOperation)}
     if not operations:
         raise ValueError(
@@ -57,17 +64,64 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     return wrapped, operations
 
 
+def _altered_layers(model: nn.Module, adapters: Adapters) -> dict[str, ValueError]:
+    """The errors for layers that would be replaced, and compute something else than their class says."""
+    found: dict[str, ValueError] = {}
+    for name, module in model.named_modules():
+        base = next((kind for kind in (*adapters, nn.Linear, nn.Conv2d) if isinstance(module, kind)), None)
+        if base is None or (base in adapters and type(module) is not base and base is not nn.Conv2d):
+            continue
+        what = alteration(module, base) or left_out(module, LEFT_OUT)
+        if what is not None:
+            found[name] = ValueError(
+                f"operation {name!r} {what}; quantizing replaces the layer, and this would be lost"
+            )
+    return found
+
+
+def _copy(model: nn.Module, refused: dict[str, ValueError]) -> nn.Module:
+    try:
+        return copy.deepcopy(model)
+    except (RuntimeError, TypeError) as error:  # weights that a hook computes, locks, open files
+        if refused:
+            raise next(iter(refused.values())) from None
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"the model can't be copied ({reason}): give one that copy.deepcopy takes, with parameters that are no "
+            "outputs of operations"
+        ) from None
+
+
+def _shared(name: str, first: str) -> ValueError:
+    return ValueError(
+        f"operation {name!r} is the same module as {first!r}, and one format can't serve inputs of different sizes: "
+        "give each place a module of its own (copy.deepcopy)"
+    )
+
+
+def _reason(stray: StrayProductError, refused: dict[str, ValueError]) -> ValueError:
+    """Error of the refused layer that the stray product is in, or else of the stray product itself."""
+    inside = (error for name, error in refused.items() if f"{stray.name}.".startswith(f"{name}."))
+    return next(inside, stray)
+
+
 def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: Adapters) -> nn.Module | None:
     if type(module) in adapters:
         return adapters[type(module)](name, module)
     if isinstance(module, nn.Linear):
-        groups = 3 if name.split(".")[-1] == "qkv" else 1
+        groups = 3 if name.split(".")[-1] == "qkv" and module.out_features % 3 == 0 else 1
         a_kind: InputKind = "gelu" if name in gelu_inputs else "uniform"
         return LinearOperation(name, module, groups, a_kind)
     if isinstance(module, nn.Conv2d):
-        if module.kernel_size == module.stride and module.groups == 1 and module.padding in ((0, 0), "valid"):
+        dense = module.dilation == (1, 1) or module.kernel_size == (1, 1)
+        plain = dense and module.groups == 1 and module.padding in ((0, 0), "valid")
+        if module.kernel_size == module.stride and plain:
             return PatchOperation(name, module)
-        _refuse(name, f"a convolution with kernel {module.kernel_size}, stride {module.stride}, groups {module.groups}")
+        _refuse(
+            name,
+            f"a convolution with kernel {module.kernel_size}, stride {module.stride}, groups {module.groups}, padding "
+            f"{module.padding}, dilation {module.dilation}",
+        )
     # timm marks every module that multiplies matrices inside its own forward by this attribute
     if hasattr(module, "fused_attn") or isinstance(module, nn.MultiheadAttention):
         _refuse(name, f"an attention of type {type(module).__name__}")
@@ -89,7 +143,9 @@ def _linears_after_gelu(model: nn.Module) -> set[str]:
     return {
         f"{name}.fc2" if name else "fc2"
         for name, module in model.named_modules()
-        if isinstance(module, Mlp) and isinstance(module.act, nn.GELU) and isinstance(module.norm, nn.Identity)
+        if type(module) is Mlp and isinstance(module.act, nn.GELU) and isinstance(module.norm, nn.Identity)
+        if all(alteration(part, type(part)) is None for part in (module, module.act, module.norm))
+        if left_out(module, ("drop1",)) is None
     }
 
 

@@ -37,7 +37,7 @@ OPTIMIZED: Final = {
 
 def check(quantized: QuantizedModel, path: Path, images: torch.Tensor, batch: int, progress: Progress) -> OnnxCheck:
     """See :func:`ptqsim.ptq.check_onnx`."""
-    check_images(images)
+    check_images(images, quantized.model)
     model, layers = _read(path, quantized)
     sessions = {way: _session(model, options) for way, options in OPTIMIZED.items()}
     names = _watch(model, layers)

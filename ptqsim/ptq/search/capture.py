@@ -21,13 +21,15 @@ from torch import nn
 from ptqsim import files
 from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
-from ptqsim.ptq.network.finite import check_operands, check_parameters
+from ptqsim.ptq.network.admission.finite import check_operands
+from ptqsim.ptq.network.admission.float_check import check_float, not_once
+from ptqsim.ptq.network.admission.given import check_values, default_modes, ordinary
+from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
 from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
 from ptqsim.ptq.network.identity import tensors_fingerprint, weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
-from ptqsim.ptq.network.unsupported import refuse_stray_products
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
 
@@ -138,6 +140,7 @@ def _has_room(tensors: Mapping[str, Tensors]) -> bool:
     return sum(value.numel() * value.element_size() for value in every) * _ROOM <= free
 
 
+@default_modes()
 def capture(
     model: nn.Module | QuantizedModel,
     images: torch.Tensor,
@@ -170,15 +173,18 @@ def capture(
 
     Raises
     ------
-    ValueError
-        Where the images, a parameter of the network, or what an operation sees is not finite.
+    TypeError, ValueError
+        As for :func:`ptqsim.ptq.calibrate`.
     """
-    check_images(images)
-    check_positive("the number of images at a time", batch)
     if gradient is not None:
         check_gradient(gradient)
+    check_positive("the number of images at a time", batch)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
-    check_parameters(quantized.model)
+    check_images(images, quantized.model)
+    check_values(quantized.model)
+    images = ordinary(images)
+    if not isinstance(model, QuantizedModel):
+        check_float(model, quantized.model, images)
     device = next(quantized.model.parameters()).device
     layers = quantized.layers
     captured = Captured(
@@ -219,6 +225,8 @@ def _one_pass(
 
     def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
         check_operands(op, a, b, out)
+        if op.name in tensors:
+            raise not_once(op.name, 2)
         data = tensors[op.name] = {"a": op.calibrated_rows(a.detach())}
         if op.constant_b is None:
             data["b"] = b.detach()
@@ -237,6 +245,8 @@ def _one_pass(
         with torch.set_grad_enabled(backward), refuse_stray_products(network):
             # the images carry the gradient, so that none is spent on the weights'
             outputs = network(images.detach().requires_grad_(backward))
+        if unseen := [name for name in layers if name not in tensors]:
+            raise not_once(unseen[0], 0)
         if backward:
             assert gradient is not None
             task_of(network).loss(outputs, gradient, generator).backward()

@@ -7,9 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ptqsim.ptq.network.detr.detector import Detector
 from ptqsim.ptq.zoo.detector_names import DetrModel
-from ptqsim.ptq.zoo.weights import fill, read_weights
+from ptqsim.ptq.zoo.weights import check_tensor, fill, read_weights
 
 
 def load_detector(model: DetrModel, pretrained: bool, checkpoint: Path | None) -> Detector:
@@ -69,6 +71,9 @@ def _from_file(model: DetrModel, path: Path) -> Detector:
         detector = model.build(classes)
         fill(detector, weights, model.name)
         return detector
+    for key, tensor in weights.items():  # transformers converts whatever it finds
+        if not key.endswith("num_batches_tracked"):
+            check_tensor(key, tensor, torch.float32, model.name)
     return Detector(_renamed(model, path, classes), model.preprocessing)
 
 

@@ -42,6 +42,8 @@ def load_model(
     FileNotFoundError
         Where the checkpoint isn't there.
     """
+    if num_classes is not None and num_classes < 1:
+        raise ValueError(f"num_classes is {num_classes}; legal is 1 or more: feature extractors are not quantized yet")
     if checkpoint is not None and pretrained:
         raise ValueError("both pretrained weights and a checkpoint were asked for: choose one of them")
     if name in DETECTORS:

@@ -6,12 +6,17 @@ import sys
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Final
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from ptqsim.ptq.network.admission.given import check_finite
 from ptqsim.ptq.tensor_files import load_tensors
+
+_FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+"""Types that weights are read in; those of 8 bits are codes without their scales."""
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -28,20 +33,57 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    """Give a network its weights; a ValueError says what is missing, of another shape, or too much."""
+    """Give a network its weights; a ValueError says what is missing, of another shape or type, or too much."""
     weights = _under_present_names(model, weights)
-    expected = {key: tensor.shape for key, tensor in model.state_dict().items()}
-    for key, shape in expected.items():
+    expected = model.state_dict()
+    for key, own in expected.items():
         if key not in weights:
             raise ValueError(f"the checkpoint has no tensor {key!r}, which {name} needs: it is of another network")
-        if weights[key].shape != shape:
+        if weights[key].shape != own.shape:
             raise ValueError(
                 f"tensor {key!r} of the checkpoint has shape {tuple(weights[key].shape)}, but {name} needs "
-                f"{tuple(shape)}: it is of another network, image size or number of classes"
+                f"{tuple(own.shape)}: it is of another network, image size or number of classes"
             )
+        check_tensor(key, weights[key], own.dtype, name)
     if extra := [key for key in weights if key not in expected]:
         raise ValueError(f"the checkpoint has a tensor {extra[0]!r}, which {name} has not: it is of another network")
     model.load_state_dict(weights)
+
+
+def check_tensor(key: str, tensor: torch.Tensor, wanted: torch.dtype, name: str) -> None:
+    """Refuse a tensor of a checkpoint that a network's own type can't hold to the last bit, or that is not finite.
+
+    Parameters
+    ----------
+    key : str
+        Its name in the checkpoint.
+    tensor : torch.Tensor
+    wanted : torch.dtype
+        What the network has in its place.
+    name : str
+        Of the network.
+
+    Raises
+    ------
+    ValueError
+        For integers, complex numbers and floats of 8 bits in place of floats, for values that conversion would change,
+        and for NaN and infinite ones.
+    """
+    floats = wanted.is_floating_point
+    whole = not tensor.is_floating_point() and not tensor.is_complex()
+    if not (tensor.dtype in _FLOATS if floats else whole):
+        legal = ", ".join(map(str, _FLOATS)) if floats else "an integer type"
+        raise ValueError(
+            f"tensor {key!r} of the checkpoint is {tensor.dtype}, where {name} has {wanted}; legal is {legal}: save "
+            "the weights themselves, not codes, which say nothing without their scales"
+        )
+    if floats:
+        check_finite(f"tensor {key!r} of the checkpoint", tensor)
+    if not torch.equal(tensor.to(wanted).to(tensor.dtype), tensor):
+        raise ValueError(
+            f"tensor {key!r} of the checkpoint is {tensor.dtype}, and {wanted}, which {name} has, can't hold all of "
+            f"its values: convert the weights to {wanted} before saving them"
+        )
 
 
 def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

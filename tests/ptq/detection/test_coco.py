@@ -134,6 +134,12 @@ def test_networks_are_measured_by_what_they_are_for(detector: Detector, quantize
     gap = ptq.difference(ptq.measure(quantized, data, limit=7), found)
     assert gap.of == 7 * 8 * 15
     assert ptq.difference(found, found) == ptq.Difference(logits=0, of=gap.of, predictions=0, largest=0.0)
+    assert found.metrics == mean_average_precision(found.logits, data.ground_truth(range(7)))
+    other = ptq.measure(quantized, data, limit=7)
+    gap = ptq.difference(other, found)
+    assert gap.of == 7 * 8 * 15
+    moved = [not torch.equal(one, two) for one, two in zip(other.predictions, found.predictions, strict=True)]
+    assert gap.predictions == sum(moved)
 
 
 def test_a_folder_in_cocos_layout(coco: Callable[..., Path], detector: Detector) -> None:

@@ -20,7 +20,7 @@ class _Attention(nn.Module):
 
     def __init__(self, name: str, original: DetrSelfAttention | DetrCrossAttention) -> None:
         super().__init__()
-        self.heads = original.q_proj.out_features // original.head_dim
+        self.heads = original.q_proj.weight.shape[0] // original.head_dim
         self.scale = float(original.scaling)
         self.q_proj: nn.Module = original.q_proj
         self.k_proj: nn.Module = original.k_proj

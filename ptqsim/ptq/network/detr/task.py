@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ptqsim.ptq.network.adapters import Adapters
@@ -13,6 +14,7 @@ from ptqsim.ptq.network.detr.boxes import generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
 from ptqsim.ptq.network.detr.outputs import split_outputs
 from ptqsim.ptq.network.gradients import Gradient
+from ptqsim.ptq.network.input_size import input_size
 
 GRID: Final = 1000
 """Box coordinates of pseudo-labels are whole thousandths of the image's side, as annotations are whole pixels."""
@@ -25,6 +27,13 @@ class Detection:
 
     def adapters(self) -> Adapters:
         return detection_adapters()
+
+    def channels(self, network: nn.Module) -> tuple[int, ...]:
+        channels = input_size(network)[0]
+        return channels, channels + 1  # the last one masks what is padded
+
+    def check_outputs(self, network: nn.Module, outputs: object, images: int) -> None:
+        """Nothing: a `Detector` gives nothing else."""
 
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         """DETR's detection loss against the float network's own predictions, matched; summed over the images.

@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from ptqsim.ptq.network.operations import MatmulOperation
-
-
-def check_parameters(network: nn.Module) -> None:
-    """Refuse a network with a parameter or buffer that is not finite, with a ValueError that names it."""
-    for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and not _is_finite(tensor):
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise ValueError(
-                f"{name!r} of the network holds NaN or infinite values ({bad} of {tensor.numel()}): check the "
-                "checkpoint that it was loaded from"
-            )
 
 
 def check_operands(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:

@@ -1,0 +1,336 @@
+"""Networks as users give them: taken for what they compute, or refused by the name of what is in the way."""
+
+from __future__ import annotations
+
+import copy
+import types
+import warnings
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, prune
+
+from ptqsim import ptq
+from ptqsim.ptq.network.admission.alterations import alteration
+from ptqsim.ptq.network.wrap import wrap
+
+QUICK: dict[str, Any] = {"method": "percentile", "w_bits": 6, "a_bits": 6}
+
+
+class Doubled(nn.Linear):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x)
+
+
+class Doubling(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+class LowRank(nn.Module):
+    """What adapters such as LoRA add, as a module around the layer."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base, self.down, self.up = base, nn.Linear(base.in_features, 2), nn.Linear(2, base.out_features)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.base(x) + self.up(self.down(x))
+        return out
+
+
+def patched(layer: Any) -> None:
+    layer.forward = lambda x: 2 * F.linear(x, layer.weight, layer.bias)
+
+
+def subclassed(layer: Any) -> None:
+    layer.__class__ = Doubled
+
+
+def old_weight_norm(layer: Any) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        nn.utils.weight_norm(layer)
+
+
+ALTERED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "hook": (lambda layer: layer.register_forward_hook(lambda m, args, out: 2 * out), "has a forward hook"),
+    "pre-hook": (
+        lambda layer: layer.register_forward_pre_hook(lambda m, args: (2 * args[0],)),
+        "has a forward pre-hook",
+    ),
+    "backward hook": (lambda layer: layer.register_full_backward_hook(lambda *_: None), "has a backward hook"),
+    "patched": (patched, "has a forward of its own"),
+    "subclass": (subclassed, "is a Doubled, a subclass of Linear with a forward of its own"),
+    "weight_norm": (parametrizations.weight_norm, "has a parametrization of its weight"),
+    "spectral_norm": (parametrizations.spectral_norm, "has a parametrization of its weight"),
+    "old weight_norm": (old_weight_norm, "has a weight that a hook computes"),
+    "pruned": (lambda layer: prune.l1_unstructured(layer, "weight", 0.5), "has a pruned weight"),
+}
+
+
+@pytest.fixture
+def own(model: nn.Module) -> Any:
+    """A network to be changed."""
+    return copy.deepcopy(model)
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_layer_is_refused_by_its_name(how: str, own: Any, images: torch.Tensor) -> None:
+    alter, words = ALTERED[how]
+    alter(own.blocks[1].mlp.fc1)
+    with pytest.raises(ValueError, match=rf"operation 'blocks\.1\.mlp\.fc1' {words}") as told:
+        ptq.calibrate(own, images, **QUICK)
+    assert "\n" not in str(told.value)
+
+
+def test_what_the_errors_advise_makes_the_layer_plain(own: Any, images: torch.Tensor) -> None:
+    parametrizations.weight_norm(own.blocks[0].mlp.fc1)
+    nn.utils.parametrize.remove_parametrizations(own.blocks[0].mlp.fc1, "weight")
+    prune.l1_unstructured(own.blocks[1].mlp.fc1, "weight", 0.5)
+    prune.remove(own.blocks[1].mlp.fc1, "weight")
+    q = ptq.calibrate(own, images, **QUICK)
+    q.mode = "float"
+    assert torch.equal(q(images), own(images))
+
+
+def test_altered_attention_and_patches_are_refused(model: nn.Module, images: torch.Tensor) -> None:
+    def attention(network: Any) -> None:
+        network.blocks[0].attn.register_forward_hook(lambda m, args, out: 2 * out)
+
+    def dropout(network: Any) -> None:
+        network.blocks[0].attn.proj_drop = Doubling()
+
+    def probabilities(network: Any) -> None:
+        network.blocks[0].attn.attn_drop.register_forward_hook(lambda m, args, out: 2 * out)
+
+    def patches(network: Any) -> None:
+        network.patch_embed.proj.register_forward_hook(lambda m, args, out: 2 * out)
+
+    for alter, words in (
+        (attention, r"'blocks\.0\.attn' has a forward hook"),
+        (dropout, r"'blocks\.0\.attn' has a Doubling for its proj_drop"),
+        (probabilities, r"'blocks\.0\.attn' has an altered attn_drop, which has a forward hook"),
+        (patches, r"'patch_embed\.proj' has a forward hook"),
+    ):
+        network = copy.deepcopy(model)
+        alter(network)
+        with pytest.raises(ValueError, match=words):
+            ptq.QuantizedModel(network)
+
+
+def test_what_is_beside_the_products_is_kept(own: Any, images: torch.Tensor) -> None:
+    """Hooks of blocks and of the whole, other activations, and adapters of plain layers belong to the network."""
+    own.register_forward_hook(lambda m, args, out: out + 1)
+    own.blocks[0].register_forward_hook(lambda m, args, out: 1.5 * out)
+    own.blocks[1].mlp.act = nn.SiLU()
+    own.blocks[1].mlp.fc1 = LowRank(own.blocks[1].mlp.fc1)
+    own.train()
+    q = ptq.calibrate(own, images, **QUICK)
+    assert own.training
+    q.mode = "float"
+    assert torch.equal(q(images), own.eval()(images))
+    assert {"blocks.1.mlp.fc1.base", "blocks.1.mlp.fc1.down", "blocks.1.mlp.fc1.up"} <= q.layers.keys()
+    assert q.layers["blocks.1.mlp.fc2"].a_kind == "uniform"
+
+
+@pytest.mark.parametrize("name", ["norm", "drop1"])
+def test_what_stands_behind_a_gelu_makes_its_output_another(name: str, own: Any) -> None:
+    setattr(own.blocks[0].mlp, name, Doubling())
+    _, operations = wrap(own)
+    assert operations["blocks.0.mlp.fc2"].a_kind == "uniform"
+    assert operations["blocks.1.mlp.fc2"].a_kind == "gelu"
+
+
+def test_a_replacement_that_computes_something_else_is_caught_on_images(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no look at the modules can find: the class itself was changed."""
+    right = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, x: 1.001 * right(self, x))
+    assert alteration(model.head, nn.Linear) is None  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"layer 'blocks\.0\.attn\.qkv' \(Linear\) .*: it is 0\.1 % off"):
+        ptq.calibrate(model, images, **QUICK)
+
+
+def test_a_module_that_does_not_survive_copying_is_named(own: Any, images: torch.Tensor) -> None:
+    class ByIdentity(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.home = id(self)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x if id(self) == self.home else x
+
+    own.blocks[1].ls1 = ByIdentity()
+    with pytest.raises(ValueError, match=r"module 'blocks\.1\.ls1' computes something else once the model is copied"):
+        ptq.capture(own, images)
+
+
+def test_a_module_in_two_places_is_refused(model: nn.Module, images: torch.Tensor) -> None:
+    block, layer = copy.deepcopy(model), copy.deepcopy(model)
+    block.blocks[1] = block.blocks[0]  # type: ignore[index, operator]
+    with pytest.raises(ValueError, match=r"operation 'blocks\.1' is the same module as 'blocks\.0'"):
+        ptq.calibrate(block, images, **QUICK)
+    layer.blocks[1].mlp.fc1 = layer.blocks[0].mlp.fc1  # type: ignore[index, union-attr]
+    with pytest.raises(ValueError, match=r"'blocks\.1\.mlp\.fc1' is the same module as 'blocks\.0\.mlp\.fc1'"):
+        ptq.calibrate(layer, images, **QUICK)
+
+
+def test_a_layer_that_runs_twice_or_never_is_refused(model: nn.Module, images: torch.Tensor) -> None:
+    def forward(self: Any, x: torch.Tensor, **options: Any) -> torch.Tensor:
+        x = x + self.attn(self.norm1(x))
+        x = x + self.mlp(self.norm2(x))
+        again: torch.Tensor = x + self.mlp(self.norm2(x))
+        return again
+
+    twice, never = copy.deepcopy(model), copy.deepcopy(model)
+    twice.blocks[0].forward = types.MethodType(forward, twice.blocks[0])  # type: ignore[index, union-attr]
+    never.spare = nn.Linear(3, 3)
+    for run in (ptq.calibrate, ptq.capture, lambda network, images: ptq.capture(ptq.QuantizedModel(network), images)):
+        with pytest.raises(ValueError, match=r"layer 'blocks\.0\.mlp\.fc1' runs more than once"):
+            run(twice, images)
+        with pytest.raises(ValueError, match="layer 'spare' takes no part in the forward pass"):
+            run(never, images)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, lambda: torch.autocast("cpu", torch.bfloat16)])
+def test_the_modes_of_torch_change_no_bit(
+    mode: Callable[[], AbstractContextManager[None]],
+    model: nn.Module,
+    images: torch.Tensor,
+    quantized: ptq.QuantizedModel,
+) -> None:
+    expected = quantized(images)
+    with mode():
+        q = ptq.calibrate(
+            model, images.clone(), method="ptq4vit", w_bits=6, a_bits=6, n=12
+        )  # in inference mode, tensors of it
+        got = q(images)
+    assert got.dtype == torch.float32
+    assert torch.equal(got, expected)
+    assert {name: op.formats for name, op in q.layers.items()} == {n: op.formats for n, op in quantized.layers.items()}
+
+
+@pytest.mark.parametrize("kind", ["channels_last", "not contiguous", "with gradient", "made in inference mode"])
+def test_the_layout_of_images_changes_no_format(
+    kind: str, model: nn.Module, images: torch.Tensor, quantized: ptq.QuantizedModel
+) -> None:
+    if kind == "channels_last":
+        images = images.to(memory_format=torch.channels_last)
+    elif kind == "not contiguous":
+        images = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    elif kind == "with gradient":
+        images = images.clone().requires_grad_(True)
+    else:
+        with torch.inference_mode():
+            images = images.clone()
+    q = ptq.calibrate(model, images, method="ptq4vit", w_bits=6, a_bits=6, n=12)
+    assert {name: op.formats for name, op in q.layers.items()} == {n: op.formats for n, op in quantized.layers.items()}
+
+
+def test_float64_is_calibrated_in_float64(own: Any, images: torch.Tensor) -> None:
+    q = ptq.calibrate(own.double(), images.double(), **QUICK)
+    q.mode = "float"
+    assert torch.equal(q(images.double()), own(images.double()))
+    with pytest.raises(ValueError, match=r"images are torch\.float32, and the model's parameters torch\.float64"):
+        q(images)
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (
+            torch.zeros(2, 3, 32, 32, dtype=torch.bfloat16),
+            r"images are torch\.bfloat16, and the model's .*try images\.to",
+        ),
+        (
+            torch.zeros(2, 3, 32, 32, dtype=torch.float64),
+            r"images are torch\.float64, and the model's .*try images\.to",
+        ),
+        (torch.zeros(2, 3, 32, 32, dtype=torch.uint8), r"tensor of torch\.uint8; legal is a float tensor"),
+        (torch.zeros(2, 1, 32, 32), "images have 1 channels, and the model takes 3"),
+        (torch.zeros(2, 3, 48, 48), r"can't be run on images \(2, 3, 48, 48\) .*should be \[N, 3, 32, 32\]"),
+        (torch.zeros(0, 3, 32, 32), r"N of at least 1"),
+        (torch.full((2, 3, 32, 32), torch.nan), "2 of 2 images hold NaN"),
+    ],
+)
+def test_images_that_the_network_does_not_take(images: torch.Tensor, words: str, model: nn.Module) -> None:
+    for run in (ptq.calibrate, ptq.capture):
+        with pytest.raises(ValueError, match=words) as told:
+            run(model, images)
+        assert "\n" not in str(told.value)
+
+
+def test_networks_of_other_types_are_refused(model: nn.Module, images: torch.Tensor) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        with pytest.raises(
+            ValueError, match=rf"parameter 'cls_token' of the model is {dtype}; legal .*try model\.float"
+        ):
+            ptq.calibrate(copy.deepcopy(model).to(dtype), images.to(dtype), **QUICK)
+    with pytest.raises(ValueError, match="parameter 'cls_token' of the model is on the meta device"):
+        ptq.calibrate(copy.deepcopy(model).to("meta"), images, **QUICK)
+    with pytest.raises(ValueError, match=r"compiled by torch\.compile, .*model\._orig_mod"):
+        ptq.calibrate(torch.compile(copy.deepcopy(model)), images, **QUICK)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"\(Flatten\) has no parameters"):
+        ptq.calibrate(nn.Flatten(), images, **QUICK)
+    with pytest.raises(TypeError, match="the model is a QuantizedModel; legal is the float network"):
+        ptq.calibrate(ptq.QuantizedModel(model), images, **QUICK)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("operand", ["weight", "bias"])
+def test_parameters_that_are_not_finite_are_named(value: float, operand: str, own: Any, images: torch.Tensor) -> None:
+    tensor = getattr(own.blocks[1].mlp.fc1, operand)
+    with torch.no_grad():
+        tensor[3] = value
+    count = 32 if operand == "weight" else 1
+    words = (
+        rf"{count} of {tensor.numel()} values of parameter 'blocks\.1\.mlp\.fc1\.{operand}' of the model are NaN or .*"
+    )
+    with pytest.raises(ValueError, match=words + rf"the first is {value} at index \(3,"):
+        ptq.calibrate(own, images, **QUICK)
+
+
+def test_activations_that_are_not_finite_are_named(own: Any, images: torch.Tensor) -> None:
+    with torch.no_grad():
+        own.blocks[1].mlp.fc1.weight.fill_(3e38)
+    with pytest.raises(ValueError, match=r"layer 'blocks\.1\.mlp\.fc1' of the float network gives NaN or infinite"):
+        ptq.calibrate(own, images, **QUICK)
+
+
+def test_a_weight_of_zeros_is_exact_in_any_scale(own: Any, images: torch.Tensor) -> None:
+    with torch.no_grad():
+        own.blocks[1].mlp.fc1.weight.zero_()
+    q = ptq.calibrate(own, images, **QUICK)
+    assert all(not codes.real().any() for codes in q.layers["blocks.1.mlp.fc1"].weight_codes or ())
+    assert torch.isfinite(q(images)).all()
+
+
+def test_networks_that_give_no_logits_are_refused(model: nn.Module, images: torch.Tensor) -> None:
+    from timm.models.vision_transformer import VisionTransformer
+
+    def features(pool: str) -> nn.Module:
+        sizes: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
+        return VisionTransformer(**sizes, num_classes=0, global_pool=pool).eval()
+
+    headless, pair = copy.deepcopy(model), copy.deepcopy(model)
+    headless.head = nn.Identity()
+    pair.register_forward_hook(lambda m, args, out: (out, out))
+    for network, words in (
+        (features("token"), "num_classes=0 and gives features; legal is a classifier"),
+        (features(""), "num_classes=0 and gives features; legal is a classifier"),
+        (headless, "num_classes=10 and gives 32 values per image; legal is a classifier"),
+        (pair, "the model gives a tuple; legal is a classifier"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            ptq.calibrate(network, images, **QUICK)
+    with pytest.raises(ValueError, match="num_classes=0 and gives features"):
+        ptq.evaluate(features("token"), ptq.load_data("digits", model), limit=2)
+    with pytest.raises(ValueError, match="num_classes is 0; legal is 1 or more"):
+        ptq.load_model("vit_small", num_classes=0)
