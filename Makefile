@@ -21,9 +21,10 @@ SHELL := /bin/bash
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
+DOCS_STAMP := $(VENV)/.installed-docs
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs test test-slow test-rtl test-rtl-full mutants coverage lint format clean
+.PHONY: help setup demo figures docs-site docs-links docs-pictures test test-slow test-rtl test-rtl-full mutants coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -55,6 +56,12 @@ $(STAMP): pyproject.toml
 	@rm -f $(UNFINISHED)
 	@touch $@
 
+# The tools of the site come on top of what is installed.
+$(DOCS_STAMP): pyproject.toml $(STAMP)
+	@echo "installing ptqsim[docs] into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[docs]'
+	@touch $@
+
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)
 
@@ -62,9 +69,20 @@ figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2"
 	$(BIN)/ptqsim figures $(ARGS)
 	$(BIN)/ptqsim tables $(ARGS)
 
-docs: $(STAMP)  ## draw the pictures of docs/ anew
+docs-site: $(DOCS_STAMP)  ## build the documentation site into build/site; a warning or a dead internal link is an error
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -b html $(ARGS) docs build/site
+	@echo "build/site/index.html"
+
+docs-links: $(DOCS_STAMP)  ## ask the network whether the links to other sites are alive
+	$(BIN)/python -m sphinx --quiet -b linkcheck $(ARGS) docs build/links
+
+docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
 	cp $(PICTURES:%=build/docs/%.svg) docs/images/
+
+gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew (an hour of CPU time)
+	$(BIN)/ptqsim figures $(GALLERY) --out build/gallery $(ARGS)
+	cp $(GALLERY:%=build/gallery/%.svg) figures/gallery/
 
 test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)
