@@ -15,6 +15,8 @@ ARGS ?=
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
 
+GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ STAMP := $(VENV)/.installed-$(EXTRAS)
 DOCS_STAMP := $(VENV)/.installed-docs
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs-site docs-links docs-pictures test test-slow test-rtl test-rtl-full mutants coverage lint format clean
+.PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-slow test-rtl test-rtl-full mutants coverage lint format clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20

@@ -28,6 +28,7 @@ extensions = [
     "command_reference",
 ]
 exclude_patterns = ["_ext", "_static", "_templates"]
+smartquotes = False  # "--bits" is an option and no dash
 nitpicky = False  # types of parameters are prose, "array of shape (M, K)"; links of pages are always checked
 default_role = "py:obj"
 highlight_language = "text"  # indented blocks are formulas
@@ -43,7 +44,7 @@ autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"
 autodoc_class_signature = "mixed"
 autodoc_preserve_defaults = True
-autodoc_use_type_comments = False
+autodoc_type_aliases = {name: name for name in ("ArrayLike", "Codes", "Format")}
 maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
 numpydoc_show_class_members = False  # members are documented in full below their class
@@ -81,16 +82,29 @@ PAGES_OF_THE_REPOSITORY = {
 _OUTSIDE = re.compile(r"\]\((?:\.\./)+(?P<page>(?:figures/)?[A-Z]+\.md)(?P<anchor>#[\w-]+)?\)")
 
 
-def lead_inside(_app: Sphinx, page: str, source: list[str]) -> None:
-    """Point links to pages of the repository at their places on the site."""
+_END_OF_BLOCK = re.compile(r"\n\n```$", re.MULTILINE)
+_ARRAY_TYPE = re.compile(r"ndarray\[tuple\[Any, \.\.\.\], dtype\[([\w.]+)\]\]")
+
+
+def prepare(_app: Sphinx, page: str, source: list[str]) -> None:
+    """Point links to pages of the repository at their places on the site, and drop blank lines that end a block."""
     up = "../" * page.count("/")
 
     def inside(link: re.Match[str]) -> str:
         return f"]({up}{PAGES_OF_THE_REPOSITORY[link['page']]}{link['anchor'] or ''})"
 
-    source[0] = _OUTSIDE.sub(inside, source[0])
+    source[0] = _END_OF_BLOCK.sub("\n```", _OUTSIDE.sub(inside, source[0]))
+
+
+def shorten_types(
+    _app: Sphinx, _kind: str, _name: str, _object: object, _options: object, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write the types of arrays as the sources do."""
+    short = [_ARRAY_TYPE.sub(r"NDArray[\1]", text) if text else text for text in (signature, returned)]
+    return short[0], short[1]
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the one event that this file handles."""
-    app.connect("source-read", lead_inside)
+    """Connect the events that this file handles."""
+    app.connect("source-read", prepare)
+    app.connect("autodoc-process-signature", shorten_types)
