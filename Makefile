@@ -29,7 +29,7 @@ UNFINISHED := $(VENV)/.unfinished
 .PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-slow test-rtl test-rtl-full mutants coverage lint format clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: $(STAMP)  ## make the virtual environment and install everything
 
@@ -82,7 +82,7 @@ docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
 	cp $(PICTURES:%=build/docs/%.svg) docs/images/
 
-gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew (an hour of CPU time)
+gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew
 	$(BIN)/ptqsim figures $(GALLERY) --out build/gallery $(ARGS)
 	cp $(GALLERY:%=build/gallery/%.svg) figures/gallery/
 
@@ -118,5 +118,5 @@ format: $(STAMP)  ## sort imports and format the code
 	$(BIN)/ruff format
 
 clean:  ## remove caches and build products (not the environment)
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf build dist docs/reference/generated docs/reference/commands *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
