@@ -15,7 +15,8 @@ ARGS ?=
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
 
-GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes
+GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
+    simulator.departure simulator.power_of_two
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -72,6 +73,7 @@ figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2"
 	$(BIN)/ptqsim tables $(ARGS)
 
 docs-site: $(DOCS_STAMP)  ## build the documentation site into build/site; a warning or a dead internal link is an error
+	rm -rf build/site
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -b html $(ARGS) docs build/site
 	@echo "build/site/index.html"
 
