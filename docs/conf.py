@@ -8,6 +8,7 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.ext import autosummary
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -38,6 +39,7 @@ myst_links_external_new_tab = True
 
 templates_path = ["_templates"]
 autosummary_generate = True
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Eqs.", "Fig.", "..")  # no ends of a sentence
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_member_order = "bysource"

@@ -63,8 +63,12 @@ def generate(_app: Sphinx, _config: Config) -> None:
     """Write the pages anew, before Sphinx looks for pages."""
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir(parents=True)
+    rows = ["| Command | |", "| --- | --- |"]
     for name, target in discover().items():
-        (GENERATED / f"{name}.md").write_text(page(name, load(name, target)) + "\n", encoding="utf-8")
+        command = load(name, target)
+        (GENERATED / f"{name}.md").write_text(page(name, command) + "\n", encoding="utf-8")
+        rows.append(f"| [ptqsim {name}](commands/{name}.md) | {_cell(command.help.partition(chr(10))[0])} |")
+    (GENERATED / "table.inc").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
