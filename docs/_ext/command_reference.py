@@ -63,7 +63,7 @@ def generate(_app: Sphinx, _config: Config) -> None:
     """Write the pages anew, before Sphinx looks for pages."""
     shutil.rmtree(GENERATED, ignore_errors=True)
     GENERATED.mkdir(parents=True)
-    rows = ["| Command | |", "| --- | --- |"]
+    rows = ["| Command | Purpose |", "| --- | --- |"]
     for name, target in discover().items():
         command = load(name, target)
         (GENERATED / f"{name}.md").write_text(page(name, command) + "\n", encoding="utf-8")
