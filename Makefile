@@ -15,18 +15,22 @@ ARGS ?=
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
 
+GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
+    simulator.departure simulator.power_of_two
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRAS)
+DOCS_STAMP := $(VENV)/.installed-docs
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs test test-slow test-rtl test-rtl-full mutants coverage lint format clean
+.PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-slow test-rtl test-rtl-full mutants coverage lint format clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: $(STAMP)  ## make the virtual environment and install everything
 
@@ -55,6 +59,12 @@ $(STAMP): pyproject.toml
 	@rm -f $(UNFINISHED)
 	@touch $@
 
+# The tools of the site come on top of what is installed.
+$(DOCS_STAMP): pyproject.toml $(STAMP)
+	@echo "installing ptqsim[docs] into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[docs]'
+	@touch $@
+
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)
 
@@ -62,9 +72,21 @@ figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2"
 	$(BIN)/ptqsim figures $(ARGS)
 	$(BIN)/ptqsim tables $(ARGS)
 
-docs: $(STAMP)  ## draw the pictures of docs/ anew
+docs-site: $(DOCS_STAMP)  ## build the documentation site into build/site; a warning or a dead internal link is an error
+	rm -rf build/site
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet -b html $(ARGS) docs build/site
+	@echo "build/site/index.html"
+
+docs-links: $(DOCS_STAMP)  ## ask the network whether the links to other sites are alive
+	$(BIN)/python -m sphinx --quiet -b linkcheck $(ARGS) docs build/links
+
+docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
 	cp $(PICTURES:%=build/docs/%.svg) docs/images/
+
+gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew
+	$(BIN)/ptqsim figures $(GALLERY) --out build/gallery $(ARGS)
+	cp $(GALLERY:%=build/gallery/%.svg) figures/gallery/
 
 test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
 	$(BIN)/python -m pytest $(ARGS)
@@ -99,5 +121,5 @@ format: $(STAMP)  ## sort imports and format the code
 	$(BIN)/ruff format
 
 clean:  ## remove caches and build products (not the environment)
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf build dist docs/reference/generated docs/reference/commands *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

@@ -23,8 +23,8 @@ MAX_BITS = 15
 class PWLQ(Unaligned):
     """Two ranges with a free scale each: a dense center and two coarse tails.
 
-    The code is flag * 2**k + c with k bits c. In the center (flag 0), where |x| < `breakpoint`, c is round(x / scale)
-    in two's complement. In the tails (flag 1) c is a sign bit and a magnitude of k - 1 bits, and stands for
+    The code is flag * 2**k + c with k bits c. In the center (flag 0), abs(x) < `breakpoint`, c is round(x / scale) in
+    two's complement. In the tails (flag 1) c is a sign bit and a magnitude of k - 1 bits, and stands for
     +-(breakpoint + magnitude * tail_scale). Both are clamped to what their bits hold.
 
     The two scales have no common grid, so the ranges are aligned by a fixed-point multiplication and not by a shift:

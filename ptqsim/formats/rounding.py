@@ -13,14 +13,14 @@ from ptqsim.choice import Choice
 class RoundingMode(Choice):
     """Rounding of x / scale. The modes differ only at fractions of exactly one half, except for the last.
 
-    ================ ======================================= ==== ==== ==== ====
-    mode             at one half it goes                     -1.5 -0.5  0.5  1.5
-    ================ ======================================= ==== ==== ==== ====
-    ``half_even``    to the even neighbor (IEEE, the default)  -2    0    0    2
-    ``half_away``    away from zero                            -2   -1    1    2
-    ``half_up``      toward positive infinity                  -1    0    1    2
-    ``toward_zero``  toward zero, as every other fraction      -1    0    0    1
-    ================ ======================================= ==== ==== ==== ====
+    ================ ======================================== ===== ===== ===== =====
+    mode             at one half it goes                       -1.5  -0.5   0.5   1.5
+    ================ ======================================== ===== ===== ===== =====
+    ``half_even``    to the even neighbor (IEEE, the default)    -2     0     0     2
+    ``half_away``    away from zero                              -2    -1     1     2
+    ``half_up``      toward positive infinity                    -1     0     1     2
+    ``toward_zero``  toward zero, as every other fraction        -1     0     0     1
+    ================ ======================================== ===== ===== ===== =====
     """
 
     HALF_EVEN = "half_even"
