@@ -18,7 +18,6 @@ from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search import race
-from ptqsim.ptq.search.alternate import candidates as search_space
 from ptqsim.ptq.search.capture import capture
 from ptqsim.ptq.search.objectives import OBJECTIVES, Sums
 
