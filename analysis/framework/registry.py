@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
+from analysis import PACKAGE
 from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
@@ -61,5 +62,5 @@ def artifact(name: str) -> Artifact:
     if name not in ARTIFACTS:
         raise unknown_name("figure or table", name, ARTIFACTS)
     module, _, attribute = ARTIFACTS[name].partition(":")
-    made: Artifact = getattr(import_module(module), attribute)()
+    made: Artifact = getattr(import_module(module, PACKAGE), attribute)()
     return made

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import analysis
+from analysis import ROOT
 from analysis.framework.frame import Data, Frame
 from ptqsim.sweep.work.code import arithmetic_version, fingerprint
 from ptqsim.sweep.work.content import write_atomically
@@ -87,9 +87,8 @@ def digest(value: Mapping[str, Any]) -> str:
 @cache
 def analysis_fingerprint() -> str:
     """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
-    root = Path(analysis.__file__).parent
     return fingerprint(
-        root, [file for file in root.rglob("*.py") if file.relative_to(root).parts[0] not in _PRESENTATION]
+        ROOT, [file for file in ROOT.rglob("*.py") if file.relative_to(ROOT).parts[0] not in _PRESENTATION]
     )
 
 

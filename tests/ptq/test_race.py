@@ -16,8 +16,8 @@ from ptqsim.cli import app
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.search import race
 from ptqsim.ptq.search.alternate import candidates as search_space
-from ptqsim.ptq.search.alternate import race
 from ptqsim.ptq.search.capture import capture
 from ptqsim.ptq.search.objectives import OBJECTIVES, Sums
 
