@@ -15,8 +15,9 @@ EXTRAS ?= analysis,bench,detr,onnx,rtl
 GROUP ?= dev
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ARGS ?=
-# The simulator's own tests: no PyTorch, no tools of hardware, no proofs
-FAST := $(addprefix tests/,cli datapath formats gemm golden kernels)
+# The simulator's own tests, which need no PyTorch, no tools of hardware and no prover: the quick ones, and all
+FAST := $(addprefix tests/,cli datapath formats gemm kernels)
+CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
 
@@ -97,7 +98,7 @@ test-minimum: $(STAMP)  ## run the simulator's own tests with the oldest version
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/minimum
 	$(BIN)/uv pip install --quiet --python build/minimum --resolution lowest-direct --editable '.[cli]' --group test
 	$(BIN)/uv pip list --quiet --python build/minimum
-	build/minimum/bin/python $(PYTEST) -m "not slow and not models" $(FAST) $(ARGS)
+	build/minimum/bin/python $(PYTEST) -m "not slow and not models" $(CORE) $(ARGS)
 
 # An override replaces the bounds in pyproject.toml; a bound that names a pre-release admits pre-releases.
 test-next-numba: $(STAMP)  ## run the simulator's own tests with the newest Numba, release candidates included
@@ -106,7 +107,7 @@ test-next-numba: $(STAMP)  ## run the simulator's own tests with the newest Numb
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/next-numba
 	$(BIN)/uv pip install --quiet --python build/next-numba --override build/next-numba.txt --editable '.[cli]' --group test
 	$(BIN)/uv pip list --quiet --python build/next-numba
-	build/next-numba/bin/python $(PYTEST) -m "not slow and not models" $(FAST) $(ARGS)
+	build/next-numba/bin/python $(PYTEST) -m "not slow and not models" $(CORE) $(ARGS)
 
 mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
 	$(BIN)/python tests/mutation/run.py

@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: a wheel has the repository's ``analysis`` as ``ptqsim.analysis``.
 
-Metadata and packages are in pyproject.toml. An editable install leaves the tree as it is, ``analysis`` beside ``ptqsim``.
+Metadata and packages are in pyproject.toml. An editable install leaves the tree as it is, with ``analysis`` beside
+``ptqsim``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ class BuildWithAnalysis(build_py):
     """Build ``ptqsim``, with the files of ``analysis`` as its sub-package unless the install is editable."""
 
     def finalize_options(self) -> None:
+        """Add the packages and data of ``analysis``."""
         super().finalize_options()
         if self.editable_mode:
             return

@@ -5,6 +5,7 @@ In what is compiled, `np.empty` and an assignment take less of the compiler's ti
 
 from __future__ import annotations
 
+import fcntl
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -51,9 +52,28 @@ def native(function: Callable[..., int], signature: object) -> Any:
 def _cached(function: Function, fastmath: bool | set[str]) -> Function:
     function.__qualname__ += f"-{_SOURCES}"
     try:
-        return _compiled(function, fastmath, cache=True)
+        return _one_writer(_compiled(function, fastmath, cache=True))
     except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
         return _compiled(function, fastmath, cache=False)
+
+
+def _one_writer(dispatcher: Any) -> Any:
+    """Let one process at a time add machine code to the cache of a function.
+
+    Numba numbers the files of a function, one for the types of its arguments each, as it meets them. Two processes that
+    compile for different types at the same time would take the same number, and one later load the other's code.
+    """
+    file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if file is not None:
+        save = file.save
+
+        def save_alone(key: object, data: object) -> None:
+            with (Path(file._cache_path) / "lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                save(key, data)
+
+        file.save = save_alone
+    return dispatcher
 
 
 def _compiled(function: Function, fastmath: bool | set[str], cache: bool) -> Function:
