@@ -124,6 +124,7 @@ def test_broken_entry_point_does_not_break_help(
 
 def test_commands_above_the_cli_are_found_in_the_repository_and_in_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
     assert commands.discover().items() >= commands.ABOVE.items()
+    monkeypatch.setattr(commands, "entry_points", lambda group: ())
     monkeypatch.setattr(commands, "find_spec", lambda name: name == "ptqsim.analysis")
     found = commands.discover()
     assert found["figures"] == "ptqsim.analysis.commands.figures:figures"

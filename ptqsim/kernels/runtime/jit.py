@@ -52,7 +52,7 @@ def native(function: Callable[..., int], signature: object) -> Any:
 def _cached(function: Function, fastmath: bool | set[str]) -> Function:
     function.__qualname__ += f"-{_SOURCES}"
     try:
-        return _one_writer(_compiled(function, fastmath, cache=True))
+        return cast("Function", _one_writer(_compiled(function, fastmath, cache=True)))
     except RuntimeError:  # neither the package's folder nor the user's cache folder can be written
         return _compiled(function, fastmath, cache=False)
 
