@@ -6,12 +6,18 @@
 #   make test ARGS="-k codec"   the same with arguments for pytest
 #
 # Variables: PYTHON, the interpreter to start from (3.11 or later); VENV, where the environment goes;
-# EXTRAS, what to install beside the simulator ("cli,dev" is small and enough for the simulator's own tests).
+# EXTRAS, what to install beside the simulator ("cli" is small and enough for the simulator's own tests);
+# GROUP, the group of development tools; JOBS, how many tests run at a time (0: one process, as debuggers need it).
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= analysis,dev
+EXTRAS ?= analysis,bench,detr,onnx,rtl
+GROUP ?= dev
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ARGS ?=
+# The simulator's own tests, which need no PyTorch, no tools of hardware and no prover: the quick ones, and all
+FAST := $(addprefix tests/,cli datapath formats gemm kernels)
+CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
 
@@ -23,11 +29,13 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed-$(EXTRAS)
+STAMP := $(VENV)/.installed-$(EXTRAS)-$(GROUP)
 DOCS_STAMP := $(VENV)/.installed-docs
+PYTEST := -m pytest -n $(JOBS) --dist worksteal
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-slow test-rtl test-rtl-full mutants coverage lint format clean
+.PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
+    test-minimum test-next-numba mutants coverage lint format wheel clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /  make \1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
@@ -37,7 +45,8 @@ setup: $(STAMP)  ## make the virtual environment and install everything
 # The stamp is written last, so an interrupted installation is no installation; one that was interrupted in a new environment
 # is started again from nothing, as pip takes half-copied packages for whole ones.
 # Debian has ensurepip in a package of its own, python3-venv; the system's pip can stand in for it.
-$(STAMP): pyproject.toml
+# Groups need pip 25.1, and the one that comes with Python 3.11 and 3.12 is older.
+$(STAMP): pyproject.toml setup.py
 	@if [ -e $(UNFINISHED) ]; then echo "the last installation was interrupted; starting again"; rm -rf $(VENV); fi
 	@if [ ! -x $(BIN)/python ]; then \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -52,9 +61,10 @@ $(STAMP): pyproject.toml
 	      { echo "no way to make a virtual environment: install python3-venv, or pip 22.3 or later" >&2; exit 2; }; \
 	  fi; \
 	fi
-	@echo "installing ptqsim[$(EXTRAS)] into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --upgrade 'pip>=25.1'
+	@echo "installing ptqsim[$(EXTRAS)] and the tools of the group $(GROUP) into $(VENV)"
 	@case ",$(EXTRAS)," in *,models,*|*,analysis,*) echo "  (with PyTorch: about 6 GB and a few minutes the first time)";; esac
-	@$(BIN)/python -m pip --disable-pip-version-check install --editable '.[$(EXTRAS)]' \
+	@$(BIN)/python -m pip --disable-pip-version-check install --editable '.[$(EXTRAS)]' --group $(GROUP) \
 	  | sed -un -e '/ [MG]B)/s/^ *\(Downloading\|Using cached\)/  \1/p' -e 's/^Installing collected packages:.*/  Installing .../p'
 	@rm -f $(UNFINISHED)
 	@touch $@
@@ -89,25 +99,43 @@ gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew
 	cp $(GALLERY:%=build/gallery/%.svg) figures/gallery/
 
 test: $(STAMP)  ## run the tests (ARGS="..." goes to pytest)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
+
+test-fast: $(STAMP)  ## run the simulator's own tests, without PyTorch, in less than a minute
+	$(BIN)/python $(PYTEST) -m "not slow and not models" $(FAST) $(ARGS)
 
 test-slow: $(STAMP)  ## run the tests that take minutes, 10^9 outputs against an oracle among them
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python $(PYTEST) -m slow $(ARGS)
 
 test-rtl: $(STAMP)  ## test the generated hardware with every tool (one that is missing is an error)
-	PTQSIM_RTL_REQUIRED=1 $(BIN)/python -m pytest tests/rtl $(ARGS)
+	PTQSIM_RTL_REQUIRED=1 $(BIN)/python $(PYTEST) tests/rtl $(ARGS)
 
 test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, with wider proofs and the sweep of gate counts
-	PTQSIM_RTL_REQUIRED=1 $(BIN)/python -m pytest tests/rtl -m "slow or not slow" $(ARGS)
+	PTQSIM_RTL_REQUIRED=1 $(BIN)/python $(PYTEST) tests/rtl -m "slow or not slow" $(ARGS)
 	$(BIN)/ptqsim rtl prove --a-bits 8 --shift 4 --bits 24 --timeout 1800
 	$(BIN)/ptqsim rtl synthesize --kept --anew -o build/gates
 	cmp build/gates/gates.csv ptqsim/rtl/synthesis/gates.csv
+
+test-minimum: $(STAMP)  ## run the simulator's own tests with the oldest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/minimum
+	$(BIN)/uv pip install --quiet --python build/minimum --resolution lowest-direct --editable '.[cli]' --group test
+	$(BIN)/uv pip list --quiet --python build/minimum
+	build/minimum/bin/python $(PYTEST) -m "not slow and not models" $(CORE) $(ARGS)
+
+# An override replaces the bounds in pyproject.toml; a bound that names a pre-release admits pre-releases.
+test-next-numba: $(STAMP)  ## run the simulator's own tests with the newest Numba, release candidates included
+	mkdir -p build
+	printf 'numba>=0.dev0\nllvmlite>=0.dev0\n' > build/next-numba.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/next-numba
+	$(BIN)/uv pip install --quiet --python build/next-numba --override build/next-numba.txt --editable '.[cli]' --group test
+	$(BIN)/uv pip list --quiet --python build/next-numba
+	build/next-numba/bin/python $(PYTEST) -m "not slow and not models" $(CORE) $(ARGS)
 
 mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
 	$(BIN)/python tests/mutation/run.py
 
 coverage: $(STAMP)  ## run the tests and show the lines they do not reach
-	$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/python $(PYTEST) --cov --cov-report=term $(ARGS)
 
 lint: $(STAMP)  ## check style, formatting, types, the architecture and the length of modules
 	$(BIN)/ruff check
@@ -119,6 +147,10 @@ lint: $(STAMP)  ## check style, formatting, types, the architecture and the leng
 format: $(STAMP)  ## sort imports and format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+wheel: $(STAMP)  ## build dist/*.tar.gz and, from that, dist/*.whl
+	rm -rf dist
+	$(BIN)/python -m build
 
 clean:  ## remove caches and build products (not the environment)
 	rm -rf build dist docs/reference/generated docs/reference/commands *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

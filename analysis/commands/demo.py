@@ -16,17 +16,18 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.show import show
-from analysis.demo.exactness import Exactness, mismatches
-from analysis.demo.plan import plan
-from analysis.framework.artifact import Artifact, Table
-from analysis.framework.frame import Data
-from analysis.framework.store import Store
-from analysis.framework.workload import Workload
 from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
 from ptqsim.cli.output import JsonOption, Output
+
+from ..demo.exactness import Exactness, mismatches
+from ..demo.plan import plan
+from ..framework.artifact import Artifact, Table
+from ..framework.frame import Data
+from ..framework.store import Store
+from ..framework.workload import Workload
+from .show import show
 
 
 def demo(

@@ -8,7 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.commands.run import (
+from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
+from ptqsim.cli.output import JsonOption
+
+from ..framework.registry import FIGURES
+from .run import (
     ImagesOption,
     JobsOption,
     ListOption,
@@ -19,9 +23,6 @@ from analysis.commands.run import (
     Source,
     run,
 )
-from analysis.framework.registry import FIGURES
-from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
-from ptqsim.cli.output import JsonOption
 
 
 def figures(

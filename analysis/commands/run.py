@@ -10,16 +10,17 @@ from typing import Annotated, Any
 
 import typer
 
-from analysis.commands.show import show
-from analysis.framework.artifact import Artifact, Table, kind_of
-from analysis.framework.options import legal_options, with_options
-from analysis.framework.points import run_side_by_side
-from analysis.framework.registry import artifact
-from analysis.framework.store import Store
-from analysis.framework.workload import Workload
 from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
 from ptqsim.cli.output import Output
+
+from ..framework.artifact import Artifact, Table, kind_of
+from ..framework.options import legal_options, with_options
+from ..framework.points import run_side_by_side
+from ..framework.registry import artifact
+from ..framework.store import Store
+from ..framework.workload import Workload
+from .show import show
 
 NamesArgument = Annotated[
     list[str] | None,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from analysis.framework.artifact import Artifact, Table
-from analysis.framework.frame import Data
 from ptqsim.cli.output import Output
+
+from ..framework.artifact import Artifact, Table
+from ..framework.frame import Data
 
 
 def show(part: Artifact, found: Data, output: Output) -> None:

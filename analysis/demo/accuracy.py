@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
+
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
 
 
 @dataclass(frozen=True)

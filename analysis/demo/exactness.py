@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from analysis.framework.artifact import Table
-from analysis.framework.frame import Data, Frame
-from analysis.framework.style import NAMES, bits_label
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
+
+from ..framework.artifact import Table
+from ..framework.frame import Data, Frame
+from ..framework.style import NAMES, bits_label
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
 
 
 @dataclass(frozen=True)

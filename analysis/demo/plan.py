@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from analysis.demo.accuracy import Accuracy
-from analysis.demo.exactness import Exactness
-from analysis.demo.width_curve import WidthCurve
-from analysis.framework.artifact import Artifact
-from analysis.framework.workload import Workload
-from analysis.papers.ptq4vit.fig2_distributions import Distributions
-from analysis.papers.ptq4vit.fig3_points import UniformPoints
-from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
-from analysis.papers.ptq4vit.fig5_metrics import Metrics
-from analysis.papers.ptq4vit.range_rule import RangeRule
-from analysis.simulator.safe_width import SafeWidth
+from ..framework.artifact import Artifact
+from ..framework.workload import Workload
+from ..papers.ptq4vit.fig2_distributions import Distributions
+from ..papers.ptq4vit.fig3_points import UniformPoints
+from ..papers.ptq4vit.fig4_twin_points import TwinPoints
+from ..papers.ptq4vit.fig5_metrics import Metrics
+from ..papers.ptq4vit.range_rule import RangeRule
+from ..simulator.safe_width import SafeWidth
+from .accuracy import Accuracy
+from .exactness import Exactness
+from .width_curve import WidthCurve
 
 
 def plan(workload: Workload, *, full: bool) -> list[Artifact]:

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
-from analysis.simulator.observe import THEOREMS, exact_and_counting, safe_width
 from ptqsim import ptq
+
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
+from ..simulator.observe import THEOREMS, exact_and_counting, safe_width
 
 
 @dataclass(frozen=True)

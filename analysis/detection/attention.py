@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
-from analysis.detection.source import of_detector
-from analysis.framework import style
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.workload import Workload
+from ..framework import style
+from ..framework.artifact import Figure
+from ..framework.frame import Data, Frame, concatenate
+from ..framework.workload import Workload
+from .source import of_detector
 
 _KINDS: Final = {
     "encoder.layers": ("encoder", "Encoder, self", style.ORANGE, (0, (4, 1.5))),

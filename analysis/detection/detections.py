@@ -11,15 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
-from analysis.detection.source import of_detector
-from analysis.framework import style
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame
-from analysis.framework.workload import Setting, Workload
 from ptqsim import ptq
 from ptqsim.ptq.datasets.detection.coco import detections
 from ptqsim.ptq.datasets.detection.load import DetectionData
 from ptqsim.ptq.network.detr.detector import Detector
+
+from ..framework import style
+from ..framework.artifact import Figure
+from ..framework.frame import Data, Frame
+from ..framework.workload import Setting, Workload
+from .source import of_detector
 
 _FLOAT: Final = "FP32"
 _SIDES: Final = ("left", "top", "width", "height")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from analysis.detection.source import of_detector
-from analysis.framework.frame import Data
-from analysis.framework.workload import Workload
-from analysis.simulator.safe_width import SafeWidth
+from ..framework.frame import Data
+from ..framework.workload import Workload
+from ..simulator.safe_width import SafeWidth
+from .source import of_detector
 
 _SILENT: Final = ("detr", "model", "layers", "layer", "convolution")
 _BACKBONE: Final = "detr.model.backbone.model.encoder."

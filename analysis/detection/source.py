@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from analysis.framework.artifact import kind_of
-from analysis.framework.workload import Workload
+from ..framework.artifact import kind_of
+from ..framework.workload import Workload
 
 DETECTOR: Final = "detr_digits"
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from analysis.framework import style
+from ..framework import style
 
 SIZE = 2.6
 

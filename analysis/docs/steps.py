@@ -9,10 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.workload import Workload
+
+from ..framework import style
+from ..framework.artifact import Figure
+from ..framework.frame import Data, Frame, concatenate
+from ..framework.workload import Workload
 
 _EXACT = style.Look("Exact", style.BLACK, (0, (1, 1)), "x")
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.framework.workload import Workload
+from .workload import Workload
 
 Special = Literal["softmax", "gelu"]
 

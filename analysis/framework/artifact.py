@@ -12,13 +12,14 @@ from typing import Any, ClassVar
 
 from matplotlib.figure import Figure as Drawing
 
-from analysis.framework import provenance, style
-from analysis.framework.frame import Data
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
 from ptqsim import files, strict_json
 from ptqsim.ptq.zoo.detector_names import DETECTORS
+
+from . import provenance, style
+from .frame import Data
+from .points import Task
+from .text_table import Printed
+from .workload import Workload
 
 # Dates in a picture would make two runs differ.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}

@@ -8,8 +8,9 @@ from dataclasses import fields, replace
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from analysis.framework.artifact import Artifact
 from ptqsim.errors import unknown_name
+
+from .artifact import Artifact
 
 A = TypeVar("A", bound=Artifact)
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}

@@ -21,9 +21,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import ptqsim as pq
-from analysis.framework.frame import Data
-from analysis.framework.workload import Workload, no_bar
 from ptqsim import fingerprint
+
+from .frame import Data
+from .workload import Workload, no_bar
 
 
 class Unit(Protocol):

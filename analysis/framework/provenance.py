@@ -10,8 +10,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.framework.frame import Data
 from ptqsim import fingerprint
+
+from .frame import Data
 
 _PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
 

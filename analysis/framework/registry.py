@@ -7,47 +7,49 @@ from typing import TYPE_CHECKING, Final
 
 from ptqsim.errors import unknown_name
 
+from .. import PACKAGE
+
 if TYPE_CHECKING:
-    from analysis.framework.artifact import Artifact
+    from .artifact import Artifact
 
 FIGURES: Final[dict[str, str]] = {
-    "detection.attention": "analysis.detection.attention:Attention",
-    "detection.detections": "analysis.detection.detections:Detections",
-    "detection.safe_width": "analysis.detection.safe_width:DetectorSafeWidth",
-    "docs.overflow": "analysis.docs.overflow:Overflow",
-    "docs.requantize": "analysis.docs.requantize:RequantizeRoundings",
-    "docs.rounding": "analysis.docs.rounding:Rounding",
-    "docs.steps": "analysis.docs.steps:Steps",
-    "hardware.area": "analysis.hardware.area:Area",
-    "hardware.area_accuracy": "analysis.hardware.area_accuracy:AreaAccuracy",
-    "liu2021.fig1": "analysis.papers.liu2021.fig1_nuclear_norm:NuclearNorm",
-    "ptq4vit.fig1": "analysis.papers.ptq4vit.fig1_overview:Overview",
-    "ptq4vit.fig2": "analysis.papers.ptq4vit.fig2_distributions:Distributions",
-    "ptq4vit.fig3": "analysis.papers.ptq4vit.fig3_points:UniformPoints",
-    "ptq4vit.fig4": "analysis.papers.ptq4vit.fig4_twin_points:TwinPoints",
-    "ptq4vit.fig5": "analysis.papers.ptq4vit.fig5_metrics:Metrics",
-    "ptq4vit.range_rule": "analysis.papers.ptq4vit.range_rule:RangeRule",
-    "simulator.codes": "analysis.simulator.codes:Codes",
-    "simulator.departure": "analysis.simulator.departure:Departure",
-    "simulator.power_of_two": "analysis.simulator.power_of_two:PowerOfTwo",
-    "simulator.safe_width": "analysis.simulator.safe_width:SafeWidth",
-    "simulator.storage": "analysis.simulator.storage:Storage",
-    "simulator.width_accuracy": "analysis.simulator.width_accuracy:WidthAccuracy",
+    "detection.attention": ".detection.attention:Attention",
+    "detection.detections": ".detection.detections:Detections",
+    "detection.safe_width": ".detection.safe_width:DetectorSafeWidth",
+    "docs.overflow": ".docs.overflow:Overflow",
+    "docs.requantize": ".docs.requantize:RequantizeRoundings",
+    "docs.rounding": ".docs.rounding:Rounding",
+    "docs.steps": ".docs.steps:Steps",
+    "hardware.area": ".hardware.area:Area",
+    "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
+    "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
+    "ptq4vit.fig1": ".papers.ptq4vit.fig1_overview:Overview",
+    "ptq4vit.fig2": ".papers.ptq4vit.fig2_distributions:Distributions",
+    "ptq4vit.fig3": ".papers.ptq4vit.fig3_points:UniformPoints",
+    "ptq4vit.fig4": ".papers.ptq4vit.fig4_twin_points:TwinPoints",
+    "ptq4vit.fig5": ".papers.ptq4vit.fig5_metrics:Metrics",
+    "ptq4vit.range_rule": ".papers.ptq4vit.range_rule:RangeRule",
+    "simulator.codes": ".simulator.codes:Codes",
+    "simulator.departure": ".simulator.departure:Departure",
+    "simulator.power_of_two": ".simulator.power_of_two:PowerOfTwo",
+    "simulator.safe_width": ".simulator.safe_width:SafeWidth",
+    "simulator.storage": ".simulator.storage:Storage",
+    "simulator.width_accuracy": ".simulator.width_accuracy:WidthAccuracy",
 }
 """Figures by name."""
 
 TABLES: Final[dict[str, str]] = {
-    "liu2021.table1": "analysis.papers.liu2021.table1_accuracy:Classification",
-    "liu2021.table2": "analysis.papers.liu2021.table2_detection:Detection",
-    "liu2021.table3": "analysis.papers.liu2021.table3_ablation:Ablation",
-    "liu2021.table4": "analysis.papers.liu2021.table4_mixed_precision:MixedPrecision",
-    "methods.accuracy": "analysis.methods.accuracy:MethodAccuracy",
-    "ptq4vit.draws": "analysis.papers.ptq4vit.draws:Draws",
-    "ptq4vit.hyperparameters": "analysis.papers.ptq4vit.hyperparameters:Hyperparameters",
-    "ptq4vit.table1": "analysis.papers.ptq4vit.table1_accuracy:QuantizedAccuracy",
-    "ptq4vit.table2": "analysis.papers.ptq4vit.table2_methods:Methods",
-    "ptq4vit.table3": "analysis.papers.ptq4vit.table3_ablation:Ablation",
-    "ptq4vit.table4": "analysis.papers.ptq4vit.table4_calibration_images:CalibrationImages",
+    "liu2021.table1": ".papers.liu2021.table1_accuracy:Classification",
+    "liu2021.table2": ".papers.liu2021.table2_detection:Detection",
+    "liu2021.table3": ".papers.liu2021.table3_ablation:Ablation",
+    "liu2021.table4": ".papers.liu2021.table4_mixed_precision:MixedPrecision",
+    "methods.accuracy": ".methods.accuracy:MethodAccuracy",
+    "ptq4vit.draws": ".papers.ptq4vit.draws:Draws",
+    "ptq4vit.hyperparameters": ".papers.ptq4vit.hyperparameters:Hyperparameters",
+    "ptq4vit.table1": ".papers.ptq4vit.table1_accuracy:QuantizedAccuracy",
+    "ptq4vit.table2": ".papers.ptq4vit.table2_methods:Methods",
+    "ptq4vit.table3": ".papers.ptq4vit.table3_ablation:Ablation",
+    "ptq4vit.table4": ".papers.ptq4vit.table4_calibration_images:CalibrationImages",
 }
 
 LONG: Final = ("methods.accuracy",)
@@ -61,5 +63,5 @@ def artifact(name: str) -> Artifact:
     if name not in ARTIFACTS:
         raise unknown_name("figure or table", name, ARTIFACTS)
     module, _, attribute = ARTIFACTS[name].partition(":")
-    made: Artifact = getattr(import_module(module), attribute)()
+    made: Artifact = getattr(import_module(module, PACKAGE), attribute)()
     return made

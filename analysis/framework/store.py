@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import analysis
-from analysis.framework.frame import Data, Frame
 from ptqsim import files, fingerprint
+
+from .frame import Data, Frame
 
 # What draws and prints the numbers can't change them.
 _PRESENTATION: Final = (
@@ -80,9 +80,8 @@ class Store:
 @cache
 def analysis_fingerprint() -> str:
     """SHA-256 of what computes the data of figures and tables, beside the library's arithmetic."""
-    root = Path(analysis.__file__).parent
-    names = (path.relative_to(root).as_posix() for path in root.rglob("*.py"))
-    return fingerprint.sources(root, [name for name in names if not name.startswith(_PRESENTATION)])
+    names = (path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+    return fingerprint.sources(ROOT, [name for name in names if not name.startswith(_PRESENTATION)])
 
 
 def _document(data: Data, key: Mapping[str, Any]) -> dict[str, Any]:

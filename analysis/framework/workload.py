@@ -13,8 +13,6 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from analysis.framework.store import Store
-from analysis.framework.style import NAMES, bits_label
 from ptqsim import files, ptq
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import sample_indices
@@ -22,6 +20,9 @@ from ptqsim.ptq.network.identity import weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
+
+from .store import Store
+from .style import NAMES, bits_label
 
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
 """``bars(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""

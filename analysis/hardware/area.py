@@ -11,16 +11,17 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
-from analysis.hardware.costs import LOOKS, costs, counted, origin
 from ptqsim.errors import unknown_name
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, Point, grid, relation
+
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.text_table import Printed
+from ..framework.workload import Workload
+from .costs import LOOKS, costs, counted, origin
 
 _AXES: Final = {"bits": "code width $k$ / bits", "shift": "shift $m$", "acc_bits": "accumulator width $P$ / bits"}
 """The quantity varied in each panel, and the label of its axis."""

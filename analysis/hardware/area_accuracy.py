@@ -14,16 +14,17 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from analysis.framework import style
-from analysis.framework.activations import TITLES, Special
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
-from analysis.hardware.costs import costs, counted, origin
-from analysis.hardware.datapath_point import DatapathPoint
 from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, Point
+
+from ..framework import style
+from ..framework.activations import TITLES, Special
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.points import Task
+from ..framework.text_table import Printed
+from ..framework.workload import Workload
+from .costs import costs, counted, origin
+from .datapath_point import DatapathPoint
 
 _OPERANDS: Final[tuple[Special, ...]] = ("softmax", "gelu")
 

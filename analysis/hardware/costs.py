@@ -7,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.framework import style
-from analysis.framework.workload import Workload
 from ptqsim import fingerprint
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.sweep import Cost, Point, sweep
+
+from ..framework import style
+from ..framework.workload import Workload
 
 LOOKS: Final[dict[str, style.Look]] = {
     "uniform": style.Look("Uniform", style.ORANGE, (0, (4, 1.5)), "s"),

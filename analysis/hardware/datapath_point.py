@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import ptqsim as pq
-from analysis.framework.activations import TITLES, Special
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Point
-from analysis.framework.workload import Setting, Workload
-from analysis.simulator.observe import WIDEST, exact_and_counting
-from analysis.simulator.width_accuracy import shifted
 from ptqsim import ptq
 from ptqsim.datapath.order_text import parse_order
 from ptqsim.ptq.network.operations import OperandFormats
+
+from ..framework.activations import TITLES, Special
+from ..framework.frame import Data, Frame
+from ..framework.points import Point
+from ..framework.workload import Setting, Workload
+from ..simulator.observe import WIDEST, exact_and_counting
+from ..simulator.width_accuracy import shifted
 
 
 @dataclass(frozen=True)

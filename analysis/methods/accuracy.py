@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from analysis.framework import style
-from analysis.framework.artifact import Table
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload, bundled_models
-from analysis.methods.entries import ENTRIES, entry
-from analysis.methods.point import MethodPoint
+from ..framework import style
+from ..framework.artifact import Table
+from ..framework.frame import Data, Frame
+from ..framework.points import Task
+from ..framework.text_table import Printed
+from ..framework.workload import Workload, bundled_models
+from .entries import ENTRIES, entry
+from .point import MethodPoint
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from analysis.framework import style
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Point
-from analysis.framework.workload import Workload
-from analysis.methods.entries import Entry
 from ptqsim import ptq
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.summary import weight_bits
+
+from ..framework import style
+from ..framework.frame import Data, Frame
+from ..framework.points import Point
+from ..framework.workload import Workload
+from .entries import Entry
 
 MEGABYTE = 8e6
 """Bits of one MB, which is 10**6 bytes in the papers."""

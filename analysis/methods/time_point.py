@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Point
-from analysis.framework.workload import Workload
-from analysis.methods.entries import Entry
 from ptqsim import ptq
+
+from ..framework.frame import Data, Frame
+from ..framework.points import Point
+from ..framework.workload import Workload
+from .entries import Entry
 
 
 @dataclass(frozen=True)

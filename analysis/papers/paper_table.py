@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
-from analysis.framework.artifact import Table
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Point, Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload, bundled_models
-from analysis.papers.published import Published, Row, published
+from ..framework.artifact import Table
+from ..framework.frame import Data, Frame
+from ..framework.points import Point, Task
+from ..framework.text_table import Printed
+from ..framework.workload import Workload, bundled_models
+from .published import Published, Row, published
 
 PAPER_NAMES: Final[dict[str, str]] = {
     "vit_small_patch32": "ViT-S/224/32",

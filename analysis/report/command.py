@@ -16,10 +16,11 @@ from typing import Annotated
 
 import typer
 
-from analysis.report.gallery import gallery_page
 from ptqsim import files
 from ptqsim.cli import places
 from ptqsim.cli.output import JsonOption, Output
+
+from .gallery import gallery_page
 
 
 def report(
@@ -31,8 +32,8 @@ def report(
     ),
     as_json: JsonOption = False,
 ) -> None:
-    from analysis.report.page import study_page
-    from analysis.report.study_data import study_data
+    from .page import study_page
+    from .study_data import study_data
 
     out = Output(as_json)
     places.check_file("-o", output, [source])

@@ -10,8 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.report.page import asset, page
 from ptqsim import strict_json
+
+from .page import asset, page
 
 _PICTURES: Final = ((".svg", "image/svg+xml"), (".png", "image/png"))
 _MOST_ROWS: Final = 500

@@ -49,7 +49,7 @@ def page(title: str, body: str, tail: str = "") -> str:
 
 def asset(name: str) -> str:
     """A file that goes into the page."""
-    return (files("analysis.report") / "assets" / name).read_text(encoding="utf-8")
+    return files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _state(data: dict[str, Any]) -> str:

@@ -7,11 +7,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.report.columns import packed_rows
 from ptqsim.sweep.results import costs
 from ptqsim.sweep.results.store import Store
 from ptqsim.sweep.study.definition import AXES, resolved
 from ptqsim.sweep.study.reading import parse_study
+
+from .columns import packed_rows
 
 _LABELS: Final = {
     "top1": "top-1 / %",

@@ -11,12 +11,13 @@ from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.activations import TITLES, special_layer
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
+
+from ..framework import style
+from ..framework.activations import TITLES, special_layer
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame, concatenate
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
 
 _METHODS: Final = ("base_ptq", "ptq4vit")  # uniform, and twin after softmax and GELU
 

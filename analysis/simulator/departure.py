@@ -19,15 +19,16 @@ from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
-from analysis.simulator.observe import WIDEST
 from ptqsim import ptq
 from ptqsim.ptq.network.fake_quant import decode_codes
 from ptqsim.ptq.threads import one_thread
+
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
+from .observe import WIDEST
 
 Codes = dict[str, list[NDArray[Any]]]
 """By layer, the codes of A of every group."""

@@ -17,15 +17,16 @@ import torch
 from torch.nn import functional as F
 
 import ptqsim as pq
-from analysis.framework.activations import Special
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Point
-from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.candidates import group_max, linear_ratios
 from ptqsim.ptq.threads import one_thread
+
+from ..framework.activations import Special
+from ..framework.frame import Data, Frame
+from ..framework.points import Point
+from ..framework.workload import Workload
 
 MAX_SHIFT: Final = 15
 RATIOS: Final = linear_ratios(0.0, 1.2, 40)

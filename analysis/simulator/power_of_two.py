@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import NullFormatter
 
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, concatenate
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
-from analysis.simulator.operands import OperandPoint
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, concatenate
+from ..framework.points import Task
+from ..framework.text_table import Printed
+from ..framework.workload import Workload
+from .operands import OperandPoint
 
 PAIRS = ("twin", "covering", "free")
 

@@ -12,14 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
-from analysis.simulator.observe import BOUNDS, exact_and_counting
 from ptqsim import fingerprint, ptq
 from ptqsim.ptq.network.summary import format_facts
+
+from ..framework import style
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
+from .observe import BOUNDS, exact_and_counting
 
 _ROW: Final = 0.104
 """Height of a layer's line in inches: letters of 6 points."""

@@ -9,16 +9,17 @@ from typing import ClassVar
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from analysis.framework import style
-from analysis.framework.activations import TITLES, Special
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, concatenate
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
-from analysis.methods.point import MethodPoint
-from analysis.simulator.operands import FAMILIES, OperandPoint, legal_families
 from ptqsim.errors import unknown_name
+
+from ..framework import style
+from ..framework.activations import TITLES, Special
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, concatenate
+from ..framework.points import Task
+from ..framework.text_table import Printed
+from ..framework.workload import Workload
+from ..methods.point import MethodPoint
+from .operands import FAMILIES, OperandPoint, legal_families
 
 
 @dataclass(frozen=True)

@@ -15,16 +15,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.activations import TITLES, Special
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.points import Point, Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Setting, Workload
-from analysis.simulator.observe import WIDEST, exact_and_counting
 from ptqsim import ptq
 from ptqsim.ptq.network.operations import OperandFormats
+
+from ..framework import style
+from ..framework.activations import TITLES, Special
+from ..framework.artifact import IllustratedTable
+from ..framework.frame import Data, Frame, concatenate
+from ..framework.points import Point, Task
+from ..framework.text_table import Printed
+from ..framework.workload import Setting, Workload
+from .observe import WIDEST, exact_and_counting
 
 UNIFORM: Final = -1
 """In place of a shift: the uniform format of Base PTQ."""

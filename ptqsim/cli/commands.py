@@ -4,8 +4,8 @@ A command is a target ``"module:attribute"``, the attribute being a function wit
 ``typer.Typer``. The module's docstring is the command's help page and its first line the command's line in
 ``ptqsim --help``, where it is read from the source, so that asking for help imports no command and so no torch.
 
-Dependencies point one way: built-in commands are listed here; a package above the CLI (``analysis``) adds its own as
-entry points in the group ``ptqsim.commands``.
+Dependencies point one way: built-in commands are listed here, and so are, as text only, those of the packages above the
+CLI (``analysis``, ``benchmarks``). Other distributions add theirs as entry points in the group ``ptqsim.commands``.
 """
 
 from __future__ import annotations
@@ -37,10 +37,28 @@ BUILT_IN: Final = {
     "sweep": "ptqsim.cli.sweep:sweep",
 }
 
+# The repository has these packages beside ptqsim; an installation has analysis in it and benchmarks not at all.
+ABOVE: Final = {
+    "bench": "benchmarks.command:bench",
+    "demo": "analysis.commands.demo:demo",
+    "figures": "analysis.commands.figures:figures",
+    "report": "analysis.report.command:report",
+    "tables": "analysis.commands.tables:tables",
+}
+
+
+_REPOSITORY: Final = Path(__file__).parents[2]
+
 
 def discover() -> dict[str, str]:
-    """Name and target of every command, the built-in ones first; no entry point replaces one of these."""
+    """Name and target of every command, the built-in ones first; no entry point replaces one of ptqsim's own."""
     added = {entry.name: entry.value for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    for name, target in ABOVE.items():
+        package = target.partition(".")[0]
+        if find_spec(f"ptqsim.{package}"):
+            added[name] = f"ptqsim.{target}"
+        elif (_REPOSITORY / "pyproject.toml").is_file() and (_REPOSITORY / package).is_dir():
+            added[name] = target  # a package of that name in somebody's site-packages is not ours
     return BUILT_IN | {name: added[name] for name in sorted(added) if name not in BUILT_IN}
 
 

@@ -8,6 +8,7 @@ from typing import Final
 EXTRA_OF: Final = {
     "rich": "cli",
     "typer": "cli",
+    "PIL": "models",
     "safetensors": "models",
     "sklearn": "models",
     "threadpoolctl": "models",

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import matplotlib as mpl
@@ -18,24 +19,28 @@ from analysis.framework.store import Store
 from analysis.framework.text_table import Printed
 
 
-@dataclass(frozen=True)
-class Parabola(IllustratedTable):
-    points: int = 5
-    name: ClassVar[str] = "test.parabola"
-    title: ClassVar[str] = "A parabola"
-    needs_model: ClassVar[bool] = False
+@cache
+def parabola() -> type[IllustratedTable]:
+    @dataclass(frozen=True)
+    class Parabola(IllustratedTable):
+        points: int = 5
+        name: ClassVar[str] = "test.parabola"
+        title: ClassVar[str] = "A parabola"
+        needs_model: ClassVar[bool] = False
 
-    def compute(self, workload):
-        return {"curve": Frame.of({"x": range(self.points), "y": [x * x for x in range(self.points)]})}
+        def compute(self, workload):
+            return {"curve": Frame.of({"x": range(self.points), "y": [x * x for x in range(self.points)]})}
 
-    def printed(self, data):
-        rows = tuple((str(x), str(y)) for x, y in data["curve"].rows)
-        return Printed(self.title, ("x", "y"), rows)
+        def printed(self, data):
+            rows = tuple((str(x), str(y)) for x, y in data["curve"].rows)
+            return Printed(self.title, ("x", "y"), rows)
 
-    def render(self, data):
-        figure, (axes,) = style.panels(height=1.5)
-        axes.plot(data["curve"].values("x"), data["curve"].values("y"))
-        return figure
+        def render(self, data):
+            figure, (axes,) = style.panels(height=1.5)
+            axes.plot(data["curve"].values("x"), data["curve"].values("y"))
+            return figure
+
+    return Parabola
 
 
 def written(directory):
@@ -43,19 +48,19 @@ def written(directory):
 
 
 def test_everything_is_written(workload, tmp_path):
-    Parabola().make(workload, tmp_path / "out")
+    parabola()().make(workload, tmp_path / "out")
     suffixes = {name.removeprefix("test.parabola.") for name in written(tmp_path / "out")}
     assert suffixes == {"pdf", "svg", "png", "md", "tex", "curve.csv", "json"}
 
 
 def test_two_runs_write_the_same_bytes(workload, tmp_path):
     for run in ("one", "two"):
-        Parabola().make(replace(workload, store=Store(tmp_path / run / "cache")), tmp_path / run / "out")
+        parabola()().make(replace(workload, store=Store(tmp_path / run / "cache")), tmp_path / run / "out")
     assert written(tmp_path / "one" / "out") == written(tmp_path / "two" / "out")
 
 
 def test_provenance_names_the_data(workload, tmp_path):
-    Parabola(points=3).make(workload, tmp_path)
+    parabola()(points=3).make(workload, tmp_path)
     about = json.loads((tmp_path / "test.parabola.json").read_text())
     csv = (tmp_path / "test.parabola.curve.csv").read_bytes()
     assert csv == b"x,y\n0,0\n1,1\n2,4\n"
@@ -65,8 +70,8 @@ def test_provenance_names_the_data(workload, tmp_path):
 
 
 def test_options_decide_what_is_taken_from_the_store(workload, tmp_path):
-    assert len(Parabola(points=3).make(workload, tmp_path)["curve"]) == 3
-    assert len(Parabola(points=4).make(workload, tmp_path)["curve"]) == 4
+    assert len(parabola()(points=3).make(workload, tmp_path)["curve"]) == 3
+    assert len(parabola()(points=4).make(workload, tmp_path)["curve"]) == 4
 
 
 def test_the_key_of_a_model_changes_with_its_weights_and_seed(workload):
@@ -81,7 +86,7 @@ def test_the_key_of_a_model_changes_with_its_weights_and_seed(workload):
 
 def test_a_picture_has_the_size_it_is_printed_at():
     with style.applied():
-        png = Parabola().files(Parabola().compute(None))[".png"]
+        png = parabola()().files(parabola()().compute(None))[".png"]
     assert Image.open(io.BytesIO(png)).size == (round(3.3 * 300), round(1.5 * 300))
 
 
@@ -104,7 +109,7 @@ def test_lines_that_share_a_picture_differ_by_more_than_color():
         assert len({look.color for look in looks}) == len(looks)
 
 
-@pytest.mark.parametrize("name", ARTIFACTS)
+@pytest.mark.parametrize("name", [*ARTIFACTS])
 def test_registered_names_are_the_artifacts_own(name):
     assert artifact(name).name == name
 

@@ -25,7 +25,7 @@ from analysis.framework.frame import Frame
 from analysis.framework.registry import FIGURES, artifact
 
 FOLDER = Path(__file__).parent / "baselines"
-MADE = {name: artifact(name) for name in FIGURES} | {made.name: made for made in (Accuracy(), WidthCurve())}
+DEMO = {"demo.accuracy": Accuracy(), "demo.width_curve": WidthCurve()}
 
 
 def kept(name):
@@ -33,7 +33,7 @@ def kept(name):
     document = json.loads((FOLDER / f"{name}.json").read_text())
     options = {key: tuple(value) if isinstance(value, list) else value for key, value in document["options"].items()}
     frames = document["frames"].items()
-    return replace(MADE[name], **options), {
+    return replace(DEMO.get(name) or artifact(name), **options), {
         frame: Frame(tuple(cells["columns"]), tuple(map(tuple, cells["rows"]))) for frame, cells in frames
     }
 
@@ -51,7 +51,7 @@ def brightness(png):
     return np.asarray(image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX), np.float64)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", [*FIGURES, *DEMO])
 def test_looks_as_it_did(name):
     path, found = FOLDER / f"{name}.png", drawn(name)
     if os.environ.get("PTQSIM_DRAW"):

@@ -8,11 +8,10 @@ import pytest
 
 from analysis.framework.points import Point
 from analysis.framework.registry import TABLES, artifact
-from analysis.papers.paper_table import PaperTable
 from analysis.papers.published import published
 from ptqsim import ptq
 
-PAPER = [name for name in TABLES if isinstance(artifact(name), PaperTable)]
+PAPER = [name for name in TABLES if name.startswith(("ptq4vit.table", "liu2021.table"))]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import pytest
@@ -11,29 +12,37 @@ from analysis.framework.artifact import Artifact
 from analysis.framework.options import with_options
 
 
-@dataclass(frozen=True)
-class Made(Artifact):
-    bits: int = 8
-    share: float = 0.5
-    deep: bool = False
-    block: int | None = None
-    method: str = "ptq4vit"
-    widths: tuple[int, ...] = (8, 6)
-    operands: tuple[str, ...] = ()
-    name: ClassVar[str] = "test.made"
-    title: ClassVar[str] = "Made"
+@cache
+def made_class() -> type[Artifact]:
+    @dataclass(frozen=True)
+    class Made(Artifact):
+        bits: int = 8
+        share: float = 0.5
+        deep: bool = False
+        block: int | None = None
+        method: str = "ptq4vit"
+        widths: tuple[int, ...] = (8, 6)
+        operands: tuple[str, ...] = ()
+        name: ClassVar[str] = "test.made"
+        title: ClassVar[str] = "Made"
 
-    def compute(self, workload):
-        raise NotImplementedError
+        def compute(self, workload):
+            raise NotImplementedError
 
-    def files(self, data):
-        raise NotImplementedError
+        def files(self, data):
+            raise NotImplementedError
+
+    return Made
 
 
-@dataclass(frozen=True)
-class Other(Made):
-    images: int = 10
-    name: ClassVar[str] = "test.other"
+@cache
+def other() -> type[Artifact]:
+    @dataclass(frozen=True)
+    class Other(made_class()):
+        images: int = 10
+        name: ClassVar[str] = "test.other"
+
+    return Other
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ class Other(Made):
     ],
 )
 def test_values(text, value):
-    (made,) = with_options([Made()], [text])
+    (made,) = with_options([made_class()()], [text])
     found = getattr(made, text.partition("=")[0])
     assert found == value
     assert type(found) is type(value)
@@ -72,11 +81,11 @@ def test_values(text, value):
 )
 def test_what_is_refused(text, line):
     with pytest.raises(ValueError, match=line):
-        with_options([Made()], [text])
+        with_options([made_class()()], [text])
 
 
 def test_an_option_reaches_those_that_have_it():
-    first, second = with_options([Made(), Other()], ["images=5", "bits=3"])
+    first, second = with_options([made_class()(), other()()], ["images=5", "bits=3"])
     assert (first.bits, second.bits, second.images) == (3, 3, 5)
     with pytest.raises(ValueError, match=r"unknown option of these figures and tables 'imagez'.*'images'"):
-        with_options([Made(), Other()], ["imagez=5"])
+        with_options([made_class()(), other()()], ["imagez=5"])

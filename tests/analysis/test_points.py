@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import pytest
@@ -23,23 +24,27 @@ from ptqsim import ptq
 SMALL = Entry("small", "Small", "base_ptq", {"n": 4})
 
 
-@dataclass(frozen=True)
-class Square(Point):
-    kind: ClassVar[str] = "square"
-    of: int
+@cache
+def square() -> type[Point]:
+    @dataclass(frozen=True)
+    class Square(Point):
+        kind: ClassVar[str] = "square"
+        of: int
 
-    def key(self, workload):
-        return {"of": self.of}
+        def key(self, workload):
+            return {"of": self.of}
 
-    def compute(self, workload):
-        return {"point": Frame.of_rows([{"square": self.of**2}])}
+        def compute(self, workload):
+            return {"point": Frame.of_rows([{"square": self.of**2}])}
+
+    return Square
 
 
 def test_a_point_is_computed_once(tmp_path, monkeypatch):
     work = Workload(store=Store(tmp_path))
-    assert Square(3).row(work) == {"square": 9}
-    monkeypatch.setattr(Square, "compute", None)
-    assert Square(3).row(work) == {"square": 9}
+    assert square()(3).row(work) == {"square": 9}
+    monkeypatch.setattr(square(), "compute", None)
+    assert square()(3).row(work) == {"square": 9}
 
 
 def test_the_result_of_a_process_is_that_of_this_one(tmp_path, monkeypatch):

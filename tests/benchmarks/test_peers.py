@@ -59,7 +59,7 @@ def test_one_that_overflows_once_at_the_end_wraps_right_and_saturates_wrong() ->
     assert found.example == found.example_right, "an example that only rises shows nothing"
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", sorted(MAKERS))
 def test_installed_libraries_are_asked_as_documented(name: str) -> None:
     pytest.importorskip(name)
     a, b = np.array([[3, -5], [7, 11]]), np.array([[2, 4], [6, -8]])

@@ -45,6 +45,7 @@ def test_help_lists_every_command(arguments: list[str], capsys: pytest.CaptureFi
     assert "not available" not in text
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("name", commands.discover())
 def test_every_command_has_its_own_help_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     status = app.main([name, "--help"])
@@ -119,3 +120,12 @@ def test_broken_entry_point_does_not_break_help(
     monkeypatch.setitem(commands.BUILT_IN, "gone", "no_such_package.gone:gone")
     assert app.main(["--help"]) == 0
     assert "not available" in capsys.readouterr().out
+
+
+def test_commands_above_the_cli_are_found_in_the_repository_and_in_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert commands.discover().items() >= commands.ABOVE.items()
+    monkeypatch.setattr(commands, "entry_points", lambda group: ())
+    monkeypatch.setattr(commands, "find_spec", lambda name: name == "ptqsim.analysis")
+    found = commands.discover()
+    assert found["figures"] == "ptqsim.analysis.commands.figures:figures"
+    assert "bench" not in found

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle
 from ptqsim.kernels.runtime import machine
+from tests.oracle import stepping
 
 ORDERS = [pq.Sequential(), pq.Tree(16), pq.Split(32, 15), pq.Split(32, 30), pq.Split(10, 12)]
 
@@ -42,7 +42,7 @@ def test_result_and_statistics(
     a, b = arrays(a_format, b_format, (23, 70, 300), rng)
     for bits in widths:
         accumulator = pq.Accumulator(bits, overflow, order)
-        expected, events, (low, high) = oracle.run(a.aligned(), b.aligned(), accumulator)
+        expected, events, (low, high) = stepping.run(a.aligned(), b.aligned(), accumulator)
         counted, plain = pq.matmul(a, b, accumulator), pq.matmul(a, b, accumulator, statistics=False)
         assert np.array_equal(counted.acc, expected), (bits, counted.kernel)
         assert np.array_equal(plain.acc, expected), (bits, plain.kernel)
@@ -90,7 +90,7 @@ def test_every_register_value_meets_every_term(bits: int, overflow: str) -> None
     a = pq.quantize(np.stack([values, np.ones_like(values)], axis=1), sixteen)
     b = pq.quantize(np.stack([np.ones_like(added), added]), sixteen)
     total = values[:, None] + added
-    expected = oracle.bounded(total, bits, overflow)
+    expected = stepping.bounded(total, bits, overflow)
     for statistics in (True, False):
         result = pq.matmul(a, b, pq.Accumulator(bits, overflow), statistics)
         assert np.array_equal(result.acc, expected)
@@ -109,7 +109,7 @@ def test_every_register_value_meets_every_term_within_its_range(bits: int) -> No
     pairs = np.stack(np.meshgrid(values, values), axis=-1).reshape(-1, 2)
     a, b = pq.quantize(pairs, pq.Uniform(bits, 1.0)), pq.quantize(np.ones((2, 1)), pq.Uniform(2, 1.0))
     result = pq.matmul(a, b, pq.Accumulator(bits, "saturate"), statistics=False)
-    assert np.array_equal(result.acc[:, 0], oracle.bounded(pairs.sum(axis=1), bits, "saturate"))
+    assert np.array_equal(result.acc[:, 0], stepping.bounded(pairs.sum(axis=1), bits, "saturate"))
     assert "saturate_int16" in result.kernel or not machine.COMPILED
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle
 from ptqsim.gemm import exact
+from tests.oracle import stepping
 
 
 def number_format(rng: np.random.Generator) -> pq.NumberFormat:
@@ -50,7 +50,7 @@ def check(seed: int) -> int:
     orders = [pq.Sequential(), pq.Tree(int(rng.integers(1, 33))), pq.Split(int(rng.integers(1, 65)), width())]
     overflow = ("wrap", "saturate")[rng.integers(2)]
     accumulator = pq.Accumulator(width(), overflow, orders[rng.integers(3)])
-    expected, events, prefixes = oracle.run(a.aligned(), b.aligned(), accumulator)
+    expected, events, prefixes = stepping.run(a.aligned(), b.aligned(), accumulator)
     counted, plain = pq.matmul(a, b, accumulator), pq.matmul(a, b, accumulator, statistics=False)
     assert np.array_equal(counted.acc, expected), (seed, counted)
     assert np.array_equal(plain.acc, expected), (seed, plain)

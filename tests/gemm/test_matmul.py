@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.kernels.runtime import machine
+from tests.oracle import stepping
 
 UNIFORM = pq.Uniform(8, 0.02)
 
@@ -41,7 +41,7 @@ def test_leading_dimensions_broadcast(
     a, b = random(a_shape, rng), random(b_shape, rng)
     for bits in (14, 32):
         accumulator = pq.Accumulator(bits, overflow)
-        expected, events, _ = oracle.run(a.aligned(), b.aligned(), accumulator)
+        expected, events, _ = stepping.run(a.aligned(), b.aligned(), accumulator)
         result = pq.matmul(a, b, accumulator)
         assert result.acc.dtype == np.int64
         assert np.array_equal(result.acc, expected)
@@ -102,7 +102,7 @@ def test_wrap_needs_no_steps(exact_words: str | None) -> None:
     assert result.kernel == (exact_words or "blas_float32")
     assert result.certificate.name == "ring_homomorphism"
     assert not result.exact
-    assert np.all(result.acc == oracle.bounded(np.int64(64 * 127 * 127), 16, "wrap"))
+    assert np.all(result.acc == stepping.bounded(np.int64(64 * 127 * 127), 16, "wrap"))
 
 
 def ones(rows: int, columns: int, values: list[int], bits: int = 16) -> pq.QuantizedArray:
@@ -134,7 +134,7 @@ def test_certificate_output_by_output(rng: np.random.Generator) -> None:
         result = pq.matmul(left, right, accumulator)
         assert result.certificate.name == "norms_of_tiles"
         assert 0 < result.certificate.certified < result.certificate.outputs
-        expected, events, _ = oracle.run(a, b, accumulator)
+        expected, events, _ = stepping.run(a, b, accumulator)
         assert np.array_equal(result.acc, expected)
         assert result.overflow is not None
         assert (result.overflow.outputs, result.overflow.events) == (np.count_nonzero(events), events.sum())

@@ -7,13 +7,13 @@ import pytest
 
 import ptqsim as pq
 
-torch = pytest.importorskip("torch")
 
-
+@pytest.mark.models
 @pytest.mark.parametrize("shape", [(197, 384, 512), (1, 64, 16), (33, 65, 97), (16, 1, 1)], ids=str)
 def test_products_take_turns_with_those_of_torch(
     shape: tuple[int, int, int], rng: np.random.Generator, exact_words: str | None
 ) -> None:
+    torch = pytest.importorskip("torch")
     rows, depth, columns = shape
     for _ in range(5):
         a = rng.integers(-127, 128, (rows, depth), dtype=np.int8)

@@ -50,7 +50,8 @@ def copy_project() -> None:
     shutil.rmtree(COPY, ignore_errors=True)
     shutil.copytree(ROOT / "ptqsim", COPY / "ptqsim", ignore=NOT_COPIED)
     shutil.copytree(ROOT / "tests" / "datapath", COPY / "tests" / "datapath", ignore=NOT_COPIED)
-    shutil.copy(ROOT / "tests" / "conftest.py", COPY / "tests")
+    for name in ("conftest.py", "deferred.py"):
+        shutil.copy(ROOT / "tests" / name, COPY / "tests")
     shutil.copy(ROOT / "pyproject.toml", COPY)
     shutil.copy(HERE / "setup.cfg", COPY)
 

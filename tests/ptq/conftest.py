@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -57,26 +57,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class CountProducts(TorchFunctionMode):
-    """Counts the matrix products that a network asks torch for: an oracle that knows nothing of our wrapping."""
-
-    PRODUCTS: ClassVar = {
-        torch.nn.functional.linear, torch.nn.functional.conv2d, torch.conv2d, torch.matmul, torch.Tensor.matmul,
-        torch.Tensor.__matmul__, torch.bmm, torch.einsum,
-    }  # fmt: skip
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        if func is torch.nn.functional.scaled_dot_product_attention:
-            self.count += 2
-        elif func in self.PRODUCTS:
-            self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
 @pytest.fixture(scope="session")
-def count_products() -> Callable[[], CountProducts]:
+def count_products() -> Callable[[], Any]:
+    class CountProducts(TorchFunctionMode):
+        """Counts the matrix products that a network asks torch for: an oracle that knows nothing of our wrapping."""
+
+        PRODUCTS: ClassVar = {
+            torch.nn.functional.linear, torch.nn.functional.conv2d, torch.conv2d, torch.matmul, torch.Tensor.matmul,
+            torch.Tensor.__matmul__, torch.bmm, torch.einsum,
+        }  # fmt: skip
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.count = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            if func is torch.nn.functional.scaled_dot_product_attention:
+                self.count += 2
+            elif func in self.PRODUCTS:
+                self.count += 1
+            return func(*args, **(kwargs or {}))
+
     return CountProducts

@@ -13,8 +13,8 @@ import torch
 from ptqsim import ptq
 from ptqsim.cli import app
 from ptqsim.cli import calibrate as command
-from ptqsim.ptq.calibration.methods import METHODS
 from tests.ptq.conftest import tiny_vit
+from tests.ptq.names import METHODS
 
 FEW = ["--images", "2", "--w-bits", "4", "--a-bits", "4"]
 

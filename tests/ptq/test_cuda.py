@@ -12,13 +12,17 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.calibration.methods import METHODS
+from tests.ptq.names import METHODS
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+@pytest.fixture(autouse=True)
+def gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
 
 
 @pytest.fixture
-def network(model: nn.Module) -> Iterator[nn.Module]:
+def network(gpu: None, model: nn.Module) -> Iterator[nn.Module]:
     """The shared one, which comes back from the GPU."""
     yield model
     model.to("cpu")
@@ -29,7 +33,7 @@ def formats_of(q: ptq.QuantizedModel) -> list[pq.NumberFormat]:
     return [each for formats in chosen if formats is not None for each in (*formats.a, *formats.b)]
 
 
-@pytest.mark.parametrize("method", sorted(METHODS))
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_comes_as_near_as_on_the_processor(method: str, network: nn.Module, images: torch.Tensor) -> None:
     """A GPU sums in another order, so of two scales that are equally good it may choose the other one."""
     exact = network(images).detach()

@@ -19,6 +19,7 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.ptq.datasets.compositing import scans_of
 from ptqsim.ptq.datasets.load import DigitScenes
+from tests.ptq.names import BUNDLED
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def test_images_are_preprocessed_as_timm_does(folder: Path, network: nn.Module) 
     assert labels.tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("name", sorted(ptq.BUNDLED))
+@pytest.mark.parametrize("name", BUNDLED)
 def test_images_of_any_size_are_brought_to_the_range_of_a_scene(name: str, folder: Path, tmp_path: Path) -> None:
     model = ptq.BUNDLED[name].build()
     assert ptq.load_data(folder, model).read([0])[0].shape == (1, 3, 32, 32)

@@ -17,6 +17,7 @@ from ptqsim.cli import app
 from ptqsim.ptq.network.wrap import wrap
 from ptqsim.ptq.training.recipe import RECIPES
 from ptqsim.ptq.zoo.bundled import BUNDLED
+from tests.ptq import names
 
 NEW = ["deit_digits", "swin_digits"]
 
@@ -44,7 +45,7 @@ def calibrated(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("bundled", sorted(BUNDLED))
+@pytest.mark.parametrize("bundled", names.BUNDLED)
 def test_weights_are_small_accurate_and_say_how_they_were_made(bundled: str) -> None:
     path = BUNDLED[bundled].weights
     assert path.stat().st_size <= 4_000_000

@@ -16,6 +16,8 @@ from ptqsim.ptq.calibration.methods import METHODS, VARIANTS, make_method
 from ptqsim.ptq.calibration.methods.percentile import magnitude_percentile
 from ptqsim.ptq.network.fake_quant import fake_quantize
 from ptqsim.ptq.search.candidates import linear_ratios, released_ratios
+from ptqsim.ptq.search.objectives import OBJECTIVES
+from tests.ptq import names
 
 FEW = {"n": 6}
 
@@ -34,7 +36,7 @@ def few(method: str) -> dict[str, object]:
     return {} if method == "percentile" else dict(FEW)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", names.METHODS)
 @pytest.mark.parametrize("paradigm", ["parallel", "sequential"])
 def test_every_method_runs_in_both_paradigms_and_comes_back_from_disk(
     model: nn.Module, images: torch.Tensor, method: str, paradigm: str, tmp_path
@@ -269,4 +271,7 @@ def test_an_integer_is_a_number() -> None:
 
 def test_variants_belong_to_methods() -> None:
     assert {method for method, _ in VARIANTS} <= METHODS.keys()
+    assert METHODS.keys() == set(names.METHODS)
+    assert OBJECTIVES.keys() == set(names.OBJECTIVES)
+    assert ptq.BUNDLED.keys() == set(names.BUNDLED)
     assert all(name == made.name for name, made in METHODS.items())

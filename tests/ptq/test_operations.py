@@ -17,18 +17,17 @@ from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.wrap import wrap
 
 
-class HiddenProduct(nn.Module):
-    """Multiplies matrices where no module says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.mix = nn.Parameter(torch.eye(32))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x @ self.mix
-
-
 def test_a_product_outside_of_every_module_is_refused_by_its_name(model: nn.Module, images: torch.Tensor) -> None:
+    class HiddenProduct(nn.Module):
+        """Multiplies matrices where no module says so."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.mix = nn.Parameter(torch.eye(32))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ self.mix
+
     odd = copy.deepcopy(model)
     odd.blocks[1].ls1 = HiddenProduct()  # type: ignore[index, union-attr]
     with pytest.raises(ValueError, match=r"operation 'blocks\.1\.ls1' \(HiddenProduct\) multiplies matrices by"):

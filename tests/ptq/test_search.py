@@ -15,6 +15,7 @@ from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import Schedule, alternate
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES
+from tests.ptq import names
 
 
 def random_data(seed: int, groups_a: int = 2, groups_b: int = 2, rows: int = 700) -> OperationData:
@@ -49,7 +50,7 @@ def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarr
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float32, 2e-4), (torch.float64, 1e-10)])  # by kernels, by torch
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", names.OBJECTIVES)
 def test_objectives_agree_with_numpy_and_scipy(name: str, dtype: torch.dtype, rtol: float) -> None:
     data = in_type(random_data(1), dtype)
     assert data.grad is not None

@@ -14,6 +14,7 @@ from ptqsim.ptq.training.classifiers import train
 from ptqsim.ptq.training.learner import Learner, begin_as
 from ptqsim.ptq.training.recipe import RECIPES, Recipe
 from ptqsim.ptq.zoo.bundled import BUNDLED, BundledModel
+from tests.ptq import names
 
 SMALL = BundledModel(
     "small",
@@ -66,7 +67,7 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
         train(SMALL, RECIPE, tmp_path / "s.safetensors")
 
 
-@pytest.mark.parametrize("name", sorted(BUNDLED))
+@pytest.mark.parametrize("name", names.BUNDLED)
 def test_every_bundled_model_has_a_recipe_and_learns(name: str, tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = replace(RECIPES[name], images=16 * 40, batch=16, warmup=0.2, bfloat16=False)

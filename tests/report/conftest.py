@@ -26,7 +26,7 @@ def browser() -> Iterator[Any]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed (Debian: apt-get install chromium)")
     if find_spec("playwright") is None:
-        pytest.skip("playwright is not installed (the extra [dev])")
+        pytest.skip("playwright is not installed (the dependency group dev)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:

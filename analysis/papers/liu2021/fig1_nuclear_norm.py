@@ -9,16 +9,17 @@ import numpy as np
 from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
-from analysis.framework import style
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame
-from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.calibration.mixed_precision.modules import transformer_modules
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
 from ptqsim.ptq.calibration.mixed_precision.options import ATTENTIONS, Attention
 from ptqsim.ptq.threads import one_thread
+
+from ...framework import style
+from ...framework.artifact import Figure
+from ...framework.frame import Data, Frame
+from ...framework.workload import Workload
 
 
 @dataclass(frozen=True)

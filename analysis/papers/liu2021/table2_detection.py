@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from analysis.framework.workload import Workload
-from analysis.methods.entries import entry
-from analysis.methods.point import MethodPoint
-from analysis.papers.paper_table import Cell, PaperTable
+from ...framework.workload import Workload
+from ...methods.entries import entry
+from ...methods.point import MethodPoint
+from ..paper_table import Cell, PaperTable
 
 _METHODS: Final = {
     "Percentile": "percentile",

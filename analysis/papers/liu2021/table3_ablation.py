@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import product
 from typing import ClassVar
 
-from analysis.framework.workload import Workload
-from analysis.methods.entries import Entry
-from analysis.methods.point import MethodPoint
-from analysis.papers.paper_table import LIU_NAMES, Cell, PaperTable
+from ...framework.workload import Workload
+from ...methods.entries import Entry
+from ...methods.point import MethodPoint
+from ..paper_table import LIU_NAMES, Cell, PaperTable
 
 _MARKS = {False: "×", True: "✓"}
 

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from analysis.framework.artifact import Table
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Task
-from analysis.framework.style import bits_label
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload, bundled_models
-from analysis.methods.entries import entry
-from analysis.methods.point import MethodPoint
-from analysis.papers.paper_table import PAPER_NAMES
-from analysis.papers.published import published
+from ...framework.artifact import Table
+from ...framework.frame import Data, Frame
+from ...framework.points import Task
+from ...framework.style import bits_label
+from ...framework.text_table import Printed
+from ...framework.workload import Workload, bundled_models
+from ...methods.entries import entry
+from ...methods.point import MethodPoint
+from ..paper_table import PAPER_NAMES
+from ..published import published
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from analysis.framework import style
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame
-from analysis.framework.workload import Workload
 from ptqsim import ptq
+
+from ...framework import style
+from ...framework.artifact import Figure
+from ...framework.frame import Data, Frame
+from ...framework.workload import Workload
 
 _BLOCK: Final = re.compile(r"^(.*blocks\.\d+)\.(.+)$")
 _PATCH_HEIGHT: Final = 0.19

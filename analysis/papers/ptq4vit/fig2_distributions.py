@@ -7,12 +7,13 @@ from typing import ClassVar
 
 from matplotlib.figure import Figure as Drawing
 
-from analysis.framework import style
-from analysis.framework.activations import Special, histogram, special_layer, special_values
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.workload import Workload
 from ptqsim.formats import GELU_MIN
+
+from ...framework import style
+from ...framework.activations import Special, histogram, special_layer, special_values
+from ...framework.artifact import Figure
+from ...framework.frame import Data, Frame, concatenate
+from ...framework.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.activations import TITLES, histogram, special_values
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.workload import Workload
+
+from ...framework import style
+from ...framework.activations import TITLES, histogram, special_values
+from ...framework.artifact import Figure
+from ...framework.frame import Data, Frame, concatenate
+from ...framework.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.activations import TITLES
-from analysis.framework.artifact import Figure
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.workload import Workload
+
+from ...framework import style
+from ...framework.activations import TITLES
+from ...framework.artifact import Figure
+from ...framework.frame import Data, Frame, concatenate
+from ...framework.workload import Workload
 
 
 @dataclass(frozen=True)

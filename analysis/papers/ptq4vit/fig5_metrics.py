@@ -20,12 +20,6 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 import ptqsim as pq
-from analysis.framework import style
-from analysis.framework.artifact import IllustratedTable
-from analysis.framework.frame import Data, Frame, concatenate
-from analysis.framework.points import Task
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.progress import Progress
@@ -34,6 +28,13 @@ from ptqsim.ptq.network.gradients import random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.candidates import group_max
 from ptqsim.ptq.search.objectives import find_objective
+
+from ...framework import style
+from ...framework.artifact import IllustratedTable
+from ...framework.frame import Data, Frame, concatenate
+from ...framework.points import Task
+from ...framework.text_table import Printed
+from ...framework.workload import Workload
 
 Operand = Literal["a", "b"]
 Curve = NDArray[np.float64]

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Final
 
-from analysis.framework.artifact import Table
-from analysis.framework.frame import Data, Frame
-from analysis.framework.points import Task
-from analysis.framework.style import bits_label
-from analysis.framework.text_table import Printed
-from analysis.framework.workload import Workload, bundled_models
-from analysis.methods.entries import Entry
-from analysis.methods.point import MethodPoint
+from ...framework.artifact import Table
+from ...framework.frame import Data, Frame
+from ...framework.points import Task
+from ...framework.style import bits_label
+from ...framework.text_table import Printed
+from ...framework.workload import Workload, bundled_models
+from ...methods.entries import Entry
+from ...methods.point import MethodPoint
 
 _VALUES: Final[dict[str, tuple[float, ...]]] = {
     "n": (5, 10, 20, 50, 100, 200),

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from analysis.framework.style import bits_label
-from analysis.framework.workload import Workload
-from analysis.methods.entries import entry
-from analysis.methods.point import MethodPoint
-from analysis.papers.paper_table import Cell, PaperTable
+from ...framework.style import bits_label
+from ...framework.workload import Workload
+from ...methods.entries import entry
+from ...methods.point import MethodPoint
+from ..paper_table import Cell, PaperTable
 
 _METHODS: Final = {"EasyQuant": "easyquant", "Liu": "liu2021", "Liu (MP)": "liu2021.mixed", "PTQ4ViT": "ptq4vit"}
 _ROWS: Final = (

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from analysis.framework.style import bits_label
-from analysis.framework.workload import Workload
-from analysis.methods.entries import Entry, entry
-from analysis.methods.point import MethodPoint
-from analysis.papers.paper_table import Cell, PaperTable
+from ...framework.style import bits_label
+from ...framework.workload import Workload
+from ...methods.entries import Entry, entry
+from ...methods.point import MethodPoint
+from ..paper_table import Cell, PaperTable
 
 _ROWS: Final[dict[tuple[str, str, str], str]] = {
     ("", "", ""): "base_ptq",

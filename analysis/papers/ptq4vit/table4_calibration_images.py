@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
-from analysis.framework.style import bits_label
-from analysis.framework.workload import Workload
-from analysis.methods.entries import entry
-from analysis.methods.point import MethodPoint
-from analysis.methods.time_point import TimePoint
-from analysis.papers.paper_table import Cell, PaperTable
+from ...framework.style import bits_label
+from ...framework.workload import Workload
+from ...methods.entries import entry
+from ...methods.point import MethodPoint
+from ...methods.time_point import TimePoint
+from ..paper_table import Cell, PaperTable
 
 
 @dataclass(frozen=True)

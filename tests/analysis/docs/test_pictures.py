@@ -19,7 +19,12 @@ from analysis.framework import style
 from analysis.framework.registry import ARTIFACTS
 
 ROOT = Path(__file__).parents[3]
-PICTURES = {made.name: made for made in (Rounding(), RequantizeRoundings(), Overflow(), Steps())}
+PICTURES = {
+    "docs.rounding": Rounding(),
+    "docs.requantize": RequantizeRoundings(),
+    "docs.overflow": Overflow(),
+    "docs.steps": Steps(),
+}
 
 
 @pytest.fixture(scope="module")
