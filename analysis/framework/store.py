@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ptqsim import files, fingerprint
 
+from .. import ROOT
 from .frame import Data, Frame
 
 # What draws and prints the numbers can't change them.

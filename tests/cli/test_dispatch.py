@@ -122,10 +122,13 @@ def test_broken_entry_point_does_not_break_help(
     assert "not available" in capsys.readouterr().out
 
 
-def test_commands_above_the_cli_are_found_in_the_repository_and_in_a_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_above_the_cli_are_found_in_the_repository_and_in_a_wheel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert commands.discover().items() >= commands.ABOVE.items()
     monkeypatch.setattr(commands, "entry_points", lambda group: ())
-    monkeypatch.setattr(commands, "find_spec", lambda name: name == "ptqsim.analysis")
+    monkeypatch.setattr(commands, "find_spec", lambda name: name in ("ptqsim.analysis", "benchmarks"))
+    monkeypatch.setattr(commands, "_REPOSITORY", tmp_path)  # as in site-packages, where benchmarks is somebody else's
     found = commands.discover()
     assert found["figures"] == "ptqsim.analysis.commands.figures:figures"
     assert "bench" not in found
