@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import Final, Literal
 
 import ptqsim as pq
-from benchmarks.draws import Operands, Source
+from benchmarks.draws import OperandKind, Operands
 from benchmarks.shapes import Shape
 from benchmarks.targets import CERTIFIED_OF_EXACT, SPLIT_OF_SEQUENTIAL, TREE_OF_SEQUENTIAL, Kind, of_saturation
 
@@ -107,9 +107,9 @@ def _in_groups(bits: int, inner_bits: int) -> tuple[Case, ...]:
     )  # fmt: skip
 
 
-_U8, _U12, _U16 = Source("uniform", 8), Source("uniform", 12), Source("uniform", 16)
-_SOFTMAX, _GELU, _SOFTMAX16 = Source("softmax", 8, 6), Source("gelu", 8, 4), Source("softmax", 16, 6)
-_SOFTMAX6, _GELU6, _U6 = Source("softmax", 6, 6), Source("gelu", 6, 4), Source("uniform", 6)
+_U8, _U12, _U16 = OperandKind("uniform", 8), OperandKind("uniform", 12), OperandKind("uniform", 16)
+_SOFTMAX, _GELU, _SOFTMAX16 = OperandKind("softmax", 8, 6), OperandKind("gelu", 8, 4), OperandKind("softmax", 16, 6)
+_SOFTMAX6, _GELU6, _U6 = OperandKind("softmax", 6, 6), OperandKind("gelu", 6, 4), OperandKind("uniform", 6)
 
 _CERTIFIED: Final = Case(
     "saturate 21 certified", "relative", pq.Accumulator(21, "saturate"), of="exact 32", of_target=CERTIFIED_OF_EXACT

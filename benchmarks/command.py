@@ -71,7 +71,7 @@ def bench(
         return
     wanted = process.settings(portable)
     if not process.is_set(wanted):
-        raise typer.Exit(process.again(sys.argv[1:], wanted))
+        raise typer.Exit(process.rerun(sys.argv[1:], wanted))
     output = Output(as_json)
     if start:
         with output.progress("Starting", "process") as told:

@@ -13,7 +13,7 @@ from benchmarks.shapes import Shape
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class OperandKind:
     """A kind of operand.
 
     Parameters
@@ -84,8 +84,8 @@ class Operands:
         Width of an accumulator that about half of the outputs overflow; None for the values of a network.
     """
 
-    left: Source
-    right: Source
+    left: OperandKind
+    right: OperandKind
     reach: int | None = None
 
     def level(self, depth: int) -> float:

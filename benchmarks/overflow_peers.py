@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from benchmarks import oracle
-from benchmarks.draws import Operands, Source
+from benchmarks.draws import OperandKind, Operands
 from benchmarks.measure import Plan
 from benchmarks.timing import interleaved
 
@@ -107,7 +107,7 @@ def judge(name: str, maker: Maker, overflow: str, plan: Plan) -> Verdict:
 
     The products of both take turns; the clock is CPU time.
     """
-    operands, network = Operands(Source("uniform", 8), Source("uniform", 8)), plan.shapes[0]
+    operands, network = Operands(OperandKind("uniform", 8), OperandKind("uniform", 8)), plan.shapes[0]
     accumulator = pq.Accumulator(BITS, overflow)
     a, b = (array.aligned() for array in operands.draw(plan.peer_shape, plan.seed))
     call = maker(a, b, accumulator)

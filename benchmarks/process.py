@@ -42,7 +42,7 @@ def is_set(wanted: Mapping[str, str]) -> bool:
     return not chosen and all(os.environ.get(name) == value for name, value in wanted.items())
 
 
-def again(arguments: Sequence[str], wanted: Mapping[str, str]) -> int:
+def rerun(arguments: Sequence[str], wanted: Mapping[str, str]) -> int:
     """Run the command line with these settings in a process that inherits the terminal; its exit status."""
     command = [sys.executable, *MODULE, *arguments]
     kept = {name: value for name, value in os.environ.items() if name not in CHOOSE_FOR_BLAS}

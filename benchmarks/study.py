@@ -15,7 +15,7 @@ from ptqsim.sweep.execution.driver import planned_keys
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.reading import parse_study
 from ptqsim.sweep.work.content import ContentCache
 from ptqsim.sweep.work.task import Outcome
@@ -102,7 +102,7 @@ def measure(points: int, workers: int, output: Output) -> Scale:
         tasks = sum(1 for _ in planned_keys(plan))
         expansion = time.perf_counter() - start
         rows = _rows_per_second(plan, folder / "rows.sqlite")
-        with clusters.local(workers) as client, Store(folder / "run.sqlite") as store:
+        with clusters.local(workers) as client, ResultStore(folder / "run.sqlite") as store:
             pool = DaskPool(client, lambda task, missing: (folder / "cache" / missing).read_bytes())
             with output.progress("study", "point") as report:
                 start = time.perf_counter()
@@ -129,7 +129,7 @@ def measure(points: int, workers: int, output: Output) -> Scale:
 
 def _rows_per_second(plan: Plan, path: Path) -> float:
     values = {"top1": 80.0, "cross_entropy": 0.5, "logits_sha256": "0" * 64}
-    with Store(path) as store:
+    with ResultStore(path) as store:
         start = time.perf_counter()
         for first in range(0, len(plan.points), 2000):
             part = plan.points[first : first + 2000]

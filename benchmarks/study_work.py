@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptqsim.sweep.work.content import CachePlace, MissingContent
-from ptqsim.sweep.work.task import Task
+from ptqsim.sweep.work.task import WorkTask
 
 LAYERS = ("first", "second")
 SECONDS = "PTQSIM_STUDY_WORK_SECONDS"
@@ -19,7 +19,7 @@ LOG = "PTQSIM_STUDY_WORK_LOG"
 """Variable with a file that gets a line for every task that is begun."""
 
 
-def pretend(task: Task) -> Mapping[str, Any]:
+def pretend(task: WorkTask) -> Mapping[str, Any]:
     """Plausible results of a network, made from the task's key."""
     if LOG in os.environ:
         with Path(os.environ[LOG]).open("a", encoding="utf-8") as log:

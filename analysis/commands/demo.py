@@ -25,7 +25,7 @@ from ..demo.exactness import Exactness, mismatches
 from ..demo.plan import plan
 from ..framework.artifact import Artifact, Table
 from ..framework.frame import Data
-from ..framework.store import Store
+from ..framework.store import ArtifactStore
 from ..framework.workload import Workload
 from .show import show
 
@@ -46,7 +46,7 @@ def demo(
     output = Output(as_json)
     places.check_folder("-o", out)
     source = Workload(
-        store=Store(out / ".cache"),
+        store=ArtifactStore(out / ".cache"),
         model=model,
         data=data,
         pretrained=pretrained,

@@ -14,13 +14,13 @@ from ptqsim.cli.output import JsonOption
 from ..framework.registry import FIGURES
 from .run import (
     ImagesOption,
+    Inputs,
     JobsOption,
     ListOption,
     ModelsOption,
     NamesArgument,
     OptionOption,
     OutOption,
-    Source,
     run,
 )
 
@@ -39,5 +39,5 @@ def figures(
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    source = Source(out, model or [], data, pretrained, checkpoint, images, seed)
+    source = Inputs(out, model or [], data, pretrained, checkpoint, images, seed)
     run(names or list(FIGURES), source, option or [], listed=listed, jobs=jobs, as_json=as_json)

@@ -18,7 +18,7 @@ from ..framework.artifact import Artifact, Table, kind_of
 from ..framework.options import legal_options, with_options
 from ..framework.points import run_side_by_side
 from ..framework.registry import artifact
-from ..framework.store import Store
+from ..framework.store import ArtifactStore
 from ..framework.workload import Workload
 from .show import show
 
@@ -47,7 +47,7 @@ JobsOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Source:
+class Inputs:
     """Models and data as the options of a command name them."""
 
     out: Path
@@ -66,7 +66,7 @@ class Source:
                 "name a single --model beside --checkpoint"
             )
         return Workload(
-            store=Store(self.out / ".cache"),
+            store=ArtifactStore(self.out / ".cache"),
             model=self.models[0] if self.models else "vit_digits",
             data=self.data,
             pretrained=self.pretrained,
@@ -77,13 +77,13 @@ class Source:
         )
 
 
-def run(names: Sequence[str], source: Source, option: Sequence[str], *, listed: bool, jobs: int, as_json: bool) -> None:
+def run(names: Sequence[str], source: Inputs, option: Sequence[str], *, listed: bool, jobs: int, as_json: bool) -> None:
     """Make figures and tables.
 
     Parameters
     ----------
     names : sequence of str
-    source : Source
+    source : Inputs
     option : sequence of str
         ``name=value`` each, or ``help``.
     listed : bool

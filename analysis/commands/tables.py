@@ -14,13 +14,13 @@ from ptqsim.cli.output import JsonOption
 from ..framework.registry import LONG, TABLES
 from .run import (
     ImagesOption,
+    Inputs,
     JobsOption,
     ListOption,
     ModelsOption,
     NamesArgument,
     OptionOption,
     OutOption,
-    Source,
     run,
 )
 
@@ -39,6 +39,6 @@ def tables(
     jobs: JobsOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    source = Source(out, model or [], data, pretrained, checkpoint, images, seed)
+    source = Inputs(out, model or [], data, pretrained, checkpoint, images, seed)
     wanted = names or [name for name in TABLES if listed or name not in LONG]
     run(wanted, source, option or [], listed=listed, jobs=jobs, as_json=as_json)

@@ -17,7 +17,7 @@ from ptqsim.ptq.zoo.detector_names import DETECTORS
 
 from . import provenance, style
 from .frame import Data
-from .points import Task
+from .points import UnitOfWork
 from .text_table import Printed
 from .workload import Workload
 
@@ -67,7 +67,7 @@ class Artifact(ABC):
         options = json.loads(json.dumps(asdict(self)))
         return {"options": options, **(workload.key() if self.needs_model else {})}
 
-    def tasks(self, workload: Workload) -> Iterable[Task]:
+    def tasks(self, workload: Workload) -> Iterable[UnitOfWork]:
         """Points to compute in parallel, which `compute` then finds in the store; by default the whole artifact."""
         return [(workload, self)]
 

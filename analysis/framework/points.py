@@ -37,11 +37,11 @@ class Unit(Protocol):
         """Its data, computed and kept if it isn't yet."""
 
 
-Task = tuple[Workload, Unit]
+UnitOfWork = tuple[Workload, Unit]
 
 
 @dataclass(frozen=True)
-class Point(ABC):
+class WorkPoint(ABC):
     """An independent piece of work.  Its fields are plain data, and with the workload they decide the result.
 
     Attributes
@@ -71,7 +71,7 @@ class Point(ABC):
         return row
 
 
-def run_side_by_side(tasks: Iterable[Task], jobs: int, workload: Workload) -> None:
+def run_side_by_side(tasks: Iterable[UnitOfWork], jobs: int, workload: Workload) -> None:
     """Do what is not done yet, in processes.
 
     Ctrl-C ends it; what was finished is kept.
@@ -102,9 +102,9 @@ def run_side_by_side(tasks: Iterable[Task], jobs: int, workload: Workload) -> No
             pool.shutdown(cancel_futures=True)
 
 
-def _distinct(tasks: Iterable[Task]) -> Sequence[Task]:
+def _distinct(tasks: Iterable[UnitOfWork]) -> Sequence[UnitOfWork]:
     """Each task once, those of one workload one after the other, as they share what was captured of it."""
-    found: dict[str, Task] = {}
+    found: dict[str, UnitOfWork] = {}
     order: dict[Workload, int] = {}
     for workload, unit in tasks:
         order.setdefault(workload, len(order))

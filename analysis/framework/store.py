@@ -33,7 +33,7 @@ _PRESENTATION: Final = (
 
 
 @dataclass(frozen=True)
-class Store:
+class ArtifactStore:
     """Results in one directory.
 
     Attributes

@@ -21,7 +21,7 @@ from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
 
-from .store import Store
+from .store import ArtifactStore
 from .style import NAMES, bits_label
 
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
@@ -58,7 +58,7 @@ class Workload:
 
     Attributes
     ----------
-    store : Store
+    store : ArtifactStore
         Where finished results are kept.
     model : str
         A bundled model or a timm model name.
@@ -76,7 +76,7 @@ class Workload:
         Opens progress bars.
     """
 
-    store: Store
+    store: ArtifactStore
     model: str = "vit_digits"
     data: str = "digits"
     pretrained: bool = False

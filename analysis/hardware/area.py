@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from ptqsim.errors import unknown_name
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.uniform import Uniform
-from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, Point, grid, relation
+from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, DesignPoint, grid, relation
 
 from ..framework import style
 from ..framework.artifact import IllustratedTable
@@ -64,7 +64,7 @@ class Area(IllustratedTable):
         """The options, and what the counts come from."""
         return {**super().key(workload), **origin()}
 
-    def _lines(self) -> Iterator[tuple[str, Point]]:
+    def _lines(self) -> Iterator[tuple[str, DesignPoint]]:
         center = {"bits": (self.center_bits,), "shift": (self.center_shift,), "acc_bits": (self.center_acc_bits,)}
         values = {"bits": self.code_bits, "shift": self.shifts, "acc_bits": self.acc_bits}
         for axis in _AXES:

@@ -14,13 +14,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, Point
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint
 
 from ..framework import style
 from ..framework.activations import TITLES, Special
 from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, Frame
-from ..framework.points import Task
+from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from .costs import costs, counted, origin
@@ -58,10 +58,10 @@ class Setup:
             operand, method, self.bits, shift, self.shift, self.overflow, self.order, alignment, widths, images, floor
         )
 
-    def circuit(self, operand: Special, acc_bits: int) -> Point:
+    def circuit(self, operand: Special, acc_bits: int) -> DesignPoint:
         """The design whose gates are counted."""
         design = "uniform" if self.unit == "uniform" else operand + ("" if self.unit == "wired" else f"_{self.unit}")
-        return Point(design, self.bits, self.shift, acc_bits, self.overflow, order=self.order)
+        return DesignPoint(design, self.bits, self.shift, acc_bits, self.overflow, order=self.order)
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,13 @@ class AreaAccuracy(IllustratedTable):
                 for setup in setups:
                     yield row, operand, setup, setup.accuracy(operand, self.widths, self.images, self.floor)
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every curve."""
         yield from ((workload, point) for *_, point in self._curves())
 
     def compute(self, workload: Workload) -> Data:
         """One row per curve and accumulator width."""
-        found: list[tuple[dict[str, Any], Point]] = []
+        found: list[tuple[dict[str, Any], DesignPoint]] = []
         for row, operand, setup, point in self._curves():
             for measured in point.data(workload)["curve"].records():
                 about = {"row": row, "operand": operand, "unit": setup.unit, "bits": setup.bits}
@@ -145,7 +145,7 @@ class AreaAccuracy(IllustratedTable):
             cells["front"] = not any(_better(rival, cells) for rival in rivals)
         return {"points": Frame.of_rows(rows)}
 
-    def _costs(self, found: list[tuple[dict[str, Any], Point]], workload: Workload) -> list[Cost]:
+    def _costs(self, found: list[tuple[dict[str, Any], DesignPoint]], workload: Workload) -> list[Cost]:
         return costs([point for _, point in found], workload)
 
     def printed(self, data: Data) -> Printed:

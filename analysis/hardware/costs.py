@@ -10,7 +10,7 @@ from typing import Any, Final
 from ptqsim import fingerprint
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.flow import rtl_of
-from ptqsim.rtl.synthesis.sweep import Cost, Point, sweep
+from ptqsim.rtl.synthesis.sweep import Cost, DesignPoint, sweep
 
 from ..framework import style
 from ..framework.workload import Workload
@@ -27,7 +27,7 @@ LOOKS: Final[dict[str, style.Look]] = {
 """Color and marker of each default design."""
 
 
-def costs(points: Sequence[Point], workload: Workload) -> list[Cost]:
+def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost]:
     """The cost of every point, by one tool: as kept with the package if all of them are, else synthesized.
 
     Raises

@@ -12,14 +12,14 @@ from ptqsim.ptq.network.operations import OperandFormats
 
 from ..framework.activations import TITLES, Special
 from ..framework.frame import Data, Frame
-from ..framework.points import Point
+from ..framework.points import WorkPoint
 from ..framework.workload import Setting, Workload
 from ..simulator.observe import WIDEST, exact_and_counting
 from ..simulator.width_accuracy import shifted
 
 
 @dataclass(frozen=True)
-class DatapathPoint(Point):
+class DatapathPoint(WorkPoint):
     """One curve; all other operations are exact.
 
     Attributes

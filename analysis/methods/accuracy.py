@@ -12,7 +12,7 @@ import numpy as np
 from ..framework import style
 from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
-from ..framework.points import Task
+from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload, bundled_models
 from .entries import ENTRIES, entry
@@ -59,7 +59,7 @@ class MethodAccuracy(Table):
             "workloads": [one.key() for one in self._workloads(workload)],
         }
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every cell of the table."""
         for one in self._workloads(workload):
             yield from ((one, point) for _, point in self._points())

@@ -11,7 +11,7 @@ from ptqsim.ptq.network.summary import weight_bits
 
 from ..framework import style
 from ..framework.frame import Data, Frame
-from ..framework.points import Point
+from ..framework.points import WorkPoint
 from ..framework.workload import Workload
 from .entries import Entry
 
@@ -20,7 +20,7 @@ MEGABYTE = 8e6
 
 
 @dataclass(frozen=True)
-class MethodPoint(Point):
+class MethodPoint(WorkPoint):
     """Metrics of a network by fake quantization and the size of its weights; of the float network without an entry.
 
     Attributes

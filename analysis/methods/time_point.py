@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 from ptqsim import ptq
 
 from ..framework.frame import Data, Frame
-from ..framework.points import Point
+from ..framework.points import WorkPoint
 from ..framework.workload import Workload
 from .entries import Entry
 
 
 @dataclass(frozen=True)
-class TimePoint(Point):
+class TimePoint(WorkPoint):
     """Seconds of a calibration, from the float network on, with nothing kept from another.
 
     It has the machine for itself: it is never run side by side with other points.  Once measured it is kept, like

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 
 from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
-from ..framework.points import Point, Task
+from ..framework.points import UnitOfWork, WorkPoint
 from ..framework.text_table import Printed
 from ..framework.workload import Workload, bundled_models
 from .published import Published, Row, published
@@ -49,7 +49,7 @@ class Cell:
     row : tuple of str
         Labels, without that of the model.
     column : str
-    point : Point
+    point : WorkPoint
         What gives it.
     value : str
         Which of the point's values it is.
@@ -61,7 +61,7 @@ class Cell:
 
     row: Row
     column: str
-    point: Point
+    point: WorkPoint
     value: str = "top1"
     factor: float = 1.0
     images: int | None = None
@@ -104,7 +104,7 @@ class PaperTable(Table):
         options = Table.key(self, replace(workload, model=self.models[0]))["options"]
         return {"options": options, "workloads": [one.key() for one in self._workloads(workload)]}
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every point that takes its time on the clock into no cell: those that do need the machine for themselves."""
         for one in self._workloads(workload):
             for cell in self.cells(one):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptqsim.sweep.results import costs
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.definition import AXES, resolved
 from ptqsim.sweep.study.reading import parse_study
 
@@ -46,7 +46,7 @@ def study_data(path: Path) -> dict[str, Any]:
     FileNotFoundError, ValueError
         If there is no such store, or nothing in it.
     """
-    with Store(path, write=False) as store:
+    with ResultStore(path, write=False) as store:
         name, text = store.study()
         rows = list(store.rows("points"))
         calibrations = {row["key"]: row for row in store.rows("calibrations", planned=False)}

@@ -30,7 +30,7 @@ from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from .observe import WIDEST
 
-Codes = dict[str, list[NDArray[Any]]]
+RecordedCodes = dict[str, list[NDArray[Any]]]
 """By layer, the codes of A of every group."""
 
 
@@ -104,7 +104,7 @@ class Departure(IllustratedTable):
             "100 codes of A, how many differ between the two modes of the whole network, in which one code that "
             f"differs makes others differ. {self.images} images."
         )
-        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "Codes ≠ / %")
+        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "RecordedCodes ≠ / %")
         label = f"{style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}"
         return Printed(f"{self.title}, {label}", columns, tuple(rows), (note,))
 
@@ -140,9 +140,9 @@ class Departure(IllustratedTable):
         return figure
 
 
-def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare: Any) -> Codes:
+def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare: Any) -> RecordedCodes:
     """Codes of A of a run in exact integers, every product of which is handed to ``compare``."""
-    found: Codes = {name: [] for name in quantized.layers}
+    found: RecordedCodes = {name: [] for name in quantized.layers}
 
     def record(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
         if group < quantized.layers[name].groups[0]:
@@ -160,9 +160,9 @@ def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare:
     return found
 
 
-def _fake_codes(quantized: ptq.QuantizedModel, images: torch.Tensor) -> Codes:
+def _fake_codes(quantized: ptq.QuantizedModel, images: torch.Tensor) -> RecordedCodes:
     """Codes of A of a run with fake quantization."""
-    found: Codes = {}
+    found: RecordedCodes = {}
     quantized.mode = "fake_quant"
     with _watched(quantized, found):
         quantized(images)
@@ -170,7 +170,7 @@ def _fake_codes(quantized: ptq.QuantizedModel, images: torch.Tensor) -> Codes:
 
 
 @contextmanager
-def _watched(quantized: ptq.QuantizedModel, found: Codes) -> Iterator[None]:
+def _watched(quantized: ptq.QuantizedModel, found: RecordedCodes) -> Iterator[None]:
     for layer in quantized.layers.values():
 
         def product(a: torch.Tensor, b: torch.Tensor, layer: Any = layer, inner: Any = layer.product) -> torch.Tensor:

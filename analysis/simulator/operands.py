@@ -25,7 +25,7 @@ from ptqsim.ptq.threads import one_thread
 
 from ..framework.activations import Special
 from ..framework.frame import Data, Frame
-from ..framework.points import Point
+from ..framework.points import WorkPoint
 from ..framework.workload import Workload
 
 MAX_SHIFT: Final = 15
@@ -36,7 +36,7 @@ Rounder = Callable[[torch.Tensor], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class OperandPoint(Point):
+class OperandPoint(WorkPoint):
     """Accuracy with the operands of one kind in one format.
 
     Attributes

@@ -12,7 +12,7 @@ from matplotlib.ticker import NullFormatter
 from ..framework import style
 from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, concatenate
-from ..framework.points import Task
+from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from .operands import OperandPoint
@@ -39,7 +39,7 @@ class PowerOfTwo(IllustratedTable):
     name: ClassVar[str] = "simulator.power_of_two"
     title: ClassVar[str] = "Cost of the power of two between the scales of a GELU format"
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every point."""
         yield from ((workload, point) for point in self._points())
 

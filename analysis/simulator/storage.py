@@ -15,7 +15,7 @@ from ..framework import style
 from ..framework.activations import TITLES, Special
 from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, concatenate
-from ..framework.points import Task
+from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from ..methods.point import MethodPoint
@@ -54,7 +54,7 @@ class Storage(IllustratedTable):
                 for bits in self.widths:
                     yield OperandPoint(operand, family, bits, self.images)
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every point."""
         yield from ((workload, point) for point in self._points())
 

@@ -22,7 +22,7 @@ from ..framework import style
 from ..framework.activations import TITLES, Special
 from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, Frame, concatenate
-from ..framework.points import Point, Task
+from ..framework.points import UnitOfWork, WorkPoint
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from .observe import WIDEST, exact_and_counting
@@ -32,7 +32,7 @@ UNIFORM: Final = -1
 
 
 @dataclass(frozen=True)
-class RegisterPoint(Point):
+class RegisterPoint(WorkPoint):
     """Accuracy as one kind of register gets narrower, from the width that is exact on the images to where it fails.
 
     Attributes
@@ -129,7 +129,7 @@ class WidthAccuracy(IllustratedTable):
                 for mode in self.modes:
                     yield RegisterPoint(operand, shift, mode, self.bits, self.images, self.floor)
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every curve."""
         yield from ((workload, point) for point in self._points())
 

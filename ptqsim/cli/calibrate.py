@@ -107,7 +107,7 @@ def calibrate(
     if output is None:
         raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
     places.check_file("-o", output, [checkpoint])
-    kept = ptq.KeptLayers(state or output.with_name(output.name + ".state"))
+    kept = ptq.LayerCache(state or output.with_name(output.name + ".state"))
     places.check_folder("--state", kept.folder)
     options = dict(map(_parse, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}

@@ -16,7 +16,7 @@ from ptqsim.cli.rtl_unit import MOST_SECONDS
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.flow import TIMEOUT
 from ptqsim.rtl.synthesis.record import kept_points, write
-from ptqsim.rtl.synthesis.sweep import ALL_DESIGNS, DESIGNS, PLAIN, RESOLUTION, Cost, Point, grid, relation, sweep
+from ptqsim.rtl.synthesis.sweep import ALL_DESIGNS, DESIGNS, PLAIN, RESOLUTION, Cost, DesignPoint, grid, relation, sweep
 
 
 def synthesize(
@@ -115,7 +115,7 @@ def _row(cost: Cost, bases: Mapping[tuple[object, ...], float | None]) -> list[s
     return [*head, gates.cells, gates.flip_flops, size, round(cost.per_mac, 1), time, beside]
 
 
-def _base(point: Point) -> tuple[object, ...]:
+def _base(point: DesignPoint) -> tuple[object, ...]:
     """Properties in which a uniform unit must agree to be comparable."""
     return point.bits, point.acc_bits, point.overflow, point.order, point.multiplier
 

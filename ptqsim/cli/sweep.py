@@ -28,7 +28,7 @@ from ptqsim.cli.sweep_show import show_estimate, show_recomputed, show_status
 if TYPE_CHECKING:
     from distributed import Client
 
-    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.results.store import ResultStore
     from ptqsim.sweep.study.definition import Study
 
 
@@ -64,7 +64,7 @@ def sweep(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.results.store import ResultStore
     from ptqsim.sweep.study.reading import read_study
 
     out = Output(as_json)
@@ -79,7 +79,7 @@ def sweep(
         if done is not None:
             out.result(done)
             return
-    with Store(place, write=False) as results:
+    with ResultStore(place, write=False) as results:
         _export(out, results, wanted, study, parquet, csv)
         found = show_status(out, results)
     out.result(found)
@@ -102,12 +102,12 @@ def _work(
 ) -> dict[str, Any] | None:
     """Run it; a result in place of the status, if there is one."""
     from ptqsim.sweep.execution import estimate
-    from ptqsim.sweep.execution import recompute as again
+    from ptqsim.sweep.execution.recompute import recompute
     from ptqsim.sweep.execution.clusters import default_jobs
     from ptqsim.sweep.execution.pool import DaskPool
     from ptqsim.sweep.execution.run import run
     from ptqsim.sweep.plan.open_study import OpenStudy
-    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.results.store import ResultStore
 
     if not resume and place.exists():
         raise ValueError(f"{place} holds results: leave --fresh out to go on with them, or name another --store")
@@ -117,12 +117,12 @@ def _work(
     opened = OpenStudy(study, path, cache)
     plan = opened.plan
     if point is not None:
-        return show_recomputed(out, again.recompute(plan, place, point))
+        return show_recomputed(out, recompute(plan, place, point))
     workers = jobs or default_jobs()
     if dry_run:
         found = estimate.estimated(plan, place, workers)
         return show_estimate(out, found, time.perf_counter() - start)
-    with Store(place) as results, _client(study, workers, scheduler, batch) as client:
+    with ResultStore(place) as results, _client(study, workers, scheduler, batch) as client:
         pool = DaskPool(client, opened.send)
         kept = on_interrupt(lambda: f"finished points are kept in {place}: the same command goes on")
         with kept, out.progress("points", "point") as report:
@@ -145,7 +145,9 @@ def _client(study: Study, jobs: int, scheduler: str | None, batch: bool) -> Abst
     return clusters.connected(scheduler) if scheduler is not None else clusters.local(jobs)
 
 
-def _export(out: Output, results: Store, study: Study, path: Path, parquet: Path | None, csv: Path | None) -> None:
+def _export(
+    out: Output, results: ResultStore, study: Study, path: Path, parquet: Path | None, csv: Path | None
+) -> None:
     from ptqsim.sweep.results import export
 
     if parquet is None and csv is None:

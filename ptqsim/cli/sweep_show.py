@@ -11,7 +11,7 @@ from ptqsim.cli.output import Cell, Output
 if TYPE_CHECKING:
     from ptqsim.sweep.execution.estimate import Estimate
     from ptqsim.sweep.execution.recompute import Recomputed
-    from ptqsim.sweep.results.store import Store
+    from ptqsim.sweep.results.store import ResultStore
 
 _STATES: Final = ("planned", "done", "trapped", "failed", "missing")
 _SHOWN_FAILURES: Final = 10
@@ -34,7 +34,7 @@ def show_estimate(out: Output, estimate: Estimate, seconds: float) -> dict[str, 
     return asdict(estimate)
 
 
-def show_status(out: Output, results: Store) -> dict[str, Any]:
+def show_status(out: Output, results: ResultStore) -> dict[str, Any]:
     """Finished points, failures with their reasons, and the answers to questions."""
     counts = results.counts()
     rows: list[list[Cell]] = [[kind, *(found[name] for name in _STATES)] for kind, found in counts.items()]

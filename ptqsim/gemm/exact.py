@@ -79,7 +79,7 @@ _MATRIX = WordKernel("matrix_int8", BYTES, matrix.matrix_tiles, (), matrix.BLOCK
 _PAIRS = WordKernel("dot_int16", PAIRS, exact.exact_tiles, (False,), 1, None)
 
 
-class Words(NamedTuple):
+class WordOperands(NamedTuple):
     """Both operands in words for a kernel, and the pairs of planes whose products sum to theirs (see `_terms`)."""
 
     kernel: WordKernel
@@ -99,7 +99,7 @@ class _Call(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-def as_bytes(product: Product) -> Words | None:
+def as_bytes(product: Product) -> WordOperands | None:
     """The operands in words of four bytes.
 
     None if the processor has no instruction for them, a mantissa is no byte, shifts are too far, or there is no output.
@@ -107,7 +107,7 @@ def as_bytes(product: Product) -> Words | None:
     return _in_words(product, _MATRIX if machine.MATRIX else _DOT) if machine.DOT else None
 
 
-def _as_pairs(product: Product) -> Words | None:
+def _as_pairs(product: Product) -> WordOperands | None:
     """The operands in words of two int16.
 
     None if there is no instruction for them, they do not fit, or floats are faster: an instruction for pairs takes
@@ -121,7 +121,7 @@ def _as_pairs(product: Product) -> Words | None:
     return _in_words(product, _PAIRS)
 
 
-def _in_words(product: Product, kernel: WordKernel) -> Words | None:
+def _in_words(product: Product, kernel: WordKernel) -> WordOperands | None:
     if not product.outputs:
         return None
     left = left_planes(product.left, product.shape[1], kernel.parts)
@@ -129,7 +129,7 @@ def _in_words(product: Product, kernel: WordKernel) -> Words | None:
     if left is None or right is None:
         return None
     terms = _terms(left.shifts, right.shifts)
-    return None if terms is None else Words(kernel, left, right, terms)
+    return None if terms is None else WordOperands(kernel, left, right, terms)
 
 
 def by_words(

@@ -95,7 +95,7 @@ class Keeper:
         return made
 
 
-class Operand(Keeper):
+class PreparedOperand(Keeper):
     """One operand of a product: all of it aligned, or the mantissas of one range only.
 
     Parameters
@@ -233,29 +233,29 @@ class _Kept(NamedTuple):
 
     codes: NDArray[Any]
     format: NumberFormat
-    operands: dict[tuple[bool, int | None], Operand]
+    operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
 _known: WeakKeyDictionary[QuantizedArray, _Kept] = WeakKeyDictionary()
 
 
-def left(array: QuantizedArray, grid_range: int | None = None) -> Operand:
+def left(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
     """The left operand: all of it aligned, or the mantissas of one range only."""
     return _operand(array, True, grid_range)
 
 
-def right(array: QuantizedArray, grid_range: int | None = None) -> Operand:
+def right(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
     """The right operand: all of it aligned, or the mantissas of one range only."""
     return _operand(array, False, grid_range)
 
 
-def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Operand:
+def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> PreparedOperand:
     kept, key = _known.get(array), (is_left, grid_range)
     if kept is None or kept.codes is not array.codes or kept.format != array.format:
         kept = _kept(array, is_new=kept is None)
     operand = kept.operands.get(key)
     if operand is None:
-        operand = kept.operands[key] = Operand(kept.codes, kept.format, is_left, grid_range)
+        operand = kept.operands[key] = PreparedOperand(kept.codes, kept.format, is_left, grid_range)
     return operand
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
+from ptqsim.gemm.operands import Kind, PreparedOperand, ranges_of, table_of
 from ptqsim.kernels.codegen import matrix_unit as _matrix_unit
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -73,7 +73,7 @@ class Planes(NamedTuple):
     sums: NDArray[np.int32] | None
 
 
-def left_planes(operand: Operand, rows: int, parts: Parts) -> Planes | None:
+def left_planes(operand: PreparedOperand, rows: int, parts: Parts) -> Planes | None:
     """The planes of a left operand; None if a range does not fit.
 
     Of matrices of `rows` rows each. For the matrix unit they are bytes, row after row (`kernels.matrix`); else words in
@@ -82,7 +82,7 @@ def left_planes(operand: Operand, rows: int, parts: Parts) -> Planes | None:
     return operand.make(("planes", parts, rows, parts.in_matrix), lambda: _left(operand, rows, parts))
 
 
-def right_planes(operand: Operand, parts: Parts) -> Planes | None:
+def right_planes(operand: PreparedOperand, parts: Parts) -> Planes | None:
     """The planes of a right operand, in words; None if a range does not fit.
 
     For the matrix unit they are in tiles (`kernels.matrix`); else in panels, [B, panel, K / parts, COLUMNS].
@@ -90,13 +90,15 @@ def right_planes(operand: Operand, parts: Parts) -> Planes | None:
     return operand.make(("planes", parts, parts.in_matrix), lambda: _right(operand, parts))
 
 
-def number_of_planes(operand: Operand, parts: Parts) -> int:
+def number_of_planes(operand: PreparedOperand, parts: Parts) -> int:
     """Number of planes of an operand, 0 if a range does not fit; none is made."""
     tables = _tables_of(operand, parts)
     return 0 if tables is None else len(tables.each)
 
 
-def offset_sums(right: Operand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]) -> NDArray[np.int32]:
+def offset_sums(
+    right: PreparedOperand, parts: Parts, offsets: tuple[int, ...], shifts: tuple[int, ...]
+) -> NDArray[np.int32]:
     """Contribution of a left operand's plane offsets to each column of the right one, [B, columns] mod 2**32."""
 
     def find() -> NDArray[np.int32]:
@@ -117,7 +119,7 @@ def _low_word(value: int) -> np.int32:
     return np.int32((value + (1 << 31)) % (1 << 32) - (1 << 31))
 
 
-def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
+def _left(operand: PreparedOperand, rows: int, parts: Parts) -> Planes | None:
     tables = _tables_of(operand, parts)
     if tables is None:
         return None
@@ -138,7 +140,7 @@ def _left(operand: Operand, rows: int, parts: Parts) -> Planes | None:
     return Planes(values, tables.offsets, tables.shifts, None)
 
 
-def _right(operand: Operand, parts: Parts) -> Planes | None:
+def _right(operand: PreparedOperand, parts: Parts) -> Planes | None:
     tables = _tables_of(operand, parts)
     if tables is None:
         return None
@@ -173,7 +175,7 @@ class _Tables(NamedTuple):
     shifts: tuple[int, ...]
 
 
-def _tables_of(operand: Operand, parts: Parts) -> _Tables | None:
+def _tables_of(operand: PreparedOperand, parts: Parts) -> _Tables | None:
     kind = operand.kind
     return _tables(kind, parts.left, parts.raised) if operand.is_left else _tables(kind, parts.right, 0)
 

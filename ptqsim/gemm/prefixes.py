@@ -12,7 +12,7 @@ from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.codes import look_up
 from ptqsim.gemm import words
 from ptqsim.gemm.exact import all_tiles, as_bytes, grain
-from ptqsim.gemm.operands import INT32_MAX, Operand
+from ptqsim.gemm.operands import INT32_MAX, PreparedOperand
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.matmul import accumulate, prefix
 from ptqsim.kernels.runtime import machine
@@ -86,7 +86,7 @@ def _by_segments(product: Product) -> tuple[Any, tuple[Any, ...]] | None:
     return operands.kernel.prefixes, arguments
 
 
-def _norms(operand: Operand, codes: NDArray[Any], axis: int) -> NDArray[np.float32]:
+def _norms(operand: PreparedOperand, codes: NDArray[Any], axis: int) -> NDArray[np.float32]:
     """Euclidean norms of the segments of every row or column, rounded up."""
 
     def find() -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def _norms(operand: Operand, codes: NDArray[Any], axis: int) -> NDArray[np.float
     return operand.make(("segment_norms", codes.shape), find)
 
 
-def _sums(right: Operand) -> NDArray[np.int64]:
+def _sums(right: PreparedOperand) -> NDArray[np.int64]:
     """Sums of the segments of every column, [B, segment, N]."""
     return right.make("segment_sums", lambda: _by_segment(look_up(right.codes, right.table), 1))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, Operand
+from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, PreparedOperand
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 # Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.
@@ -43,7 +43,7 @@ class Product(Keeper):
         No sum over any subset of one output's products is larger in magnitude, whatever the codes are.
     """
 
-    def __init__(self, left: Operand, right: Operand) -> None:
+    def __init__(self, left: PreparedOperand, right: PreparedOperand) -> None:
         super().__init__()
         self.left, self.right = left, right
         self._matrices, self.pairs, self.shape, self.outputs, self.tiles = _geometry(

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands import Kind, Operand, ranges_of, table_of
+from ptqsim.gemm.operands import Kind, PreparedOperand, ranges_of, table_of
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 
 _Halves = tuple[GridRange, ...]
 
 
-class Words(NamedTuple):
+class ScaledWords(NamedTuple):
     """The word of every left and every right code, such that their product is scaled by 2**scale."""
 
     left: NDArray[np.int32]
@@ -25,7 +25,7 @@ class Words(NamedTuple):
     scale: int
 
 
-def scaled(left: Operand, right: Operand, register_bits: int) -> Words | None:
+def scaled(left: PreparedOperand, right: PreparedOperand, register_bits: int) -> ScaledWords | None:
     """Words whose products fill a register of `register_bits` bits up to 32; None if they do not fit int16.
 
     A step multiplies word by word, half by half: either both operands are in the low halves, or one of them has a
@@ -38,7 +38,7 @@ def scaled(left: Operand, right: Operand, register_bits: int) -> Words | None:
 
 # A layer meets the same formats and register again and again.
 @lru_cache(maxsize=256)
-def _scaled(left: Kind, right: Kind, register_bits: int) -> Words | None:
+def _scaled(left: Kind, right: Kind, register_bits: int) -> ScaledWords | None:
     if register_bits > 32:
         return None
     scale = 32 - register_bits
@@ -48,7 +48,7 @@ def _scaled(left: Kind, right: Kind, register_bits: int) -> Words | None:
         factors = [_factors(x, w, of_each) for x, w in zip(left_halves, right_halves, strict=True)]
         if all(factor is not None for factor in factors):
             given = [factor for factor in factors if factor is not None]
-            return Words(_joined([x for x, _ in given]), _joined([w for _, w in given]), scale)
+            return ScaledWords(_joined([x for x, _ in given]), _joined([w for _, w in given]), scale)
     return None
 
 
@@ -60,7 +60,7 @@ class Halves(NamedTuple):
     scale: int
 
 
-def halves(left: Operand, right: Operand, peak: int, scale: int) -> Halves | None:
+def halves(left: PreparedOperand, right: PreparedOperand, peak: int, scale: int) -> Halves | None:
     """Operands none of whose products, up to `peak`, leaves int16 when it is scaled by 2**scale; None if one could."""
     return _halves(left.kind, right.kind, scale) if peak << scale <= INT16_MAX else None
 

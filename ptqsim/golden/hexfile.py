@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ptqsim.golden.layout import TRACE_BITS, Words, digits, trace_row, trace_word
+from ptqsim.golden.layout import TRACE_BITS, HexColumn, digits, trace_row, trace_word
 from ptqsim.golden.text import Located, UnreadableError
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors
 
 
-def render(quantity: Words) -> str:
+def render(quantity: HexColumn) -> str:
     """The file of one quantity."""
     kind = "two's complement" if quantity.signed else "codes"
     head = f"// {quantity.name} {list(quantity.shape)} in C order, {quantity.bits}-bit words, {kind}"
@@ -25,7 +25,7 @@ def render_trace(vectors: GoldenVectors) -> str:
 
 
 def read(text: str, bits: int) -> list[Located]:
-    """Words as $readmemh reads them, with their lines.
+    """Columns as $readmemh reads them, with their lines.
 
     Raises
     ------

@@ -49,7 +49,7 @@ CONVENTIONS: Final = {
 }
 
 
-class Words(NamedTuple):
+class HexColumn(NamedTuple):
     """One quantity as it stands in a hex file and a C array."""
 
     name: str
@@ -61,17 +61,17 @@ class Words(NamedTuple):
     values: list[int]
 
 
-def words(vectors: GoldenVectors) -> list[Words]:
+def words(vectors: GoldenVectors) -> list[HexColumn]:
     """The quantities that are one word each: a, b, and acc if nothing trapped."""
     found = [
-        Words(name, f"{name}.hex", array.format.storage_bits, str(array.codes.dtype) + "_t", array.shape, False,
+        HexColumn(name, f"{name}.hex", array.format.storage_bits, str(array.codes.dtype) + "_t", array.shape, False,
               array.codes.ravel().tolist())
         for name, array in (("a", vectors.a), ("b", vectors.b))
     ]  # fmt: skip
     if vectors.acc is not None:
         bits = vectors.output_bits
         c_type = next(f"int{width}_t" for width in (8, 16, 32, 64) if bits <= width)
-        found.append(Words("acc", "acc.hex", bits, c_type, vectors.acc.shape, True, vectors.acc.ravel().tolist()))
+        found.append(HexColumn("acc", "acc.hex", bits, c_type, vectors.acc.shape, True, vectors.acc.ravel().tolist()))
     return found
 
 

@@ -1,7 +1,7 @@
 """Post-training quantization of timm vision transformers; the one door to torch (extra ``[models]``)."""
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
-from ptqsim.ptq.calibration.layer_cache import KeptLayers as KeptLayers
+from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
 from ptqsim.ptq.calibration.methods import BitSplit as BitSplit
 from ptqsim.ptq.calibration.methods import EasyQuant as EasyQuant

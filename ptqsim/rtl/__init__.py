@@ -8,11 +8,26 @@ from ptqsim.rtl.simulation.engines import ENGINES, build
 from ptqsim.rtl.simulation.expected import Comparison, compare, expected
 from ptqsim.rtl.simulation.matmul import HardwareResult, dot_matmul, tile_matmul
 from ptqsim.rtl.simulation.run import Simulation, simulate
-from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.simulation.schedule import CycleSchedule
 from ptqsim.rtl.tools import MissingToolError
 
 __all__ = [
-    "ENGINES", "Comparison", "HardwareResult", "MissingToolError", "Multiplier", "PWLQUnit", "RequantizerUnit",
-    "Schedule", "Simulation", "Unit", "build", "compare", "dot_matmul", "expected", "simulate", "tile_matmul", "tops",
+    "ENGINES",
+    "Comparison",
+    "CycleSchedule",
+    "HardwareResult",
+    "MissingToolError",
+    "Multiplier",
+    "PWLQUnit",
+    "RequantizerUnit",
+    "Simulation",
+    "Unit",
+    "build",
+    "compare",
+    "dot_matmul",
+    "expected",
+    "simulate",
+    "tile_matmul",
+    "tops",
     "write",
 ]  # fmt: skip

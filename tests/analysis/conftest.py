@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.framework.store import Store
+from analysis.framework.store import ArtifactStore
 from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.ptq.zoo.detector_names import DETECTORS, DETR_DIGITS, DetrModel
@@ -37,5 +37,5 @@ def tiny(tiny_model: nn.Module, tiny_detector: nn.Module, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def workload(tiny, tmp_path):
-    with Workload(store=Store(tmp_path / "cache"), images=4) as made:
+    with Workload(store=ArtifactStore(tmp_path / "cache"), images=4) as made:
         yield made

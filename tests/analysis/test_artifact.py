@@ -15,7 +15,7 @@ from analysis.framework import style
 from analysis.framework.artifact import IllustratedTable
 from analysis.framework.frame import Frame
 from analysis.framework.registry import ARTIFACTS, artifact
-from analysis.framework.store import Store
+from analysis.framework.store import ArtifactStore
 from analysis.framework.text_table import Printed
 
 
@@ -55,7 +55,7 @@ def test_everything_is_written(workload, tmp_path):
 
 def test_two_runs_write_the_same_bytes(workload, tmp_path):
     for run in ("one", "two"):
-        parabola()().make(replace(workload, store=Store(tmp_path / run / "cache")), tmp_path / run / "out")
+        parabola()().make(replace(workload, store=ArtifactStore(tmp_path / run / "cache")), tmp_path / run / "out")
     assert written(tmp_path / "one" / "out") == written(tmp_path / "two" / "out")
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis.framework.points import Point
+from analysis.framework.points import WorkPoint
 from analysis.framework.registry import TABLES, artifact
 from analysis.papers.published import published
 from ptqsim import ptq
@@ -22,7 +22,7 @@ def unmeasured(monkeypatch):
         def __missing__(self, key):
             return 1.0
 
-    monkeypatch.setattr(Point, "row", lambda self, workload: Ones())
+    monkeypatch.setattr(WorkPoint, "row", lambda self, workload: Ones())
 
 
 @pytest.mark.parametrize("name", PAPER)

@@ -14,8 +14,8 @@ from typing import ClassVar
 import pytest
 
 from analysis.framework.frame import Frame
-from analysis.framework.points import Point, run_side_by_side
-from analysis.framework.store import Store
+from analysis.framework.points import WorkPoint, run_side_by_side
+from analysis.framework.store import ArtifactStore
 from analysis.framework.workload import Workload
 from analysis.methods.entries import Entry
 from analysis.methods.point import MethodPoint
@@ -25,9 +25,9 @@ SMALL = Entry("small", "Small", "base_ptq", {"n": 4})
 
 
 @cache
-def square() -> type[Point]:
+def square() -> type[WorkPoint]:
     @dataclass(frozen=True)
-    class Square(Point):
+    class Square(WorkPoint):
         kind: ClassVar[str] = "square"
         of: int
 
@@ -41,7 +41,7 @@ def square() -> type[Point]:
 
 
 def test_a_point_is_computed_once(tmp_path, monkeypatch):
-    work = Workload(store=Store(tmp_path))
+    work = Workload(store=ArtifactStore(tmp_path))
     assert square()(3).row(work) == {"square": 9}
     monkeypatch.setattr(square(), "compute", None)
     assert square()(3).row(work) == {"square": 9}
@@ -49,8 +49,8 @@ def test_a_point_is_computed_once(tmp_path, monkeypatch):
 
 def test_the_result_of_a_process_is_that_of_this_one(tmp_path, monkeypatch):
     """With the bundled model, as a small one of a fixture is not known in another process."""
-    work = Workload(store=Store(tmp_path / "many"), images=2)
-    here = replace(work, store=Store(tmp_path / "one"))
+    work = Workload(store=ArtifactStore(tmp_path / "many"), images=2)
+    here = replace(work, store=ArtifactStore(tmp_path / "one"))
     points = [MethodPoint(None, None, 4), MethodPoint(SMALL, 4, 4), MethodPoint(SMALL, 4, 4)]
     run_side_by_side([(work, point) for point in points], 1, work)
     with here:

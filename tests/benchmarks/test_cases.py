@@ -8,7 +8,7 @@ import pytest
 import ptqsim as pq
 from benchmarks import oracle
 from benchmarks.cases import GROUPS, groups_for
-from benchmarks.draws import Operands, Source
+from benchmarks.draws import OperandKind, Operands
 from benchmarks.shapes import QUICK, SHAPES, Shape
 
 SMALL = Shape("small", 2, 9, 96, 12, attention=True)
@@ -28,8 +28,10 @@ def test_driven_operands_overflow_in_part(operands: Operands) -> None:
     assert low < 0 < high, "both ends of the register are met"
 
 
-@pytest.mark.parametrize("source", [Source("uniform"), Source("softmax", 8, 6), Source("gelu", 8, 4)], ids=str)
-def test_natural_operands_cover_their_format(source: Source) -> None:
+@pytest.mark.parametrize(
+    "source", [OperandKind("uniform"), OperandKind("softmax", 8, 6), OperandKind("gelu", 8, 4)], ids=str
+)
+def test_natural_operands_cover_their_format(source: OperandKind) -> None:
     a = source.natural(np.random.default_rng(0), (64, 64))
     assert a.format.bits == 8
     values = a.aligned()

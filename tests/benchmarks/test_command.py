@@ -35,7 +35,7 @@ def test_nothing_slows_the_baseline_down(here: None, monkeypatch: pytest.MonkeyP
     assert not process.is_set(wanted)
     code = "import os, sys; sys.exit(3 if 'OPENBLAS_CORETYPE' in os.environ else 0)"
     monkeypatch.setattr(process, "MODULE", ("-c", code))
-    assert process.again([], wanted) == 0
+    assert process.rerun([], wanted) == 0
 
 
 def test_a_processor_that_is_imitated_is_numpys_too(here: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def test_a_full_disk_leaves_the_old_file_and_the_finished_layers(
     assert capsys.readouterr().err.splitlines()[-1] == f"ptqsim calibrate: No space left on device: {path}"
     assert path.read_bytes() == b"before"
     assert {file.name for file in tmp_path.iterdir()} == {"m.safetensors", "m.safetensors.state"}
-    assert len(ptq.KeptLayers(tmp_path / "m.safetensors.state")) == len(ptq.QuantizedModel(tiny_vit()).layers)
+    assert len(ptq.LayerCache(tmp_path / "m.safetensors.state")) == len(ptq.QuantizedModel(tiny_vit()).layers)
 
 
 def test_the_mode_of_a_checkpoint_is_that_of_the_umask(

@@ -118,7 +118,7 @@ def test_names_that_are_no_utf_8(
     assert read_weights(path).keys() >= {"float/head.bias"}
     state = tmp_path / os.fsdecode(b"\xff.state")
     ptq.calibrate(model, images[:2], method="percentile", state=state)
-    kept = ptq.KeptLayers(state)
+    kept = ptq.LayerCache(state)
     assert len(kept) == len(quantized.layers)
     assert all(_read(file).depth > 0 for file in state.iterdir())
 

@@ -13,7 +13,7 @@ from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search import products
-from ptqsim.ptq.search.factors import Codes, Factor, multiply, quantized, takes_integers
+from ptqsim.ptq.search.factors import CodedFactor, Factor, multiply, quantized, takes_integers
 
 A: dict[str, tuple[Format, ...]] = {
     "uniform": tuple(pq.Uniform(6, scale=0.07 + 0.01 * g) for g in range(3)),
@@ -44,7 +44,7 @@ def test_products_of_codes_are_the_sums_of_the_reference(
     a, b = operands(a_formats, 3)
     assert takes_integers(a, a_formats, b_formats)
     of_a, of_b = quantized(a, a_formats, True), quantized(b, b_formats, True)
-    assert isinstance(of_a, Codes)
+    assert isinstance(of_a, CodedFactor)
     assert len(of_a.arrays) == (3 if len({fmt.shift for fmt in a_formats}) > 1 else 1)
     out = multiply(of_a, of_b, torch.empty(3, 2, 7, 5))
     for g in range(3):
@@ -89,7 +89,7 @@ def test_integers_and_floats_make_the_same_choices(method: str, monkeypatch: pyt
 
     def counting(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
         nonlocal multiplied
-        multiplied += isinstance(a, Codes)
+        multiplied += isinstance(a, CodedFactor)
         return multiply(a, b, out)
 
     monkeypatch.setattr(products, "multiply", counting)

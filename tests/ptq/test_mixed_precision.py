@@ -127,12 +127,12 @@ def test_modules_are_msa_and_mlp() -> None:
 @pytest.mark.parametrize("attention", ["scores", "probabilities"])
 def test_omega_is_that_of_eq_17(model: nn.Module, images: torch.Tensor, attention: str) -> None:
     """The nuclear norms and errors of one MSA and one MLP module, recomputed from the modules themselves in NumPy."""
-    from ptqsim.ptq.calibration.layer_cache import KeptLayers
+    from ptqsim.ptq.calibration.layer_cache import LayerCache
     from ptqsim.ptq.calibration.layerwise import Layerwise
     from ptqsim.ptq.calibration.methods import make_method
     from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
 
-    with Layerwise(model, images, 0, KeptLayers()) as layerwise:
+    with Layerwise(model, images, 0, LayerCache()) as layerwise:
         q = layerwise.quantized
         results = {
             bits: layerwise.run(

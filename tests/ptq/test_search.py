@@ -12,7 +12,7 @@ import torch
 
 import ptqsim as pq
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule, alternate
+from ptqsim.ptq.search.alternate import SearchSchedule, alternate
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES
 from tests.ptq import names
@@ -104,7 +104,7 @@ def test_pruning_and_fixed_points_change_no_choice(groups: tuple[int, int], name
     a_space = search_space.uniform(search_space.group_max(data.a), bits, ratios)
     b_space = search_space.uniform(search_space.group_max(data.b), bits, ratios)
     start = search_space.uniform(search_space.group_max(data.b), bits, [1.0]).choose([0] * groups[1])
-    found = alternate(data, (a_space, b_space), ((), start), OBJECTIVES[name], Schedule(3), constant_b=False)
+    found = alternate(data, (a_space, b_space), ((), start), OBJECTIVES[name], SearchSchedule(3), constant_b=False)
     assert (found.a, found.b) == plain_search(data, a_space, b_space, start, name, 3)
     assert found.evaluated + found.pruned <= 6 * 40
     assert (found.pruned > 0) == (name in ("hessian", "similarity"))
@@ -123,7 +123,9 @@ def test_thread_count_changes_no_bit() -> None:
         results = []
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            results.append(alternate(data, space, ((), start), OBJECTIVES["hessian"], Schedule(2), constant_b=False))
+            results.append(
+                alternate(data, space, ((), start), OBJECTIVES["hessian"], SearchSchedule(2), constant_b=False)
+            )
     finally:
         torch.set_num_threads(before)
     assert results[0] == results[1] == results[2]

@@ -18,7 +18,7 @@ from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, optimum,
 from ptqsim.ptq.calibration.mixed_precision.assign import least_for_zero, tells_widths_apart
 from ptqsim.ptq.calibration.selection import Loss
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule, SearchResult, alternate
+from ptqsim.ptq.search.alternate import SearchResult, SearchSchedule, alternate
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES, Objective
 from ptqsim.ptq.search.ranking import ranking_loss, ranking_objective
@@ -43,7 +43,7 @@ def random_data(
     return OperationData(a, b, out, torch.zeros_like(out) + grad, images=4)
 
 
-def searched(data: OperationData, objective: Objective, schedule: Schedule = Schedule(3)) -> SearchResult:  # noqa: B008
+def searched(data: OperationData, objective: Objective, schedule: SearchSchedule = SearchSchedule(3)) -> SearchResult:  # noqa: B008
     spaces = tuple(search_space.uniform(search_space.group_max(x), 6, RATIOS) for x in (data.a, data.b))
     start = tuple(
         search_space.uniform(search_space.group_max(x), 6, [1.0]).choose([0] * len(x)) for x in (data.a, data.b)
@@ -105,7 +105,7 @@ def test_correlations_do_not_choose_the_size(name: str) -> None:
     integers = torch.randint(-31, 32, (2, 20, 8), generator=torch.Generator().manual_seed(4)).float()
     integers[:, 0, 0] = -32.0  # so that a scale of 1 has no error
     found = searched(
-        random_data(1.0, a=integers, b=torch.ones(2, 8, 6)), OBJECTIVES[name], Schedule(1, first="b")
+        random_data(1.0, a=integers, b=torch.ones(2, 8, 6)), OBJECTIVES[name], SearchSchedule(1, first="b")
     )  # fmt: skip
     errors = [abs(min(round(32 / r), 31) * r / 32 - 1) for r in RATIOS]
     assert found.b == (int(np.argmin(errors)),) * 2

@@ -11,8 +11,8 @@ from ptqsim.sweep.execution.driver import planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.results.store import Store
-from ptqsim.sweep.work.task import Outcome, Task, perform
+from ptqsim.sweep.results.store import ResultStore
+from ptqsim.sweep.work.task import Outcome, WorkTask, perform
 
 STUDY = """
 name: pretended
@@ -39,7 +39,7 @@ class Here:
     """Runs tasks one after the other in this process."""
 
     def __init__(self) -> None:
-        self._waiting: list[Task] = []
+        self._waiting: list[WorkTask] = []
 
     @property
     def room(self) -> int:
@@ -49,7 +49,7 @@ class Here:
     def busy(self) -> int:
         return len(self._waiting)
 
-    def submit(self, tasks: list[Task], *, urgent: bool = False) -> None:
+    def submit(self, tasks: list[WorkTask], *, urgent: bool = False) -> None:
         self._waiting.extend(tasks)
 
     def take(self) -> list[Outcome]:
@@ -62,7 +62,7 @@ def pretended_store(folder: Path, text: str = STUDY) -> Path:
     """Results of a study with its questions."""
     path = folder / "pretended.sqlite"
     pool: Pool = Here()
-    with Store(path) as store:
+    with ResultStore(path) as store:
         run(plan_of(text, folder / "cache"), store, pool, text, "ptqsim sweep pretended.yaml")
     return path
 
@@ -71,7 +71,7 @@ def large_store(folder: Path, text: str) -> Path:
     """Results of a large grid, written at once."""
     path = folder / "large.sqlite"
     plan = plan_of(text, folder / "cache")
-    with Store(path) as store:
+    with ResultStore(path) as store:
         number = store.plan(plan.study.name, text, plan.provenance("large"), planned_keys(plan))
         for calibration in plan.calibrations():
             outcome = perform(plan.calibration_task(calibration))

@@ -15,7 +15,7 @@ from analysis.report.gallery import gallery_page
 from analysis.report.page import study_page
 from analysis.report.study_data import study_data
 from benchmarks.study import study_of
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from tests.report.cases import large_store
 
 READY = "document.body.dataset.ready !== undefined"
@@ -59,7 +59,7 @@ def cells(page: Any, grid: str, column: str) -> list[str]:
 
 
 def test_it_shows_every_point_and_escapes_what_people_write(page: Any, store: Path) -> None:
-    with Store(store, write=False) as results:
+    with ResultStore(store, write=False) as results:
         done = results.counts()["point"]["done"]
     assert f"{done} of {done} points" in page.locator("#count").inner_text()
     assert '<b>nobody</b> computed & "quotes".' in page.locator("header p").first.inner_text()
@@ -146,7 +146,7 @@ def test_the_commands_name_the_point(page: Any, store: Path) -> None:
         page.keyboard.press("ArrowDown")
         again, *fresh = page.locator("#chosen code").all_inner_texts()
         commands[shlex.split(again)[-1]] = fresh
-    with Store(store, write=False) as results:
+    with ResultStore(store, write=False) as results:
         for key, fresh in commands.items():
             row = results.row("points", key)
             assert row is not None
@@ -161,7 +161,7 @@ def test_the_commands_name_the_point(page: Any, store: Path) -> None:
 
 
 def test_layers_and_answers(page: Any, store: Path) -> None:
-    with Store(store, write=False) as results:
+    with ResultStore(store, write=False) as results:
         answers = list(results.rows("answers"))
     assert page.locator("#answer-table").get_attribute("aria-rowcount") == str(len(answers) + 1)
     page.locator("#layers").scroll_into_view_if_needed()

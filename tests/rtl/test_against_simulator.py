@@ -9,7 +9,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import golden, rtl
-from ptqsim.rtl import Schedule, Unit
+from ptqsim.rtl import CycleSchedule, Unit
 from ptqsim.rtl.hardware.dot_product import dot_product
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.simulation.cxxrtl import CxxrtlModule, compile_modules
@@ -53,9 +53,9 @@ def test_dot_product_and_tile(number: int) -> None:
     dot, columns = compiled()[number], compiled()[number + len(QUICK)]
     for depth, seed in ((1, None), (2, 3), (unit.depth - 1, 4), (unit.depth, 5)):
         a, b = cases.codes(unit, 12, depth, 9, seed or 0)
-        check(rtl.dot_matmul(dot, unit, a, b, Schedule(seed)), a, b, unit)
-    check(rtl.tile_matmul(columns, unit, COLUMNS, a, b, Schedule()), a, b, unit)
-    check(rtl.tile_matmul(columns, unit, COLUMNS, a[:5], b[:, :4], Schedule(7)), a[:5], b[:, :4], unit)
+        check(rtl.dot_matmul(dot, unit, a, b, CycleSchedule(seed)), a, b, unit)
+    check(rtl.tile_matmul(columns, unit, COLUMNS, a, b, CycleSchedule()), a, b, unit)
+    check(rtl.tile_matmul(columns, unit, COLUMNS, a[:5], b[:, :4], CycleSchedule(7)), a[:5], b[:, :4], unit)
 
 
 def test_a_register_is_seen_after_every_step() -> None:

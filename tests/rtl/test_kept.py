@@ -14,7 +14,7 @@ import pytest
 from ptqsim.cli.app import main
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow, kept, record
-from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, Point, sweep
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint, sweep
 from tests.rtl.needs import need
 
 
@@ -55,11 +55,11 @@ def test_they_stand_in_for_a_tool_that_is_missing(monkeypatch: pytest.MonkeyPatc
         raise tools.MissingToolError(name, purpose)
 
     monkeypatch.setattr(tools, "find", absent)
-    (cost,) = sweep([Point("gelu", 8, 4, 24)])
+    (cost,) = sweep([DesignPoint("gelu", 8, 4, 24)])
     assert cost.gates is not None
     assert cost.gates.tool == kept.origin()["tool"]
     with pytest.raises(tools.MissingToolError):
-        sweep([Point("gelu", 9, 4, 24)])
+        sweep([DesignPoint("gelu", 9, 4, 24)])
 
 
 def test_they_do_not_stand_in_for_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_they_do_not_stand_in_for_another_version(monkeypatch: pytest.MonkeyPatc
     other = tools.Tool("yosys", ("true",), "another Yosys")
     monkeypatch.setattr(tools, "find", lambda name, purpose: other)
     monkeypatch.setattr(tools.Tool, "run", lambda *_: "")
-    (cost,) = sweep([Point("gelu", 8, 4, 24)])
+    (cost,) = sweep([DesignPoint("gelu", 8, 4, 24)])
     assert cost.gates is None
 
 
@@ -87,7 +87,7 @@ def test_a_sweep_as_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_table_of_several_tools_is_refused(tmp_path: Path) -> None:
     need("abc")
-    (cost,) = sweep([Point("uniform", 3, 1, 8)])
+    (cost,) = sweep([DesignPoint("uniform", 3, 1, 8)])
     assert cost.gates is not None
     other = Cost(cost.point, replace(cost.gates, tool="another Yosys"))
     with pytest.raises(ValueError, match="synthesize all --anew"):

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from ptqsim import rtl
-from ptqsim.rtl import Schedule
+from ptqsim.rtl import CycleSchedule
 from ptqsim.rtl.simulation.cxxrtl import CxxrtlModule, compile_modules
 from tests.rtl import cases
 from tests.rtl.mutants import COLUMNS, MUTANTS, UNITS, planted, whole
@@ -32,9 +32,9 @@ def differs(simulated: CxxrtlModule, name: str) -> bool:
         wanted = rtl.expected(a, b, unit.accumulator)
         try:
             if name == "tile":
-                found = rtl.tile_matmul(simulated, unit, COLUMNS, a, b, Schedule(seed))
+                found = rtl.tile_matmul(simulated, unit, COLUMNS, a, b, CycleSchedule(seed))
             else:
-                found = rtl.dot_matmul(simulated, unit, a, b, Schedule(seed))
+                found = rtl.dot_matmul(simulated, unit, a, b, CycleSchedule(seed))
         except RuntimeError:
             return True
         if not rtl.compare(found, wanted).equal:

@@ -9,10 +9,10 @@ import pytest
 
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow
-from ptqsim.rtl.synthesis.sweep import DESIGNS, Point, grid, relation, sweep
+from ptqsim.rtl.synthesis.sweep import DESIGNS, DesignPoint, grid, relation, sweep
 from tests.rtl.needs import need
 
-SMALL = [Point("uniform", 3, 2, 8), Point("gelu", 3, 2, 8), Point("gelu_deferred", 3, 2, 8)]
+SMALL = [DesignPoint("uniform", 3, 2, 8), DesignPoint("gelu", 3, 2, 8), DesignPoint("gelu_deferred", 3, 2, 8)]
 
 
 def test_registers_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_partial_estimates_are_refused() -> None:
 
 def test_time_up_is_reported() -> None:
     need("abc")
-    (cost,) = sweep([Point("pwlq", 7, 0, 31)], timeout=0.05)
+    (cost,) = sweep([DesignPoint("pwlq", 7, 0, 31)], timeout=0.05)
     assert cost.gates is None
     assert cost.failure is not None
     assert "given up after 0.05 s" in cost.failure
@@ -94,17 +94,17 @@ def test_small_gaps_are_not_resolved() -> None:
 def test_grid_has_no_point_twice() -> None:
     points = grid(DESIGNS, [4], [2, 3], [16], ["saturate", "trap"], ["sequential", "tree:4"])
     assert len(points) == len(set(points)) == 4 * (2 * (len(DESIGNS) - 2) + 1) + 1
-    assert [point for point in points if point.design == "pwlq"] == [Point("pwlq", 4, 2, 16, "saturate")]
+    assert [point for point in points if point.design == "pwlq"] == [DesignPoint("pwlq", 4, 2, 16, "saturate")]
     with pytest.raises(ValueError, match="Did you mean 'gelu'"):
-        Point("gleu").module()
+        DesignPoint("gleu").module()
     with pytest.raises(ValueError, match="adds in sequence"):
-        Point("pwlq", order="tree:4").module()
+        DesignPoint("pwlq", order="tree:4").module()
     assert json.dumps([point.design for point in points])
 
 
 def test_a_tree_is_counted_per_multiplication() -> None:
     need("abc")
-    one, four = sweep([Point("uniform", 3, 2, 8), Point("uniform", 3, 2, 8, order="tree:4")], jobs=1)
+    one, four = sweep([DesignPoint("uniform", 3, 2, 8), DesignPoint("uniform", 3, 2, 8, order="tree:4")], jobs=1)
     assert four.gates is not None
     assert four.per_mac == four.gates.transistors / 4  # type: ignore[operator]
     assert one.per_mac is not None

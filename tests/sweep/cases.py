@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.study_work import pretend
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import Point
 from ptqsim.sweep.work.task import Outcome
 
@@ -40,7 +40,7 @@ def expected(plan: Plan, points: Sequence[Point]) -> dict[str, tuple[str, float]
 
 def stored(path: Path) -> list[tuple[str, str, tuple[str, float]]]:
     """Key, status, and digest with top-1 of every row that there is, planned or not."""
-    with Store(path, write=False) as store:
+    with ResultStore(path, write=False) as store:
         rows: list[dict[str, Any]] = list(store.rows("points", planned=False))
     return [(row["key"], row["status"], (row["logits_sha256"], row["top1"])) for row in rows]
 

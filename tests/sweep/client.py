@@ -12,12 +12,12 @@ from benchmarks.study import plan_of
 from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 
 
 def main(text: str, folder: Path, scheduler: str) -> None:
     plan = plan_of(text, folder / "cache")
-    with Store(folder / "s.sqlite") as store, clusters.connected(scheduler) as client:
+    with ResultStore(folder / "s.sqlite") as store, clusters.connected(scheduler) as client:
         pool = DaskPool(client, lambda task, name: plan.cache.path(name).read_bytes())
         run(plan, store, pool, text, "client")
 

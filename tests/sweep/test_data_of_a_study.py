@@ -13,7 +13,7 @@ from ptqsim.sweep.plan.open_study import OpenStudy
 from ptqsim.sweep.study.point import Point
 from ptqsim.sweep.study.reading import parse_study
 from ptqsim.sweep.work.content import ContentCache, MissingContent
-from ptqsim.sweep.work.sources import OpenSource, Source
+from ptqsim.sweep.work.sources import OpenSource, StudySource
 
 STUDY = """
 name: folder
@@ -96,7 +96,7 @@ def test_a_worker_reads_no_other_images_than_the_clients(images: Path, tmp_path:
     study = opened(tmp_path)
     point = point_of(study)
     (task,) = study.plan.point_tasks(point)
-    source = Source(**task.payload["source"])
+    source = StudySource(**task.payload["source"])
     own = ContentCache(tmp_path / "own")
     about = (task.payload["first"], task.payload["images"], task.payload["content"])
     expected, labels = OpenSource(source, own).validation(*about).read(range(10))
@@ -112,7 +112,7 @@ def test_a_worker_reads_no_other_images_than_the_clients(images: Path, tmp_path:
     assert same.tolist() == labels.tolist()
 
 
-def _lacking(source: Source, own: ContentCache, about: tuple[int, int, str], images: Path) -> tuple[str, ...]:
+def _lacking(source: StudySource, own: ContentCache, about: tuple[int, int, str], images: Path) -> tuple[str, ...]:
     """What a worker asks for whose folder has the same names and other images."""
     exchange(images / "val" / "000" / "x.bmp", images / "val" / "007" / "x.bmp")
     with pytest.raises(MissingContent) as asked:
@@ -124,7 +124,7 @@ def _lacking(source: Source, own: ContentCache, about: tuple[int, int, str], ima
 def test_images_that_change_under_a_running_study_stop_it(images: Path, tmp_path: Path) -> None:
     study = opened(tmp_path)
     (task,) = study.plan.point_tasks(point_of(study))
-    source = Source(**task.payload["source"])
+    source = StudySource(**task.payload["source"])
     about = (task.payload["first"], task.payload["images"], task.payload["content"])
     (name,) = _lacking(source, ContentCache(tmp_path / "own"), about, images)
     exchange(images / "val" / "000" / "x.bmp", images / "val" / "007" / "x.bmp")
@@ -135,7 +135,7 @@ def test_images_that_change_under_a_running_study_stop_it(images: Path, tmp_path
 def test_calibration_images_are_sent_too(images: Path, tmp_path: Path) -> None:
     study = opened(tmp_path)
     task = study.plan.calibration_task(study.plan.calibrations()[0])
-    source = Source(**task.payload["source"])
+    source = StudySource(**task.payload["source"])
     about = tuple(task.payload[name] for name in ("images", "seed", "content"))
     expected = OpenSource(source, ContentCache(tmp_path / "own")).calibration_images(*about)
     with pytest.raises(MissingContent) as asked:

@@ -26,7 +26,7 @@ from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.results.store import Store, StoreFullError
+from ptqsim.sweep.results.store import ResultStore, StoreFullError
 from tests.sweep.cases import SMALL, assert_each_once, stored
 
 DASK = Path(sys.executable).with_name("dask")
@@ -152,7 +152,7 @@ def test_a_killed_client_goes_on_where_it_was(processes: Processes, text: Path, 
 
 
 def _run_here(plan: Plan, path: Path) -> None:
-    with clusters.local(2) as client, Store(path) as store:
+    with clusters.local(2) as client, ResultStore(path) as store:
         run(plan, store, DaskPool(client, lambda task, name: b""), TEXT, "command")
 
 
@@ -188,7 +188,7 @@ def test_a_file_size_limit_stops_the_study_and_loses_nothing(tmp_path: Path) -> 
     """The same where nothing can be mounted: the system refuses to let the file of results grow."""
     plan, path = plan_in(tmp_path), tmp_path / "s.sqlite"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with clusters.local(2) as client, Store(path) as store:
+    with clusters.local(2) as client, ResultStore(path) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (56 * 1024, hard))
         try:
             with pytest.raises(StoreFullError, match="is full"):

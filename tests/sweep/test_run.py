@@ -18,10 +18,10 @@ from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import questions
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import point_of_row
 from ptqsim.sweep.work.content import CachePlace
-from ptqsim.sweep.work.task import Outcome, Task
+from ptqsim.sweep.work.task import Outcome, WorkTask
 from tests.sweep.cases import SMALL, assert_each_once
 
 MakePlan = Callable[[str], Plan]
@@ -35,10 +35,10 @@ ask:
 
 
 def go(plan: Plan, path: Path, client: Client, *, retry_failed: bool = False) -> int:
-    def send(task: Task, name: str) -> bytes:
+    def send(task: WorkTask, name: str) -> bytes:
         return plan.cache.path(name).read_bytes()
 
-    with Store(path) as store:
+    with ResultStore(path) as store:
         return run(plan, store, DaskPool(client, send), "text", "command", retry_failed=retry_failed)
 
 
@@ -58,7 +58,7 @@ def test_points_over_many_images_are_done_in_parts(make_plan: MakePlan, tmp_path
     assert [(t.payload["first"], t.payload["images"]) for t in tasks[:3]] == [(0, 1000), (1000, 1000), (2000, 500)]
     for calibration in plan.calibrations():
         pretend(plan.calibration_task(calibration))
-    with Store(tmp_path / "s.sqlite") as store:  # some parts are there, of one point all
+    with ResultStore(tmp_path / "s.sqlite") as store:  # some parts are there, of one point all
         for task in tasks[:4]:
             about = {"key": task.key, "point": task.key.partition(".")[0], "status": "done", "seconds": 1.0}
             store.record("parts", [about | {"document": dict(pretend(task))}])
@@ -82,7 +82,7 @@ def test_parts_add_up() -> None:
 def test_a_calibration_is_done_once_for_all_its_points(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL)
     go(plan, tmp_path / "s.sqlite", client)
-    with Store(tmp_path / "s.sqlite", write=False) as store:
+    with ResultStore(tmp_path / "s.sqlite", write=False) as store:
         calibrations = list(store.rows("calibrations"))
         used = {row["calibration"] for row in store.rows("points")}
         assert store.counts()["calibration"] == {"planned": 4, "done": 4, "trapped": 0, "failed": 0, "missing": 0}
@@ -93,7 +93,7 @@ def test_a_calibration_is_done_once_for_all_its_points(make_plan: MakePlan, tmp_
 def test_a_row_says_what_it_is(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL)
     go(plan, tmp_path / "s.sqlite", client)
-    with Store(tmp_path / "s.sqlite", write=False) as store:
+    with ResultStore(tmp_path / "s.sqlite", write=False) as store:
         for row in store.rows("points"):
             assert plan.key(point_of_row(row)) == row["key"]
             assert store.provenance(row["provenance"])["code"] == plan.code
@@ -107,13 +107,13 @@ def test_workers_without_the_clients_files_get_them(make_plan: MakePlan, tmp_pat
     plan._place = {"folder": str(tmp_path / "not mounted"), "token": token}
     sent: list[str] = []
 
-    def send(task: Task, name: str) -> bytes:
+    def send(task: WorkTask, name: str) -> bytes:
         sent.append(name)
         return b"calibrated"
 
     for calibration in plan.calibrations():  # as if they had been done elsewhere: only the client has the files
         plan.cache.put(plan.file(calibration), b"calibrated")
-    with Store(tmp_path / "s.sqlite") as store:
+    with ResultStore(tmp_path / "s.sqlite") as store:
         rows = [{"key": plan.calibration_key(c), "model": "m", "status": "done"} for c in plan.calibrations()]
         store.record("calibrations", rows)
         run(plan, store, DaskPool(client, send), "text", "command")
@@ -133,9 +133,9 @@ def test_questions_find_what_a_full_scan_finds(
     go(full, tmp_path / "full.sqlite", client)
     asked = make_plan(SMALL.replace("acc_bits: [exact, {from: 14, to: 20}]", "") + ASK.format(within=within))
     computed = go(asked, tmp_path / "asked.sqlite", client)
-    with Store(tmp_path / "full.sqlite", write=False) as store:
+    with ResultStore(tmp_path / "full.sqlite", write=False) as store:
         rows = [row for row in store.rows("points") if row["acc_bits"] is not None]
-    with Store(tmp_path / "asked.sqlite", write=False) as store:
+    with ResultStore(tmp_path / "asked.sqlite", write=False) as store:
         answers = list(store.rows("answers"))
     assert len(answers) == len(list(questions(asked.study))) == 4
     for answer in answers:
@@ -155,7 +155,7 @@ def test_questions_find_what_a_full_scan_finds(
 def test_widths_of_layers_hold_together(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     text = SMALL.replace("acc_bits: [exact, {from: 14, to: 20}]", "") + ASK.format(within=1) + "    scope: layer\n"
     go(make_plan(text), tmp_path / "s.sqlite", client)
-    with Store(tmp_path / "s.sqlite", write=False) as store:
+    with ResultStore(tmp_path / "s.sqlite", write=False) as store:
         answers = list(store.rows("answers"))
     layers = [answer for answer in answers if answer["layer"] is not None]
     together = [answer for answer in answers if answer["layer"] is None]
@@ -170,11 +170,11 @@ def test_failures_are_kept_and_do_not_stop_the_others(make_plan: MakePlan, tmp_p
     broken = make_plan(SMALL)
     broken.work = "benchmarks.study_work:not_there"
     path = tmp_path / "s.sqlite"
-    with Store(path) as store:  # one calibration is there, and fails in its points; the others fail themselves
+    with ResultStore(path) as store:  # one calibration is there, and fails in its points; the others fail themselves
         run(replace(plan, study=plan.study.model_copy(update={"require": ["w_bits == 8 and a_bits == 8"]})),
             store, DaskPool(client, lambda task, name: b""), "text", "command")  # fmt: skip
     assert go(broken, path, client) == 0  # no point is computed whose calibration fails
-    with Store(path, write=False) as store:
+    with ResultStore(path, write=False) as store:
         counts = store.counts()["point"]
         failed = [row for row in store.rows("points") if row["status"] == "failed"]
     assert counts["missing"] == 0
@@ -188,7 +188,7 @@ def test_failures_are_kept_and_do_not_stop_the_others(make_plan: MakePlan, tmp_p
 def test_a_different_result_is_refused(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL)
     go(plan, tmp_path / "s.sqlite", client)
-    with Store(tmp_path / "s.sqlite") as store:
+    with ResultStore(tmp_path / "s.sqlite") as store:
         row = next(store.rows("points"))
         store.record("points", [row])  # the same again is fine
         with pytest.raises(RuntimeError, match="computed twice with different results"):
@@ -198,21 +198,21 @@ def test_a_different_result_is_refused(make_plan: MakePlan, tmp_path: Path, clie
 def test_only_one_writes_and_others_may_read(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL)
     go(plan, tmp_path / "s.sqlite", client)
-    with Store(tmp_path / "s.sqlite"):
+    with ResultStore(tmp_path / "s.sqlite"):
         with pytest.raises(ValueError, match="another ptqsim sweep writes"):
-            Store(tmp_path / "s.sqlite")
-        with Store(tmp_path / "s.sqlite", write=False) as reader:
+            ResultStore(tmp_path / "s.sqlite")
+        with ResultStore(tmp_path / "s.sqlite", write=False) as reader:
             assert reader.counts()["point"]["done"] == len(plan.points)
 
 
 def test_other_files_are_no_store(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there are no results"):
-        Store(tmp_path / "none.sqlite", write=False)
+        ResultStore(tmp_path / "none.sqlite", write=False)
     (tmp_path / "text.sqlite").write_text("no database" * 100)
     with pytest.raises(ValueError, match="holds no results"):
-        Store(tmp_path / "text.sqlite")
+        ResultStore(tmp_path / "text.sqlite")
     database = sqlite3.connect(tmp_path / "later.sqlite")
     database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(ValueError, match="has version 99"):
-        Store(tmp_path / "later.sqlite")
+        ResultStore(tmp_path / "later.sqlite")

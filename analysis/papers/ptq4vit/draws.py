@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ...framework.artifact import Table
 from ...framework.frame import Data, Frame
-from ...framework.points import Task
+from ...framework.points import UnitOfWork
 from ...framework.style import bits_label
 from ...framework.text_table import Printed
 from ...framework.workload import Workload, bundled_models
@@ -54,7 +54,7 @@ class Draws(Table):
     def _point(self) -> MethodPoint:
         return MethodPoint(entry("ptq4vit"), self.bits, self.images)
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every draw."""
         yield from ((one, self._point()) for one in self._workloads(workload))
 

@@ -32,11 +32,11 @@ from ptqsim.ptq.search.objectives import find_objective
 from ...framework import style
 from ...framework.artifact import IllustratedTable
 from ...framework.frame import Data, Frame, concatenate
-from ...framework.points import Task
+from ...framework.points import UnitOfWork
 from ...framework.text_table import Printed
 from ...framework.workload import Workload
 
-Operand = Literal["a", "b"]
+Side = Literal["a", "b"]
 Curve = NDArray[np.float64]
 LOSSES: Final = ("task_loss", "label_loss")
 """CE against the float network's probabilities, and against the true labels."""
@@ -79,7 +79,7 @@ class Metrics(IllustratedTable):
             if metric != "random":
                 find_objective(metric)
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """One part per operand."""
         yield from ((workload, part) for part in self._parts(workload))
 
@@ -107,7 +107,7 @@ class Metrics(IllustratedTable):
         quantized: ptq.QuantizedModel,
         operand: str,
         layer: MatmulOperation,
-        side: Operand,
+        side: Side,
         progress: Progress,
     ) -> Data:
         data = workload.captured[layer.name]
@@ -154,7 +154,7 @@ class Metrics(IllustratedTable):
             f"One operand quantized alone, to {self.bits} bits. Scale: normalized. Losses: 10⁻³ nats above that of the "
             f"best scale, with the standard error over {self.images} images.",
         )
-        columns = ("Operand, metric", "Scale", *(style.NAMES[loss] for loss in LOSSES))
+        columns = ("Side, metric", "Scale", *(style.NAMES[loss] for loss in LOSSES))
         return Printed("The scale that each metric chooses, and what the choice costs", columns, tuple(rows), notes)
 
     def render(self, data: Data) -> Drawing:
@@ -189,7 +189,7 @@ def default_operands(workload: Workload) -> tuple[str, ...]:
     return tuple(f"{kinds[kind][len(kinds[kind]) // 2]}:{side}" for kind, side in picks if kind in kinds)
 
 
-def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOperation, Operand]:
+def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOperation, Side]:
     """Layer and side of ``layer:a`` or ``layer:b``; a ValueError if there is no such operand."""
     name, _, side = operand.rpartition(":")
     if side not in ("a", "b"):
@@ -198,7 +198,7 @@ def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOp
 
 
 @contextmanager
-def one_operand_quantized(layer: MatmulOperation, side: Operand, formats: tuple[pq.Uniform, ...]) -> Iterator[None]:
+def one_operand_quantized(layer: MatmulOperation, side: Side, formats: tuple[pq.Uniform, ...]) -> Iterator[None]:
     """Run the network with one operand of one operation rounded to its formats, everything else in float."""
     product = layer.product
     mode = layer.mode
@@ -216,7 +216,7 @@ def one_operand_quantized(layer: MatmulOperation, side: Operand, formats: tuple[
         layer.mode, layer.observer = mode, None
 
 
-def _output(data: ptq.OperationData, side: Operand, formats: tuple[pq.Uniform, ...]) -> torch.Tensor:
+def _output(data: ptq.OperationData, side: Side, formats: tuple[pq.Uniform, ...]) -> torch.Tensor:
     if side == "a":
         return torch.matmul(fake_quantize(data.a, formats), data.b)
     return torch.matmul(data.a, fake_quantize(data.b, formats))

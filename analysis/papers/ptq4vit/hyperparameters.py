@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from ...framework.artifact import Table
 from ...framework.frame import Data, Frame
-from ...framework.points import Task
+from ...framework.points import UnitOfWork
 from ...framework.style import bits_label
 from ...framework.text_table import Printed
 from ...framework.workload import Workload, bundled_models
@@ -58,7 +58,7 @@ class Hyperparameters(Table):
         options = Table.key(self, replace(workload, model=self.models[0]))["options"]
         return {"options": options, "workloads": [replace(workload, model=m).key() for m in self.models]}
 
-    def tasks(self, workload: Workload) -> Iterator[Task]:
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every point."""
         for model in self.models:
             yield from ((replace(workload, model=model), point) for _, _, point in self._points())

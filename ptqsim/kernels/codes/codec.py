@@ -22,12 +22,12 @@ def encode_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest:
     start = shared(start, stop, team)
     scale, low, high, mask = grid
     values, part = x[start:stop], codes[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         part[i] = np.int32(clamped(value / scale, low, high, rounding)) & mask
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
 
 
 @jit
@@ -36,15 +36,15 @@ def encode_twin(start: int, stop: int, team: int, x: Any, grid: Any, largest: An
     start = shared(start, stop, team)
     split, scale1, scale2, sign1, top, flag, both = grid
     values, part = x[start:stop], codes[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_range_of(value, split, scale1, scale2, sign1, top, rounding)
         magnitude = np.int32(q)
         # Magnitudes of R2 up to `both` are values of R1 too, zero at least, and R1 has the canonical code.
         part[i] = magnitude | (flag if second and magnitude > both else np.int32(0))
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
 
 
 @jit
@@ -55,13 +55,13 @@ def encode_twin_nearest(
     start = shared(start, stop, team)
     scale1, step, top, flag = grid
     values, part = x[start:stop], codes[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_nearer_range(value, scale1, step, top, rounding)
         part[i] = np.int32(q) | (flag if second else np.int32(0))
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
 
 
 @jit

@@ -21,12 +21,12 @@ def round_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest: 
     scale, low, high, step = grid
     zero = low - low
     values, part = x[start:stop], out[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         part[i] = (clamped(value / scale, low, high, rounding) + zero) * step
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
 
 
 @jit
@@ -36,13 +36,13 @@ def round_twin(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any
     split, scale1, scale2, sign1, top, step1, step2 = grid
     zero = top - top
     values, part = x[start:stop], out[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_range_of(value, split, scale1, scale2, sign1, top, rounding)
         part[i] = q * (step2 if second else sign1 * step1) + zero
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
 
 
 @jit
@@ -54,10 +54,10 @@ def round_twin_nearest(
     scale1, step, top = grid
     kind = x.dtype.type
     values, part = x[start:stop], out[start:stop]
-    strange = 0
+    nonfinite = 0
     for i in range(len(values)):
         value = values[i]
         q, second = in_nearer_range(value, scale1, step, top, rounding)
         part[i] = kind(q * step if second else q) * scale1
-        strange += not (abs(value) <= largest)
-    return strange
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite

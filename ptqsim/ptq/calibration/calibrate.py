@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
 from ptqsim.progress import Progress, silent
-from ptqsim.ptq.calibration.layer_cache import KeptLayers
+from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
@@ -105,7 +105,7 @@ def calibrate(
     check_images(images, model)
     check_values(model)
     images = ordinary(images)
-    kept = KeptLayers(None if state is None else Path(state))
+    kept = LayerCache(None if state is None else Path(state))
     info: dict[str, Any] = {
         "method": chosen.name,
         "variant": variant_of(chosen),

@@ -29,7 +29,7 @@ from ptqsim.ptq.tensor_files import open_tensors
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 
 
-class KeptLayers:
+class LayerCache:
     """Results of layers by key.
 
     Parameters

@@ -12,7 +12,7 @@ from torch import nn
 
 from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
-from ptqsim.ptq.calibration.layer_cache import KeptLayers
+from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -33,14 +33,14 @@ class Layerwise:
         The float network, which is left as it is.
     images : float tensor [N, C, H, W]
     seed : int
-    kept : KeptLayers
+    kept : LayerCache
         Where finished layers are looked up and put.
     captured : Captured, optional
         What was captured of this network and these images, to be used instead of a capture of its own.
     """
 
     def __init__(
-        self, network: nn.Module, images: torch.Tensor, seed: int, kept: KeptLayers, captured: Captured | None = None
+        self, network: nn.Module, images: torch.Tensor, seed: int, kept: LayerCache, captured: Captured | None = None
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ptqsim.progress import Progress
-from ptqsim.ptq.calibration.layer_cache import KeptLayers
+from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -71,7 +71,7 @@ class Selection:
     images: torch.Tensor
     bits: Bits
     seed: int
-    kept: KeptLayers
+    kept: LayerCache
     progress: Progress
 
     def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]:

@@ -73,7 +73,7 @@ def random_words(key: int, start: int, n: int, words: int) -> NDArray[np.uint64]
     return drawn.reshape(n, words)
 
 
-def uniform(words: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
+def integers(words: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:
     """Integers low..high, both included."""
     return low + (words % np.uint64(high - low + 1)).astype(np.int64)
 
@@ -117,8 +117,8 @@ def _weights(center: NDArray[np.int64], extent: NDArray[np.int64], size: int) ->
 
 def bands(fields: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Mask [..., 8, 8] of fields [..., 3]: a band of 3 or 4 rows or columns of a scan, so that no digit is whole."""
-    first = uniform(fields[..., 0], 0, 4)[..., None]
-    length = uniform(fields[..., 1], 3, 4)[..., None]
+    first = integers(fields[..., 0], 0, 4)[..., None]
+    length = integers(fields[..., 1], 3, 4)[..., None]
     band = (np.arange(8) >= first) & (np.arange(8) < first + length)
     upright = (fields[..., 2] % np.uint64(2) == 0)[..., None, None]
     return np.where(upright, band[..., None, :], band[..., :, None]) & np.ones((8, 8), bool)
@@ -137,11 +137,11 @@ def colors(
         Least difference in brightness.
     """
     bright = (scene[:, 0] % np.uint64(2) == 0)[:, None]
-    level = np.where(bright[:, 0], uniform(scene[:, 1], 20, 100), uniform(scene[:, 1], 155, 235))
-    gap = uniform(fields[..., 0], contrast, 150)
+    level = np.where(bright[:, 0], integers(scene[:, 1], 20, 100), integers(scene[:, 1], 155, 235))
+    gap = integers(fields[..., 0], contrast, 150)
     brightness = level[:, None] + np.where(bright, gap, -gap)
-    tint = np.stack([uniform(fields[..., 1] >> np.uint64(16 * c), -24, 24) for c in range(3)], axis=-1)
-    ground = np.stack([uniform(scene[:, 2] >> np.uint64(16 * c), -16, 16) for c in range(3)], axis=-1)
+    tint = np.stack([integers(fields[..., 1] >> np.uint64(16 * c), -24, 24) for c in range(3)], axis=-1)
+    ground = np.stack([integers(scene[:, 2] >> np.uint64(16 * c), -16, 16) for c in range(3)], axis=-1)
     return (level[:, None] + ground).astype(np.int32), (brightness[..., None] + tint).astype(np.int32)
 
 
@@ -157,7 +157,7 @@ def gradient(background: NDArray[np.int32], slopes: NDArray[np.uint64], size: in
         Height and width of a scene in pixels.
     """
     ramp = 2 * np.arange(size) - (size - 1)
-    along_y, along_x = (uniform(slopes[:, k], -24, 24)[:, None] * ramp // (2 * (size - 1)) for k in (0, 1))
+    along_y, along_x = (integers(slopes[:, k], -24, 24)[:, None] * ramp // (2 * (size - 1)) for k in (0, 1))
     slope = (along_y[:, :, None] + along_x[:, None, :]).astype(np.int32)
     return background[:, :, None, None] + slope[:, None]
 

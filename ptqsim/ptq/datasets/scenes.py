@@ -31,10 +31,10 @@ from ptqsim.ptq.datasets.compositing import (
     blend,
     colors,
     gradient,
+    integers,
     pieces,
     random_words,
     scans_of,
-    uniform,
 )
 
 SIZE: Final = 32
@@ -132,16 +132,16 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
     sources = scans[which] * (bands(fields[..., 6:9]) | (np.arange(_OBJECTS) >= _CLUTTER)[:, None, None])
 
     is_digit = np.arange(_OBJECTS) >= _CLUTTER
-    size = np.where(is_digit, uniform(fields[..., 1], 11 * ONE, 17 * ONE), uniform(fields[..., 1], 8 * ONE, 17 * ONE))
-    height = size * uniform(fields[..., 2], 90, 115) // 100
-    width = size * uniform(fields[..., 3], 75, 105) // 100
-    center_y = np.where(is_digit, uniform(fields[..., 4], 10 * ONE, 22 * ONE), uniform(fields[..., 4], 0, 32 * ONE))
-    center_x = uniform(fields[..., 5], 0, 32 * ONE)
+    size = np.where(is_digit, integers(fields[..., 1], 11 * ONE, 17 * ONE), integers(fields[..., 1], 8 * ONE, 17 * ONE))
+    height = size * integers(fields[..., 2], 90, 115) // 100
+    width = size * integers(fields[..., 3], 75, 105) // 100
+    center_y = np.where(is_digit, integers(fields[..., 4], 10 * ONE, 22 * ONE), integers(fields[..., 4], 0, 32 * ONE))
+    center_x = integers(fields[..., 5], 0, 32 * ONE)
     for k, (low, high) in ((_CLUTTER, (7, 11)), (_CLUTTER + 1, (21, 25))):  # tens on the left, units on the right
-        center_x[:, k] = uniform(fields[:, k, 5], low * ONE, high * ONE)
+        center_x[:, k] = integers(fields[:, k, 5], low * ONE, high * ONE)
 
     alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
-    shown = np.arange(_OBJECTS) < uniform(scene[:, :1], 0, style.clutter)
+    shown = np.arange(_OBJECTS) < integers(scene[:, :1], 0, style.clutter)
     alpha[~(shown | is_digit)] = 0
 
     background, color = colors(scene[:, 1:4], fields[..., 9:11], style.contrast)

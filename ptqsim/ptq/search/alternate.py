@@ -21,7 +21,7 @@ from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, race
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 
-Operand = Literal["a", "b"]
+Side = Literal["a", "b"]
 Formats = tuple[Format, ...]
 
 
@@ -32,7 +32,7 @@ def check_rounds(rounds: int) -> None:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class SearchSchedule:
     """In which order a search goes through the operands, and what it does between.
 
     Attributes
@@ -48,7 +48,7 @@ class Schedule:
     """
 
     rounds: int
-    first: Operand = "a"
+    first: Side = "a"
     float_b: bool = False
     correct_bias: bool = False
 
@@ -88,7 +88,7 @@ def alternate(
     spaces: tuple[Candidates, Candidates],
     start: tuple[Formats, Formats],
     objective: Objective,
-    schedule: Schedule,
+    schedule: SearchSchedule,
     *,
     constant_b: bool,
 ) -> SearchResult:
@@ -105,7 +105,7 @@ def alternate(
     start : two tuples of formats
         Of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
     objective : Objective
-    schedule : Schedule
+    schedule : SearchSchedule
     constant_b : bool
         Whether b is a weight, the same for all rows of a.
     """
@@ -118,25 +118,25 @@ def _alternate(
     spaces: tuple[Candidates, Candidates],
     start: tuple[Formats, Formats],
     objective: Objective,
-    schedule: Schedule,
+    schedule: SearchSchedule,
     constant_b: bool,
 ) -> SearchResult:
-    space: dict[Operand, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    space: dict[Side, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
     typical = (spaces[0].formats[len(spaces[0]) // 2], spaces[1].formats[len(spaces[1]) // 2])
     products = Products(data, objective, constant_b, typical)
-    formats: dict[Operand, Formats] = dict(zip(_OPERANDS, start, strict=True))
-    chosen: dict[Operand, Chosen] = {"a": (), "b": ()}
-    order: tuple[Operand, Operand] = ("a", "b") if schedule.first == "a" else ("b", "a")
-    ties: dict[Operand, list[Tie]] = {"a": [], "b": []}
+    formats: dict[Side, Formats] = dict(zip(_OPERANDS, start, strict=True))
+    chosen: dict[Side, Chosen] = {"a": (), "b": ()}
+    order: tuple[Side, Side] = ("a", "b") if schedule.first == "a" else ("b", "a")
+    ties: dict[Side, list[Tie]] = {"a": [], "b": []}
     score, done, evaluated, pruned = float("nan"), 0, 0, 0
     settled = False
 
-    def partials(of: Products, operand: Operand) -> Partials:
+    def partials(of: Products, operand: Side) -> Partials:
         if operand == "b":
             return of.with_a(formats["a"])
         return of.with_b(None if schedule.float_b else formats["b"])
 
-    def squared_error(operand: Operand) -> Parts:
+    def squared_error(operand: Side) -> Parts:
         of = Products(data, SQUARED_ERROR, constant_b, typical)
         of.error = products.error
         return Parts(partials(of, operand), len(of.parts))
@@ -162,4 +162,4 @@ def _alternate(
     return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned, (*ties["a"], *ties["b"]))
 
 
-_OPERANDS: Final[tuple[Operand, Operand]] = ("a", "b")
+_OPERANDS: Final[tuple[Side, Side]] = ("a", "b")

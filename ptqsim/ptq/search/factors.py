@@ -22,7 +22,7 @@ from ptqsim.ptq.network.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
 
-class Codes(NamedTuple):
+class CodedFactor(NamedTuple):
     """The codes of an operand [G, ...].
 
     Attributes
@@ -42,7 +42,7 @@ class Codes(NamedTuple):
         return self.arrays[group]
 
 
-Factor = torch.Tensor | Codes
+Factor = torch.Tensor | CodedFactor
 """An operand [G, ...]: its values, or its codes."""
 
 _DECODABLE: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU)
@@ -79,7 +79,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
         arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
     else:
         arrays = tuple(pq.QuantizedArray(codes[g : g + 1], unit) for g, unit in enumerate(units))
-    return Codes(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
+    return CodedFactor(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
 
 
 # What the simulator keeps of a format serves all its scales.
@@ -98,7 +98,7 @@ def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
         [Ga, ..., M, K] and [Gb, ..., K, N], both values or both codes; one group is broadcast.
     out : float tensor [G, ..., M, N]
     """
-    if isinstance(a, Codes) and isinstance(b, Codes):
+    if isinstance(a, CodedFactor) and isinstance(b, CodedFactor):
         _multiply_codes(a, b, out.numpy())
         return out
     assert isinstance(a, torch.Tensor)
@@ -106,7 +106,7 @@ def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
     return torch.matmul(a, b, out=out)
 
 
-def _multiply_codes(a: Codes, b: Codes, out: NDArray[np.float32]) -> None:
+def _multiply_codes(a: CodedFactor, b: CodedFactor, out: NDArray[np.float32]) -> None:
     groups = len(out)
     scales = [a.scales[g % len(a.scales)] * b.scales[g % len(b.scales)] for g in range(groups)]
     if len(a.arrays) == len(b.arrays) == 1:

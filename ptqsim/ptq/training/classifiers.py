@@ -21,7 +21,7 @@ from ptqsim.ptq.evaluation.evaluate import Outputs
 from ptqsim.ptq.training.fit import fit
 from ptqsim.ptq.training.learner import Learner, begin_as
 from ptqsim.ptq.training.recipe import Recipe
-from ptqsim.ptq.training.schedule import Schedule
+from ptqsim.ptq.training.schedule import TrainingSchedule
 from ptqsim.ptq.zoo.bundled import BundledModel
 from ptqsim.ptq.zoo.models import load_model
 
@@ -67,7 +67,7 @@ def train(
     return learner.model.eval()
 
 
-def save_trained(network: nn.Module, path: Path, name: str, recipe: Schedule, result: Outputs) -> None:
+def save_trained(network: nn.Module, path: Path, name: str, recipe: TrainingSchedule, result: Outputs) -> None:
     """Write the weights of a trained model, with its recipe and what it reached as metadata."""
     metric, reached = next(iter(result.metrics.items()))
     record = {

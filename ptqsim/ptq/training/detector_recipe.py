@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ptqsim.ptq.datasets.scenes import SceneStyle
-from ptqsim.ptq.training.schedule import Schedule
+from ptqsim.ptq.training.schedule import TrainingSchedule
 
 
 @dataclass(frozen=True)
-class DetectionRecipe(Schedule):
-    """All that decides the weights of a detector, besides the model; see also :class:`Schedule`.
+class DetectionRecipe(TrainingSchedule):
+    """All that decides the weights of a detector, besides the model; see also :class:`TrainingSchedule`.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ from torch import nn
 from ptqsim import files
 from ptqsim.progress import Progress
 from ptqsim.ptq.tensor_files import open_tensors
-from ptqsim.ptq.training.schedule import Schedule
+from ptqsim.ptq.training.schedule import TrainingSchedule
 
 B = TypeVar("B")
 
@@ -52,7 +52,7 @@ class Course(Protocol[B]):
 
 def fit(
     course: Course[B],
-    schedule: Schedule,
+    schedule: TrainingSchedule,
     state: Path,
     *,
     save_every: int,
@@ -63,7 +63,7 @@ def fit(
     Parameters
     ----------
     course : Course
-    schedule : Schedule
+    schedule : TrainingSchedule
     state : Path
         Where weights and optimizer state are kept, as safetensors, rewritten every ``save_every`` steps and on
         interruption (SIGINT), which takes effect when the step in flight is done.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Schedule:
+class TrainingSchedule:
     """Fields that every recipe has.
 
     Attributes

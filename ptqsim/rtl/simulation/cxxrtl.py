@@ -17,7 +17,7 @@ from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.harness import harness, namespace_of, source_of
 from ptqsim.rtl.simulation.ports import packed, unpacked, words_of
-from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.simulation.schedule import CycleSchedule
 from ptqsim.rtl.simulation.streams import Streams
 
 _FLAGS = ("-std=c++17", "-O2", "-shared", "-fPIC", "-w")
@@ -62,7 +62,7 @@ class CxxrtlModule:
         beats: Mapping[str, Mapping[str, ArrayLike]],
         outputs: int,
         held: Mapping[str, ArrayLike],
-        schedule: Schedule,
+        schedule: CycleSchedule,
     ) -> dict[str, NDArray[np.int64]]:
         """Output of a module with valid and ready.
 

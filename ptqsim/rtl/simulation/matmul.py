@@ -12,7 +12,7 @@ from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module
-from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.simulation.schedule import CycleSchedule
 
 
 class Simulated(Protocol):
@@ -29,7 +29,7 @@ class Simulated(Protocol):
         beats: Mapping[str, Mapping[str, ArrayLike]],
         outputs: int,
         held: Mapping[str, ArrayLike],
-        schedule: Schedule,
+        schedule: CycleSchedule,
     ) -> dict[str, NDArray[np.int64]]:
         """With valid and ready."""
         ...
@@ -47,12 +47,12 @@ Beats = dict[str, dict[str, NDArray[np.int64]]]
 
 
 def dot_matmul(
-    simulated: Simulated, unit: Unit, a: QuantizedArray, b: QuantizedArray, schedule: Schedule | None = None
+    simulated: Simulated, unit: Unit, a: QuantizedArray, b: QuantizedArray, schedule: CycleSchedule | None = None
 ) -> HardwareResult:
     """The product of [M, K] and [K, N] on one dot-product unit, output after output."""
     shape = _checked(unit, a, b)
     beats, held = dot_beats(unit, a, b)
-    found = simulated.stream(beats, shape[0] * shape[1], held, schedule or Schedule())
+    found = simulated.stream(beats, shape[0] * shape[1], held, schedule or CycleSchedule())
     trapped = found["out_trapped"].reshape(shape).astype(bool) if unit.traps else None
     return HardwareResult(found["out_result"].reshape(shape), trapped)
 
@@ -63,7 +63,7 @@ def tile_matmul(
     columns: int,
     a: QuantizedArray,
     b: QuantizedArray,
-    schedule: Schedule | None = None,
+    schedule: CycleSchedule | None = None,
 ) -> HardwareResult:
     """The product of [M, K] and [K, N] on a weight-stationary tile, one block of columns after the other."""
     shape = _checked(unit, a, b)
@@ -71,7 +71,7 @@ def tile_matmul(
     for start in range(0, shape[1], columns):
         block = b[:, start : start + columns]
         beats, held = tile_beats(unit, columns, a, block)
-        found = simulated.stream(beats, shape[0], held, schedule or Schedule())
+        found = simulated.stream(beats, shape[0], held, schedule or CycleSchedule())
         here = slice(start, start + block.shape[1])
         acc[:, here] = found["out_result"].reshape(shape[0], columns)[:, : block.shape[1]]
         if unit.traps:

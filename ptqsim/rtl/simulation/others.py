@@ -15,7 +15,7 @@ from ptqsim.files import write_scratch
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.bench import BENCH, FOUND, Bench
-from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.simulation.schedule import CycleSchedule
 
 OTHERS = ("iverilog", "verilator")
 _LINT = ("--lint-only", "-Wall", "-sv")
@@ -48,7 +48,7 @@ class BenchModule:
         beats: Mapping[str, Mapping[str, ArrayLike]],
         outputs: int,
         held: Mapping[str, ArrayLike],
-        schedule: Schedule,
+        schedule: CycleSchedule,
     ) -> dict[str, NDArray[np.int64]]:
         """As `CxxrtlModule.stream`."""
         return self._run(Bench.of_streams(self.module, beats, held, outputs, seed=schedule.seed))

@@ -14,7 +14,7 @@ from ptqsim.rtl.hardware.unit import Multiplier, Unit
 from ptqsim.rtl.simulation.engines import CXXRTL, build
 from ptqsim.rtl.simulation.expected import Comparison, compare, expected
 from ptqsim.rtl.simulation.matmul import HardwareResult, dot_matmul, tile_matmul
-from ptqsim.rtl.simulation.schedule import Schedule
+from ptqsim.rtl.simulation.schedule import CycleSchedule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,9 +116,9 @@ def simulate(
     for index in np.ndindex(a.shape[:-2]):
         left, right = a[index], b[index]
         if columns is None:
-            results.append(dot_matmul(simulated, unit, left, right, Schedule(seed)))
+            results.append(dot_matmul(simulated, unit, left, right, CycleSchedule(seed)))
         else:
-            results.append(tile_matmul(simulated, unit, columns, left, right, Schedule(seed)))
+            results.append(tile_matmul(simulated, unit, columns, left, right, CycleSchedule(seed)))
     ended = time.monotonic()
     if wanted is None:
         wanted = expected_of(a, b, unit.accumulator)

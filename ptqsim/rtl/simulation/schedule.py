@@ -13,7 +13,7 @@ TAKE = 7
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class CycleSchedule:
     """Gaps between offers, and between a result and its taking.
 
     Parameters

@@ -16,13 +16,13 @@ from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.kept import ORIGIN, TABLE, digest
-from ptqsim.rtl.synthesis.sweep import DESIGNS, Cost, Point, grid
+from ptqsim.rtl.synthesis.sweep import DESIGNS, Cost, DesignPoint, grid
 
 SCHEMA: Final = "ptqsim-gates-1"
 _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth", "area", "delay")
 
 
-def kept_points() -> list[Point]:
+def kept_points() -> list[DesignPoint]:
     """The designs kept with the package: the whole grid of widths and shifts, finer lines through its center, and
     registers as narrow as a network tolerates.
     """

@@ -37,7 +37,7 @@ RESOLUTION: Final = 0.10
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class DesignPoint:
     """One processing element.
 
     Parameters
@@ -109,7 +109,7 @@ class Point:
 class Cost:
     """A point and its gates, or the reason why there are none."""
 
-    point: Point
+    point: DesignPoint
     gates: Gates | None
     failure: str | None = None
 
@@ -123,7 +123,7 @@ class Cost:
 
 
 def sweep(
-    points: Sequence[Point],
+    points: Sequence[DesignPoint],
     liberty: Path | None = None,
     timeout: float = TIMEOUT,
     jobs: int | None = None,
@@ -167,12 +167,12 @@ def grid(
     overflows: Iterable[str] = (OverflowMode.WRAP,),
     orders: Iterable[str] = (Sequential.kind,),
     multiplier: str = Multiplier.BAUGH_WOOLEY,
-) -> list[Point]:
+) -> list[DesignPoint]:
     """Every combination once; designs without a shift take the first, and PWLQ neither traps nor has another order."""
     amounts = list(shifts)
-    found: dict[Point, None] = {}
+    found: dict[DesignPoint, None] = {}
     for design, overflow, order, k, m, p in product(designs, overflows, orders, bits, amounts, acc_bits):
         legal = design != "pwlq" or (overflow != OverflowMode.TRAP and order == Sequential.kind)
         if legal and (m == amounts[0] or design not in PLAIN):
-            found[Point(design, k, m, p, str(overflow), str(multiplier), order)] = None
+            found[DesignPoint(design, k, m, p, str(overflow), str(multiplier), order)] = None
     return list(found)

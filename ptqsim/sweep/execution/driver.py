@@ -16,9 +16,9 @@ from ptqsim.progress import Progress, silent
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan, result_columns
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import Calibration, Point
-from ptqsim.sweep.work.task import Outcome, Task
+from ptqsim.sweep.work.task import Outcome, WorkTask
 
 FLUSH_ROWS: Final = 2000
 FLUSH_SECONDS: Final = 0.5
@@ -34,7 +34,7 @@ class Driver:
     Parameters
     ----------
     plan : Plan
-    store : Store
+    store : ResultStore
     pool : Pool
     provenance : int
         Number of the provenance in the store.
@@ -47,7 +47,7 @@ class Driver:
     def __init__(
         self,
         plan: Plan,
-        store: Store,
+        store: ResultStore,
         pool: Pool,
         provenance: int,
         *,
@@ -141,8 +141,8 @@ class Driver:
 
     def _fill(self, queue: deque[Point], *, urgent: bool) -> None:
         room = self._pool.room
-        tasks: list[Task] = []
-        calibrations: list[Task] = []
+        tasks: list[WorkTask] = []
+        calibrations: list[WorkTask] = []
         while queue and len(tasks) + len(calibrations) < room:
             point = queue.popleft()
             key = self._plan.key(point)
@@ -194,7 +194,7 @@ class Driver:
         else:
             self._settle_point(self._under_way.pop(outcome.key), outcome)
 
-    def _tasks(self, point: Point, key: str) -> list[Task]:
+    def _tasks(self, point: Point, key: str) -> list[WorkTask]:
         """The work of a point, less the parts that were done before."""
         tasks = self._plan.point_tasks(point)
         if len(tasks) > 1:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import questions
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import Calibration, Datapath, Point
 from ptqsim.sweep.work.content import ContentCache
 from ptqsim.sweep.work.task import perform
@@ -59,7 +59,7 @@ def estimated(plan: Plan, place: Path, workers: int) -> Estimate:
     calibrated: dict[str, str] = {}
     rates: dict[Kind, float] = {}
     if place.is_file():
-        with Store(place, write=False) as store:
+        with ResultStore(place, write=False) as store:
             done, calibrated = store.statuses("points"), store.statuses("calibrations")
             rates = measured_rates(store)
     searches = _searches(plan)
@@ -95,7 +95,7 @@ def estimated(plan: Plan, place: Path, workers: int) -> Estimate:
     )
 
 
-def measured_rates(store: Store) -> dict[Kind, float]:
+def measured_rates(store: ResultStore) -> dict[Kind, float]:
     """Seconds per image of what was done before, the median of each kind."""
     seconds: dict[Kind, list[float]] = defaultdict(list)
     for row in store.rows("points", planned=False):

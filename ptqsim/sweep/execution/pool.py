@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ptqsim.sweep.work.task import Outcome, Task, perform
+from ptqsim.sweep.work.task import Outcome, WorkTask, perform
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -37,7 +37,7 @@ class Pool(Protocol):
     def busy(self) -> int:
         """Tasks submitted and not taken back."""
 
-    def submit(self, tasks: Sequence[Task], *, urgent: bool = False) -> None:
+    def submit(self, tasks: Sequence[WorkTask], *, urgent: bool = False) -> None:
         """Have tasks done; urgent ones before those that wait."""
 
     def take(self) -> list[Outcome]:
@@ -55,13 +55,13 @@ class DaskPool:
         and the file's name.
     """
 
-    def __init__(self, client: Client, send: Callable[[Task, str], bytes]) -> None:
+    def __init__(self, client: Client, send: Callable[[WorkTask, str], bytes]) -> None:
         from distributed import as_completed
 
         self._client = client
         self._send = send
         self._finished: Any = as_completed(loop=client.loop, raise_errors=False)
-        self._running: dict[Future[Any], Sequence[Task]] = {}
+        self._running: dict[Future[Any], Sequence[WorkTask]] = {}
         self._tasks = 0
         self._seconds = BUNDLE_SECONDS  # of a task, a running mean: the first ones travel alone
         self._nonce = secrets.token_hex(4)
@@ -90,7 +90,7 @@ class DaskPool:
         """See `Pool`."""
         return self._tasks
 
-    def submit(self, tasks: Sequence[Task], *, urgent: bool = False) -> None:
+    def submit(self, tasks: Sequence[WorkTask], *, urgent: bool = False) -> None:
         """See `Pool`."""
         size = 1 if urgent else self.bundle
         parts = [tasks[start : start + size] for start in range(0, len(tasks), size)]
@@ -120,14 +120,14 @@ class DaskPool:
                     found.extend(_lost(future, tasks))
         return found
 
-    def _watch(self, futures: dict[Future[Any], Sequence[Task]]) -> None:
+    def _watch(self, futures: dict[Future[Any], Sequence[WorkTask]]) -> None:
         self._running |= futures
         self._tasks += sum(map(len, futures.values()))
         self._finished.update(list(futures))
 
-    def _without_missing(self, tasks: Sequence[Task], outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    def _without_missing(self, tasks: Sequence[WorkTask], outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
         """Complete outcomes; a task whose machine lacks files gets them and is submitted again to the same worker."""
-        again: dict[str, list[tuple[Task, Outcome]]] = {}
+        again: dict[str, list[tuple[WorkTask, Outcome]]] = {}
         for task, outcome in zip(tasks, outcomes, strict=True):
             if outcome.status == "missing" and any(self._returned[task.key, n] > _DELIVERIES for n in outcome.missing):
                 lost = f"the worker at {outcome.address} doesn't keep {', '.join(outcome.missing)}"
@@ -141,8 +141,8 @@ class DaskPool:
         for address, lacking in again.items():
             self._deliver(address, lacking)
 
-    def _deliver(self, address: str, lacking: Sequence[tuple[Task, Outcome]]) -> None:
-        files: dict[tuple[str, str], Task] = {}
+    def _deliver(self, address: str, lacking: Sequence[tuple[WorkTask, Outcome]]) -> None:
+        files: dict[tuple[str, str], WorkTask] = {}
         for task, outcome in lacking:
             for name in outcome.missing:
                 self._returned[task.key, name] += 1
@@ -165,7 +165,7 @@ class DaskPool:
         self._watch({future: tasks})
 
 
-def _perform_all(tasks: Sequence[Task]) -> list[Outcome]:
+def _perform_all(tasks: Sequence[WorkTask]) -> list[Outcome]:
     from distributed import get_worker
 
     address = get_worker().address
@@ -182,7 +182,7 @@ def _keep(place: dict[str, str], name: str, content: bytes) -> None:
         cache.put(name, content)
 
 
-def _lost(future: Future[Any], tasks: Sequence[Task]) -> list[Outcome]:
+def _lost(future: Future[Any], tasks: Sequence[WorkTask]) -> list[Outcome]:
     """Outcomes of tasks whose worker died, and the next ones that tried, or that no worker could read."""
     error = future.exception()
     told = f"{type(error).__name__}: {error}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import Point, point_of_row
 from ptqsim.sweep.work.task import Outcome, perform
 
@@ -56,7 +56,7 @@ def _find(plan: Plan, place: Path, start: str) -> tuple[Point, dict[str, Any] | 
         key: (point, None) for point in plan.points if (key := plan.key(point)).startswith(start)
     }
     if place.is_file():
-        with Store(place, write=False) as store:
+        with ResultStore(place, write=False) as store:
             for key in store.statuses("points"):
                 if key.startswith(start) and (row := store.row("points", key)) is not None:
                     found[key] = (point_of_row(row), row)

@@ -12,7 +12,7 @@ from ptqsim.sweep.execution.driver import Driver, answered, planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import Answer, Question, Rounds, questions, rounds
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.point import plain
 from ptqsim.sweep.work.code import search_version
 
@@ -28,7 +28,7 @@ class _Asked:
 
 def run(
     plan: Plan,
-    store: Store,
+    store: ResultStore,
     pool: Pool,
     text: str,
     command: str,
@@ -41,7 +41,7 @@ def run(
     Parameters
     ----------
     plan : Plan
-    store : Store
+    store : ResultStore
     pool : Pool
     text : str
         The study file, kept beside the results.

@@ -11,8 +11,8 @@ from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.study.definition import Study, resolved
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache
-from ptqsim.sweep.work.sources import Source, SourceFiles
-from ptqsim.sweep.work.task import Task
+from ptqsim.sweep.work.sources import SourceFiles, StudySource
+from ptqsim.sweep.work.task import WorkTask
 
 
 class OpenStudy:
@@ -36,7 +36,7 @@ class OpenStudy:
         self._files = SourceFiles(ContentCache(cache))
         self._cache = ContentCache(cache)
         folder = path.resolve().parent
-        self._sources: dict[str, Source] = {}
+        self._sources: dict[str, StudySource] = {}
         for choice in study.axes.model:
             data = choice.data or study.data
             self._sources[choice.called] = self._files.add(
@@ -53,10 +53,10 @@ class OpenStudy:
         sources = {name: asdict(source) for name, source in self._sources.items()}
         self.plan = Plan(study, sources, self._cache, code_version(), options=options, content=self._content)
 
-    def send(self, task: Task, name: str) -> bytes:
+    def send(self, task: WorkTask, name: str) -> bytes:
         """A file that a worker asked for."""
         if not self._cache.has(name):
-            source = Source(**task.payload["source"])
+            source = StudySource(**task.payload["source"])
             payload = task.payload
             first, seed = payload.get("first", 0), payload.get("seed")
             self._files.pack(source, name, first=first, images=payload["images"], seed=seed, content=payload["content"])

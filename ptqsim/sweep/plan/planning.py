@@ -16,7 +16,7 @@ from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand
 from ptqsim.sweep.study.point import Calibration, Datapath, Point, plain
 from ptqsim.sweep.work.content import CachePlace, ContentCache
-from ptqsim.sweep.work.task import Outcome, Task
+from ptqsim.sweep.work.task import Outcome, WorkTask
 
 MEASURE: Final = "ptqsim.sweep.work.measure:measure"
 _KEY: Final = 32  # hexadecimal digits of a key
@@ -32,7 +32,7 @@ class Plan:
     study : Study
     sources : mapping
         By what the study calls the model: name, sha256, weights, data, calibration_data, validation_data, as in
-        `ptqsim.sweep.work.sources.Source`.
+        `ptqsim.sweep.work.sources.StudySource`.
     cache : ContentCache
         The client's.
     code : str
@@ -105,7 +105,7 @@ class Plan:
         """The file of the cache that holds a calibrated network."""
         return f"calibrated-{self.calibration_key(calibration)}.safetensors"
 
-    def calibration_task(self, calibration: Calibration) -> Task:
+    def calibration_task(self, calibration: Calibration) -> WorkTask:
         """The work of a calibration."""
         method = self.methods[calibration.method]
         payload = {
@@ -117,9 +117,9 @@ class Plan:
             "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
             "file": self.file(calibration),
         }
-        return Task(self.calibration_key(calibration), "calibration", self.work, payload)
+        return WorkTask(self.calibration_key(calibration), "calibration", self.work, payload)
 
-    def point_tasks(self, point: Point) -> list[Task]:
+    def point_tasks(self, point: Point) -> list[WorkTask]:
         """The work of a point whose calibration is done: one task, or one for each of its parts."""
         payload = {
             **self._common(point.model),
@@ -131,7 +131,7 @@ class Plan:
         for number, (first, images) in enumerate(ranges(point.images)):
             content = self._content(point.model, first, images, None)
             part = payload | {"first": first, "images": images, "content": content}
-            tasks.append(Task(part_key(key, number) if several else key, "point", self.work, part))
+            tasks.append(WorkTask(part_key(key, number) if several else key, "point", self.work, part))
         return tasks
 
     def _content(self, model: str, first: int, images: int, seed: int | None) -> str:

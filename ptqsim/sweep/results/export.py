@@ -11,7 +11,7 @@ from typing import Any
 
 from ptqsim import files, strict_json
 from ptqsim.sweep.results import costs, schema
-from ptqsim.sweep.results.store import Store
+from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.definition import Study, resolved
 
 
@@ -22,7 +22,7 @@ def gates_of(study: Study, path: Path) -> costs.GateTable:
     return costs.read_gates(resolved(study.gates, path.resolve().parent))
 
 
-def points(store: Store, gates: costs.GateTable | None) -> list[dict[str, Any]]:
+def points(store: ResultStore, gates: costs.GateTable | None) -> list[dict[str, Any]]:
     """Every planned point that is there: its columns, its costs, and what it was made from and by."""
     calibrations = {row["key"]: row for row in store.rows("calibrations", planned=False)}
 

@@ -25,7 +25,7 @@ class StoreFullError(OSError):
     """The disk of the store is full: what was committed stays."""
 
 
-class Store:
+class ResultStore:
     """The results of a study.
 
     Parameters

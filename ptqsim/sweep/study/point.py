@@ -62,11 +62,6 @@ class Datapath:
     layer: str | None = None
     widths: tuple[tuple[str, int], ...] = ()
 
-    @property
-    def is_exact(self) -> bool:
-        """True if nothing can overflow."""
-        return self.mode == INTEGER and self.acc_bits is None and not self.widths
-
 
 @dataclass(frozen=True, slots=True)
 class Point:

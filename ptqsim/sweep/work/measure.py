@@ -16,8 +16,8 @@ from ptqsim.ptq.network.summary import format_facts, weight_bits
 from ptqsim.ptq.threads import settle_on_one_thread
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
-from ptqsim.sweep.work.sources import BATCH, OpenSource, Source
-from ptqsim.sweep.work.task import Task
+from ptqsim.sweep.work.sources import BATCH, OpenSource, StudySource
+from ptqsim.sweep.work.task import WorkTask
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ WIDEST: Final = 48
 """Bits of an accumulator in which nothing overflows, to observe how many are needed."""
 
 
-def measure(task: Task) -> Mapping[str, Any]:
+def measure(task: WorkTask) -> Mapping[str, Any]:
     """Measurement of one task of a study."""
     settle_on_one_thread()
     payload = task.payload
@@ -38,7 +38,7 @@ def measure(task: Task) -> Mapping[str, Any]:
         )
     place = CachePlace(**payload["cache"])
     cache = place.open()
-    source = _opened(Source(**payload["source"]), cache)
+    source = _opened(StudySource(**payload["source"]), cache)
     if task.kind == "calibration":
         return _calibrate(payload, source, cache, shared=place.is_shared)
     return _evaluate(payload, source, cache)
@@ -50,7 +50,7 @@ _captured: list[tuple[Any, ptq.Captured]] = []
 """The capture of the last calibration, and what it was made from."""
 
 
-def _opened(source: Source, cache: ContentCache) -> OpenSource:
+def _opened(source: StudySource, cache: ContentCache) -> OpenSource:
     if not _sources or _sources[0].source != source:
         _sources[:] = [OpenSource(source, cache)]
     return _sources[0]
@@ -63,7 +63,7 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
     chosen = payload["images"], payload["seed"], payload["content"]
     if not cache.has(name):
         images = source.calibration_images(*chosen)
-        kept = ptq.KeptLayers(cache.folder / f"layers-{name}")
+        kept = ptq.LayerCache(cache.folder / f"layers-{name}")
         made = ptq.calibrate(
             network,
             images,

@@ -28,7 +28,7 @@ BATCH = 100
 
 
 @dataclass(frozen=True)
-class Source:
+class StudySource:
     """A network and its data, by content.
 
     Attributes
@@ -59,12 +59,12 @@ class OpenSource:
 
     Parameters
     ----------
-    source : Source
+    source : StudySource
     cache : ContentCache
         Of this machine.
     """
 
-    def __init__(self, source: Source, cache: ContentCache) -> None:
+    def __init__(self, source: StudySource, cache: ContentCache) -> None:
         self.source = source
         self._cache = cache
         self._data: dict[str, ptq.Dataset | None] = {}
@@ -122,7 +122,7 @@ class OpenSource:
         return self._data[split]
 
 
-def packed_name(source: Source, content: str, first: int, seed: int | None) -> str:
+def packed_name(source: StudySource, content: str, first: int, seed: int | None) -> str:
     """File with preprocessed images: of the calibration their number and seed, else the first image of a batch.
 
     How images are preprocessed follows from the network's name and the code.
@@ -142,10 +142,10 @@ class SourceFiles:
 
     def __init__(self, cache: ContentCache) -> None:
         self._cache = cache
-        self._networks: dict[Source, nn.Module] = {}
-        self._data: dict[tuple[Source, str], ptq.Dataset] = {}
+        self._networks: dict[StudySource, nn.Module] = {}
+        self._data: dict[tuple[StudySource, str], ptq.Dataset] = {}
 
-    def add(self, name: str, data: str, *, pretrained: bool, checkpoint: Path | None) -> Source:
+    def add(self, name: str, data: str, *, pretrained: bool, checkpoint: Path | None) -> StudySource:
         """A source of the study: loaded once, its weights kept where they are not in the package."""
         network = ptq.load_model(name, pretrained=pretrained, checkpoint=checkpoint)
         found = weights_fingerprint(network)
@@ -157,22 +157,22 @@ class SourceFiles:
         place = data if data == DIGITS else str(Path(data).resolve())
         splits = {split: ptq.load_data(place, network, split=split) for split in ("calibration", "validation")}
         check_classes(splits["validation"], getattr(network, "num_classes", None))
-        source = Source(name, found, weights, place, *(opened.name for opened in splits.values()))
+        source = StudySource(name, found, weights, place, *(opened.name for opened in splits.values()))
         self._networks[source] = network
         self._data |= {(source, split): opened for split, opened in splits.items()}
         return source
 
-    def size(self, source: Source, split: str) -> int:
+    def size(self, source: StudySource, split: str) -> int:
         """Images of a split."""
         return len(self._data[source, split])
 
-    def content(self, source: Source, first: int, images: int, seed: int | None) -> str:
+    def content(self, source: StudySource, first: int, images: int, seed: int | None) -> str:
         """The fingerprint of calibration images if there is a seed, else of validation images from ``first`` on."""
         data = self._data[source, "validation" if seed is None else "calibration"]
         chosen = range(first, first + images) if seed is None else sample_indices(data, images, seed)
         return data.fingerprint_of(chosen)
 
-    def pack(self, source: Source, name: str, *, first: int, images: int, seed: int | None, content: str) -> None:
+    def pack(self, source: StudySource, name: str, *, first: int, images: int, seed: int | None, content: str) -> None:
         """Make a file that a worker asked for: of calibration images if there is a seed, else of evaluation images.
 
         Raises

@@ -18,12 +18,12 @@ from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.sweep.work.content import MissingContent
 
 Status = Literal["done", "trapped", "failed", "missing", "stopped"]
-Work = Callable[["Task"], Mapping[str, Any]]
+Work = Callable[["WorkTask"], Mapping[str, Any]]
 _TRACE: Final = 4000  # characters of a traceback that are kept
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class WorkTask:
     """Something to compute, once.
 
     Attributes
@@ -76,7 +76,7 @@ class Outcome:
     address: str = ""
 
 
-def perform(task: Task) -> Outcome:
+def perform(task: WorkTask) -> Outcome:
     """Do a task in a worker; whatever goes wrong is an outcome, so that the others go on."""
     host, process = socket.gethostname(), os.getpid()
     start = time.perf_counter()

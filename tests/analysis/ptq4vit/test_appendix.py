@@ -47,7 +47,7 @@ def test_points_are_found_again(workload, made, monkeypatch):
     asked = []
     row = {"images": 1, "top1": 1.0, "cross_entropy": 1.0}
     monkeypatch.setattr(
-        "analysis.framework.points.Point.row", lambda self, work: asked.append((work.seed, self.key(work))) or row
+        "analysis.framework.points.WorkPoint.row", lambda self, work: asked.append((work.seed, self.key(work))) or row
     )
     made.compute(workload)
     tasks = [(work.seed, point.key(work)) for work, point in made.tasks(workload)]

@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 from torch.nn import functional as F
 
-from analysis.framework.store import Store
+from analysis.framework.store import ArtifactStore
 from analysis.papers.ptq4vit.fig5_metrics import LOSSES, Metrics, default_operands
 from ptqsim import ptq
 
@@ -156,7 +156,7 @@ def test_the_control_is_the_squared_error_with_random_weights(workload, options)
 
 def test_two_computations_give_the_same_data(workload, options, tmp_path):
     data = options.compute(workload)
-    with replace(workload, store=Store(tmp_path / "another")) as again:
+    with replace(workload, store=ArtifactStore(tmp_path / "another")) as again:
         assert options.compute(again) == data
 
 

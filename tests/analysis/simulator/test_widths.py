@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import ptqsim as pq
-from analysis.framework.store import Store
+from analysis.framework.store import ArtifactStore
 from analysis.framework.workload import Setting, Workload
 from analysis.simulator.safe_width import SafeWidth
 from analysis.simulator.width_accuracy import RegisterPoint, WidthAccuracy
@@ -65,7 +65,7 @@ def test_a_table_of_curves(workload):
 
 def test_safe_widths_of_a_file(tmp_path):
     """The same from a file as from a calibration; with the bundled model, which the file names."""
-    with Workload(store=Store(tmp_path / "cache"), images=2) as work:
+    with Workload(store=ArtifactStore(tmp_path / "cache"), images=2) as work:
         quantized = ptq.calibrate(
             work.network, work.calibration_images, method="base_ptq", w_bits=4, a_bits=4, n=2, captured=work.captured
         )

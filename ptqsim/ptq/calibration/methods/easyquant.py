@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch, Paradigm
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
 
@@ -31,5 +31,5 @@ class EasyQuant(LinearSearch):
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("cosine")
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
-        return Schedule(self.rounds, first="b", correct_bias=self.bias_correction)
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
+        return SearchSchedule(self.rounds, first="b", correct_bias=self.bias_correction)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch, Paradigm, check_weight
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.objectives import Objective, find_objective
 from ptqsim.ptq.search.ranking import ranking_objective
 
@@ -57,5 +57,5 @@ class Liu2021(LinearSearch):
             return ranking_objective(self.gamma, self.theta)
         return find_objective("similarity")
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
-        return Schedule(self.rounds, first="b", correct_bias=self.bias_correction and op.constant_b is not None)
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
+        return SearchSchedule(self.rounds, first="b", correct_bias=self.bias_correction and op.constant_b is not None)

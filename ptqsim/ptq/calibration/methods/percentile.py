@@ -11,7 +11,7 @@ import torch
 from ptqsim.ptq.calibration.methods.protocol import Paradigm, Plain, check_paradigm
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
@@ -47,8 +47,8 @@ class Percentile(Plain):
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("mse")
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
-        return Schedule(rounds=1)
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
+        return SearchSchedule(rounds=1)
 
     def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
         return _clipped(a, bits, self.a_percentile)

@@ -12,7 +12,7 @@ from ptqsim.errors import unknown_name
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule, check_rounds
+from ptqsim.ptq.search.alternate import SearchSchedule, check_rounds
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
 
@@ -77,7 +77,7 @@ class Method(Protocol):
     def objective(self, op: MatmulOperation) -> Objective:
         """Objective that the search minimizes."""
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
         """Rounds of the search, and which operand comes first."""
 
     def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
@@ -141,8 +141,8 @@ class LinearSearch(Plain):
         check_rounds(self.rounds)
         self.ratios()
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
-        return Schedule(self.rounds, correct_bias=self.bias_correction)
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
+        return SearchSchedule(self.rounds, correct_bias=self.bias_correction)
 
     def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
         return self.uniform(a, bits)

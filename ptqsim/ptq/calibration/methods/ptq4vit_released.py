@@ -11,7 +11,7 @@ from ptqsim.ptq.calibration.methods.protocol import LinearSearch
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import Schedule
+from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
@@ -56,10 +56,10 @@ class ReleasedPTQ4ViT(LinearSearch):
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian")
 
-    def schedule(self, op: MatmulOperation) -> Schedule:
+    def schedule(self, op: MatmulOperation) -> SearchSchedule:
         weights_first = op.constant_b is not None
         split_search = op.a_kind == "softmax"
-        return Schedule(self.rounds, "b" if weights_first else "a", split_search, self.bias_correction)
+        return SearchSchedule(self.rounds, "b" if weights_first else "a", split_search, self.bias_correction)
 
     def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
         if op.a_kind == "softmax":

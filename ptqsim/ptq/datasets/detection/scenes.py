@@ -23,10 +23,10 @@ from ptqsim.ptq.datasets.compositing import (
     blend,
     colors,
     gradient,
+    integers,
     pieces,
     random_words,
     scans_of,
-    uniform,
 )
 from ptqsim.ptq.datasets.scenes import SceneStyle
 
@@ -105,12 +105,12 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
 
     size = _sizes(fields[..., 1])
     height = size
-    width = size * uniform(fields[..., 2], 75, 105) // 100
+    width = size * integers(fields[..., 2], 75, 105) // 100
     center_y, center_x, fits = _places(fields[..., 8:], height, width)
     shown = np.where(
         is_digit,
-        fits & (np.arange(_OBJECTS) - _CLUTTER < uniform(scene[:, :1], 1, DIGITS)),
-        np.arange(_OBJECTS) < uniform(scene[:, 6:7], 0, style.clutter),
+        fits & (np.arange(_OBJECTS) - _CLUTTER < integers(scene[:, :1], 1, DIGITS)),
+        np.arange(_OBJECTS) < integers(scene[:, 6:7], 0, style.clutter),
     )
     alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
     alpha[~shown] = 0

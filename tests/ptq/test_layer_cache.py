@@ -150,7 +150,7 @@ def test_a_real_process_ended_by_a_real_signal(end: signal.Signals, tmp_path: Pa
 def test_only_its_own_files_are_removed(model: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
     state = tmp_path / "state"
     ptq.calibrate(model, images[:2], method="percentile", state=state)
-    kept = ptq.KeptLayers(state)
+    kept = ptq.LayerCache(state)
     assert len(kept) == len(ptq.QuantizedModel(model).layers)
     (state / f".{next(state.iterdir()).name}.1234-0123abcd.partial").write_text("left by a process that was killed")
     for name in ("notes.txt", "m.safetensors"):
