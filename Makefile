@@ -142,6 +142,7 @@ lint: $(STAMP)  ## check style, formatting, types, the architecture and the leng
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	git ls-files 'ptqsim/*.py' 'analysis/*.py' 'benchmarks/*.py' | xargs $(BIN)/numpydoc lint
 	$(BIN)/pylint --disable=all --enable=too-many-lines --jobs=0 --recursive=y ptqsim analysis benchmarks tests
 
 format: $(STAMP)  ## sort imports and format the code

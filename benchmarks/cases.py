@@ -20,18 +20,18 @@ class Case:
 
     Parameters
     ----------
-    name
+    name : str
         What it is called in the report.
-    kind
+    kind : Kind
         What its target follows from.
-    accumulator
+    accumulator : pq.Accumulator
         The datapath; of as many bits as the exact prefix sums need if `bits_as_needed`.
-    statistics
+    statistics : bool, optional
         Whether events are counted.
-    way
+    way : Way, optional
         "matmul"; "packed": from packed codes of the left operand; "width": with the observed width; "prefixes": the
         pass that finds the observed width, alone.
-    of, of_target
+    of, of_target : str or None and float, optional
         Name of another case of the same operands, and the share of its speed that is wanted.
     """
 

@@ -44,7 +44,7 @@ class Oracle:
 
     Parameters
     ----------
-    a, b
+    a, b : pq.QuantizedArray
         The operands.
     """
 

@@ -18,9 +18,9 @@ class OperandKind:
 
     Parameters
     ----------
-    kind
+    kind : str
         "uniform" (weights, or activations after LayerNorm), "softmax" or "gelu" (in their twin formats).
-    bits, shift
+    bits, shift : int, optional
         Of the format.
     """
 
@@ -78,9 +78,9 @@ class Operands:
 
     Parameters
     ----------
-    left, right
+    left, right : OperandKind
         Their kinds.
-    reach
+    reach : int, optional
         Width of an accumulator that about half of the outputs overflow; None for the values of a network.
     """
 

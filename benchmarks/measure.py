@@ -23,13 +23,13 @@ class Plan:
 
     Parameters
     ----------
-    rounds, least
+    rounds, least : int and float, optional
         As `interleaved` takes them.
-    seed
+    seed : int, optional
         Of the operands.
-    targets
+    targets : {"native", "portable", "none"}, optional
         Which targets count: those of this processor's kernels, those of one without AVX-512, or none.
-    shapes, peer_shape
+    shapes, peer_shape : tuple of Shape and Shape, optional
         Of the products; and of those of libraries with a register of P bits.
     """
 
@@ -52,21 +52,21 @@ class Row:
 
     Parameters
     ----------
-    shape, operands, case
+    shape, operands, case : Shape and str
         What was measured.
-    timings
+    timings : mapping of str to Timing
         By "prepared" and "fresh"; either may be missing.
-    wrong
+    wrong : int
         Number of outputs that differ from the oracle's, in any of the calls that were checked.
-    clamped
+    clamped : float, optional
         Share of the outputs that overflowed at some step.
-    kernel, certificate, certified
+    kernel, certificate, certified : str and float, optional
         What ran and why it may; the share of outputs proven unable to overflow.
-    target
+    target : float, optional
         Wanted ratio to the baseline, or None.
-    of, share, of_target
+    of, share, of_target : str or None and float, optional
         The case of the same operands that it takes turns with, its speed as a share of that one's, and the wanted one.
-    peer
+    peer : bool, optional
         Whether it is another library's product.
     """
 

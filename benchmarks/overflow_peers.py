@@ -34,15 +34,15 @@ class Verdict:
 
     Parameters
     ----------
-    peer, overflow, bits
+    peer, overflow, bits : str and int
         What was asked.
-    gmac_per_s, simulator_gmac_per_s
+    gmac_per_s, simulator_gmac_per_s : float
         Its speed on small matrices, and the simulator's on one of a network.
-    wrong, outputs
+    wrong, outputs : int
         How many outputs differ from those of a register that overflows at every step, of how many.
-    wrong_low_bits
+    wrong_low_bits : int
         How many would if only the low bits of what the library gives were read.
-    example, example_right
+    example, example_right : int
         What it gives for 3 x (127 * 127), and what is right.
     """
 

@@ -35,11 +35,11 @@ def run(only: str, plan: Plan, output: Output) -> Results:
 
     Parameters
     ----------
-    only
+    only : str
         A pattern for shape/operands/case; everything if empty.
-    plan
+    plan : Plan
         How to measure.
-    output
+    output : Output
         Where progress is shown.
     """
     results = Results()

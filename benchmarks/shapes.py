@@ -12,11 +12,11 @@ class Shape:
 
     Parameters
     ----------
-    name
+    name : str
         What it is called in the report.
-    batch, rows, depth, columns
+    batch, rows, depth, columns : int
         Its sizes.
-    attention
+    attention : bool, optional
         Whether both operands are activations, so that neither is kept from one call to the next.
     """
 

@@ -41,13 +41,13 @@ class Start:
 
     Parameters
     ----------
-    cold
+    cold : Started
         Import, and every kernel compiled and run, with an empty cache.
-    cached
+    cached : Started
         The same with the cache that this left.
-    first
+    first : tuple of Started
         Import and one saturating product with that cache, several times.
-    kernels
+    kernels : tuple of str
         Names of the kernels that ran.
     """
 

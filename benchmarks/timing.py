@@ -68,15 +68,15 @@ def interleaved(
 
     Parameters
     ----------
-    baseline, contenders
+    baseline, contenders : Call and mapping of str to Call
         What to call. Everything is called before it is timed.
-    rounds
+    rounds : int
         Number of rounds. Each begins with another contender, so that none is always after the same one.
-    least
+    least : float
         Seconds that a contender or the baseline is repeated for within a round.
-    clock
+    clock : Clock, optional
         Seconds of something: by default CPU time of this process, all threads.
-    after_round
+    after_round : callable, optional
         Called after each round.
     """
     names = list(contenders)

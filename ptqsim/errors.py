@@ -18,11 +18,11 @@ def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
 
     Parameters
     ----------
-    what
+    what : str
         What the name stands for, such as ``"overflow mode"``.
-    given
+    given : object
         What was given in its place.
-    legal
+    legal : iterable of str
         Every legal name.
     """
     names = list(legal)
@@ -66,15 +66,15 @@ class AccumulatorOverflowError(OverflowError):
 
     Attributes
     ----------
-    element
+    element : tuple of int
         Index of the first output element, in C order, in which it happened.
-    step
+    step : int
         Depth index l of the (last) product that the failing addition brings in.
-    register
+    register : str
         Which register failed: ``"accumulator"``, or ``"inner"`` for the tile register of a split order.
-    bits
+    bits : int
         Width of that register.
-    bits_needed
+    bits_needed : int
         Width with which that register would have held every prefix sum of the whole product.
     """
 

@@ -16,11 +16,11 @@ def staircase(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], jumps:
 
     Parameters
     ----------
-    axes
+    axes : Axes
         Where to.
-    x, y
+    x, y : float64 array
         Samples on an even grid that all jumps are on; a step begins and ends where ``y`` changes.
-    jumps
+    jumps : float64 array
         Where the function may jump: a dot is filled where the function has that value, and open where it has not.
     """
     spacing = x[1] - x[0]

@@ -52,7 +52,7 @@ def check_folder(option: str, place: Path | None) -> None:
 
     Parameters
     ----------
-    option, place
+    option, place : str and Path or None
         As for :func:`check_file`.
 
     Raises

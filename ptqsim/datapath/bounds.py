@@ -34,15 +34,15 @@ class Bound(Constructed):
 
     Parameters
     ----------
-    name
+    name : str
         Which bound this is: "datatype", "weight_aware", "row_stochastic" or "calibrated".
-    kind
+    kind : str
         "theorem": nothing outside can occur. "observation": nothing outside was seen.
-    lowest, highest
+    lowest, highest : int
         The least and the greatest sum.
-    why
+    why : str
         The argument, with its numbers.
-    per_output
+    per_output : int64 array, optional
         Bits per output column, where the bound tells them apart; read-only.
     """
 
@@ -79,11 +79,11 @@ def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignme
 
     Parameters
     ----------
-    a_format, b_format
+    a_format, b_format : NumberFormat
         Shift-alignable formats.
-    depth
+    depth : int
         Number of products per output, K.
-    alignment
+    alignment : str, optional
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
 
     Raises
@@ -109,11 +109,11 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
 
     Parameters
     ----------
-    a_format
+    a_format : NumberFormat
         Shift-alignable format of the left operand.
-    weights
+    weights : QuantizedArray
         The right operand, [..., K, N].
-    alignment
+    alignment : str, optional
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
 
     Raises
@@ -162,13 +162,13 @@ def row_stochastic(
 
     Parameters
     ----------
-    a_format
+    a_format : NumberFormat
         `Uniform` or `TwinSoftmax`.
-    b
+    b : NumberFormat or QuantizedArray
         The other operand, or its format if only that is known.
-    depth
+    depth : int
         Number of products per output, K.
-    row_sum
+    row_sum : float, optional
         What the reals of a row sum to at most. By default 1 + (K + 2) * 2**-23: twice what a softmax in float32 can be
         above 1, whose numerators are summed in any order and divided by that sum.
 
@@ -198,7 +198,7 @@ def calibrated(*observed: OverflowStatistics) -> Bound:
 
     Parameters
     ----------
-    *observed
+    *observed : OverflowStatistics
         ``matmul(...).overflow`` of the products that were run on the calibration data, one or more.
 
     Raises

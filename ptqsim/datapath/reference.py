@@ -99,9 +99,9 @@ def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulato
 
     Parameters
     ----------
-    a_row, b_column
+    a_row, b_column : sequence
         K operands each, integers or `Operand`.
-    accumulator
+    accumulator : Accumulator
         The datapath. Under ``trap`` the registers go on unbounded, and events are in the steps.
 
     Returns
@@ -139,9 +139,9 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
 
     Parameters
     ----------
-    a_row, b_column
+    a_row, b_column : sequence
         K operands each, integers or `Operand`.
-    accumulator
+    accumulator : Accumulator, optional
         The datapath; None is a register without bounds.
 
     Raises
@@ -189,11 +189,11 @@ def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: 
 
     Parameters
     ----------
-    a
+    a : Nested or QuantizedArray
         [..., M, K], a quantized array, or aligned integers (or `Operand`) in nested lists.
-    b
+    b : Nested or QuantizedArray
         [..., K, N], likewise. Leading dimensions broadcast as in numpy.
-    accumulator
+    accumulator : Accumulator or None
         The datapath; None is a register without bounds.
 
     Returns

@@ -61,11 +61,11 @@ class Requantizer(Constructed):
 
     Parameters
     ----------
-    multiplier
+    multiplier : int
         Positive, below 2**31.
-    shift
+    shift : int
         Right shift, -32 to 94; negative is to the left.
-    rounding
+    rounding : str, optional
         A `RequantizeRounding`, or its name.
 
     Raises
@@ -97,11 +97,11 @@ class Requantizer(Constructed):
 
         Parameters
         ----------
-        factor
+        factor : float
             scale_in / scale_out, from 2**-62 to below 2**32.
-        multiplier_bits
+        multiplier_bits : int, optional
             Significant bits of the multiplier, 1 to 31.
-        rounding
+        rounding : str, optional
             A `RequantizeRounding`, or its name.
         """
         bits = checked_integer("multiplier_bits", multiplier_bits, 1, 31)
@@ -166,17 +166,17 @@ def requantize(
 
     Parameters
     ----------
-    acc
+    acc : array_like
         Integers of any shape, such as `MatmulResult.acc`.
-    scale
+    scale : float
         Real value of one unit of `acc`, such as `MatmulResult.scale`.
-    number_format
+    number_format : NumberFormat
         `Uniform`. A twin format follows a softmax or a GELU, which is no multiplication.
-    rounding
+    rounding : str, optional
         A `RequantizeRounding`, or its name. The rounding of the format itself is not used.
-    multiplier_bits
+    multiplier_bits : int, optional
         Significant bits of the integer multiplier, 1 to 31; None multiplies by the real factor in float64.
-    bias
+    bias : array_like, optional
         Integers on the grid of `acc`, added to it exactly; broadcast against `acc`.
 
     Returns

@@ -48,13 +48,13 @@ class OverflowStatistics:
 
     Parameters
     ----------
-    outputs
+    outputs : int
         Number of output elements with an event.
-    events
+    events : int
         Number of events.
-    first
+    first : callable
         Finds the first event, if there is one.
-    prefixes
+    prefixes : callable
         Finds the range of the exact prefix sums.
     """
 

@@ -108,9 +108,9 @@ class NumberFormat(Constructed, ABC):
 
         Parameters
         ----------
-        real
+        real : array_like
             As for `encode`.
-        out
+        out : ndarray, optional
             Array to put them into: C-contiguous, of the shape of `real` and the type that it is rounded in. It may be
             `real` itself.
 

@@ -33,9 +33,9 @@ class Log2(NumberFormat):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k of a code, 2 to 8.
-    rounding
+    rounding : str, optional
         A `RoundingMode`, or its name, for -log2(x). No float is halfway between two powers on the logarithmic scale,
         so the three nearest modes are one; ``toward_zero`` takes the larger power. Values below zero are taken as zero,
         and so is what is nearer to the power after the smallest.

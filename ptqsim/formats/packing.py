@@ -32,9 +32,9 @@ def pack(codes: ArrayLike, bits: int) -> bytes:
 
     Parameters
     ----------
-    codes
+    codes : array_like
         Unsigned integers of any shape.
-    bits
+    bits : int
         Width of a code, 2 to 16.
 
     Returns

@@ -32,15 +32,15 @@ class PWLQ(Unaligned):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k of a value in its range, 2 to 15. Stored are k + 1 bits.
-    scale
+    scale : float
         Step of the center, finite and positive.
-    tail_scale
+    tail_scale : float
         Step of the tails, finite and positive.
-    breakpoint
+    breakpoint : float
         Where the tails start, finite and positive.
-    rounding
+    rounding : str, optional
         A `RoundingMode`, or its name; in the tails it is applied to the magnitude.
 
     Raises

@@ -75,9 +75,9 @@ class ReleasedTwinSoftmax(_Released):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k, 2 to 16.
-    split
+    split : float
         Where the coarse range starts, finite and positive, up to 1.
 
     Raises
@@ -125,11 +125,11 @@ class ReleasedTwinGELU(_Released):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k, 2 to 16.
-    scale
+    scale : float
         Scale of the negative range, finite and positive; the released code fixes 0.16997124254703522 / 2**(k-1).
-    positive_scale
+    positive_scale : float
         Scale of the positive range, finite and positive, and free of the other.
 
     Raises

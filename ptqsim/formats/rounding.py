@@ -56,13 +56,13 @@ class Ties(NamedTuple):
 
     Parameters
     ----------
-    to_even
+    to_even : bool, optional
         Half to even, an instruction of its own; the rest is not used then.
-    positive_away
+    positive_away : bool, optional
         Whether a fraction of +1/2 is corrected by +1, as every greater one is.
-    negative_away
+    negative_away : bool, optional
         Whether a fraction of -1/2 is corrected by -1, as every lesser one is.
-    never
+    never : bool, optional
         No correction at all.
     """
 

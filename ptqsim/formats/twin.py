@@ -41,13 +41,13 @@ class TwinSoftmax(NumberFormat):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k of a code, flag included, 2 to 16.
-    shift
+    shift : int
         Alignment exponent m, 0 to 32. The paper searches 1 to 11.
-    rounding
+    rounding : str, optional
         A `RoundingMode`, or its name. Values below zero are clamped to zero whatever it is.
-    range_choice
+    range_choice : str, optional
         A `RangeChoice`, or its name. ``nearest`` takes the least distance and leaves no choice of `rounding`.
 
     Raises
@@ -115,15 +115,15 @@ class TwinGELU(NumberFormat):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k of a code, flag included, 2 to 16.
-    shift
+    shift : int
         Alignment exponent m, 0 to 32.
-    scale
+    scale : float
         Scale of R1, the negative range, finite and positive.
-    rounding
+    rounding : str, optional
         A `RoundingMode`, or its name.
-    range_choice
+    range_choice : str, optional
         A `RangeChoice`, or its name. The sign decides the range in both; ``nearest`` takes the smaller magnitude on a
         tie and leaves no choice of `rounding`.
 
@@ -152,9 +152,9 @@ class TwinGELU(NumberFormat):
 
         Parameters
         ----------
-        bits, shift
+        bits, shift : int
             As for the format.
-        lowest
+        lowest : float, optional
             Least value to cover; R1's greatest magnitude, 2**(k-1) - 1, stands for it.
         """
         return cls(bits, shift, checked_scale(-lowest) / _top(checked_bits(bits)))
@@ -169,13 +169,13 @@ class TwinGELU(NumberFormat):
 
         Parameters
         ----------
-        bits
+        bits : int
             As for the format.
-        positive_scale
+        positive_scale : float
             Scale of R2, the positive range.
-        lowest
+        lowest : float, optional
             Least value to cover.
-        max_shift
+        max_shift : int, optional
             Largest shift to consider.
         """
         scale = checked_scale(positive_scale)

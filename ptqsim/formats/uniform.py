@@ -27,11 +27,11 @@ class Uniform(NumberFormat):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width k of a code, 2 to 16.
-    scale
+    scale : float
         The step, finite and positive.
-    rounding
+    rounding : str, optional
         A `RoundingMode`, or its name.
 
     Raises

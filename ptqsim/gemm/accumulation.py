@@ -26,16 +26,16 @@ class Accumulated(NamedTuple):
 
     Parameters
     ----------
-    product
+    product : Product
         What was accumulated.
-    acc
+    acc : int64 array
         int64 [batch, M, N].
-    events
+    events : int32 array or None
         int32 [batch, M, N], number of events per output (under ``trap``: not zero where there was one); None where
         there are none or they were not counted.
-    kernel, certificate
+    kernel, certificate : str and Certificate
         What ran, and why it may.
-    exact
+    exact : bool or callable
         Whether every register equals the unbounded sum, or how to find out.
     """
 

@@ -146,13 +146,13 @@ def by_words(
 
     Parameters
     ----------
-    product
+    product : Product
         What to multiply.
-    acc
+    acc : int64 array
         Where to put it, int64 [batch, M, N].
-    bits
+    bits : int, optional
         How many bits to keep.
-    which
+    which : int64 array, optional
         The tiles to compute; all of them if None.
 
     Returns

@@ -31,14 +31,14 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
 
     Parameters
     ----------
-    a
+    a : QuantizedArray
         [..., M, K], in a shift-alignable format.
-    b
+    b : QuantizedArray
         [..., K, N], likewise. Leading dimensions broadcast as in numpy; nothing is copied for it, and neither array has
         to be contiguous.
-    accumulator
+    accumulator : Accumulator
         Register width, overflow mode, order and alignment.
-    statistics
+    statistics : bool, optional
         Whether to report overflow events. Switched off they cost nothing. Widths (`overflow.bits_needed`) are computed
         when they are asked for, so the result keeps the operands alive.
 

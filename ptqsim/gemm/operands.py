@@ -100,26 +100,26 @@ class PreparedOperand(Keeper):
 
     Parameters
     ----------
-    codes, number_format
-        [..., M, K] if left, [..., K, N] if right, and what they stand for.
-    is_left
-        Which of both.
-    grid_range
+    codes, number_format : ndarray and NumberFormat
+        Codes [..., M, K] if left, [..., K, N] if right, and their format.
+    is_left : bool
+        True for the left operand.
+    grid_range : int or None
         Number of the range, or None.
 
     Attributes
     ----------
-    lead
+    lead : tuple of int
         Leading dimensions of the array.
-    kind
-        What the fields from `table` on follow from.
-    codes
+    kind : tuple of NumberFormat and int or None
+        Format and range that decide the fields from `table` on.
+    codes : ndarray
         [n, M, K] or [n, K, N], contiguous.
-    table
+    table : ndarray
         The value of every code.
-    ranges
-        What `table` is put together from.
-    largest
+    ranges : tuple of GridRange
+        The ranges that `table` is put together from.
+    largest : int
         Largest magnitude in `table`: of any code, whether it occurs or not.
     """
 

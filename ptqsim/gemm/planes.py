@@ -26,13 +26,13 @@ class Parts:
 
     Parameters
     ----------
-    count
+    count : int
         How many parts a word has.
-    codes
+    codes : object
         Type of codes that kernels are compiled for, or None for the type that they have.
-    left, right
+    left, right : object
         Types of the parts of a left and of a right operand.
-    raised
+    raised : int
         What is added to the parts of a left operand if its type has no negative numbers and they can be negative.
     """
 

@@ -24,22 +24,22 @@ class Product(Keeper):
 
     Parameters
     ----------
-    left, right
+    left, right : PreparedOperand
         Operands whose shapes are known to fit.
 
     Attributes
     ----------
-    pairs
-        [batch, 2], which left and which right matrix each product of the batch takes.
-    shape
+    pairs : int64 array [batch, 2]
+        Left and right matrix of each product of the batch.
+    shape : tuple of int
         Batch, rows and columns of the result.
-    outputs
+    outputs : int
         Number of output elements.
-    tiles
+    tiles : tuple of int
         Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows.
-    depth
+    depth : int
         Number of products per output, K.
-    datatype_bound
+    datatype_bound : int
         No sum over any subset of one output's products is larger in magnitude, whatever the codes are.
     """
 

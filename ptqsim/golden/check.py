@@ -59,9 +59,9 @@ def check(directory: str | Path, progress: Progress = silent) -> CheckReport:
 
     Parameters
     ----------
-    directory
+    directory : str or Path
         A directory with a manifest.
-    progress
+    progress : Progress, optional
         Called with the outputs recomputed and all outputs.
 
     Raises

@@ -19,13 +19,13 @@ def write(
 
     Parameters
     ----------
-    vectors
+    vectors : GoldenVectors
         What `compute` gave.
-    directory
+    directory : str or Path
         Made if it is not there. Vectors that are already in it are replaced; other files are left alone.
-    source
+    source : mapping of str to object, optional
         Where the codes come from, plain data for the manifest.
-    name
+    name : str, optional
         Prefix of every name in the C header.
 
     Returns

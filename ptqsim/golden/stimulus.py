@@ -40,13 +40,13 @@ def stimulus(
 
     Parameters
     ----------
-    a_format, b_format
+    a_format, b_format : NumberFormat
         Shift-alignable formats.
-    rows, depth, columns
+    rows, depth, columns : int
         M, K and N, each from 1 to 2**20.
-    pattern
+    pattern : str, optional
         A `Pattern`, or its name.
-    seed
+    seed : int, optional
         From 0 to 2**32 - 1.
 
     Raises

@@ -17,7 +17,7 @@ class UnreadableError(ValueError):
 
     Attributes
     ----------
-    line
+    line : int
         Where, counted from 1.
     """
 

@@ -40,22 +40,22 @@ class GoldenVectors(Constructed):
 
     Parameters
     ----------
-    a
+    a : QuantizedArray
         [..., M, K], the left operand.
-    b
+    b : QuantizedArray
         [..., K, N], the right operand; its leading dimensions are those of `a`.
-    accumulator
+    accumulator : Accumulator
         The datapath.
-    acc
+    acc : int64 array or None
         int64 [..., M, N], read-only, what the accumulators hold at the end, in units of a.format.scale *
         b.format.scale; None if the datapath traps.
-    trapped
+    trapped : Trapped or None
         The event that it traps with, None if there is none.
-    overflow
+    overflow : tuple[int, int] or None
         Number of outputs with an overflow event, and number of events; None if the datapath traps.
-    traced
+    traced : tuple of int
         Index of the output whose steps are recorded.
-    trace
+    trace : int64 array
         int64 [steps, 9], the columns being `TRACE_COLUMNS`, as `ptqsim.reference.trace` gives them; the register is
         its index in `REGISTERS`. Read-only.
     """
@@ -99,15 +99,15 @@ def compute(
 
     Parameters
     ----------
-    a
+    a : QuantizedArray
         [..., M, K], in a shift-alignable format.
-    b
+    b : QuantizedArray
         [..., K, N], likewise. Leading dimensions broadcast as in numpy, and are written out in the result.
-    accumulator
+    accumulator : Accumulator
         The datapath.
-    traced
+    traced : sequence of int, optional
         Index of the output to trace; by default the first with an overflow event, or else the first.
-    progress
+    progress : Progress, optional
         Called with the outputs done and all outputs.
 
     Raises

@@ -50,11 +50,11 @@ def write(modules: Sequence[Module], folder: str | Path, specification: Mapping[
 
     Parameters
     ----------
-    modules
+    modules : sequence of Module
         The modules that a user instantiates.
-    folder
+    folder : str or Path
         Made if it is not there.
-    specification
+    specification : mapping of str to object
         What they were made from, as plain data: ``{"unit": unit.to_dict()}``.
 
     Returns

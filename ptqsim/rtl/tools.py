@@ -49,7 +49,7 @@ class MissingToolError(ValueError):
 
     Attributes
     ----------
-    tool
+    tool : str
         Its name, a key of `INSTALL`.
     """
 
@@ -64,11 +64,11 @@ class Tool:
 
     Parameters
     ----------
-    name
+    name : str
         Key of `INSTALL`.
-    command
+    command : tuple of str
         How to start it.
-    version
+    version : str
         What it calls itself.
     """
 
@@ -124,9 +124,9 @@ def find(name: str, purpose: str) -> Tool:
 
     Parameters
     ----------
-    name
+    name : str
         "yosys" (from PyPI, or that of the system), "abc" (a Yosys whose ABC works), "g++", "iverilog" or "verilator".
-    purpose
+    purpose : str
         What it is needed for, for the error: "to simulate".
 
     Raises

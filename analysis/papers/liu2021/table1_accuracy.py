@@ -26,7 +26,7 @@ class Classification(PaperTable):
 
     Attributes
     ----------
-    models, images
+    models, images : tuple of str and int or None
         As in every table of a paper.
     dataset : str
         What the paper calls the data named (CIFAR-10, CIFAR-100, ImageNet), so that rows of the same data meet; if

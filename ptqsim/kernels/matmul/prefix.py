@@ -41,22 +41,22 @@ def dot_prefixes(
 
     Parameters
     ----------
-    which, pairs, terms, strips, panels
+    which, pairs, terms, strips, panels : array
         As for `exact.exact_tiles`.
-    correction
+    correction : array
         What the offsets of left mantissas add to each column in each segment, int32 [B, segment, N] mod 2**32.
-    norms
+    norms : array
         Of rows [A, M, segment] and columns [B, segment, N] in each segment, float32, rounded up.
-    codes
+    codes : array
         Codes [A, M, K] and table of the left operand, codes [B, K, N] and table of the right one.
-    shape
+    shape : array
         Of the result, (batch, M, N).
-    guess
+    guess : array
         Least and greatest prefix sum found elsewhere; parts of the work tell each other what they found. It decides
         how many outputs are gone through, not what is found.
-    unit, found
+    unit, found : int and array
         What was found in the part from `start` on goes to ``found[start // unit]``, int64 [part, 2].
-    left_over
+    left_over : array
         bool, one per tile: set for those that were not gone through, as too many of their outputs reach too far.
     """
     start = shared(start, stop, team)

@@ -55,10 +55,10 @@ def calibrate(
     method : str or Method
         ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
         ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
-    num_images : int, optional
-        Number of images to take from a DataLoader, in its order, or to draw from a Dataset by the seed; by default all.
     w_bits, a_bits : int
         Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
+    num_images : int, optional
+        Number of images to take from a DataLoader, in its order, or to draw from a Dataset by the seed; by default all.
     seed : int
         Of everything random in the method.
     variant : str
@@ -73,7 +73,7 @@ def calibrate(
         calibrations.
     progress : callable
         Called with layers done, all layers, and the name of the layer that was done last.
-    **options
+    **options : object
         Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have
         ``paradigm`` and ``bias_correction``.
 

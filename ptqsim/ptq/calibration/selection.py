@@ -63,7 +63,7 @@ class Selection:
         At least as many as there are folds.
     bits : mapping
         Widths of every layer.
-    seed, kept, progress
+    seed, kept, progress : int, LayerCache and Progress
         As for :class:`~ptqsim.ptq.calibration.layerwise.Layerwise`.
     """
 

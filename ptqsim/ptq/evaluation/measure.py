@@ -27,7 +27,7 @@ def measure(
 
     Parameters
     ----------
-    model, data, limit, batch, progress
+    model, data, limit, batch, progress : nn.Module or QuantizedModel, Dataset, int or None, int and Progress
         As for :func:`ptqsim.ptq.evaluate`.
 
     Returns

@@ -23,21 +23,21 @@ class PWLQUnit:
 
     Parameters
     ----------
-    bits
+    bits : int, optional
         Width k of a value in its range, 2 to 15; codes have k + 1 bits.
-    b_bits
+    b_bits : int, optional
         Width of the uniform codes, 2 to 16.
-    acc_bits
+    acc_bits : int, optional
         Width of the accumulator, 2 to 63.
-    scale_bits
+    scale_bits : int, optional
         Width of S, 2 to 16.
-    fraction_bits
+    fraction_bits : int, optional
         Fraction of S, 0 to `scale_bits`.
-    overflow
+    overflow : str, optional
         "wrap" or "saturate".
-    multiplier
+    multiplier : str, optional
         A `Multiplier`, or its name.
-    name
+    name : str, optional
         Prefix of every module.
 
     Raises

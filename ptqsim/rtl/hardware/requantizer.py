@@ -18,17 +18,17 @@ class RequantizerUnit:
 
     Parameters
     ----------
-    requantizer
+    requantizer : Requantizer
         Multiplier, shift and rounding.
-    acc_bits
+    acc_bits : int, optional
         Width of the accumulator, 2 to 63.
-    bits
+    bits : int, optional
         Width of the codes, 2 to 16.
-    bias_bits
+    bias_bits : int, optional
         Width of an integer that is added to the accumulator first; None for no bias.
-    multiplier
+    multiplier : str, optional
         A `Multiplier`, or its name.
-    name
+    name : str, optional
         Prefix of every module.
 
     Raises

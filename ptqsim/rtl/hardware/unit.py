@@ -39,17 +39,17 @@ class Unit:
 
     Parameters
     ----------
-    a, b
+    a, b : NumberFormat
         `Uniform`, `TwinSoftmax` or `TwinGELU`.
-    accumulator
+    accumulator : Accumulator
         Register width, overflow mode, order and alignment.
-    depth
+    depth : int, optional
         Greatest number of products per output, 1 to 2**20: the width of counters and of a deferred result.
-    runtime_shift
+    runtime_shift : bool, optional
         The shifts are inputs of the unit, from 0 to the `shift` of each format, and not wired.
-    multiplier
+    multiplier : str, optional
         A `Multiplier`, or its name.
-    name
+    name : str, optional
         Prefix of every module.
 
     Raises

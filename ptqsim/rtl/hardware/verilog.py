@@ -76,15 +76,15 @@ class Module:
 
     Parameters
     ----------
-    name
+    name : str
         Of the module.
-    header
+    header : str
         What it computes, as integer formulas; lines of text.
-    ports
+    ports : tuple of Port
         In the order of declaration.
-    body
+    body : str
         Statements.
-    parts
+    parts : tuple of Module, optional
         The modules that the body instantiates.
     """
 

@@ -21,15 +21,15 @@ class Claim:
 
     Parameters
     ----------
-    name
+    name : str
         A few words.
-    statement
+    statement : str
         What is claimed.
-    tool
+    tool : str
         What decides: a key of `tools.INSTALL`.
-    decide
+    decide : callable
         None if the claim holds, else a counterexample in words.
-    holds
+    holds : bool, optional
         Whether it is true; a claim that is false is there to show that the proof beside it has teeth.
     """
 

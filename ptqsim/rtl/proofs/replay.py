@@ -21,13 +21,13 @@ class Counterexample:
 
     Parameters
     ----------
-    what
+    what : str
         What they show.
-    a, b
+    a, b : QuantizedArray
         [1, K] and [K, 1].
-    accumulators
+    accumulators : tuple of Accumulator
         The datapaths.
-    outputs
+    outputs : tuple of int
         What each gives.
     """
 

@@ -29,17 +29,17 @@ class Bench:
 
     Parameters
     ----------
-    module
+    module : Module
         What is tested.
-    beats
+    beats : dict of str to tuple[tuple[Port, ...], NDArray[uint32]]
         For every input stream ("in" alone for a combinational module) its ports and their words, [beats, words] each.
-    held
+    held : dict of str to int
         Values of the inputs that belong to no stream.
-    expected
+    expected : uint32 array or None
         Words of every output beat, or None if there is nothing to compare with.
-    outputs
+    outputs : int
         Number of output beats.
-    seed
+    seed : int or None
         Of the gaps in the streams; None for no gaps.
     """
 

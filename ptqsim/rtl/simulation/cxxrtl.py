@@ -28,9 +28,9 @@ class CxxrtlModule:
 
     Parameters
     ----------
-    module
+    module : Module
         What was compiled.
-    library, number
+    library, number : ctypes.CDLL and int
         Where it is.
     """
 
@@ -48,7 +48,7 @@ class CxxrtlModule:
 
         Parameters
         ----------
-        inputs
+        inputs : mapping of str to array_like
             Name of every input but the clock: [n], [n, fields], or one value for all rows.
         """
         rows = max(np.atleast_1d(np.asarray(values)).shape[0] for values in inputs.values())
@@ -68,13 +68,13 @@ class CxxrtlModule:
 
         Parameters
         ----------
-        beats
+        beats : mapping of str to mapping of str to array_like
             For every input stream the values of its ports, one row per beat.
-        outputs
+        outputs : int
             Number of results to wait for.
-        held
+        held : mapping of str to array_like
             Values of the inputs that belong to no stream.
-        schedule
+        schedule : CycleSchedule
             When offers are made and results taken.
 
         Raises

@@ -19,9 +19,9 @@ def build(module: Module, engine: str = CXXRTL) -> Simulated:
 
     Parameters
     ----------
-    module
+    module : Module
         What to build.
-    engine
+    engine : str, optional
         "cxxrtl" (Yosys and a C++ compiler), "iverilog" or "verilator".
 
     Raises

@@ -21,11 +21,11 @@ class Comparison:
 
     Parameters
     ----------
-    outputs
+    outputs : int
         How many were compared.
-    trapped
+    trapped : int
         How many of them trap; their values mean nothing, their flags are compared.
-    differ
+    differ : int64 array
         Indices of those that are not equal, [n, 2].
     """
 

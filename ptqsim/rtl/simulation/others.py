@@ -26,9 +26,9 @@ class BenchModule:
 
     Parameters
     ----------
-    module
+    module : Module
         What is simulated.
-    engine
+    engine : str
         "iverilog" or "verilator".
     """
 

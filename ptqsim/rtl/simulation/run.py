@@ -23,17 +23,17 @@ class Simulation:
 
     Parameters
     ----------
-    unit
+    unit : Unit
         What was built.
-    columns
+    columns : int or None
         Of the tile; None for a dot-product unit.
-    engine
+    engine : str
         What ran it.
-    found, wanted
+    found, wanted : HardwareResult
         Hardware and simulator: int64 [..., M, N].
-    comparison
+    comparison : Comparison
         Of the two, output by output.
-    build_seconds, run_seconds
+    build_seconds, run_seconds : float
         Wall time.
     """
 
@@ -76,18 +76,18 @@ def simulate(
 
     Parameters
     ----------
-    a, b
+    a, b : QuantizedArray
         [..., M, K] and [..., K, N] with the same leading axes: those of `ptqsim.ptq.evaluation.record.record_codes`,
         for instance.
-    unit
+    unit : Unit or Accumulator
         What is built; of an `Accumulator` alone, the unit for these formats and this K.
-    columns
+    columns : int, optional
         Of a weight-stationary tile; None for one dot-product unit.
-    engine
+    engine : str, optional
         One of `ENGINES`.
-    seed
+    seed : int, optional
         Of the gaps between offers; None for none.
-    wanted
+    wanted : HardwareResult, optional
         What the simulator says, if it is known already.
 
     Raises

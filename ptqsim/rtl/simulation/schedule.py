@@ -18,7 +18,7 @@ class CycleSchedule:
 
     Parameters
     ----------
-    seed
+    seed : int, optional
         None for no gaps at all; else offers are made, and results taken, in about two of three cycles.
     """
 

@@ -11,20 +11,20 @@ class Gates:
 
     Parameters
     ----------
-    module
+    module : str
         Name of the module.
-    cells, flip_flops
+    cells, flip_flops : int
         Number of cells, flip-flops among them.
-    transistors
+    transistors : int or None
         CMOS estimate of Yosys; None where a liberty file was used.
-    depth
+    depth : int or None
         Gates on the longest path between registers or ports; None where a liberty file was used.
-    area, delay
+    area, delay : float or None
         In the units of the liberty file (delay in ps); None without one. A Yosys that does not show what its ABC writes
         tells no delay either.
-    tool, flow
+    tool, flow : str
         Version of Yosys and the commands.
-    liberty
+    liberty : str or None
         Name and SHA-256 of the liberty file.
     """
 

@@ -23,8 +23,10 @@ _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth", "area", "delay"
 
 
 def kept_points() -> list[DesignPoint]:
-    """The designs kept with the package: the whole grid of widths and shifts, finer lines through its center, and
-    registers as narrow as a network tolerates.
+    """The designs kept with the package.
+
+    They are the whole grid of widths and shifts, finer lines through its center, and registers as narrow as a network
+    tolerates.
     """
     center = (8,), (4,), (24,)
     wired = ("uniform", "softmax", "gelu")

@@ -42,20 +42,20 @@ class DesignPoint:
 
     Parameters
     ----------
-    design
+    design : str
         One of `ALL_DESIGNS`: the kind of the left operand and where its shift is done, by default in wires behind the
         multiplier.
-    bits
+    bits : int, optional
         Width k of both operands (PWLQ codes have one more).
-    shift
+    shift : int, optional
         Alignment exponent m; the greatest one if it is an input; not used by ``uniform`` and ``pwlq``.
-    acc_bits
+    acc_bits : int, optional
         Width P of the accumulator.
-    overflow
+    overflow : str, optional
         "wrap", "saturate" or "trap".
-    multiplier
+    multiplier : str, optional
         A `Multiplier`, or its name.
-    order
+    order : str, optional
         Of the additions, as `ptqsim.datapath.order_text` reads it; PWLQ has ``sequential`` only.
     """
 

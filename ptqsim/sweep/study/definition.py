@@ -187,7 +187,7 @@ class Cluster(Part):
     kind : {"slurm", "lsf", "pbs"}
     jobs : int
         Batch jobs, each with ``processes`` workers.
-    processes, memory, walltime, queue, account, interface, directives, prologue
+    processes, memory, walltime, queue, account, interface, directives, prologue : int, str, str or None and list of str
         Of one job, see docs/sweep.md.
     """
 

@@ -27,7 +27,7 @@ class Percentile(Plain):
     ----------
     a_percentile, w_percentile : float
         Percent of the magnitudes of activations and weights that stay in range, above 0 and up to 100.
-    paradigm, bias_correction
+    paradigm, bias_correction : Paradigm and bool
         As in :class:`~ptqsim.ptq.calibration.methods.protocol.LinearSearch`.
     """
 

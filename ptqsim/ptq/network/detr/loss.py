@@ -75,7 +75,7 @@ def matched_loss(
 
     Parameters
     ----------
-    logits, boxes, targets
+    logits, boxes, targets : torch.Tensor and Targets
         As for :func:`match`.
     matched : int64 tensor [N, queries]
         What :func:`match` gave.
