@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / "ptqsim/ptq/zoo/parameters"
 # What setuptools would build, without building it.
 OUTPUTS = r"""
 import sys
@@ -34,7 +35,12 @@ def test_a_wheel_has_one_package_at_the_top_and_all_of_the_analysis_in_it() -> N
         assert sources <= found
     assert "ptqsim/py.typed" in found
     assert {f"ptqsim/{path.relative_to(ROOT)}" for path in (ROOT / "analysis").rglob("*.js")} <= found
-    assert any(name.endswith(".safetensors") for name in found)
+    weights = {name for name in found if name.endswith((".safetensors", ".safetensors.index.json"))}
+    assert {Path(name).name for name in weights} == {path.name for path in WEIGHTS.iterdir()}
+
+
+def test_no_file_of_weights_is_large() -> None:
+    assert max(path.stat().st_size for path in WEIGHTS.iterdir()) <= 4 * 2**20
 
 
 def test_an_editable_install_leaves_the_tree_as_it_is() -> None:

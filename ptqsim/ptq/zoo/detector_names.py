@@ -35,8 +35,8 @@ class DetrModel:
 
     @property
     def weights(self) -> Path:
-        """The safetensors file in the package; the model is bundled if there is nothing else to fetch."""
-        return Path(str(files("ptqsim.ptq.zoo") / "parameters" / f"{self.name}.safetensors"))
+        """Index of the safetensors files in the package; the model is bundled if there is nothing else to fetch."""
+        return Path(str(files("ptqsim.ptq.zoo") / "parameters" / f"{self.name}.safetensors.index.json"))
 
     def config(self, num_classes: int | None = None) -> Any:
         """The ``DetrConfig`` of transformers, for as many classes as the model has or as are asked for."""

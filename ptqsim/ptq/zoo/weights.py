@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections import Counter
@@ -19,8 +20,22 @@ _FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """Types that weights are read in; those of 8 bits are codes without their scales."""
 
 
+INDEX: Final = ".safetensors.index.json"
+"""End of the name of a file that says in which files the tensors of a sharded checkpoint are, as in the hubs."""
+
+
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a safetensors file; a missing or damaged one is an error that says so."""
+    """The tensors of a safetensors file, or of the files that an index beside them names.
+
+    Raises
+    ------
+    FileNotFoundError
+        Where the file, or one that the index names, is missing.
+    ValueError
+        Where a file is damaged or has not the tensors that the index says.
+    """
+    if path.name.endswith(INDEX):
+        return _read_shards(path)
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
     try:
@@ -30,6 +45,26 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             f"{path} is no readable safetensors file ({error}): it may be truncated, or another format; "
             "export the weights with safetensors.torch.save_file"
         ) from None
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    if not index.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {index}: name an existing index of safetensors files")
+    try:
+        names = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        shards = sorted({Path(name).name for name in names.values()})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"{index} is no index of safetensors files ({type(error).__name__}: {error}); legal is a JSON object whose "
+            "weight_map has the file of every tensor"
+        ) from None
+    weights: dict[str, torch.Tensor] = {}
+    for shard in shards:
+        weights |= read_weights(index.parent / shard)  # beside the index, wherever the name leads
+    if weights.keys() != names.keys():
+        odd = sorted(weights.keys() ^ names.keys())[0]
+        raise ValueError(f"tensor {odd!r} is in {index} or in its files, but not in both: fetch all of them anew")
+    return weights
 
 
 def fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
