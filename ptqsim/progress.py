@@ -22,3 +22,12 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, state: str = "", /) -> None:
     """Progress that nobody sees."""
+
+
+def prefixed(progress: Progress, words: str) -> Progress:
+    """Progress whose state begins with some words."""
+
+    def report(done: int, total: int, state: str = "", /) -> None:
+        progress(done, total, f"{words}: {state}")
+
+    return report

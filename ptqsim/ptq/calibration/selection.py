@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.progress import Progress
+from ptqsim.progress import Progress, prefixed
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
@@ -100,13 +100,13 @@ class Selection:
                 for fold in range(folds)
             ]
             method = start
-            best = _held_out_loss(parts, method, self.bits, _prefixed(self.progress, method.name))
+            best = _held_out_loss(parts, method, self.bits, prefixed(self.progress, method.name))
             trail: Trail = [{"added": {}, **best.entry(best), "kept": True}]
             for addition in additions:
                 if _has(method, addition):
                     continue
                 trial = replace(method, **addition)  # type: ignore[type-var]  # a method is a dataclass
-                loss = _held_out_loss(parts, trial, self.bits, _prefixed(self.progress, _words(addition)))
+                loss = _held_out_loss(parts, trial, self.bits, prefixed(self.progress, _words(addition)))
                 trail.append({"added": dict(addition), **loss.entry(best), "kept": loss < best})
                 if loss < best:
                     method, best = trial, loss
@@ -150,7 +150,3 @@ def _has(method: Method, addition: Mapping[str, Any]) -> bool:
 
 def _words(addition: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in addition.items())
-
-
-def _prefixed(progress: Progress, words: str) -> Progress:
-    return lambda done, total, name: progress(done, total, f"{words}: {name}")

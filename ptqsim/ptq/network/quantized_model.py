@@ -128,7 +128,8 @@ class QuantizedModel(nn.Module):
                     f"parameter {name!r} was to become {kind}; legal is {parameter.dtype}, for which the formats were "
                     "calibrated: cast the float network before ptqsim.ptq.calibrate"
                 )
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def save(self, path: str | Path) -> None:
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""

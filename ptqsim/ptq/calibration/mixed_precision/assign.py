@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ptqsim.progress import Progress
+from ptqsim.progress import Progress, prefixed
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method
@@ -62,11 +62,7 @@ def assign_bits(
     results: dict[int, dict[str, LayerResult]] = {}
     for width in widths:
         at = dict.fromkeys(inside, (width, width))
-        results[width] = layerwise.run(
-            parallel,
-            at,
-            lambda done, total, name, w=width: progress(done, total, f"W{w}A{w}: {name}"),  # type: ignore[misc]
-        )
+        results[width] = layerwise.run(parallel, at, prefixed(progress, f"W{width}A{width}"))
     weighed_by, sensitivity, omega = _weighed(options, network, layerwise, modules, results)
     outside = sum(weight_count(op) for name, op in layers.items() if name not in set(inside)) * target
     uniform = outside + target * sum(module.weights for module in modules)
