@@ -36,5 +36,6 @@ def test_no_docstring_begins_with_a_question(package: str) -> None:
 
 def test_a_question_would_be_found(tmp_path: Path) -> None:
     module = tmp_path / "module.py"
-    module.write_text('"""A module."""\n\nX = 1\n"""What x is."""\n\n\ndef f():\n    """Whether it is."""\n', encoding="utf-8")
+    lines = '"""A module."""', "X = 1", '"""What x is."""', "def f():", '    """Whether it is."""'
+    module.write_text("\n".join(lines), encoding="utf-8")
     assert [text for _, text in docstrings(module) if QUESTION.match(text)] == ["What x is.", "Whether it is."]

@@ -44,7 +44,7 @@ def test_a_file_that_is_missing_is_named(index: Path) -> None:
 )
 def test_what_is_no_index(index: Path, content: str) -> None:
     index.write_text(content, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"is no index of safetensors files .* weight_map has the file of every tensor"):
+    with pytest.raises(ValueError, match=r"is no index of safetensors files .* weight_map has"):
         read_weights(index)
 
 
