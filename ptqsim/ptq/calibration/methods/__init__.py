@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import Field, fields
 from typing import Any, Final
 
-from ptqsim.errors import unknown_name
+from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.calibration.methods.base_ptq import BasePTQ
 from ptqsim.ptq.calibration.methods.bit_split import BitSplit
 from ptqsim.ptq.calibration.methods.easyquant import EasyQuant
@@ -48,9 +48,10 @@ def make_method(method: str | Method, options: Mapping[str, Any], variant: str =
     Raises
     ------
     TypeError
-        For what is neither a name nor one of the methods, and for an object with options or a variant beside it.
+        For what is neither a name nor one of the methods, for an object with options or a variant beside it, and for an
+        option of another type.
     ValueError
-        For an unknown name, variant or option (it suggests the nearest), or a value of another type or out of range.
+        For an unknown name, variant or option (it suggests the nearest), or a value out of range.
     """
     if not isinstance(method, str):
         return _made(method, options, variant)
@@ -71,13 +72,13 @@ def make_method(method: str | Method, options: Mapping[str, Any], variant: str =
 def _made(method: object, options: Mapping[str, Any], variant: str) -> Method:
     legal = ", ".join(made.__name__ for made in (*METHODS.values(), *VARIANTS.values()))
     if not isinstance(method, (*METHODS.values(), *VARIANTS.values())):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"the method is {method!r}; legal are a name ({', '.join(METHODS)}) and an object of one of the classes "
             f"{legal}: try ptq.PTQ4ViT()"
         )
     given = [*options, *([] if variant == PAPER else ["variant"])]
     if given:
-        raise TypeError(
+        raise ArgumentTypeError(
             f"{', '.join(given)} was given beside the method {method!r}; legal is to set options where the method is "
             f"made: try ptq.{type(method).__name__}({', '.join(f'{name}=...' for name in given)})"
         )
@@ -95,7 +96,7 @@ def _check_type(method: str, option: Field[Any], value: object) -> None:
     legal = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}[kind]
     fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
     if not fits:
-        raise ValueError(
+        raise ArgumentTypeError(
             f"option {option.name!r} of method {method!r} is {value!r}; legal is {legal}: the default is "
             f"{option.default!r}"
         )
