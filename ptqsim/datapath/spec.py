@@ -68,7 +68,7 @@ class Accumulator(Constructed):
 
     bits: int = 32
     overflow: OverflowMode = OverflowMode.WRAP
-    order: Order = Sequential()
+    order: Order = Sequential()  # noqa: RUF009 - immutable
     alignment: Alignment = Alignment.PRODUCT
 
     # Written out, because it takes more types than the fields have.

@@ -97,7 +97,7 @@ class QuantizedArray(Constructed):
         return (self[index] for index in range(len(self)))
 
     def __bool__(self) -> bool:
-        raise ValueError("the truth value of an array of codes is ambiguous; use len(q), or compare q.dequantize()")
+        raise ValueError("an array of codes has no truth value; ask for len(q), or compare q.dequantize() or q.codes")
 
     def __eq__(self, other: object) -> bool:
         """True if the other array has the same format, shape and codes."""

@@ -110,8 +110,8 @@ class MatmulResult:
         TypeError
             If `out` is no float32 array.
         ValueError
-            If `out` is of another shape or not contiguous, `scales` are of another number, a scale (such as the product of those
-            of both formats) is no normal float64, or a real is beyond float32.
+            If `out` is of another shape or not contiguous, `scales` are of another number, a scale (such as the product
+            of those of both formats) is no normal float64, or a real is beyond float32.
         """
         each = [self.scale] if scales is None else scales
         for scale in each:
