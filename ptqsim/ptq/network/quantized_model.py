@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn, Self, get_args
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ class QuantizedModel(nn.Module):
     ----------
     layers : dict of str to MatmulOperation
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
-    mode : {"float", "fake_quant", "integer"}
+    mode : Mode or {"float", "fake_quant", "integer"}
         What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
         LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
         the last bit.
@@ -75,9 +75,8 @@ class QuantizedModel(nn.Module):
         return next(iter(self.layers.values())).mode
 
     @mode.setter
-    def mode(self, mode: Mode) -> None:
-        if mode not in get_args(Mode):
-            raise unknown_name("mode", mode, get_args(Mode))
+    def mode(self, mode: Mode | str) -> None:
+        mode = Mode.of(mode)
         for layer in self.layers.values():
             layer.mode = mode
 
