@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Integral, Real
 from typing import Any, ClassVar, Final, Protocol, cast
 
+import numpy as np
 import torch
 
 from ptqsim.choice import Choice
@@ -186,9 +188,11 @@ def settle_options(method: Any) -> None:
             object.__setattr__(method, option.name, kind.of(value, option.name))
             continue
         legal = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}[kind]
-        fits = isinstance(value, (int, float) if kind is float else kind) and isinstance(value, bool) == (kind is bool)
-        if not fits:
+        types = {int: Integral, float: Real}.get(kind, kind)
+        if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
             raise ArgumentTypeError(
                 f"option {option.name!r} of method {method.name!r} is {value!r}; legal is {legal}: the default is "
                 f"{option.default!r}"
             )
+        if isinstance(value, np.number):  # checkpoints hold Python's numbers
+            object.__setattr__(method, option.name, value.item())

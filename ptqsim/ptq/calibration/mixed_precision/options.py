@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from ptqsim.choice import Choice
+from ptqsim.errors import ArgumentTypeError
 
 
 class Sensitivity(Choice):
@@ -68,6 +71,14 @@ class MixedPrecision:
     def __post_init__(self) -> None:
         for name, kind in (("sensitivity", Sensitivity), ("attention", Attention), ("solver", Solver)):
             object.__setattr__(self, name, kind.of(getattr(self, name)))
+        sized = self.model_size is None or isinstance(self.model_size, Real)
+        if not sized or isinstance(self.model_size, bool):
+            raise ArgumentTypeError(f"model_size is {self.model_size!r}; legal is a number of MB, or None")
+        widths = () if self.widths is None else self.widths
+        if not isinstance(widths, Iterable) or not all(map(_is_integer, widths)):
+            raise ArgumentTypeError(f"widths are {widths!r}; legal are integers from 2 to 16: try (4, 5, 6, 7, 8)")
+        if not _is_integer(self.probes):
+            raise ArgumentTypeError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
         if self.model_size is not None and not 0 < self.model_size < float("inf"):
             raise ValueError(f"model_size is {self.model_size} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
@@ -79,3 +90,7 @@ class MixedPrecision:
         """The widths to choose from, least first."""
         chosen = self.widths if self.widths is not None else range(max(2, target - 2), min(16, target + 2) + 1)
         return tuple(sorted(set(chosen)))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
