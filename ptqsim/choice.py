@@ -33,7 +33,7 @@ class Choice(StrEnum):
         if isinstance(name, cls):
             return name
         names = [member.value for member in cls]
-        if not isinstance(name, str) or name not in names:
+        if name not in names:
             raise unknown_name(what or re.sub(r"(?<!^)([A-Z])", r" \1", cls.__name__).lower(), name, names)
         return cls(str(name))
 
