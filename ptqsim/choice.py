@@ -32,8 +32,9 @@ class Choice(StrEnum):
         """
         if isinstance(name, cls):
             return name
+        given: object = name
         names = [member.value for member in cls]
-        if name not in names:
+        if not isinstance(given, str) or given not in names:
             raise unknown_name(what or re.sub(r"(?<!^)([A-Z])", r" \1", cls.__name__).lower(), name, names)
         return cls(str(name))
 

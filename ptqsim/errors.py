@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Iterable
+from numbers import Integral
 
 _LISTED = 40  # names that a message lists in full
 
@@ -52,7 +53,7 @@ def out_of_range(
     what: str, given: object, lowest: int, highest: int, advice: str = ""
 ) -> ValueError | ArgumentTypeError:
     """The error for an integer outside its legal range: an `ArgumentTypeError` if it is no integer."""
-    is_integer = hasattr(given, "__index__") and not isinstance(given, bool)
+    is_integer = isinstance(given, Integral) and not isinstance(given, bool)
     return (ValueError if is_integer else ArgumentTypeError)(
         f"{what} must be an integer from {lowest} to {highest}, got {given!r}{'; ' + advice if advice else ''}"
     )
