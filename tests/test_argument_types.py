@@ -39,7 +39,6 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "Requantizer.of multiplier_bits": lambda x: pq.Requantizer.of(0.5, x),
     "pack bits": lambda x: pq.pack([1], x),
     "unpack bits": lambda x: pq.unpack(b"1", x, 1),
-    "unpack shape": lambda x: pq.unpack(b"1", 8, [x]),
     "required_bits depth": lambda x: pq.required_bits(EIGHT, EIGHT, x),
     "datatype depth": lambda x: pq.bounds.datatype(EIGHT, EIGHT, x),
     "row_stochastic depth": lambda x: pq.bounds.row_stochastic(EIGHT, EIGHT, x),
@@ -125,12 +124,21 @@ def test_wrong_types_are_type_errors_of_one_line(act: Callable[[Any], Any], valu
         (NUMBERS["Uniform scale"], float("nan")), (NAMES["Accumulator overflow"], "wrp"),
         (NAMES["Accumulator order"], "tre:4"), (NAMES["Unit name"], "8 bit"),
         (OBJECTS["requantize format"], pq.Log2(4)),
-        (OBJECTS["Unit format"], pq.Log2(4)), (INTEGERS["unpack shape"], -1),
+        (OBJECTS["Unit format"], pq.Log2(4)), (lambda x: pq.unpack(b"1", 8, x), -1),
     ],
 )  # fmt: skip
 def test_wrong_values_are_value_errors(act: Callable[[Any], Any], value: object) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each message has its test; here the type counts
         act(value)
+
+
+def test_shapes_and_data_of_other_types() -> None:
+    for shape in (1.0, [1.0], "1", [None], [[1]], object()):
+        with pytest.raises(ArgumentTypeError, match="shape must be an integer or a sequence of integers"):
+            pq.unpack(b"1", 8, shape)  # type: ignore[arg-type]
+    for data in (None, 3, "1", [1]):
+        with pytest.raises(ArgumentTypeError, match="data must be bytes"):
+            pq.unpack(data, 8, 1)  # type: ignore[arg-type]
 
 
 def test_a_type_error_that_is_a_bug_keeps_its_traceback() -> None:
