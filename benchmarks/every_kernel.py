@@ -44,7 +44,7 @@ def run() -> list[str]:
             except pq.AccumulatorOverflowError:
                 continue
             kernels.update(result.kernel.split("+"))
-            result.real(np.empty(result.acc.shape, np.float32))
+            result.dequantize(np.empty(result.acc.shape, np.float32))
             if result.overflow is not None:
                 result.overflow.bits_needed  # noqa: B018 - the pass over prefix sums runs when it is asked for
     # Prefix sums of deep products have kernels of their own.

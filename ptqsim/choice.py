@@ -13,19 +13,30 @@ class Choice(StrEnum):
     """A fixed set of names. A member is its name, also when printed inside something else."""
 
     @classmethod
-    def of(cls, name: str) -> Self:
+    def of(cls, name: str, what: str | None = None) -> Self:
         """The member of that name.
+
+        Parameters
+        ----------
+        name : str
+            A member, or its name.
+        what : str, optional
+            What messages call it; by default the name of the class in words.
 
         Raises
         ------
+        TypeError
+            If `name` is no string.
         ValueError
-            If there is none; the message lists the legal names and suggests the nearest.
+            If there is no such member; the message lists the legal names and suggests the nearest.
         """
+        if isinstance(name, cls):
+            return name
+        given: object = name
         names = [member.value for member in cls]
-        if name not in names:
-            what = re.sub(r"(?<!^)([A-Z])", r" \1", cls.__name__).lower()
-            raise unknown_name(what, name, names)
-        return cls(name)
+        if not isinstance(given, str) or given not in names:
+            raise unknown_name(what or re.sub(r"(?<!^)([A-Z])", r" \1", cls.__name__).lower(), name, names)
+        return cls(str(name))
 
     def __repr__(self) -> str:
         return repr(self.value)

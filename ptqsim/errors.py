@@ -1,7 +1,8 @@
 """The errors of the simulator, and the wording that they share.
 
-Bad input is a ``ValueError`` that says what was given, what is legal and what to try. The one error that is no bad
-input is a trapped overflow: it is what the simulated hardware was asked to report.
+Bad input says what was given, what is legal and what to try: a wrong value is a ``ValueError``, a wrong type an
+`ArgumentTypeError`, which is a ``TypeError``. The one error that is no bad input is a trapped overflow: it is what the
+simulated hardware was asked to report.
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ from __future__ import annotations
 import difflib
 import operator
 from collections.abc import Iterable
+from numbers import Integral
 
 _LISTED = 40  # names that a message lists in full
 
 
-def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
+class ArgumentTypeError(TypeError):
+    """An argument of a public function has the wrong type. Every other ``TypeError`` is a bug."""
+
+
+def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError | ArgumentTypeError:
     """The error for a name that is not one of the legal ones, with the nearest legal one suggested.
+
+    It is an `ArgumentTypeError` if what was given is no string, as no name could be.
 
     Parameters
     ----------
@@ -26,6 +34,13 @@ def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
         Every legal name.
     """
     names = list(legal)
+    if not isinstance(given, str):
+        listed = names[:_LISTED]
+        rest = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+        return ArgumentTypeError(
+            f"{what} must be a string, got {given!r} of type {type(given).__name__}; legal are "
+            f"{', '.join(map(repr, listed))}{rest}"
+        )
     near = difflib.get_close_matches(str(given), names, n=3, cutoff=0.4)
     if len(names) > _LISTED:
         hint = f"near are {', '.join(map(repr, near))}" if near else f"for instance {', '.join(map(repr, names[:3]))}"
@@ -34,9 +49,12 @@ def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError:
     return ValueError(f"unknown {what} {given!r}; legal are {', '.join(map(repr, names))}.{hint}")
 
 
-def out_of_range(what: str, given: object, lowest: int, highest: int, advice: str = "") -> ValueError:
-    """The error for an integer that is outside its legal range (or is no integer at all)."""
-    return ValueError(
+def out_of_range(
+    what: str, given: object, lowest: int, highest: int, advice: str = ""
+) -> ValueError | ArgumentTypeError:
+    """The error for an integer outside its legal range: an `ArgumentTypeError` if it is no integer."""
+    is_integer = isinstance(given, Integral) and not isinstance(given, bool)
+    return (ValueError if is_integer else ArgumentTypeError)(
         f"{what} must be an integer from {lowest} to {highest}, got {given!r}{'; ' + advice if advice else ''}"
     )
 
@@ -50,13 +68,13 @@ class ToolTimeoutError(RuntimeError):
 
 
 def check_positive(what: str, given: object) -> None:
-    """Refuse what is no integer of at least 1: another type with a TypeError, another value with a ValueError."""
+    """Refuse what is no integer of at least 1: a wrong type with an `ArgumentTypeError`, a value with a ValueError."""
     try:
         number = operator.index(given)  # type: ignore[arg-type]
     except TypeError:
         number = None
     if number is None or isinstance(given, bool):
-        raise TypeError(f"{what} is {given!r}; legal is an integer of at least 1") from None
+        raise ArgumentTypeError(f"{what} is {given!r}; legal is an integer of at least 1") from None
     if number < 1:
         raise ValueError(f"{what} is {given}; legal is an integer of at least 1")
 

@@ -1,39 +1,59 @@
-"""Checks of single arguments, shared by every layer: each returns the value in its plain Python type, or raises."""
+"""Checks of single arguments, shared by every layer: each returns the value in its plain Python type, or raises.
+
+A wrong type is an `ArgumentTypeError`, a wrong value a ``ValueError``.
+"""
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 
-from ptqsim.errors import out_of_range
+from ptqsim.errors import ArgumentTypeError, out_of_range
 
 MIN_BITS, MAX_BITS = 2, 16
 
+Instance = TypeVar("Instance")
+
 
 def checked_bits(bits: object, highest: int = MAX_BITS) -> int:
-    """`bits` if it is a legal code width, else a ValueError."""
+    """`bits` as a Python integer, if it is a legal code width."""
     return checked_integer("bits", bits, MIN_BITS, highest)
 
 
 def checked_integer(what: str, value: object, lowest: int, highest: int, advice: str = "") -> int:
-    """`value` as a Python integer if it is one in the given range, else a ValueError."""
+    """`value` as a Python integer, if it is one in the given range."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not lowest <= value <= highest:
         raise out_of_range(what, value, lowest, highest, advice)
     return int(value)
 
 
 def checked_scale(scale: object, name: str = "scale") -> float:
-    """`scale` as a float if it is finite and positive, else a ValueError."""
+    """`scale` as a float, if it is finite and positive."""
+    refusal = f"{name} must be one finite positive number, got {scale!r}"
     try:
         if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
             raise TypeError
         value = float(scale)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{name} must be one finite positive number, got {scale!r}") from None
+    except TypeError:
+        raise ArgumentTypeError(refusal) from None
+    except (ValueError, OverflowError):
+        raise ValueError(refusal) from None
     if not (math.isfinite(value) and value > 0):
         raise ValueError(
             f"{name} must be finite and positive, got {value!r}; an all-zero tensor has no scale of its own: "
             "give it any positive one"
         )
     return value
+
+
+def checked_type(what: str, value: object, kind: type[Instance], advice: str = "") -> Instance:
+    """`value`, if it is an instance of `kind`."""
+    if isinstance(value, kind):
+        return value
+    article = "an" if kind.__name__[0] in "AEIOU" else "a"
+    raise ArgumentTypeError(
+        f"{what} must be {article} {kind.__name__}, got {value!r} of type {type(value).__name__}"
+        f"{'; ' + advice if advice else ''}"
+    )

@@ -77,7 +77,7 @@ class Detections(Figure):
             found = {_FLOAT: ptq.QuantizedModel(network)(inputs)}
             for bits in self.widths:
                 quantized = source.quantized(Setting(self.method, bits, bits))
-                quantized.mode = self.mode  # type: ignore[assignment]
+                quantized.mode = self.mode
                 found[style.bits_label(bits, bits)] = quantized(inputs)
             for name, outputs in found.items():
                 for image, output in zip(truth.images, outputs, strict=True):

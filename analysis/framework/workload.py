@@ -180,7 +180,7 @@ class Workload:
             )
         made.save(path)
 
-    def evaluated(self, setting: Setting | None, mode: Mode, limit: int) -> ptq.Evaluation:
+    def evaluated(self, setting: Setting | None, mode: Mode | str, limit: int) -> ptq.Evaluation:
         """Logits of the first ``limit`` validation images; kept.
 
         Parameters

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.order import parse_order
 from ptqsim.ptq.network.operations import OperandFormats
 
 from ..framework.activations import TITLES, Special

@@ -23,9 +23,17 @@ from typing import Final
 import typer
 
 from ptqsim.cli.extras import missing_extra
-from ptqsim.errors import AccumulatorOverflowError, ToolError, ToolTimeoutError
+from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError, ToolError, ToolTimeoutError
 
-INPUT_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+INPUT_ERRORS = (
+    ValueError,
+    ArgumentTypeError,  # any other TypeError is a bug
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 
 _INPUT_NUMBERS: Final = (errno.ENAMETOOLONG, errno.ELOOP, errno.EROFS)
 

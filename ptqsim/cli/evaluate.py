@@ -53,7 +53,7 @@ def evaluate(
         source = ptq.load_data(data, network)
     else:
         quantized = load_calibrated(calibrated, device)
-        quantized.mode = mode  # type: ignore[assignment]
+        quantized.mode = mode
         subject, name = quantized, str(calibrated)
         source = ptq.load_data(data, quantized.model)
     with out.progress("evaluating", "image") as report:

@@ -9,7 +9,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim.cli import places
-from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.order import parse_order
 
 if TYPE_CHECKING:
     from torch import nn

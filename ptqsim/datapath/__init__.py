@@ -1,6 +1,7 @@
 """The arithmetic of a unit on codes: its specification, its reference and its bounds."""
 
-from ptqsim.datapath.spec import Accumulator, Alignment, Order, OverflowMode, Sequential, Split, Tree
+from ptqsim.datapath.order import Order, Sequential, Split, Tree
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 
 __all__ = [

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.immutable import Constructed, sealed
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
-from ptqsim.validation import checked_integer, checked_scale
+from ptqsim.validation import checked_integer, checked_scale, checked_type
 
 MAX_DEPTH = (1 << 31) - 1
 
@@ -71,7 +72,9 @@ def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) ->
     return datatype(a_format, b_format, depth).bits
 
 
-def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: str = Alignment.PRODUCT) -> Bound:
+def datatype(
+    a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: Alignment | str = Alignment.PRODUCT
+) -> Bound:
     """Bound from the formats and the depth alone.
 
     A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up
@@ -83,14 +86,18 @@ def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignme
         Shift-alignable formats.
     depth : int
         Number of products per output, K.
-    alignment : str, optional
+    alignment : Alignment or str
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If the depth is negative, a format is not shift-alignable, or the alignment is unknown.
     """
+    checked_type("a_format", a_format, NumberFormat)
+    checked_type("b_format", b_format, NumberFormat)
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     low = high = 0
     for (a_low, a_high), (b_low, b_high) in product(_extremes(a_format, alignment), _extremes(b_format, alignment)):
@@ -100,7 +107,9 @@ def datatype(a_format: NumberFormat, b_format: NumberFormat, depth: int, alignme
     return Bound("datatype", "theorem", depth * low, depth * high, why)
 
 
-def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str = Alignment.PRODUCT) -> Bound:
+def weight_aware(
+    a_format: NumberFormat, weights: QuantizedArray, alignment: Alignment | str = Alignment.PRODUCT
+) -> Bound:
     """Bound from one format and the known other operand.
 
     With W+ and W- the sums of the positive and of the negated negative aligned weights of one output, and a in
@@ -113,14 +122,18 @@ def weight_aware(a_format: NumberFormat, weights: QuantizedArray, alignment: str
         Shift-alignable format of the left operand.
     weights : QuantizedArray
         The right operand, [..., K, N].
-    alignment : str, optional
+    alignment : Alignment or str
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If a format is not shift-alignable, the weights have less than two dimensions, or the alignment is unknown.
     """
+    checked_type("a_format", a_format, NumberFormat)
+    checked_type("weights", weights, QuantizedArray, "give the codes with their format")
     if weights.ndim < 2:
         raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
     checked_integer("depth", weights.shape[-2], 0, MAX_DEPTH)
@@ -162,8 +175,8 @@ def row_stochastic(
 
     Parameters
     ----------
-    a_format : NumberFormat
-        `Uniform` or `TwinSoftmax`.
+    a_format : Uniform or TwinSoftmax
+        Format of the left operand.
     b : NumberFormat or QuantizedArray
         The other operand, or its format if only that is known.
     depth : int
@@ -174,11 +187,18 @@ def row_stochastic(
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If `a_format` is of another kind, the depth is negative, or `row_sum` is not a finite positive number.
     """
+    checked_type("a_format", a_format, NumberFormat)
+    if not isinstance(b, QuantizedArray):
+        checked_type("b", b, NumberFormat, "a QuantizedArray is legal, too")
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
-    budget = Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum))
+    budget = (
+        Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum, "row_sum"))
+    )
     # A quotient and a scale that are rounded to float32 move a threshold by 2**-24 of its value each at most; with a
     # power-of-two scale both are exact. Together that is less than 2**-23, products of the two included: a threshold
     # of up to 2**15 half steps is no closer to a power of two from above than 2**-16 of its value.
@@ -203,11 +223,17 @@ def calibrated(*observed: OverflowStatistics) -> Bound:
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If nothing is given, or statistics were switched off.
     """
     if not observed or not all(isinstance(one, OverflowStatistics) for one in observed):
-        raise ValueError("give the `overflow` of one or more products that were run with statistics=True")
+        # Products without statistics have None.
+        wrong_type = not all(one is None or isinstance(one, OverflowStatistics) for one in observed)
+        raise (ArgumentTypeError if wrong_type else ValueError)(
+            "give the `overflow` of one or more products that were run with statistics=True"
+        )
     lowest = min(one.prefixes.lowest for one in observed)
     highest = max(one.prefixes.highest for one in observed)
     why = f"exact prefix sums seen in {len(observed)} products on the data given"
@@ -253,13 +279,13 @@ def _greatest_aligned_sum(points: list[tuple[int, int]], depth: int, budget: Fra
     return depth * hull[-1][1]
 
 
-def _extremes(number_format: NumberFormat, alignment: str) -> list[tuple[int, int]]:
+def _extremes(number_format: NumberFormat, alignment: Alignment | str) -> list[tuple[int, int]]:
     """Least and greatest operand of every register, zero included."""
     tables = [grid_range.mantissa for grid_range in _registers(number_format, alignment)]
     return [(min(0, int(table.min())), max(0, int(table.max()))) for table in tables]
 
 
-def _registers(number_format: NumberFormat, alignment: str) -> tuple[GridRange, ...]:
+def _registers(number_format: NumberFormat, alignment: Alignment | str) -> tuple[GridRange, ...]:
     if Alignment.of(alignment) == Alignment.DEFERRED:
         return number_format.ranges()
     return (GridRange(0, number_format.aligned_table()),)

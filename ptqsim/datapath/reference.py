@@ -26,16 +26,18 @@ from numbers import Integral
 from typing import Any, NamedTuple
 
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
+from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.register import Step, add, first_event, fits, saturate, steps, wrap
 from ptqsim.datapath.requantize_reference import requantized
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, bits_for
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
-from ptqsim.errors import AccumulatorOverflowError
+from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
+from ptqsim.validation import checked_type
 
 __all__ = [
     "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
@@ -67,8 +69,10 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
         If the code does not fit the format, or the format is not shift-alignable.
     """
     given: object = code
-    if isinstance(given, Integral):
-        code = int(given)  # numpy's integers wrap
+    if not isinstance(given, Integral) or isinstance(given, bool):
+        raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
+    checked_type("number_format", number_format, NumberFormat)
+    code = int(given)  # numpy's integers wrap
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
     half = 1 << (number_format.bits - 1)
@@ -268,7 +272,7 @@ def _check_lengths(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
 
 def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
     if not all(isinstance(value, Operand) for value in (*a_row, *b_column)):
-        raise ValueError(
+        raise ArgumentTypeError(
             "deferred alignment keeps one register per range, and an integer does not say which range it came from; "
             "give QuantizedArray or Operand instead"
         )

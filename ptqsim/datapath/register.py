@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
+from ptqsim.datapath.order import Split
+from ptqsim.datapath.spec import Accumulator, OverflowMode
 
 
 def fits(value: int, bits: int) -> bool:

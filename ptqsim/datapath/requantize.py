@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.choice import Choice
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.formats.codes import in_default_environment
 from ptqsim.formats.given import as_integers
@@ -65,23 +66,28 @@ class Requantizer(Constructed):
         Positive, below 2**31.
     shift : int
         Right shift, -32 to 94; negative is to the left.
-    rounding : str, optional
+    rounding : RequantizeRounding or str
         A `RequantizeRounding`, or its name.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range, or a TFLite rounding is given a multiplier of less than 31 bits.
     """
 
     multiplier: int
     shift: int
-    rounding: str = RequantizeRounding.HALF_AWAY
+    rounding: RequantizeRounding = RequantizeRounding.HALF_AWAY
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "multiplier", checked_integer("multiplier", self.multiplier, 1, _INT32_MAX))
-        object.__setattr__(self, "shift", checked_integer("shift", self.shift, -32, 94))
-        object.__setattr__(self, "rounding", RequantizeRounding.of(self.rounding))
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self, multiplier: int, shift: int, rounding: RequantizeRounding | str = RequantizeRounding.HALF_AWAY
+    ) -> None:
+        object.__setattr__(self, "multiplier", checked_integer("multiplier", multiplier, 1, _INT32_MAX))
+        object.__setattr__(self, "shift", checked_integer("shift", shift, -32, 94))
+        object.__setattr__(self, "rounding", RequantizeRounding.of(rounding))
         if self.rounding in _TFLITE and self.multiplier < 1 << 30:
             raise ValueError(
                 f"rounding {str(self.rounding)!r} is defined for a multiplier of 31 bits (2**30 to 2**31 - 1), got "
@@ -89,7 +95,12 @@ class Requantizer(Constructed):
             )
 
     @classmethod
-    def of(cls, factor: float, multiplier_bits: int = 31, rounding: str = RequantizeRounding.HALF_AWAY) -> Requantizer:
+    def of(
+        cls,
+        factor: float,
+        multiplier_bits: int = 31,
+        rounding: RequantizeRounding | str = RequantizeRounding.HALF_AWAY,
+    ) -> Requantizer:
         """The unit nearest to a real factor; for the roundings of TFLite the one that TFLite takes.
 
         TFLite's QuantizeMultiplier rounds a half away from zero, and its single rounding takes 2**31 - 1 and a shift to
@@ -104,8 +115,9 @@ class Requantizer(Constructed):
         rounding : str, optional
             A `RequantizeRounding`, or its name.
         """
-        bits = checked_integer("multiplier_bits", multiplier_bits, 1, 31)
-        mantissa, exponent = math.frexp(checked_scale(factor))  # factor = mantissa * 2**exponent, mantissa in [1/2, 1)
+        bits, rounding = checked_integer("multiplier_bits", multiplier_bits, 1, 31), RequantizeRounding.of(rounding)
+        # factor = mantissa * 2**exponent, mantissa in [1/2, 1)
+        mantissa, exponent = math.frexp(checked_scale(factor, "factor"))
         if not -62 < exponent <= 32:
             raise ValueError(f"the factor scale_in / scale_out must be between 2**-62 and 2**32, got {factor!r}")
         scaled = Fraction(mantissa) * (1 << bits)
@@ -158,7 +170,7 @@ def requantize(
     acc: ArrayLike,
     scale: float,
     number_format: NumberFormat,
-    rounding: str = RequantizeRounding.HALF_AWAY,
+    rounding: RequantizeRounding | str = RequantizeRounding.HALF_AWAY,
     multiplier_bits: int | None = 31,
     bias: ArrayLike | None = None,
 ) -> Codes:
@@ -186,12 +198,14 @@ def requantize(
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range, ``scale / number_format.scale`` is no normal float64, or a sum or product
         leaves 63 bits.
     """
     if not isinstance(number_format, Uniform):
-        raise ValueError(
+        raise (ValueError if isinstance(number_format, NumberFormat) else ArgumentTypeError)(
             f"requantize gives Uniform codes, got {type(number_format).__name__}; for a twin format apply "
             "softmax or GELU to acc * scale, then encode"
         )
@@ -219,7 +233,7 @@ def _integers(what: str, given: ArrayLike) -> NDArray[np.int64]:
     legal = "integers of at most 64 bits, signed"
     array = as_integers(what, given, legal)
     if array.dtype == np.uint64:
-        raise ValueError(f"{what} must be {legal}, got an array of {array.dtype}")
+        raise ArgumentTypeError(f"{what} must be {legal}, got an array of {array.dtype}")
     return array.astype(np.int64, copy=False)
 
 
@@ -240,7 +254,7 @@ def _rounded_twice(values: NDArray[np.int64], multiplier: int, shift: int) -> ND
     return np.asarray(_shifted(high, shift, RequantizeRounding.HALF_AWAY))
 
 
-def _shifted(values: NDArray[Any], shift: int, rounding: str) -> NDArray[Any]:
+def _shifted(values: NDArray[Any], shift: int, rounding: RequantizeRounding) -> NDArray[Any]:
     """values / 2**shift, rounded; `values` are int64, or Python integers in an object array."""
     if shift <= 0:
         return values << -shift
@@ -263,7 +277,7 @@ def _shifted(values: NDArray[Any], shift: int, rounding: str) -> NDArray[Any]:
     return np.asarray(floor + up)
 
 
-def _rounded(quotients: NDArray[np.float64], rounding: str) -> NDArray[np.float64]:
+def _rounded(quotients: NDArray[np.float64], rounding: RequantizeRounding) -> NDArray[np.float64]:
     """Reals to integers; only multiplication by a real factor needs it."""
     if rounding in _TFLITE:
         raise ValueError(f"rounding {str(rounding)!r} is defined for multiplier_bits=31, not for a real factor")

@@ -1,18 +1,16 @@
-"""The specification of a multiply-accumulate unit: register width, overflow, order and alignment."""
+"""The specification of a multiply-accumulate unit: register width, overflow, alignment and order."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any
 
 from ptqsim.choice import Choice
+from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, ORDERS, Order, Sequential, as_order
 from ptqsim.errors import unknown_name
 from ptqsim.formats.immutable import Constructed
 from ptqsim.validation import checked_integer
-
-MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
-_MAX_GROUP = (1 << 31) - 1
 
 
 class OverflowMode(Choice):
@@ -42,74 +40,6 @@ class Alignment(Choice):
 
 
 @dataclass(frozen=True, slots=True)
-class Sequential(Constructed):
-    """One product at a time, l = 0, 1, ..., each added into the register."""
-
-    kind: ClassVar[str] = "sequential"
-
-    @property
-    def group(self) -> int:
-        """Products per addition into the P-bit register."""
-        return 1
-
-
-@dataclass(frozen=True, slots=True)
-class Tree(Constructed):
-    """An adder tree: the exact sum of `lanes` consecutive products, then one addition into the register.
-
-    Parameters
-    ----------
-    lanes
-        Products per addition, positive; the last group may be smaller.
-    """
-
-    kind: ClassVar[str] = "tree"
-
-    lanes: int = 16
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lanes", checked_integer("lanes", self.lanes, 1, _MAX_GROUP))
-
-    @property
-    def group(self) -> int:
-        """Products per addition into the P-bit register."""
-        return self.lanes
-
-
-@dataclass(frozen=True, slots=True)
-class Split(Constructed):
-    """A register of its own per tile of the depth, started at zero, then one addition into the P-bit register.
-
-    Parameters
-    ----------
-    tile
-        Products per tile, positive; the last tile may be smaller.
-    inner_bits
-        Width of the tile register, 2 to 63. It overflows as the P-bit register does.
-    """
-
-    kind: ClassVar[str] = "split"
-
-    tile: int = 64
-    inner_bits: int = 20
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tile", checked_integer("tile", self.tile, 1, _MAX_GROUP))
-        inner = checked_integer("inner_bits", self.inner_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
-        object.__setattr__(self, "inner_bits", inner)
-
-    @property
-    def group(self) -> int:
-        """Products per addition into the P-bit register."""
-        return self.tile
-
-
-Order: TypeAlias = Sequential | Tree | Split
-
-ORDERS: dict[str, type[Order]] = {order.kind: order for order in (Sequential, Tree, Split)}
-
-
-@dataclass(frozen=True, slots=True)
 class Accumulator(Constructed):
     """A two's-complement accumulator of P bits, and how products reach it.
 
@@ -117,37 +47,44 @@ class Accumulator(Constructed):
 
     Parameters
     ----------
-    bits
+    bits : int
         Width P of the register, 2 to 63.
-    overflow
+    overflow : OverflowMode or str
         An `OverflowMode`, or its name: "wrap", "saturate" or "trap".
-    order
-        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`. Order matters where something saturates
-        or traps, and where a wrapping tile register is narrower than the accumulator.
-    alignment
+    order : Sequential, Tree, Split or str
+        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`, or its text form, such as "sequential", "tree:16"
+        or "split:64:20". Order matters where something saturates or traps, and where a wrapping tile register is
+        narrower than the accumulator.
+    alignment : Alignment or str
         An `Alignment`, or its name: "product", "operand" or "deferred".
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is not one of the legal ones.
     """
 
     bits: int = 32
-    overflow: str = OverflowMode.WRAP
-    order: Order = Sequential()
-    alignment: str = Alignment.PRODUCT
+    overflow: OverflowMode = OverflowMode.WRAP
+    order: Order = Sequential()  # noqa: RUF009 - immutable
+    alignment: Alignment = Alignment.PRODUCT
 
-    def __post_init__(self) -> None:
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self,
+        bits: int = 32,
+        overflow: OverflowMode | str = OverflowMode.WRAP,
+        order: Order | str = Sequential(),  # noqa: B008 - immutable
+        alignment: Alignment | str = Alignment.PRODUCT,
+    ) -> None:
         advice = "a register holds up to 63 bits so that every sum fits the 64 of a machine word"
-        bits = checked_integer("accumulator bits", self.bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
+        bits = checked_integer("accumulator bits", bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
         object.__setattr__(self, "bits", bits)
-        object.__setattr__(self, "overflow", OverflowMode.of(self.overflow))
-        object.__setattr__(self, "alignment", Alignment.of(self.alignment))
-        order: object = self.order
-        if not isinstance(order, Sequential | Tree | Split):
-            error = unknown_name("order", order if isinstance(order, str) else type(order).__name__, ORDERS)
-            raise ValueError(f"{error} Give an object: Sequential(), Tree(lanes=16) or Split(tile=64, inner_bits=20).")
+        object.__setattr__(self, "overflow", OverflowMode.of(overflow))
+        object.__setattr__(self, "order", as_order(order))
+        object.__setattr__(self, "alignment", Alignment.of(alignment))
 
     @property
     def minimum(self) -> int:

@@ -195,6 +195,15 @@ class NumberFormat(Constructed, ABC):
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
         return {"kind": self.kind} | {name: str(v) if isinstance(v, str) else v for name, v in fields.items()}
 
+    def short(self) -> str:
+        """The format in few characters: fields that differ from their defaults, numbers to three digits."""
+        shown = []
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if value != field.default:
+                shown.append(f"{field.name}={value:.3g}" if isinstance(value, float) else f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def with_scale(self, scale: float) -> Self:
         """The same format with another scale.
 

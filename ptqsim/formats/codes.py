@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.given import as_array, as_integers
 from ptqsim.kernels.codes import codec
 from ptqsim.kernels.runtime import threads as _threads
@@ -40,8 +41,10 @@ def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
 
     Raises
     ------
+    TypeError
+        If they are not integers.
     ValueError
-        If they are not integers, or one is negative or above 2**bits - 1.
+        If one is negative or above 2**bits - 1.
     """
     array = as_integers("codes", codes, f"unsigned integers of {bits} bits")
     if array.dtype == dtype_for(bits) and bits == 8 * array.itemsize:
@@ -73,7 +76,7 @@ def as_reals(real: ArrayLike) -> NDArray[Any]:
     elif array.dtype == np.float16:
         array = array.astype(np.float32)
     elif array.dtype not in (np.float32, np.float64):
-        raise ValueError(
+        raise ArgumentTypeError(
             f"reals must be float16, float32, float64, integers or booleans, got an array of {array.dtype}; "
             "convert it to float32 or float64 first"
         )
@@ -118,18 +121,23 @@ def room(real: NDArray[Any], out: NDArray[Any] | None) -> NDArray[Any]:
 
     Raises
     ------
+    TypeError
+        If it is no plain array, or of another type than `real`.
     ValueError
-        If it is not a C-contiguous array of the type and shape of `real` that can be written to.
+        If it is not C-contiguous, of another shape than `real`, or cannot be written to.
     """
     if out is None:
         return np.empty(real.shape, real.dtype)
-    if type(out) is not np.ndarray or not (
-        out.shape == real.shape and out.dtype == real.dtype and out.flags.c_contiguous and out.flags.writeable
-    ):
-        raise ValueError(
-            f"out must be a C-contiguous array of {real.dtype} and of shape {real.shape} that can be written to, as "
-            f"the values are rounded in that type; got {type(out).__name__} of {out.dtype} of shape {out.shape}"
-        )
+    legal = (
+        f"out must be a C-contiguous array of {real.dtype} and of shape {real.shape} that can be written to, as the "
+        "values are rounded in that type"
+    )
+    if type(out) is not np.ndarray:
+        raise ArgumentTypeError(f"{legal}; got a {type(out).__name__}")
+    if out.dtype != real.dtype:
+        raise ArgumentTypeError(f"{legal}; got an array of {out.dtype} of shape {out.shape}")
+    if not (out.shape == real.shape and out.flags.c_contiguous and out.flags.writeable):
+        raise ValueError(f"{legal}; got an array of {out.dtype} of shape {out.shape}")
     return out
 
 

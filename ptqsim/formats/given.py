@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.errors import ArgumentTypeError
+
 
 def as_array(what: str, given: ArrayLike) -> NDArray[Any]:
     """`given` as a plain array in the byte order of the machine; not copied if it is one.
@@ -31,14 +33,16 @@ def as_integers(what: str, given: ArrayLike, legal: str) -> NDArray[Any]:
 
     Raises
     ------
+    TypeError
+        If it holds anything but integers (booleans are none), with `legal` in the message.
     ValueError
-        If it holds anything but integers (booleans are none), with `legal` in the message; or if a value is masked.
+        If a value is masked.
     """
     array = as_array(what, given)
     if array.size == 0 and array.dtype == np.float64:
         array = array.astype(np.int64)
     if array.dtype.kind not in "ui":
-        raise ValueError(f"{what} must be {legal}, got an array of {array.dtype}")
+        raise ArgumentTypeError(f"{what} must be {legal}, got an array of {array.dtype}")
     return array
 
 

@@ -35,13 +35,15 @@ class Log2(NumberFormat):
     ----------
     bits : int
         Width k of a code, 2 to 8.
-    rounding : str, optional
+    rounding : RoundingMode or str
         A `RoundingMode`, or its name, for -log2(x). No float is halfway between two powers on the logarithmic scale,
         so the three nearest modes are one; ``toward_zero`` takes the larger power. Values below zero are taken as zero,
         and so is what is nearer to the power after the smallest.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range.
     """
@@ -49,11 +51,12 @@ class Log2(NumberFormat):
     kind: ClassVar[str] = "log2"
 
     bits: int
-    rounding: str = RoundingMode.HALF_EVEN
+    rounding: RoundingMode = RoundingMode.HALF_EVEN
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", checked_bits(self.bits, MAX_BITS))
-        object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+    # Written out, because it takes more types than the fields have.
+    def __init__(self, bits: int, rounding: RoundingMode | str = RoundingMode.HALF_EVEN) -> None:
+        object.__setattr__(self, "bits", checked_bits(bits, MAX_BITS))
+        object.__setattr__(self, "rounding", RoundingMode.of(rounding))
 
     @property
     def scale(self) -> float:

@@ -7,12 +7,14 @@ byte is filled with zeros.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import codes as code_arrays
 from ptqsim.kernels.codes import packing
 from ptqsim.kernels.runtime import threads as _threads
@@ -44,6 +46,8 @@ def pack(codes: ArrayLike, bits: int) -> bytes:
 
     Raises
     ------
+    TypeError
+        If `bits` is no integer, or the codes are no integers.
     ValueError
         If `bits` is out of range, or a code does not fit it.
     """
@@ -66,15 +70,23 @@ def unpack(data: bytes | bytearray | memoryview, bits: int, shape: int | Sequenc
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If `bits` is out of range, or the length of `data` is not what `shape` and `bits` need.
     """
     bits = checked_bits(bits)
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    try:
+        sizes = tuple(map(operator.index, shape if isinstance(shape, Iterable) else (shape,)))
+    except TypeError:
+        raise ArgumentTypeError(f"shape must be an integer or a sequence of integers, got {shape!r}") from None
     if any(size < 0 for size in sizes):
         raise ValueError(f"a shape has no negative sizes, got {sizes}")
     count = math.prod(sizes)
-    stored = np.frombuffer(data, np.uint8)
+    try:
+        stored = np.frombuffer(data, np.uint8)
+    except TypeError:
+        raise ArgumentTypeError(f"data must be bytes, got {type(data).__name__}") from None
     if stored.size != packed_size(count, bits):
         raise ValueError(
             f"{count} codes of {bits} bits (shape {sizes}) take {packed_size(count, bits)} bytes, got {stored.size}; "

@@ -40,11 +40,13 @@ class PWLQ(Unaligned):
         Step of the tails, finite and positive.
     breakpoint : float
         Where the tails start, finite and positive.
-    rounding : str, optional
+    rounding : RoundingMode or str
         A `RoundingMode`, or its name; in the tails it is applied to the magnitude.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range.
     """
@@ -55,13 +57,21 @@ class PWLQ(Unaligned):
     scale: float
     tail_scale: float
     breakpoint: float
-    rounding: str = RoundingMode.HALF_EVEN
+    rounding: RoundingMode = RoundingMode.HALF_EVEN
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", checked_bits(self.bits, MAX_BITS))
-        for name in ("scale", "tail_scale", "breakpoint"):
-            object.__setattr__(self, name, checked_scale(getattr(self, name), name))
-        object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self,
+        bits: int,
+        scale: float,
+        tail_scale: float,
+        breakpoint: float,
+        rounding: RoundingMode | str = RoundingMode.HALF_EVEN,
+    ) -> None:
+        object.__setattr__(self, "bits", checked_bits(bits, MAX_BITS))
+        for name, given in (("scale", scale), ("tail_scale", tail_scale), ("breakpoint", breakpoint)):
+            object.__setattr__(self, name, checked_scale(given, name))
+        object.__setattr__(self, "rounding", RoundingMode.of(rounding))
         half = 1 << (self.bits - 1)
         check_largest(self, max(half * self.scale, self.breakpoint + (half - 1) * self.tail_scale))
 
@@ -103,7 +113,7 @@ class PWLQ(Unaligned):
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by range and then by rounding; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.finite(code_arrays.as_reals(real))
-        half, mode = 1 << (self.bits - 1), RoundingMode(self.rounding)
+        half, mode = 1 << (self.bits - 1), self.rounding
         start = code_arrays.in_type(x.dtype, self.breakpoint, "breakpoint")
         with np.errstate(over="ignore"):
             center = mode.of_reals(x / code_arrays.in_type(x.dtype, self.scale))

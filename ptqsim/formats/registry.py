@@ -28,9 +28,9 @@ def from_dict(data: Mapping[str, Any]) -> NumberFormat:
     """
     fields = dict(data)
     kind = fields.pop("kind", None)
-    if kind not in FORMATS:
-        raise unknown_name("number format", kind, FORMATS)
     try:
+        if kind not in FORMATS:
+            raise unknown_name("number format", kind, FORMATS)
         return FORMATS[kind](**fields)
     except TypeError as error:
         raise ValueError(

@@ -45,13 +45,15 @@ class TwinSoftmax(NumberFormat):
         Width k of a code, flag included, 2 to 16.
     shift : int
         Alignment exponent m, 0 to 32. The paper searches 1 to 11.
-    rounding : str, optional
+    rounding : RoundingMode or str
         A `RoundingMode`, or its name. Values below zero are clamped to zero whatever it is.
-    range_choice : str, optional
+    range_choice : RangeChoice or str
         A `RangeChoice`, or its name. ``nearest`` takes the least distance and leaves no choice of `rounding`.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range.
 
@@ -65,11 +67,18 @@ class TwinSoftmax(NumberFormat):
 
     bits: int
     shift: int
-    rounding: str = RoundingMode.HALF_EVEN
-    range_choice: str = RangeChoice.PAPER
+    rounding: RoundingMode = RoundingMode.HALF_EVEN
+    range_choice: RangeChoice = RangeChoice.PAPER
 
-    def __post_init__(self) -> None:
-        _normalize(self)
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self,
+        bits: int,
+        shift: int,
+        rounding: RoundingMode | str = RoundingMode.HALF_EVEN,
+        range_choice: RangeChoice | str = RangeChoice.PAPER,
+    ) -> None:
+        _set_fields(self, bits, shift, rounding, range_choice)
 
     @property
     def scale(self) -> float:
@@ -121,14 +130,16 @@ class TwinGELU(NumberFormat):
         Alignment exponent m, 0 to 32.
     scale : float
         Scale of R1, the negative range, finite and positive.
-    rounding : str, optional
+    rounding : RoundingMode or str
         A `RoundingMode`, or its name.
-    range_choice : str, optional
+    range_choice : RangeChoice or str
         A `RangeChoice`, or its name. The sign decides the range in both; ``nearest`` takes the smaller magnitude on a
         tie and leaves no choice of `rounding`.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range.
     """
@@ -138,12 +149,20 @@ class TwinGELU(NumberFormat):
     bits: int
     shift: int
     scale: float
-    rounding: str = RoundingMode.HALF_EVEN
-    range_choice: str = RangeChoice.PAPER
+    rounding: RoundingMode = RoundingMode.HALF_EVEN
+    range_choice: RangeChoice = RangeChoice.PAPER
 
-    def __post_init__(self) -> None:
-        _normalize(self)
-        object.__setattr__(self, "scale", checked_scale(self.scale))
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self,
+        bits: int,
+        shift: int,
+        scale: float,
+        rounding: RoundingMode | str = RoundingMode.HALF_EVEN,
+        range_choice: RangeChoice | str = RangeChoice.PAPER,
+    ) -> None:
+        _set_fields(self, bits, shift, rounding, range_choice)
+        object.__setattr__(self, "scale", checked_scale(scale))
         check_largest(self, _top(self.bits) * self.positive_scale)
 
     @classmethod
@@ -208,11 +227,13 @@ class TwinGELU(NumberFormat):
         return _rounder_by_range(self, dtype)
 
 
-def _normalize(twin: TwinSoftmax | TwinGELU) -> None:
-    object.__setattr__(twin, "bits", checked_bits(twin.bits))
-    object.__setattr__(twin, "shift", checked_integer("shift", twin.shift, 0, MAX_SHIFT, _SHIFT_ADVICE))
-    object.__setattr__(twin, "rounding", RoundingMode.of(twin.rounding))
-    object.__setattr__(twin, "range_choice", RangeChoice.of(twin.range_choice))
+def _set_fields(
+    twin: TwinSoftmax | TwinGELU, bits: int, shift: int, rounding: RoundingMode | str, range_choice: RangeChoice | str
+) -> None:
+    object.__setattr__(twin, "bits", checked_bits(bits))
+    object.__setattr__(twin, "shift", checked_integer("shift", shift, 0, MAX_SHIFT, _SHIFT_ADVICE))
+    object.__setattr__(twin, "rounding", RoundingMode.of(rounding))
+    object.__setattr__(twin, "range_choice", RangeChoice.of(range_choice))
     if twin.range_choice == RangeChoice.NEAREST and twin.rounding != RoundingMode.HALF_EVEN:
         raise ValueError(
             f"range_choice='nearest' takes the least distance, which leaves nothing to "
@@ -248,7 +269,7 @@ def _by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> KernelConst
     # A range of a GELU format holds one sign, and R1 starts where R2 does: choosing by sign is choosing the nearest,
     # ties apart.
     nearest = twin.range_choice == RangeChoice.NEAREST
-    ties = TIES_TO_ZERO if nearest else TIES[RoundingMode(twin.rounding)]
+    ties = TIES_TO_ZERO if nearest else TIES[twin.rounding]
     constants = (dtype.type(split), scale1, scale2, dtype.type(sign1), dtype.type(_top(twin.bits)))
     return constants, ties.of_kernels(dtype)
 

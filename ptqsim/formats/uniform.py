@@ -31,11 +31,13 @@ class Uniform(NumberFormat):
         Width k of a code, 2 to 16.
     scale : float
         The step, finite and positive.
-    rounding : str, optional
+    rounding : RoundingMode or str
         A `RoundingMode`, or its name.
 
     Raises
     ------
+    TypeError
+        If a parameter has the wrong type.
     ValueError
         If a parameter is out of its range.
     """
@@ -44,12 +46,13 @@ class Uniform(NumberFormat):
 
     bits: int
     scale: float
-    rounding: str = RoundingMode.HALF_EVEN
+    rounding: RoundingMode = RoundingMode.HALF_EVEN
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bits", checked_bits(self.bits))
-        object.__setattr__(self, "scale", checked_scale(self.scale))
-        object.__setattr__(self, "rounding", RoundingMode.of(self.rounding))
+    # Written out, because it takes more types than the fields have.
+    def __init__(self, bits: int, scale: float, rounding: RoundingMode | str = RoundingMode.HALF_EVEN) -> None:
+        object.__setattr__(self, "bits", checked_bits(bits))
+        object.__setattr__(self, "scale", checked_scale(scale))
+        object.__setattr__(self, "rounding", RoundingMode.of(rounding))
         check_largest(self, self._largest)
 
     @property
@@ -86,7 +89,7 @@ class Uniform(NumberFormat):
 @lru_cache(maxsize=1024)
 def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale and limits of Eq. 2, which are integers below 2**16 and exact in every float type; and the rounding."""
-    half, ties = 1 << (uniform.bits - 1), TIES[RoundingMode(uniform.rounding)]
+    half, ties = 1 << (uniform.bits - 1), TIES[uniform.rounding]
     limits = dtype.type(-half), dtype.type(half - 1)
     return (code_arrays.in_type(dtype, uniform.scale), *limits), ties.of_kernels(dtype)
 

@@ -6,20 +6,23 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import product as pairs_of
 from typing import Any, NamedTuple
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath import bounds
-from ptqsim.datapath.spec import MAX_REGISTER_BITS, Accumulator, Alignment
-from ptqsim.formats.array import QuantizedArray
+from ptqsim.datapath.order import MAX_REGISTER_BITS
+from ptqsim.datapath.spec import Accumulator, Alignment
+from ptqsim.errors import ArgumentTypeError
+from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.immutable import is_sealed
 from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import accumulate
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.weak_identity import WeakIdentityDict
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 
@@ -51,17 +54,27 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     ------
     AccumulatorOverflowError
         Under ``trap``, if a register overflows.
+    TypeError
+        If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`.
     ValueError
         If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
     """
-    try:
-        plan = _latest.get(a)
-    except TypeError:  # it is no array, which `_planned` says
-        plan = None
+    plan = _latest.get(a)
     if plan is None or not plan.is_of(a, b) or plan.accumulator != accumulator:
         plan = _planned(a, b, accumulator)
     parts = [accumulate(product, accumulator, statistics) for product in plan.products]
     return report.combined(a, b, accumulator, parts, plan.shifts, plan.shape, statistics)
+
+
+_WIDEST = Accumulator(bits=MAX_REGISTER_BITS)
+
+
+def _exact_product(a: QuantizedArray, b: QuantizedArray) -> MatmulResult:
+    """``a @ b``. `matmul` refuses products that could need more than the widest register, so nothing overflows."""
+    return matmul(a, b, _WIDEST)
+
+
+set_product(_exact_product)
 
 
 class _Plan(NamedTuple):
@@ -85,7 +98,7 @@ class _Plan(NamedTuple):
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
-_latest: WeakKeyDictionary[QuantizedArray, _Plan] = WeakKeyDictionary()
+_latest: WeakIdentityDict[QuantizedArray, _Plan] = WeakIdentityDict()
 
 
 def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> _Plan:
@@ -113,12 +126,12 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
 def _check_types(a: object, b: object, accumulator: object) -> None:
     for name, array in (("a", a), ("b", b)):
         if not isinstance(array, QuantizedArray):
-            raise ValueError(
+            raise ArgumentTypeError(
                 f"{name} must be a QuantizedArray, got {type(array).__name__}; make one with "
                 "ptqsim.quantize(real, format) or ptqsim.QuantizedArray(codes, format)"
             )
     if not isinstance(accumulator, Accumulator):
-        raise ValueError(f"accumulator must be an Accumulator, got {accumulator!r}")
+        raise ArgumentTypeError(f"accumulator must be an Accumulator, got {accumulator!r}")
 
 
 # A layer meets the same shapes, formats and registers again and again.

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.codes import look_up
 from ptqsim.formats.immutable import sealed
+from ptqsim.gemm.weak_identity import WeakIdentityDict
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
 from ptqsim.kernels.runtime import threads as _threads
@@ -236,7 +236,7 @@ class _Kept(NamedTuple):
     operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
-_known: WeakKeyDictionary[QuantizedArray, _Kept] = WeakKeyDictionary()
+_known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
 
 
 def left(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.datapath.spec import Accumulator, Split
+from ptqsim.datapath.order import Split
+from ptqsim.datapath.spec import Accumulator
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.codes import look_up
 from ptqsim.gemm import words

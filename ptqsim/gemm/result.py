@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.statistics import OverflowStatistics
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.kernels.matmul import convert
 from ptqsim.kernels.runtime import threads as _threads
 from ptqsim.kernels.runtime.environment import in_default_environment
@@ -28,15 +29,15 @@ class Certificate:
 
     Parameters
     ----------
-    name
+    name : str
         Which bound or theorem was used.
-    bits
+    bits : int
         Width of a register that this bound proves sufficient.
-    certified
+    certified : int
         Number of output elements that it proved unable to overflow.
-    outputs
+    outputs : int
         Number of output elements.
-    why
+    why : str
         The reason in words, with its numbers.
     """
 
@@ -55,16 +56,16 @@ class MatmulResult:
 
     Attributes
     ----------
-    acc
+    acc : int64 array
         int64 [..., M, N], what the accumulators hold. It is the caller's to change; everything else is said of what it
         came with.
-    scale
+    scale : float
         Real value of one unit of `acc`.
-    overflow
+    overflow : OverflowStatistics or None
         `OverflowStatistics`, or None if statistics were switched off.
-    kernel
+    kernel : str
         Name of what ran.
-    certificate
+    certificate : Certificate
         Why that gives the same bits as every addition done one by one.
     """
 
@@ -90,21 +91,27 @@ class MatmulResult:
         return self._exact if isinstance(self._exact, bool) else self._exact()
 
     @in_default_environment
-    def real(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
+    def dequantize(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
         """The product as real numbers, float64: acc * scale.
 
         Parameters
         ----------
-        out
-            C-contiguous float32 [..., M, N] to put them into, rounded from float64.
-        scales
+        out : float32 array [..., M, N], optional
+            C-contiguous; the reals are put into it, rounded from float64.
+        scales : sequence of float, optional
             One for each index of the first axis in place of `scale`, for operands that differ in nothing else there.
+
+        Returns
+        -------
+        float64 array [..., M, N], or `out`
 
         Raises
         ------
+        TypeError
+            If `out` is no float32 array.
         ValueError
-            If `out` is of another type or shape, `scales` are of another number, a scale (such as the product of those
-            of both formats) is no normal float64, or a real is beyond float32.
+            If `out` is of another shape or not contiguous, `scales` are of another number, a scale (such as the product
+            of those of both formats) is no normal float64, or a real is beyond float32.
         """
         each = [self.scale] if scales is None else scales
         for scale in each:
@@ -117,11 +124,14 @@ class MatmulResult:
             raise ValueError(f"one scale is needed for each of {len(self.acc)} along the first axis, got {len(scales)}")
         if out is None:
             return self.acc * np.asarray(each, np.float64).reshape(-1, *[1] * (self.acc.ndim - 1))
-        if not (out.dtype == np.float32 and out.shape == self.acc.shape and out.flags.c_contiguous):
-            raise ValueError(
-                f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}, "
-                f"got {out.dtype} of shape {out.shape}; without it the reals come as float64"
-            )
+        legal = f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}"
+        if not isinstance(out, np.ndarray):
+            raise ArgumentTypeError(f"{legal}, got a {type(out).__name__}; without it the reals come as float64")
+        got = f"got {out.dtype} of shape {out.shape}; without it the reals come as float64"
+        if out.dtype != np.float32:
+            raise ArgumentTypeError(f"{legal}, {got}")
+        if not (out.shape == self.acc.shape and out.flags.c_contiguous):
+            raise ValueError(f"{legal}, {got}")
         parts = [(self.acc, self.scale, out)] if scales is None else zip(self.acc, scales, out, strict=True)
         for acc, scale, target in parts:
             _threads.run(
@@ -130,6 +140,10 @@ class MatmulResult:
         if any(scale > _LARGEST_SCALE for scale in each) and not np.isfinite(out).all():
             raise ValueError(f"some reals are beyond {_FLOAT32_MAX:.3g}, the largest float32; take them as float64")
         return out
+
+    def real(self, out: NDArray[np.float32] | None = None, scales: Sequence[float] | None = None) -> NDArray[Any]:
+        """Alias of `dequantize`."""
+        return self.dequantize(out, scales)
 
     def __getstate__(self) -> dict[str, object]:
         """State for pickling. Pending statistics are computed first, as operands are not pickled."""

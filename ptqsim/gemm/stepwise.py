@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.datapath.spec import Accumulator, OverflowMode, Split
+from ptqsim.datapath.order import Split
+from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.gemm import words
 from ptqsim.gemm.exact import grain
 from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX

@@ -8,7 +8,8 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ptqsim.datapath.spec import ORDERS, Alignment, OverflowMode, Split
+from ptqsim.datapath.order import ORDERS, Split
+from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ptqsim.golden.vectors import GoldenVectors
+from ptqsim.validation import checked_type
 
 MANIFEST: Final = "manifest.json"
 HEADER: Final = "vectors.h"
@@ -101,7 +102,8 @@ def signed(word: int, bits: int) -> int:
 
 
 def checked_name(name: str) -> str:
-    """`name` if it can prefix names in C, else a ValueError."""
+    """`name`, if it can prefix names in C."""
+    checked_type("name", name, str)
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise ValueError(
             f"the name {name!r} cannot prefix names in C; legal are letters, digits and _, a letter first: try 'golden'"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ptqsim.choice import Choice
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
-from ptqsim.validation import checked_integer
+from ptqsim.validation import checked_integer, checked_type
 
 _MAX_SIZE = 1 << 20
 _MAX_SEED = (1 << 32) - 1
@@ -33,7 +33,7 @@ def stimulus(
     rows: int,
     depth: int,
     columns: int,
-    pattern: str = Pattern.MIXED,
+    pattern: Pattern | str = Pattern.MIXED,
     seed: int = 0,
 ) -> tuple[QuantizedArray, QuantizedArray]:
     """Codes of a [rows, depth] and b [depth, columns]: the same for the same arguments, whatever the numpy.
@@ -44,16 +44,20 @@ def stimulus(
         Shift-alignable formats.
     rows, depth, columns : int
         M, K and N, each from 1 to 2**20.
-    pattern : str, optional
+    pattern : Pattern or str
         A `Pattern`, or its name.
-    seed : int, optional
+    seed : int
         From 0 to 2**32 - 1.
 
     Raises
     ------
+    TypeError
+        If an argument has the wrong type.
     ValueError
         If an argument is out of its range, or a format is not shift-alignable.
     """
+    for what, number_format in (("a_format", a_format), ("b_format", b_format)):
+        checked_type(what, number_format, NumberFormat)
     sizes = [
         checked_integer(what, value, 1, _MAX_SIZE)
         for what, value in (("rows", rows), ("depth", depth), ("columns", columns))
@@ -67,7 +71,7 @@ def stimulus(
 
 
 def _line(
-    number_format: NumberFormat, depth: int, index: int, pattern: str, random: np.random.RandomState
+    number_format: NumberFormat, depth: int, index: int, pattern: Pattern, random: np.random.RandomState
 ) -> NDArray[np.int64]:
     """Codes that meet in one output."""
     if pattern == Pattern.RANDOM or (pattern == Pattern.MIXED and index % 2):

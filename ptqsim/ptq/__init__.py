@@ -11,7 +11,12 @@ from ptqsim.ptq.calibration.methods import Percentile as Percentile
 from ptqsim.ptq.calibration.methods import PTQ4ViT as PTQ4ViT
 from ptqsim.ptq.calibration.methods import PTQ4ViTPlus as PTQ4ViTPlus
 from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
+from ptqsim.ptq.calibration.methods.protocol import Paradigm as Paradigm
+from ptqsim.ptq.calibration.methods.ptq4vit import WeightRounding as WeightRounding
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
+from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attention
+from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
+from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
@@ -25,6 +30,8 @@ from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
 from ptqsim.ptq.evaluation.measure import measure as measure
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
+from ptqsim.ptq.network.gradients import Gradient as Gradient
+from ptqsim.ptq.network.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
 from ptqsim.ptq.network.storage import load as load
 from ptqsim.ptq.network.summary import describe as describe
@@ -32,6 +39,7 @@ from ptqsim.ptq.onnx_export import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck
 from ptqsim.ptq.onnx_export import check_onnx as check_onnx
 from ptqsim.ptq.onnx_export import export_onnx as export_onnx
+from ptqsim.ptq.search.candidates import GeluPair as GeluPair
 from ptqsim.ptq.search.capture import Captured as Captured
 from ptqsim.ptq.search.capture import OperationData as OperationData
 from ptqsim.ptq.search.capture import capture as capture

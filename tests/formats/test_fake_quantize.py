@@ -79,9 +79,12 @@ def test_what_is_beyond_float32_is_refused(fmt: NumberFormat) -> None:
 @pytest.mark.parametrize("fmt", [pq.Uniform(8, 0.1), pq.TwinGELU(8, 4, 0.01), pq.Log2(4), pq.PWLQ(8, 0.1, 0.5, 1.0)])
 def test_an_array_that_does_not_fit_is_refused(fmt: NumberFormat) -> None:
     x = np.ones((2, 3), np.float32)
-    for out in (np.empty((3, 2), np.float32), np.empty((2, 3)), np.empty((3, 2), np.float32).T):
+    for out in (np.empty((3, 2), np.float32), np.empty((3, 2), np.float32).T):
         with pytest.raises(ValueError, match="out must be a C-contiguous array of float32"):
             fmt.fake_quantize(x, out=out)
+    for other in (np.empty((2, 3)), [[0.0] * 3] * 2):
+        with pytest.raises(TypeError, match="out must be a C-contiguous array of float32"):
+            fmt.fake_quantize(x, out=other)  # type: ignore[arg-type]
 
 
 def test_what_is_not_finite_is_refused() -> None:

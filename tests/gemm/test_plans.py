@@ -44,12 +44,12 @@ def test_what_does_not_fit_is_refused_after_what_did(rng: np.random.Generator) -
     pq.matmul(a, b, ACCUMULATORS[0])
     with pytest.raises(ValueError, match="do not fit"):
         pq.matmul(a, drawn(rng, (21, 4), UNIFORM), ACCUMULATORS[0])
-    with pytest.raises(ValueError, match="must be an Accumulator"):
+    with pytest.raises(TypeError, match="must be an Accumulator"):
         pq.matmul(a, b, 12)  # type: ignore[arg-type]
     for wrong in (b.codes, [1], None, 3, "x", type):
-        with pytest.raises(ValueError, match="a must be a QuantizedArray"):
+        with pytest.raises(TypeError, match="a must be a QuantizedArray"):
             pq.matmul(wrong, b, ACCUMULATORS[0])  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="b must be a QuantizedArray"):
+        with pytest.raises(TypeError, match="b must be a QuantizedArray"):
             pq.matmul(a, wrong, ACCUMULATORS[0])  # type: ignore[arg-type]
 
 

@@ -153,7 +153,8 @@ def test_one_layer_can_have_its_own_accumulator(q: ptq.QuantizedModel, images: t
     with pytest.raises(ValueError, match=r"attn\.qkv"):
         q.layer("blocks.0.attn.qkvv")
     with pytest.raises(ValueError, match="integer"):
-        q.mode = "intger"  # type: ignore[assignment]
+        q.mode = "intger"
+    assert q.mode is ptq.Mode.INTEGER
 
 
 def test_statistics_and_bounds_agree(q: ptq.QuantizedModel, images: torch.Tensor) -> None:

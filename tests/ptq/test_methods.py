@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 
 import numpy as np
@@ -23,13 +24,30 @@ FEW = {"n": 6}
 
 
 NAN = float("nan")
-BAD: dict[type, tuple[object, ...]] = {
-    bool: ("yes", 1, None, NAN),
-    int: (-1, 0, NAN, 2.0, "3", True, None, [3]),
-    float: (-1.0, NAN, float("inf"), -float("inf"), "0.5", True, None),
-    str: ("no such name", "", 3, None, True),
+BAD_VALUES: dict[type, tuple[object, ...]] = {
+    bool: (),
+    int: (-1, 0),
+    float: (-1.0, NAN, float("inf"), -float("inf")),
+    str: ("no such name", ""),
 }
 """Values that are legal for no option, by the type of its default."""
+BAD_TYPES: dict[type, tuple[object, ...]] = {
+    bool: ("yes", 1, None, NAN),
+    int: (NAN, 2.0, "3", True, None, [3]),
+    float: ("0.5", True, None),
+    str: (3, None, True),
+}
+"""Values of another type than an option, by the type of its default."""
+
+
+def bad_options(bad: dict[type, tuple[object, ...]]) -> list[tuple[str, str, object]]:
+    """Every method with every option and every bad value."""
+    return [
+        (method, option, value)
+        for method in METHODS
+        for option, default in asdict(make_method(method, {})).items()  # type: ignore[call-overload]
+        for value in bad[str if isinstance(default, str) else type(default)]
+    ]
 
 
 def few(method: str) -> dict[str, object]:
@@ -228,19 +246,9 @@ def test_released_models_run_and_come_back_but_not_in_integers(
         ("ptq4vit", "paper", {"range_choice": "neares"}, "nearest"),
         ("ptq4vit", "paper", {"weight_rounding": "bitsplit"}, "bit_split"),
         ("ptq4vit", "paper", {"max_shift": 25}, "1 to 24"),
-        ("ptq4vit", "paper", {"softmax_twin": "no"}, "true or false"),
-        ("ptq4vit", "paper", {"n": 2.5}, "an integer"),
-        ("ptq4vit", "paper", {"n": True}, "an integer"),
-        ("ptq4vit", "paper", {"alpha": "0"}, "a number"),
-        ("ptq4vit", "paper", {"gradient": 3}, "a name"),
         ("ptq4vit_plus", "paper", {"folds": 1}, "2 or more"),
         ("ptq4vit", "released", {"splits": 0}, "splits is 0"),
-        *(
-            (method, "paper", {option: value}, option)
-            for method in METHODS
-            for option, default in asdict(make_method(method, {})).items()  # type: ignore[call-overload]
-            for value in BAD[type(default)]
-        ),
+        *((method, "paper", {option: value}, option) for method, option, value in bad_options(BAD_VALUES)),
         ("base_ptq", "paper", {"metric": "cosin"}, "cosine"),
         ("base_ptq", "paper", {"metric": "hessian"}, "metric"),
         ("ptq4vit", "paper", {"alpha": 1.2, "beta": 0.5}, "alpha < beta"),
@@ -254,6 +262,43 @@ def test_bad_options_are_named(method: str, variant: str, options: dict[str, obj
     with pytest.raises(ValueError, match=message) as caught:
         make_method(method, options, variant)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"softmax_twin": "no"}, "'softmax_twin' of method 'ptq4vit' is 'no'; legal is true or false"),
+        ({"n": 2.5}, "legal is an integer"),
+        ({"n": True}, "legal is an integer"),
+        ({"alpha": "0"}, "legal is a number"),
+        ({"gradient": 3}, "gradient must be a string, got 3"),
+        ({"paradigm": None}, "paradigm must be a string, got None"),
+    ],
+)
+def test_options_of_another_type_are_type_errors(options: dict[str, object], message: str) -> None:
+    for make in (lambda: make_method("ptq4vit", options), lambda: ptq.PTQ4ViT(**options)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=message) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("method", "option", "value"), bad_options(BAD_TYPES))
+def test_every_option_names_its_type(method: str, option: str, value: object) -> None:
+    with pytest.raises(TypeError, match=option):
+        make_method(method, {option: value})
+
+
+def test_options_are_members_that_equal_their_names() -> None:
+    """Names go in, members come out; what is written to files is the name."""
+    for method in (
+        ptq.PTQ4ViT(gradient="sampled", paradigm="sequential"),
+        make_method("ptq4vit", {"gradient": "sampled"}),
+    ):
+        assert method.gradient is ptq.Gradient.SAMPLED  # type: ignore[union-attr]
+        assert method == ptq.PTQ4ViT(gradient=ptq.Gradient.SAMPLED, paradigm=method.paradigm)
+        assert json.loads(json.dumps(asdict(method)))["gradient"] == "sampled"  # type: ignore[call-overload]
+    assert ptq.MixedPrecision(solver="milp").solver is ptq.Solver.MILP
+    assert type(ptq.PTQ4ViT(rounds=np.int64(2)).rounds) is int  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("bits", [8.0, "8", None, True])

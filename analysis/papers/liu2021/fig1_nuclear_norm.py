@@ -10,10 +10,9 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from ptqsim import ptq
-from ptqsim.errors import unknown_name
 from ptqsim.ptq.calibration.mixed_precision.modules import transformer_modules
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
-from ptqsim.ptq.calibration.mixed_precision.options import ATTENTIONS, Attention
+from ptqsim.ptq.calibration.mixed_precision.options import Attention
 from ptqsim.ptq.threads import one_thread
 
 from ...framework import style
@@ -31,14 +30,13 @@ class NuclearNorm(Figure):
     title: ClassVar[str] = "Nuclear norm of attention maps and MLP outputs, layer by layer"
 
     def __post_init__(self) -> None:
-        if self.attention not in ATTENTIONS:
-            raise unknown_name("attention", self.attention, ATTENTIONS)
+        Attention.of(self.attention)
 
     def compute(self, workload: Workload) -> Data:
         """One row per MSA and MLP module: the mean over the calibration images, heads added up (Eq. 16)."""
         quantized = ptq.QuantizedModel(workload.network)
         modules = transformer_modules(quantized.layers)
-        wanted: Attention = "scores" if self.attention == "scores" else "probabilities"
+        wanted = Attention.of(self.attention)
         with one_thread():
             norms, _ = module_errors(quantized, workload.calibration_images, modules, {}, wanted)
         rows = [

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
@@ -133,6 +134,6 @@ def calibrate(
 
 def _check_width(name: str, bits: object) -> None:
     if not isinstance(bits, int) or isinstance(bits, bool):
-        raise TypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
+        raise ArgumentTypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
     if not 2 <= bits <= 16:
         raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")

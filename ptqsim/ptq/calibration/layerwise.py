@@ -15,7 +15,7 @@ from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search.capture import Captured, capture, content_of
 from ptqsim.ptq.threads import each, one_thread
@@ -134,7 +134,7 @@ class Layerwise:
                 result = calibrate_layer(op, replace(exact, a=op.calibrated_rows(a), b=b), method, *bits[op.name])
                 self._kept.put(op.name, key, result)
             result.apply(op)
-            op.mode = "fake_quant"
+            op.mode = Mode.FAKE_QUANT
             found[op.name] = result
             progress(len(found), len(layers), op.name)
 
@@ -147,7 +147,7 @@ class Layerwise:
                 self.quantized.model(self.images.to(self.device))
         finally:
             for op in layers.values():
-                op.observer, op.formats, op.mode = None, None, "float"
+                op.observer, op.formats, op.mode = None, None, Mode.FLOAT
         return {name: found[name] for name in layers}
 
     def _key(self, method: Method, bits: Bits) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def _held_out_loss(
 
 def _logits(quantized: QuantizedModel, images: torch.Tensor, mode: str) -> torch.Tensor:
     """In a piece of work of its own, so that no bit depends on the number of threads."""
-    quantized.mode = mode  # type: ignore[assignment]
+    quantized.mode = mode
 
     def run(images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():  # in float mode too by the products that were calibrated

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ptqsim.errors import ArgumentTypeError
+
 MOST: Final = 4096
 """Images that are taken without being asked for by number: more are a whole data set given by mistake."""
 
@@ -40,7 +42,7 @@ def as_images(source: object, count: int | None = None, seed: int = 0) -> torch.
         return _first(source, count)
     if isinstance(source, Dataset) and isinstance(source, Sized):
         return _drawn(source, count, seed)
-    raise TypeError(
+    raise ArgumentTypeError(
         f"images are a {type(source).__name__}; legal are a float tensor [N, C, H, W], a torch DataLoader and a torch "
         "Dataset that has a length: try torch.stack for a list of tensors, torch.from_numpy for an array"
     )
@@ -75,7 +77,7 @@ def _images(item: object) -> torch.Tensor:
     if isinstance(item, (tuple, list)) and item:
         item = item[0]
     if not isinstance(item, torch.Tensor):
-        raise TypeError(
+        raise ArgumentTypeError(
             f"a batch or item is a {type(given).__name__} without a tensor in its first place; legal are tensors of "
             "images, alone or followed by labels: add a transform to tensors"
         )

@@ -111,5 +111,5 @@ class IntegerProduct:
                 self.recorder(self.name, group, qa, qb, result)
             if out is None:
                 out = np.empty((groups, *result.acc.shape), np.float32)
-            result.real(out[group])
+            result.dequantize(out[group])
         return torch.from_numpy(out).to(a.device, a.dtype)

@@ -6,21 +6,19 @@ PTQ4ViT's text leaves the labels open, so they are a choice here.
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
-
 import torch
 from torch.nn import functional as F
 
-from ptqsim.errors import unknown_name
-
-Gradient = Literal["pseudo_label", "sampled", "released", "random"]
-GRADIENTS: Final[tuple[Gradient, ...]] = get_args(Gradient)
+from ptqsim.choice import Choice
 
 
-def check_gradient(gradient: str) -> None:
-    """Refuse an unknown choice with a ValueError that suggests the nearest."""
-    if gradient not in GRADIENTS:
-        raise unknown_name("gradient", gradient, GRADIENTS)
+class Gradient(Choice):
+    """The labels of the task loss whose gradient weighs errors: see :func:`task_loss` and :func:`random_gradient`."""
+
+    PSEUDO_LABEL = "pseudo_label"
+    SAMPLED = "sampled"
+    RELEASED = "released"
+    RANDOM = "random"
 
 
 def task_loss(logits: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:

@@ -19,11 +19,20 @@ from torch import nn
 from torch.nn import functional as F
 
 import ptqsim as pq
+from ptqsim.choice import Choice
 from ptqsim.ptq.network.bounds import operation_bounds
 from ptqsim.ptq.network.execute import IntegerProduct, WeightCodes
 from ptqsim.ptq.network.fake_quant import Format, decode_codes, fake_quantize
 
-Mode = Literal["float", "fake_quant", "integer"]
+
+class Mode(Choice):
+    """Execution mode of a quantized network or operation; see `ptqsim.ptq.QuantizedModel`."""
+
+    FLOAT = "float"
+    FAKE_QUANT = "fake_quant"
+    INTEGER = "integer"
+
+
 Kind = Literal["linear", "qkv", "patch", "conv", "matmul_qk", "matmul_pv"]
 InputKind = Literal["uniform", "softmax", "gelu"]
 Observer = Callable[["MatmulOperation", torch.Tensor, torch.Tensor, torch.Tensor], None]
@@ -85,7 +94,7 @@ class MatmulOperation(nn.Module):
         What the left operand holds: ``uniform`` (anything), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
         Set by calibration.
-    mode : str
+    mode : Mode
         ``float``, ``fake_quant`` or ``integer``.
     observer : callable or None
         Called in float mode with the operation and its canonical a, b and output.  It may set formats and a mode; the
@@ -99,7 +108,7 @@ class MatmulOperation(nn.Module):
         self.name = name
         self.kind: Kind = kind
         self.a_kind: InputKind = a_kind
-        self.mode: Mode = "float"
+        self.mode = Mode.FLOAT
         self.observer: Observer | None = None
         self.depth = 0  # K, known for weights, seen at the first run for attention products
         self.report: Mapping[str, object] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, NoReturn, Self, get_args
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import nn
 
 import ptqsim as pq
-from ptqsim.errors import unknown_name
+from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
 from ptqsim.ptq.network.operations import MatmulOperation, Mode, sums_as_given
 from ptqsim.ptq.network.task import task_of
@@ -30,7 +30,7 @@ class QuantizedModel(nn.Module):
     ----------
     layers : dict of str to MatmulOperation
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
-    mode : {"float", "fake_quant", "integer"}
+    mode : Mode or {"float", "fake_quant", "integer"}
         What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
         LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
         the last bit.
@@ -75,9 +75,8 @@ class QuantizedModel(nn.Module):
         return next(iter(self.layers.values())).mode
 
     @mode.setter
-    def mode(self, mode: Mode) -> None:
-        if mode not in get_args(Mode):
-            raise unknown_name("mode", mode, get_args(Mode))
+    def mode(self, mode: Mode | str) -> None:
+        mode = Mode.of(mode)
         for layer in self.layers.values():
             layer.mode = mode
 
@@ -154,7 +153,7 @@ class _Accumulators(MutableMapping[str, pq.Accumulator]):
 
     def __setitem__(self, name: str, accumulator: pq.Accumulator) -> None:
         if not isinstance(accumulator, pq.Accumulator):
-            raise TypeError(
+            raise ArgumentTypeError(
                 f"an accumulator was given as {accumulator!r}; legal is a ptqsim.Accumulator: try "
                 "ptqsim.Accumulator(bits=24, overflow='wrap')"
             )
@@ -171,11 +170,13 @@ class _Accumulators(MutableMapping[str, pq.Accumulator]):
 
 
 def check_images(images: object, network: nn.Module) -> None:
-    """Refuse what is no finite batch [N, C, H, W] of the network's type and channels; a ValueError says what is."""
+    """Refuse what is no finite batch [N, C, H, W] of the network's type and channels; the error says what is legal."""
     legal = "legal is a float tensor [N, C, H, W] with N of at least 1"
     if not isinstance(images, torch.Tensor):
-        raise ValueError(f"images are a {type(images).__name__}; {legal}: try torch.from_numpy")
-    if images.ndim != 4 or not images.is_floating_point() or len(images) == 0:
+        raise ArgumentTypeError(f"images are a {type(images).__name__}; {legal}: try torch.from_numpy")
+    if not images.is_floating_point():
+        raise ArgumentTypeError(f"images are a {tuple(images.shape)} tensor of {images.dtype}; {legal}")
+    if images.ndim != 4 or len(images) == 0:
         raise ValueError(f"images are a {tuple(images.shape)} tensor of {images.dtype}; {legal}")
     bad = ~torch.isfinite(images).flatten(1).all(dim=1)
     if bad.any():

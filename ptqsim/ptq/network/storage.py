@@ -175,7 +175,7 @@ def _restore(
         for g, fmt in enumerate(op.formats.b * (op.groups[1] // len(op.formats.b)))
     ]
     if decode:
-        decoded = np.stack([c.real() for c in codes])  # [G, K, N / G]
+        decoded = np.stack([c.dequantize() for c in codes])  # [G, K, N / G]
         rows = torch.from_numpy(decoded).to(op.weight.dtype).transpose(1, 2)
         # its own, as the parameter may be that of another layer too
         op.weight = nn.Parameter(rows.reshape(op.weight.shape).to(op.weight.device), requires_grad=False)

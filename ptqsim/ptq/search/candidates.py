@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal, get_args
+from typing import Final
 
 import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.formats.rounding import RangeChoice
 from ptqsim.formats.twin import GELU_MIN
 from ptqsim.ptq.network.fake_quant import Format
 
@@ -26,10 +27,13 @@ WIDEST: Final = 2**16
 end of the range."""
 MOST: Final = 10_000
 """Candidates of a search."""
-GeluPair = Literal["fixed_negative", "covering"]
-GELU_PAIRS: Final[tuple[GeluPair, ...]] = get_args(GeluPair)
-RangeChoice = Literal["paper", "nearest"]
-RANGE_CHOICES: Final[tuple[RangeChoice, ...]] = get_args(RangeChoice)
+
+
+class GeluPair(Choice):
+    """Rule by which the two scales of a GELU format stay a power of two apart: see :func:`twin_gelu`."""
+
+    FIXED_NEGATIVE = "fixed_negative"
+    COVERING = "covering"
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,9 @@ def uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Cand
     return _candidates(grid, maxima)
 
 
-def twin_softmax(groups: int, bits: int, max_shift: int, range_choice: RangeChoice = "paper") -> Candidates:
+def twin_softmax(
+    groups: int, bits: int, max_shift: int, range_choice: RangeChoice | str = RangeChoice.PAPER
+) -> Candidates:
     """Delta_R1 in {2**-bits, ..., 2**-(bits - 1 + max_shift)}, that is m = 1 .. max_shift (section 4.1)."""
     check_max_shift(max_shift)
     grid = [[pq.TwinSoftmax(bits=bits, shift=m, range_choice=range_choice)] * groups for m in range(1, max_shift + 1)]
@@ -106,7 +112,11 @@ def check_max_shift(max_shift: int) -> None:
 
 
 def twin_gelu(
-    maxima: Sequence[float], bits: int, ratios: Sequence[float], pair: GeluPair, range_choice: RangeChoice = "paper"
+    maxima: Sequence[float],
+    bits: int,
+    ratios: Sequence[float],
+    pair: GeluPair | str,
+    range_choice: RangeChoice | str = RangeChoice.PAPER,
 ) -> Candidates:
     """GELU pairs by the rule ``pair`` (docs/formats.md).
 
@@ -114,9 +124,7 @@ def twin_gelu(
     the first that covers the largest ratio.  ``covering``: Delta_R2 on the fine grid, Delta_R1 = Delta_R2 / 2**m with
     the largest m whose R1 still covers the negatives.
     """
-    if pair not in GELU_PAIRS:
-        raise unknown_name("gelu_pair", pair, GELU_PAIRS)
-    if pair == "fixed_negative":
+    if GeluPair.of(pair, "gelu_pair") == "fixed_negative":
         scale = _float32_above(pq.TwinGELU.fixed_negative(bits, 0).scale)
         top = max(maxima) * max(ratios) / 2 ** (bits - 1)
         last = min(MAX_SHIFT, max(0, math.ceil(math.log2(top / scale))))

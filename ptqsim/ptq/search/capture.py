@@ -25,7 +25,7 @@ from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.float_check import check_float, not_once
 from ptqsim.ptq.network.admission.given import check_values, default_modes, ordinary
 from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
-from ptqsim.ptq.network.gradients import Gradient, check_gradient, random_gradient
+from ptqsim.ptq.network.gradients import Gradient, random_gradient
 from ptqsim.ptq.network.identity import tensors_fingerprint, weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
@@ -145,7 +145,7 @@ def capture(
     model: nn.Module | QuantizedModel,
     images: torch.Tensor,
     *,
-    gradient: Gradient | None = "pseudo_label",
+    gradient: Gradient | str | None = Gradient.PSEUDO_LABEL,
     seed: int = 0,
     batch: int = BATCH,
     progress: Progress = silent,
@@ -157,7 +157,7 @@ def capture(
     model : nn.Module or QuantizedModel
     images : float tensor [N, C, H, W]
         Calibration images.
-    gradient : {"pseudo_label", "sampled", "released", "random"} or None
+    gradient : Gradient or {"pseudo_label", "sampled", "released", "random"} or None
         The task loss whose gradient is kept (docs/calibration.md); None keeps none and skips the backward pass.
     seed : int
         Of ``sampled`` and ``random``.
@@ -177,7 +177,7 @@ def capture(
         As for :func:`ptqsim.ptq.calibrate`.
     """
     if gradient is not None:
-        check_gradient(gradient)
+        gradient = Gradient.of(gradient)
     check_positive("the number of images at a time", batch)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
     check_images(images, quantized.model)

@@ -110,8 +110,8 @@ def _multiply_codes(a: CodedFactor, b: CodedFactor, out: NDArray[np.float32]) ->
     groups = len(out)
     scales = [a.scales[g % len(a.scales)] * b.scales[g % len(b.scales)] for g in range(groups)]
     if len(a.arrays) == len(b.arrays) == 1:
-        pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).real(out, scales)
+        pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).dequantize(out, scales)
         return
     for g in range(groups):
         result = pq.matmul(a.of_group(g), b.of_group(g), _EXACT, statistics=False)
-        result.real(out[g : g + 1], scales[g : g + 1])
+        result.dequantize(out[g : g + 1], scales[g : g + 1])

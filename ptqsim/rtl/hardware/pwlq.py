@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ptqsim.datapath.spec import MAX_REGISTER_BITS, MIN_REGISTER_BITS, OverflowMode
+from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
+from ptqsim.datapath.spec import OverflowMode
 from ptqsim.formats.pwlq import MAX_BITS, PWLQ
 from ptqsim.rtl.hardware.accumulate import accumulate
 from ptqsim.rtl.hardware.multiplier import multiplier

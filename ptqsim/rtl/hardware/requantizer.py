@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
-from ptqsim.datapath.spec import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, unused, wire
-from ptqsim.validation import checked_bits, checked_integer
+from ptqsim.validation import checked_bits, checked_integer, checked_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,7 @@ class RequantizerUnit:
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.requantizer, Requantizer):
-            raise ValueError(f"requantizer must be a Requantizer, got {self.requantizer!r}")
+        checked_type("requantizer", self.requantizer, Requantizer)
         checked_integer("acc_bits", self.acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
         checked_bits(self.bits)
         if self.bias_bits is not None:

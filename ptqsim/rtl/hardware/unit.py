@@ -9,13 +9,15 @@ from typing import Any
 
 from ptqsim.choice import Choice
 from ptqsim.datapath import bounds
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Split, Tree, bits_for
+from ptqsim.datapath.order import Split, Tree
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import registry
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.verilog import Signal
-from ptqsim.validation import checked_integer
+from ptqsim.validation import checked_integer, checked_type
 
 FORMATS = (Uniform, TwinSoftmax, TwinGELU)
 MAX_DEPTH = 1 << 20
@@ -70,12 +72,11 @@ class Unit:
     def __post_init__(self) -> None:
         for number_format in (self.a, self.b):
             if not isinstance(number_format, FORMATS):
-                raise ValueError(
+                raise (ValueError if isinstance(number_format, NumberFormat) else ArgumentTypeError)(
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
-        if not isinstance(self.accumulator, Accumulator):
-            raise ValueError(f"accumulator must be an Accumulator, got {self.accumulator!r}")
+        checked_type("accumulator", self.accumulator, Accumulator)
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)
@@ -235,7 +236,8 @@ def mantissa_range(number_format: NumberFormat) -> tuple[int, int]:
 
 
 def checked_name(name: str) -> str:
-    """`name` if it can prefix names of modules, else a ValueError."""
+    """`name`, if it can prefix names of modules."""
+    checked_type("name", name, str)
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ValueError(
             f"the name {name!r} cannot prefix modules; legal are small letters, digits and _, a letter first: try 'mac'"

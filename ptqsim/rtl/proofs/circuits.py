@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from ptqsim import files
-from ptqsim.datapath.spec import Alignment, OverflowMode, Sequential
+from ptqsim.datapath.order import Sequential
+from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.step import step
 from ptqsim.rtl.hardware.unit import Unit

@@ -8,7 +8,8 @@ from itertools import product
 import numpy as np
 
 from ptqsim.datapath import bounds
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential
+from ptqsim.datapath.order import Sequential
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import matmul

@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from ptqsim.datapath.order_text import parse_order
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, Sequential, Tree
+from ptqsim.datapath.order import Sequential, Tree, parse_order
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
@@ -56,7 +56,7 @@ class DesignPoint:
     multiplier : str, optional
         A `Multiplier`, or its name.
     order : str, optional
-        Of the additions, as `ptqsim.datapath.order_text` reads it; PWLQ has ``sequential`` only.
+        Of the additions, as `ptqsim.datapath.order` reads it; PWLQ has ``sequential`` only.
     """
 
     design: str

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
-from ptqsim.datapath.spec import MIN_REGISTER_BITS
+from ptqsim.datapath.order import MIN_REGISTER_BITS
 from ptqsim.sweep.study.definition import ASKED, Study
 from ptqsim.sweep.study.expand import axis_values, calibration_of, combinations, shifted_of
 from ptqsim.sweep.study.expression import parse

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim.datapath.order_text import parse_order
-from ptqsim.datapath.spec import Alignment, OverflowMode, Sequential, Tree
+from ptqsim.datapath.order import Sequential, Tree, parse_order
+from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.sweep import PLAIN

@@ -1,4 +1,7 @@
-"""The values that the axes of a study may have, and how a file may write them down."""
+"""The values that the axes of a study may have, and how a file may write them down.
+
+Every finding is a ``ValueError``, also one on a type: pydantic lets other errors pass.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator
 
-from ptqsim.datapath.order_text import parse_order
-from ptqsim.datapath.spec import MAX_REGISTER_BITS, MIN_REGISTER_BITS, Alignment, OverflowMode
+from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, parse_order
+from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.errors import out_of_range, unknown_name
 
 EXACT: Final = "exact"
@@ -33,7 +36,7 @@ def _spread(value: object) -> object:
 def _counted(given: Mapping[str, object]) -> range:
     for key, number in given.items():
         if key not in ("from", "to", "step"):
-            raise unknown_name("key of a range", key, ("from", "to", "step"))
+            raise ValueError(str(unknown_name("key of a range", key, ("from", "to", "step"))))
         if type(number) is not int:
             raise ValueError(f"{key} is {number!r}; legal is an integer: try {{from: 12, to: 24, step: 2}}")
     if "to" not in given:
@@ -52,7 +55,8 @@ def _width(low: int, high: int, what: str, word: str | None = None) -> Any:
         if value == word is not None:
             return value
         if type(value) is not int or not low <= value <= high:
-            raise out_of_range(what, value, low, high, "" if word is None else f"the word {word!r} is legal, too")
+            advice = "" if word is None else f"the word {word!r} is legal, too"
+            raise ValueError(str(out_of_range(what, value, low, high, advice)))
         return value
 
     return BeforeValidator(check)
@@ -63,7 +67,7 @@ def one_of(what: str, legal: tuple[str, ...]) -> Any:
 
     def check(value: object) -> object:
         if value not in legal:
-            raise unknown_name(what, value, legal)
+            raise ValueError(str(unknown_name(what, value, legal)))
         return value
 
     return BeforeValidator(check)
@@ -71,7 +75,7 @@ def one_of(what: str, legal: tuple[str, ...]) -> Any:
 
 def _order(value: object) -> object:
     if not isinstance(value, str):
-        raise unknown_name("order", value, ("sequential", "tree:LANES", "split:TILE:INNER_BITS"))
+        raise ValueError(f"order is {value!r}; legal are sequential, tree:LANES and split:TILE:INNER_BITS")
     parse_order(value)
     return value
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.sweep.study.axis_values import (
     EXACT,
     SEARCHED,
@@ -88,7 +89,10 @@ class MethodChoice(Part):
     def _known(self) -> MethodChoice:
         from ptqsim.ptq.calibration.methods import make_method
 
-        make_method(self.name, self.options, self.variant)
+        try:
+            make_method(self.name, self.options, self.variant)
+        except ArgumentTypeError as error:  # pydantic takes ValueErrors only for findings
+            raise ValueError(str(error)) from None
         return self
 
 

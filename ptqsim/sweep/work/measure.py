@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ptqsim as pq
 from ptqsim import fingerprint, ptq
-from ptqsim.datapath.order_text import parse_order
+from ptqsim.datapath.order import parse_order
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.execute import OverflowCount
 from ptqsim.ptq.network.operations import OperandFormats

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from ptqsim import ptq
 from ptqsim.cli import app
 from ptqsim.ptq.evaluation.detection import DetectionEvaluation
-from ptqsim.ptq.zoo.detector_names import DETR_DIGITS
 
 
 class Run:

@@ -33,7 +33,7 @@ class BitSplit(LinearSearch):
 
     name: ClassVar[str] = "bit_split"
 
-    paradigm: Paradigm = "sequential"
+    paradigm: Paradigm | str = Paradigm.SEQUENTIAL
     epochs: int = 20
     damping: float = 1.0
 

@@ -26,7 +26,7 @@ class EasyQuant(LinearSearch):
     name: ClassVar[str] = "easyquant"
 
     rounds: int = 3
-    paradigm: Paradigm = "sequential"
+    paradigm: Paradigm | str = Paradigm.SEQUENTIAL
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("cosine")

@@ -41,7 +41,7 @@ class Liu2021(LinearSearch):
     name: ClassVar[str] = "liu2021"
 
     rounds: int = 20
-    paradigm: Paradigm = "sequential"
+    paradigm: Paradigm | str = Paradigm.SEQUENTIAL
     bias_correction: bool = True
     ranking: bool = True
     gamma: float = 1.0

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from ptqsim.ptq.calibration.methods.protocol import Paradigm, Plain, check_paradigm
+from ptqsim.ptq.calibration.methods.protocol import Paradigm, Plain, settle_options
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import SearchSchedule
@@ -35,11 +35,11 @@ class Percentile(Plain):
 
     a_percentile: float = 99.9
     w_percentile: float = 100.0
-    paradigm: Paradigm = "parallel"
+    paradigm: Paradigm | str = Paradigm.PARALLEL
     bias_correction: bool = False
 
     def __post_init__(self) -> None:
-        check_paradigm(self.paradigm)
+        settle_options(self)
         for name, value in (("a_percentile", self.a_percentile), ("w_percentile", self.w_percentile)):
             if not 0 < value <= 100:
                 raise ValueError(f"{name} is {value}; legal is above 0 and up to 100: try 99.9")

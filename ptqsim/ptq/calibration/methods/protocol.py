@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, Protocol, cast, get_args
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from typing import Any, ClassVar, Final, Protocol, cast
 
+import numpy as np
 import torch
 
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
@@ -16,10 +19,16 @@ from ptqsim.ptq.search.alternate import SearchSchedule, check_rounds
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
 
-Paradigm = Literal["parallel", "sequential"]
+
+class Paradigm(Choice):
+    """Input of a layer in calibration: that of the float network, or what the quantized layers before it give."""
+
+    PARALLEL = "parallel"
+    SEQUENTIAL = "sequential"
+
+
 LARGEST_WEIGHT: Final = 1_000_000
 """Largest weight of a term that a method adds to its objective; beyond it floats would lose the objective."""
-PARADIGMS: Final[tuple[Paradigm, ...]] = get_args(Paradigm)
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class Method(Protocol):
     """Name of the method for ``--method``."""
 
     @property
-    def paradigm(self) -> Paradigm:
+    def paradigm(self) -> Paradigm | str:
         """Input of a layer in calibration: that of the float network, or that given by the quantized layers before."""
 
     @property
@@ -120,7 +129,7 @@ class LinearSearch(Plain):
         Number of candidates.
     rounds : int
         Rounds of the alternating search, at most.
-    paradigm : {"parallel", "sequential"}
+    paradigm : Paradigm or {"parallel", "sequential"}
         What a layer sees (PTQ4ViT appendix 6.2): its input in the float network, or what the quantized layers before
         it give, for which all images go through the network at once.  What it should give is its output in the float
         network either way, so that a sequence of layers can make up for its errors; the papers leave that open.
@@ -133,11 +142,11 @@ class LinearSearch(Plain):
     beta: float = 1.2
     n: int = 100
     rounds: int = 1
-    paradigm: Paradigm = "parallel"
+    paradigm: Paradigm | str = Paradigm.PARALLEL
     bias_correction: bool = False
 
     def __post_init__(self) -> None:
-        check_paradigm(self.paradigm)
+        settle_options(self)
         check_rounds(self.rounds)
         self.ratios()
 
@@ -163,7 +172,27 @@ def check_weight(name: str, value: float, default: float) -> None:
         raise ValueError(f"{name} is {value}; legal is 0 to {LARGEST_WEIGHT:,}: try {default:g}")
 
 
-def check_paradigm(paradigm: str) -> None:
-    """Refuse an unknown paradigm with a ValueError that suggests the nearest."""
-    if paradigm not in PARADIGMS:
-        raise unknown_name("paradigm", paradigm, PARADIGMS)
+def settle_options(method: Any) -> None:
+    """Check the type of every option against that of its default, and turn names into members of their `Choice`.
+
+    Raises
+    ------
+    TypeError
+        For an option of another type.
+    ValueError
+        For a name that is not legal.
+    """
+    for option in fields(method):
+        value, kind = getattr(method, option.name), type(option.default)
+        if issubclass(kind, Choice):
+            object.__setattr__(method, option.name, kind.of(value, option.name))
+            continue
+        legal = {bool: "true or false", int: "an integer", float: "a number", str: "a name"}[kind]
+        types = {int: Integral, float: Real}.get(kind, kind)
+        if not isinstance(value, types) or isinstance(value, bool) != (kind is bool):
+            raise ArgumentTypeError(
+                f"option {option.name!r} of method {method.name!r} is {value!r}; legal is {legal}: the default is "
+                f"{option.default!r}"
+            )
+        if isinstance(value, np.number):  # checkpoints hold Python's numbers
+            object.__setattr__(method, option.name, value.item())

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar
 
 import torch
 
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
+from ptqsim.formats.rounding import RangeChoice
 from ptqsim.ptq.calibration.methods.bit_split import check_bit_splitting
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch
-from ptqsim.ptq.network.gradients import Gradient, check_gradient
+from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.candidates import GELU_PAIRS, RANGE_CHOICES, Candidates, GeluPair, RangeChoice
+from ptqsim.ptq.search.candidates import Candidates, GeluPair
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
-WeightRounding = Literal["nearest", "bit_split"]
+
+class WeightRounding(Choice):
+    """Rounding of weights once the scales are found."""
+
+    NEAREST = "nearest"
+    BIT_SPLIT = "bit_split"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +40,15 @@ class PTQ4ViT(LinearSearch):
         Hessian guided metric (Eq. 7); else cosine, as in Base PTQ.
     softmax_twin, gelu_twin : bool
         Twin formats after softmax and GELU (Eq. 4); else uniform.
-    gradient : {"pseudo_label", "sampled", "released", "random"}
+    gradient : Gradient or {"pseudo_label", "sampled", "released", "random"}
         The labels of the task loss whose gradient weighs the errors (docs/calibration.md).
-    gelu_pair : {"fixed_negative", "covering"}
+    gelu_pair : GeluPair or {"fixed_negative", "covering"}
         How the GELU pair stays a power of two apart (docs/formats.md).
     max_shift : int
         Largest m of the softmax search; the paper's 11 is Delta_R1 = 2**-(bits+10).
-    range_choice : {"paper", "nearest"}
+    range_choice : RangeChoice or {"paper", "nearest"}
         How softmax codes choose their range, and on which side ties fall (docs/formats.md).
-    weight_rounding : {"nearest", "bit_split"}
+    weight_rounding : WeightRounding or {"nearest", "bit_split"}
         How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
         reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.
         Not in the paper.
@@ -57,24 +63,16 @@ class PTQ4ViT(LinearSearch):
     hessian_guided: bool = True
     softmax_twin: bool = True
     gelu_twin: bool = True
-    gradient: Gradient = "pseudo_label"
-    gelu_pair: GeluPair = "fixed_negative"
+    gradient: Gradient | str = Gradient.PSEUDO_LABEL
+    gelu_pair: GeluPair | str = GeluPair.FIXED_NEGATIVE
     max_shift: int = 11
-    range_choice: RangeChoice = "paper"
-    weight_rounding: WeightRounding = "nearest"
+    range_choice: RangeChoice | str = RangeChoice.PAPER
+    weight_rounding: WeightRounding | str = WeightRounding.NEAREST
     epochs: int = 20
     damping: float = 1.0
 
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
-        check_gradient(self.gradient)
-        for what, given, legal in (
-            ("gelu_pair", self.gelu_pair, GELU_PAIRS),
-            ("range_choice", self.range_choice, RANGE_CHOICES),
-            ("weight_rounding", self.weight_rounding, get_args(WeightRounding)),
-        ):
-            if given not in legal:
-                raise unknown_name(what, given, legal)
         search_space.check_max_shift(self.max_shift)
         check_bit_splitting(self.epochs, self.damping)
 
@@ -86,7 +84,7 @@ class PTQ4ViT(LinearSearch):
 
     @property
     def task_loss(self) -> Gradient | None:
-        return self.gradient if self.hessian_guided else None
+        return Gradient.of(self.gradient) if self.hessian_guided else None
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian" if self.hessian_guided else "cosine")

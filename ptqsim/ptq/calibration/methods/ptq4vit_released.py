@@ -51,7 +51,7 @@ class ReleasedPTQ4ViT(LinearSearch):
 
     @property
     def task_loss(self) -> Gradient:
-        return "released"
+        return Gradient.RELEASED
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian")

@@ -17,7 +17,7 @@ from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, Floats, 
 from ptqsim.ptq.calibration.mixed_precision.hessian import weight_error, weight_traces
 from ptqsim.ptq.calibration.mixed_precision.modules import TransformerModule, transformer_modules, weight_count
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
-from ptqsim.ptq.calibration.mixed_precision.options import SENSITIVITIES, MixedPrecision, Sensitivity
+from ptqsim.ptq.calibration.mixed_precision.options import MixedPrecision, Sensitivity
 from ptqsim.ptq.network.operations import WeightOperation
 
 _MEGABYTE = 8e6  # bits
@@ -96,7 +96,7 @@ def _weighed(
     results: Mapping[int, Mapping[str, LayerResult]],
 ) -> tuple[Sensitivity, Floats, Floats]:
     """The first sensitivity, from the one that was asked for on, whose Omega tells widths apart, and what it gives."""
-    for name in sorted(SENSITIVITIES, key=lambda name: name != options.sensitivity):
+    for name in sorted(Sensitivity, key=lambda name: name != options.sensitivity):
         sensitivity, omega = _omega(replace(options, sensitivity=name), network, layerwise, modules, results)
         if tells_widths_apart(omega):
             return name, sensitivity, omega
@@ -111,7 +111,7 @@ def tells_widths_apart(omega: Floats) -> bool:
     return bool(np.isfinite(omega).all() and (omega != omega[:, :1]).any()) or omega.shape[1] == 1
 
 
-def _fallback(asked: Sensitivity, used: Sensitivity) -> dict[str, str]:
+def _fallback(asked: Sensitivity | str, used: Sensitivity) -> dict[str, str]:
     reason = f"by {asked} every width of every module costs the same, or what is not finite"
     return {"sensitivity": asked, "decided_by": used, "reason": reason}
 

@@ -74,7 +74,7 @@ def weight_error(op: WeightOperation, result: LayerResult) -> float:
     """||Q(W) - W||_2^2 of a calibrated layer; the operation is left without formats."""
     result.apply(op)
     try:
-        codes = [torch.from_numpy(codes.real()) for codes in op.weight_codes]
+        codes = [torch.from_numpy(codes.dequantize()) for codes in op.weight_codes]
     finally:
         op.formats = None
     return float((torch.stack(codes) - op.constant_b.double().cpu()).square().sum())

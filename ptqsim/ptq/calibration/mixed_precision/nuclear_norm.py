@@ -14,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.mixed_precision.modules import TransformerModule
 from ptqsim.ptq.calibration.mixed_precision.options import Attention
+from ptqsim.ptq.network.operations import Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search.capture import BATCH
 from ptqsim.ptq.threads import one_thread
@@ -31,7 +32,7 @@ def module_errors(
     images: torch.Tensor,
     modules: Sequence[TransformerModule],
     results: Mapping[int, Mapping[str, LayerResult]],
-    attention: Attention,
+    attention: Attention | str,
 ) -> tuple[Floats, Floats]:
     """Nuclear norm of every module, and the squared error of every width.
 
@@ -85,11 +86,11 @@ def module_errors(
             for column, layers in enumerate(results.values()):
                 for op in modules[index].operations:
                     layers[op.name].apply(op)
-                    op.mode = "fake_quant"
+                    op.mode = Mode.FAKE_QUANT
                 module.forward(*args, **kwargs)
                 errors[index, column] += float((seen["out"] - exact).double().square().sum())
             for op in modules[index].operations:
-                op.formats, op.mode = None, "float"
+                op.formats, op.mode = None, Mode.FLOAT
 
         return hook
 

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from numbers import Integral, Real
 
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
+from ptqsim.errors import ArgumentTypeError
 
-Sensitivity = Literal["nuclear_norm", "hessian"]
-SENSITIVITIES: Final[tuple[Sensitivity, ...]] = get_args(Sensitivity)
-Attention = Literal["scores", "probabilities"]
-ATTENTIONS: Final[tuple[Attention, ...]] = get_args(Attention)
-Solver = Literal["pareto", "milp"]
-SOLVERS: Final[tuple[Solver, ...]] = get_args(Solver)
+
+class Sensitivity(Choice):
+    """Weight of the error of a module: the nuclear norm of its output, or the trace of the loss's Hessian."""
+
+    NUCLEAR_NORM = "nuclear_norm"
+    HESSIAN = "hessian"
+
+
+class Attention(Choice):
+    """Attention map of the nuclear norm: Q K^T, or its softmax."""
+
+    SCORES = "scores"
+    PROBABILITIES = "probabilities"
+
+
+class Solver(Choice):
+    """Choice of the widths: among those ordered by sensitivity, or by integer programming over all."""
+
+    PARETO = "pareto"
+    MILP = "milp"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,13 +44,13 @@ class MixedPrecision:
 
     Attributes
     ----------
-    sensitivity : {"nuclear_norm", "hessian"}
+    sensitivity : Sensitivity or {"nuclear_norm", "hessian"}
         What the error of a module is weighed by: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
         or the trace of the loss's Hessian (their Table 4, after HAWQ-V2).
-    attention : {"scores", "probabilities"}
+    attention : Attention or {"scores", "probabilities"}
         What the attention map A of Eq. 17 is: Q K^T, as in Eq. 3, where A is defined; or its softmax, as the words have
         it.  Scores are not bounded, so that their errors outweigh those of the MLPs' outputs in the sum.
-    solver : {"pareto", "milp"}
+    solver : Solver or {"pareto", "milp"}
         How the widths are chosen: as the paper, among those that give a more sensitive module no fewer bits; or as the
         optimum of the same sum over all widths, by integer programming.
     model_size : float, optional
@@ -45,20 +61,24 @@ class MixedPrecision:
         Random vectors of the trace estimate.
     """
 
-    sensitivity: Sensitivity = "nuclear_norm"
-    attention: Attention = "scores"
-    solver: Solver = "pareto"
+    sensitivity: Sensitivity | str = Sensitivity.NUCLEAR_NORM
+    attention: Attention | str = Attention.SCORES
+    solver: Solver | str = Solver.PARETO
     model_size: float | None = None
     widths: tuple[int, ...] | None = None
     probes: int = 32
 
     def __post_init__(self) -> None:
-        if self.sensitivity not in SENSITIVITIES:
-            raise unknown_name("sensitivity", self.sensitivity, SENSITIVITIES)
-        if self.attention not in ATTENTIONS:
-            raise unknown_name("attention", self.attention, ATTENTIONS)
-        if self.solver not in SOLVERS:
-            raise unknown_name("solver", self.solver, SOLVERS)
+        for name, kind in (("sensitivity", Sensitivity), ("attention", Attention), ("solver", Solver)):
+            object.__setattr__(self, name, kind.of(getattr(self, name)))
+        sized = self.model_size is None or isinstance(self.model_size, Real)
+        if not sized or isinstance(self.model_size, bool):
+            raise ArgumentTypeError(f"model_size is {self.model_size!r}; legal is a number of MB, or None")
+        widths = () if self.widths is None else self.widths
+        if not isinstance(widths, Iterable) or not all(map(_is_integer, widths)):
+            raise ArgumentTypeError(f"widths are {widths!r}; legal are integers from 2 to 16: try (4, 5, 6, 7, 8)")
+        if not _is_integer(self.probes):
+            raise ArgumentTypeError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
         if self.model_size is not None and not 0 < self.model_size < float("inf"):
             raise ValueError(f"model_size is {self.model_size} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
@@ -70,3 +90,7 @@ class MixedPrecision:
         """The widths to choose from, least first."""
         chosen = self.widths if self.widths is not None else range(max(2, target - 2), min(16, target + 2) + 1)
         return tuple(sorted(set(chosen)))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)

@@ -9,6 +9,8 @@ from typing import Final
 import torch
 from torch import nn
 
+from ptqsim.errors import ArgumentTypeError
+
 DTYPES: Final = (torch.float32, torch.float64)
 
 
@@ -24,7 +26,7 @@ def check_network(model: object) -> None:
         of several types, or on several devices.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"the model is a {type(model).__name__}; legal is the float network, an nn.Module")
+        raise ArgumentTypeError(f"the model is a {type(model).__name__}; legal is the float network, an nn.Module")
     for name, module in model.named_modules():
         what = f"module {name!r} of the model" if name else "the model"
         if isinstance(module, torch.jit.ScriptModule):

@@ -1,0 +1,147 @@
+"""Orders of accumulation, and their text form: ``sequential``, ``tree:16``, ``split:64:20``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import ClassVar, TypeAlias
+
+from ptqsim.errors import ArgumentTypeError, unknown_name
+from ptqsim.formats.immutable import Constructed
+from ptqsim.validation import checked_integer
+
+MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
+_MAX_GROUP = (1 << 31) - 1
+_LEGAL = ("sequential", "tree:LANES", "split:TILE:INNER_BITS")
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential(Constructed):
+    """One product at a time, l = 0, 1, ..., each added into the register."""
+
+    kind: ClassVar[str] = "sequential"
+
+    def __str__(self) -> str:
+        return self.kind
+
+    @property
+    def group(self) -> int:
+        """Products per addition into the P-bit register."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tree(Constructed):
+    """An adder tree: the exact sum of `lanes` consecutive products, then one addition into the register.
+
+    Parameters
+    ----------
+    lanes : int, optional
+        Products per addition, positive; the last group may be smaller.
+    """
+
+    kind: ClassVar[str] = "tree"
+
+    lanes: int = 16
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lanes", checked_integer("lanes", self.lanes, 1, _MAX_GROUP))
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.lanes}"
+
+    @property
+    def group(self) -> int:
+        """Products per addition into the P-bit register."""
+        return self.lanes
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Constructed):
+    """A register of its own per tile of the depth, started at zero, then one addition into the P-bit register.
+
+    Parameters
+    ----------
+    tile : int, optional
+        Products per tile, positive; the last tile may be smaller.
+    inner_bits : int, optional
+        Width of the tile register, 2 to 63. It overflows as the P-bit register does.
+    """
+
+    kind: ClassVar[str] = "split"
+
+    tile: int = 64
+    inner_bits: int = 20
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tile", checked_integer("tile", self.tile, 1, _MAX_GROUP))
+        inner = checked_integer("inner_bits", self.inner_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+        object.__setattr__(self, "inner_bits", inner)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.tile}:{self.inner_bits}"
+
+    @property
+    def group(self) -> int:
+        """Products per addition into the P-bit register."""
+        return self.tile
+
+
+Order: TypeAlias = Sequential | Tree | Split
+
+ORDERS: dict[str, type[Order]] = {order.kind: order for order in (Sequential, Tree, Split)}
+
+
+def parse_order(text: str) -> Order:
+    """An order of accumulation from its text form; ``str(order)`` is the way back.
+
+    Parameters
+    ----------
+    text : str
+        ``sequential``, ``tree:LANES`` or ``split:TILE:INNER_BITS``.
+
+    Returns
+    -------
+    Sequential, Tree or Split
+
+    Raises
+    ------
+    TypeError
+        If `text` is no string.
+    ValueError
+        If the text cannot be read, or a number is out of range.
+    """
+    if not isinstance(text, str):
+        raise unknown_name("order", text, _LEGAL)
+    name, *numbers = text.split(":")
+    if name not in ORDERS:
+        raise unknown_name("order", text, _LEGAL)
+    kind = ORDERS[name]
+    try:
+        counts = [int(number) for number in numbers]
+    except ValueError:
+        counts = None
+    if counts is None or len(counts) != len(fields(kind)):
+        raise ValueError(
+            f"order {text!r} can't be read; legal are sequential, tree:LANES and split:TILE:INNER_BITS: try tree:16"
+        )
+    return kind(*counts)
+
+
+def as_order(order: object) -> Order:
+    """The order that an object is, or that a text names.
+
+    Raises
+    ------
+    TypeError
+        If it is neither.
+    ValueError
+        If the text cannot be read.
+    """
+    if isinstance(order, Sequential | Tree | Split):
+        return order
+    if isinstance(order, str):
+        return parse_order(order)
+    raise ArgumentTypeError(
+        f"order must be an object or a text, got {order!r}; legal are Sequential(), Tree(lanes=16), "
+        "Split(tile=64, inner_bits=20), or 'sequential', 'tree:16', 'split:64:20'"
+    )
