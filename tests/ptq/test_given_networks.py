@@ -279,8 +279,13 @@ def test_networks_of_other_types_are_refused(model: nn.Module, images: torch.Ten
         ptq.calibrate(torch.compile(copy.deepcopy(model)), images, **QUICK)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"\(Flatten\) has no parameters"):
         ptq.calibrate(nn.Flatten(), images, **QUICK)
+    q = ptq.QuantizedModel(model)
     with pytest.raises(TypeError, match="the model is a QuantizedModel; legal is the float network"):
-        ptq.calibrate(ptq.QuantizedModel(model), images, **QUICK)  # type: ignore[arg-type]
+        ptq.calibrate(q, images, **QUICK)
+    with pytest.raises(
+        TypeError, match=r"legal is the float network, and layer 'patch_embed\.proj' of this one is quant"
+    ):
+        ptq.QuantizedModel(q.model)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
