@@ -21,8 +21,8 @@ from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search import race
 from ptqsim.ptq.search.capture import capture
 from ptqsim.ptq.search.objectives import OBJECTIVES, Sums
-from tests.ptq import plain_search
-from tests.ptq.plain_search import Grid
+from tests.ptq.search import plain_search
+from tests.ptq.search.plain_search import Grid
 
 LAYERS = [
     "blocks.1.attn.qkv",
