@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -30,6 +31,12 @@ def tiny_vit() -> nn.Module:
 @pytest.fixture(scope="session")
 def model() -> nn.Module:
     return tiny_vit()
+
+
+@pytest.fixture
+def own(model: nn.Module) -> Any:
+    """A network to be changed."""
+    return copy.deepcopy(model)
 
 
 @pytest.fixture(scope="session")

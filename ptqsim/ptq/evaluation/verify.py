@@ -72,7 +72,7 @@ def verify(
     ValueError
         Where the images give an operation too few outputs.
     """
-    check_images(images)
+    check_images(images, quantized.model)
     check_positive("the number of outputs", outputs)
     check_positive("the number of images at a time", batch)
     checks = {name: Check() for name in quantized.layers}

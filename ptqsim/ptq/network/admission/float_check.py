@@ -10,6 +10,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -114,6 +115,7 @@ def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[C
                 raise not_once(name, calls[name])
             expected, got = _tensor(output), _tensor(replaced[name](*args, **kwargs))
             if not torch.isfinite(expected).all():
+                _check_products(replaced[name], args, kwargs)
                 raise ValueError(
                     f"layer {name!r} of the float network gives NaN or infinite outputs for the first images: check "
                     "the weights and the preprocessing"
@@ -133,6 +135,18 @@ def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[C
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _check_products(replacement: nn.Module, args: Any, kwargs: Any) -> None:
+    """Refuse a product whose operand or output is not finite; the error names it, and says how far the others reach."""
+    products = [module for module in replacement.modules() if isinstance(module, MatmulOperation)]
+    for product in products:
+        product.observer = check_operands
+    try:
+        replacement(*args, **kwargs)
+    finally:
+        for product in products:
+            product.observer = None
 
 
 def not_once(name: str, calls: int) -> ValueError:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.network.operations import MatmulOperation
 
 DTYPES: Final = (torch.float32, torch.float64)
 
@@ -20,7 +21,7 @@ def check_network(model: object) -> None:
     Raises
     ------
     TypeError
-        Where it is no nn.Module.
+        Where it is no nn.Module, or one with quantized layers, such as a QuantizedModel.
     ValueError
         Where it has no parameters, is compiled or scripted, or has parameters of another type than float32 or float64,
         of several types, or on several devices.
@@ -28,6 +29,11 @@ def check_network(model: object) -> None:
     if not isinstance(model, nn.Module):
         raise ArgumentTypeError(f"the model is a {type(model).__name__}; legal is the float network, an nn.Module")
     for name, module in model.named_modules():
+        if isinstance(module, MatmulOperation):
+            raise ArgumentTypeError(
+                f"the model is a {type(model).__name__}; legal is the float network, and layer {name!r} of this one is "
+                "quantized already: give the network that it was made from"
+            )
         what = f"module {name!r} of the model" if name else "the model"
         if isinstance(module, torch.jit.ScriptModule):
             raise ValueError(f"{what} is a script of torch.jit, in which no layer can be replaced: give the original")

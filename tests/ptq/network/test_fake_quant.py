@@ -101,12 +101,6 @@ def test_groups_may_differ_in_width_and_kind(quantize: FakeQuantize) -> None:
         assert np.array_equal(ours[g].numpy(), fmt.decode(fmt.encode(x[g].numpy())).astype(np.float32))
 
 
-def test_half_precision_is_left_to_torch() -> None:
-    x = torch.rand(2, 50).half()
-    fmt = pq.Uniform(bits=4, scale=0.125)
-    assert torch.equal(fake_quantize(x, [fmt]), by_torch(x, [fmt]))
-
-
 def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="1 of 3 values are NaN or infinite"):
         fake_quantize(torch.tensor([[0.0, np.nan, 1.0]]), [pq.Uniform(bits=4, scale=1.0)])

@@ -10,18 +10,27 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import plain_search
+import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.cli import app
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.network.fake_quant import Format
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search import race
 from ptqsim.ptq.search.capture import capture
 from ptqsim.ptq.search.objectives import OBJECTIVES, Sums
+from tests.ptq.search import plain_search
+from tests.ptq.search.plain_search import Grid
 
-LAYERS = ["blocks.1.attn.qkv", "blocks.2.attn.matmul_qk", "blocks.3.mlp.fc1", "blocks.4.mlp.fc2"]
+LAYERS = [
+    "blocks.1.attn.qkv",
+    "blocks.2.attn.matmul_qk",
+    "blocks.2.attn.matmul_pv",
+    "blocks.3.mlp.fc1",
+    "blocks.4.mlp.fc2",
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +59,40 @@ def test_the_choice_is_that_of_the_full_grid(
     assert found.report["score"] == pytest.approx(whole.report["score"])
 
 
+def grid_of(fmt: Format) -> Grid:
+    if isinstance(fmt, pq.TwinSoftmax):
+        return Grid("softmax", fmt.bits, fmt.scale, fmt.shift)
+    if isinstance(fmt, pq.TwinGELU):
+        return Grid("gelu", fmt.bits, fmt.scale, fmt.shift)
+    assert isinstance(fmt, pq.Uniform)
+    return Grid("uniform", fmt.bits, fmt.scale)
+
+
 @pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("method", ["ptq4vit", "base_ptq", "liu2021"])
 def test_the_choice_is_that_of_the_search_written_plainly(
-    network: QuantizedModel, captured: ptq.Captured, name: str
+    network: QuantizedModel, captured: ptq.Captured, name: str, method: str
 ) -> None:
-    method = make_method("ptq4vit", {"n": 30, "rounds": 2})
+    n, bits, rounds = 20, 6, 2
+    options = {"n": n, "rounds": rounds}
+    options |= {"ranking": False, "bias_correction": False} if method == "liu2021" else {}
     op, data = network.layers[name], captured[name]
-    spaces = plain_search.spaces_of(op, data, method, 6)
-    plain = plain_search.search(data, spaces, 6, 2)
-    found = calibrate_layer(op, data, method, 6, 6)
-    assert (found.formats.a, found.formats.b) == (spaces[0].choose(plain[0]), spaces[1].choose(plain[1]))
+    found = calibrate_layer(op, data, make_method(method, options), bits, bits)
+
+    alpha, beta = (0.0, 1.2) if method == "ptq4vit" else (0.5, 1.2)
+    ratios = [alpha + (beta - alpha) * i / n for i in range(1, n + 1)]
+    a, b = data.a.numpy(), data.b.numpy()
+    grids = [plain_search.uniform_grids(x, bits, ratios) for x in (a, b)]
+    if method == "ptq4vit" and op.a_kind == "softmax":
+        grids[0] = plain_search.softmax_grids(len(a), bits)
+    if method == "ptq4vit" and op.a_kind == "gelu":
+        grids[0] = plain_search.gelu_grids(a, bits, beta)
+    objective = {"ptq4vit": "hessian", "base_ptq": "cosine", "liu2021": "similarity"}[method]
+    grad = None if data.grad is None else data.grad.numpy()
+    expected = plain_search.search(
+        (a, b), grids, objective, grad, images=data.images, rounds=rounds, first=1 if method == "liu2021" else 0
+    )
+    assert [[grid_of(fmt) for fmt in formats] for formats in (found.formats.a, found.formats.b)] == expected
 
 
 def run_race(values: np.ndarray, name: str) -> tuple[tuple[int, ...], int, int]:
