@@ -21,6 +21,8 @@ class Choice(StrEnum):
         ValueError
             If there is none; the message lists the legal names and suggests the nearest.
         """
+        if type(name) is cls:
+            return name
         names = [member.value for member in cls]
         if name not in names:
             what = re.sub(r"(?<!^)([A-Z])", r" \1", cls.__name__).lower()

@@ -6,7 +6,8 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,8 @@ from ptqsim.formats.immutable import Constructed, seal
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+_LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 
 
 class GridRange(NamedTuple):
@@ -99,7 +102,6 @@ class NumberFormat(Constructed, ABC):
             real number type of at most 64 bits, or if the scale does not fit the type of `real`.
         """
 
-    @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The reals that the codes of `real` stand for, in the type that it is rounded in.
 
@@ -124,11 +126,16 @@ class NumberFormat(Constructed, ABC):
         # Compiled for the type that networks have; every type takes time to compile.
         rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
         if rounder is None:
-            with np.errstate(over="ignore"):
-                np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
-            return code_arrays.representable(rounded)
-        code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
-        return rounded if rounder.largest <= float(np.finfo(x.dtype).max) else code_arrays.representable(rounded)
+            return self._by_codes(x, rounded)
+        source = x if out is None else code_arrays.apart(x, rounded)
+        code_arrays.run(rounder.kernel, source, rounder.constants, rounded)
+        return rounded if rounder.largest <= _LARGEST_FLOAT32 else code_arrays.representable(rounded)
+
+    @in_default_environment
+    def _by_codes(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
+        with np.errstate(over="ignore"):
+            np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+        return code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """Kernel that gives the reals of codes without the codes, for reals of that type; None if there is none."""
@@ -174,7 +181,6 @@ class NumberFormat(Constructed, ABC):
         """
         return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.aligned_table())
 
-    @in_default_environment
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
         """Reals of `codes`, in their shape: aligned * scale, rounded once to float64.
 
@@ -183,7 +189,7 @@ class NumberFormat(Constructed, ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.real_table())
+        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), _real_table(self))
 
     @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
@@ -206,6 +212,11 @@ class NumberFormat(Constructed, ABC):
         if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
             raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+@lru_cache(maxsize=32)
+def _real_table(number_format: NumberFormat) -> NDArray[np.float64]:
+    return seal(number_format.real_table())
 
 
 def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
