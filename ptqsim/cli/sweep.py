@@ -102,9 +102,9 @@ def _work(
 ) -> dict[str, Any] | None:
     """Run it; a result in place of the status, if there is one."""
     from ptqsim.sweep.execution import estimate
-    from ptqsim.sweep.execution.recompute import recompute
     from ptqsim.sweep.execution.clusters import default_jobs
     from ptqsim.sweep.execution.pool import DaskPool
+    from ptqsim.sweep.execution.recompute import recompute
     from ptqsim.sweep.execution.run import run
     from ptqsim.sweep.plan.open_study import OpenStudy
     from ptqsim.sweep.results.store import ResultStore
