@@ -102,6 +102,7 @@ class NumberFormat(Constructed, ABC):
             real number type of at most 64 bits, or if the scale does not fit the type of `real`.
         """
 
+    @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """The reals that the codes of `real` stand for, in the type that it is rounded in.
 
@@ -126,16 +127,12 @@ class NumberFormat(Constructed, ABC):
         # Compiled for the type that networks have; every type takes time to compile.
         rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
         if rounder is None:
-            return self._by_codes(x, rounded)
+            with np.errstate(over="ignore"):
+                np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+            return code_arrays.representable(rounded)
         source = x if out is None else code_arrays.apart(x, rounded)
         code_arrays.run(rounder.kernel, source, rounder.constants, rounded)
         return rounded if rounder.largest <= _LARGEST_FLOAT32 else code_arrays.representable(rounded)
-
-    @in_default_environment
-    def _by_codes(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
-        with np.errstate(over="ignore"):
-            np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
-        return code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """Kernel that gives the reals of codes without the codes, for reals of that type; None if there is none."""
@@ -181,6 +178,7 @@ class NumberFormat(Constructed, ABC):
         """
         return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.aligned_table())
 
+    @in_default_environment
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
         """Reals of `codes`, in their shape: aligned * scale, rounded once to float64.
 

@@ -70,11 +70,6 @@ def as_reals(real: ArrayLike) -> NDArray[Any]:
     """`real` as a C-contiguous float32 or float64 array: the type in which it will be divided and rounded."""
     if type(real) is np.ndarray and real.dtype in _LARGEST and real.flags.c_contiguous:
         return real
-    return _as_reals(real)
-
-
-@in_default_environment  # to convert may be to round
-def _as_reals(real: ArrayLike) -> NDArray[Any]:
     array = as_array("reals", real)
     if array.dtype.kind in "uib":
         array = array.astype(np.float64)

@@ -89,6 +89,7 @@ class TwinSoftmax(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, 1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
@@ -197,6 +198,7 @@ class TwinGELU(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, -1)
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
@@ -237,7 +239,6 @@ def _aligned(bits: int, shift: int, sign1: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=1024)
-@in_default_environment
 def _by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> KernelConstants:
     """Split, scales, sign of R1 and greatest magnitude; and how ties are rounded."""
     # Both scales are exact in the type of x if one is and the other stays in its range: they differ by a power of two.
@@ -253,7 +254,6 @@ def _by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> KernelConst
 
 
 @lru_cache(maxsize=1024)
-@in_default_environment
 def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale of R1, that of R2 in units of it, and greatest magnitude; and how ties are rounded."""
     constants = (code_arrays.in_type(dtype, twin.scale), float(1 << twin.shift), float(_top(twin.bits)))
@@ -261,7 +261,6 @@ def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
 
 
 @lru_cache(maxsize=1024)
-@in_default_environment
 def _rounder_by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> Rounder:
     ranges, rounding = _by_range(twin, dtype)
     scale2 = twin.scale * 2.0**twin.shift

@@ -69,6 +69,7 @@ class Uniform(NumberFormat):
         """Two's complement of every code."""
         return _ranges(self.bits)[0].mantissa
 
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
         x = code_arrays.as_reals(real)
@@ -81,7 +82,6 @@ class Uniform(NumberFormat):
 
 
 @lru_cache(maxsize=1024)
-@in_default_environment
 def _rounder(uniform: Uniform, dtype: np.dtype[Any]) -> Rounder:
     limits, rounding = _constants(uniform, dtype)
     constants = (*limits, code_arrays.step_in_type(dtype, uniform.scale)), rounding
@@ -89,7 +89,6 @@ def _rounder(uniform: Uniform, dtype: np.dtype[Any]) -> Rounder:
 
 
 @lru_cache(maxsize=1024)
-@in_default_environment
 def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale and limits of Eq. 2, which are integers below 2**16 and exact in every float type; and the rounding."""
     half, ties = 1 << (uniform.bits - 1), TIES[RoundingMode(uniform.rounding)]
