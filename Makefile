@@ -71,8 +71,8 @@ $(STAMP): pyproject.toml setup.py
 
 # The tools of the site come on top of what is installed.
 $(DOCS_STAMP): pyproject.toml $(STAMP)
-	@echo "installing ptqsim[docs] into $(VENV)"
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[docs]'
+	@echo "installing the tools of the group docs into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[analysis]' --group docs
 	@touch $@
 
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)

@@ -30,7 +30,7 @@ class Choice(StrEnum):
         ValueError
             If there is no such member; the message lists the legal names and suggests the nearest.
         """
-        if isinstance(name, cls):
+        if type(name) is cls:
             return name
         given: object = name
         names = [member.value for member in cls]

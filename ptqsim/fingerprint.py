@@ -31,8 +31,11 @@ _COMPUTING: Final = (
     "transformers",
 )  # fmt: skip
 """Packages that a number can depend on."""
-_NOT_COMPUTING: Final = ("__main__.py", "cli", "golden", "rtl", "sweep")
-"""Parts of ptqsim that can't change what the others compute; a part that isn't named here counts."""
+_NOT_COMPUTING: Final = ("__main__.py", "analysis", "cli", "golden", "rtl", "sweep")
+"""Parts of ptqsim that can't change what the others compute; a part that isn't named here counts.
+
+In a wheel, ``analysis`` is one of them.
+"""
 
 
 def text(content: str) -> str:

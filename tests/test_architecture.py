@@ -6,13 +6,22 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from pkgutil import iter_modules
+
+import pytest
 
 import ptqsim
 from ptqsim.cli.extras import EXTRA_OF
 
 ROOT = Path(__file__).parents[1]
+FOLDERS = sorted(
+    path.parent.relative_to(ROOT).as_posix()
+    for top in ("ptqsim", "analysis", "benchmarks")
+    for path in (ROOT / top).rglob("__init__.py")
+)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -59,3 +68,18 @@ def _name(requirement: str) -> str:
     found = re.match(r"[A-Za-z0-9_.-]+", requirement)
     assert found is not None
     return found[0]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.replace("/", "."))
+def test_no_attribute_of_a_package_hides_a_module(folder: str) -> None:
+    """`import a.b as m` gives what the package `a` calls `b`: a function of that name would be taken for the module."""
+    name = folder.replace("/", ".")
+    try:
+        package = import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRA_OF:
+            raise
+        pytest.skip(f"{error.name} is not installed")
+    modules = [info.name for info in iter_modules(package.__path__)]
+    found = {module: getattr(package, module) for module in modules if hasattr(package, module)}
+    assert found == {module: sys.modules.get(f"{name}.{module}") for module in found}

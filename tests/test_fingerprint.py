@@ -141,3 +141,16 @@ def test_the_arithmetic_is_all_of_the_package_that_is_not_named_as_something_els
     fingerprint.arithmetic.__wrapped__()
     assert part in parts
     assert not {"cli", "rtl", "sweep", "golden"} & set(parts)
+
+
+def test_the_arithmetic_is_the_same_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has `analysis` inside the package."""
+    (tmp_path / "formats").mkdir()
+    (tmp_path / "formats" / "twin.py").write_text("a = 1\n")
+    monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "fingerprint.py"))
+    before = fingerprint.arithmetic.__wrapped__()
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "figure.py").write_text("b = 1\n")
+    assert fingerprint.arithmetic.__wrapped__() == before
+    (tmp_path / "gemm.py").write_text("c = 1\n")
+    assert fingerprint.arithmetic.__wrapped__() != before

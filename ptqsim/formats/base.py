@@ -6,7 +6,8 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +17,8 @@ from ptqsim.formats.immutable import Constructed, seal
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+
+_LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
 
 
 class GridRange(NamedTuple):
@@ -127,8 +130,9 @@ class NumberFormat(Constructed, ABC):
             with np.errstate(over="ignore"):
                 np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
             return code_arrays.representable(rounded)
-        code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
-        return rounded if rounder.largest <= float(np.finfo(x.dtype).max) else code_arrays.representable(rounded)
+        source = x if out is None else code_arrays.apart(x, rounded)
+        code_arrays.run(rounder.kernel, source, rounder.constants, rounded)
+        return rounded if rounder.largest <= _LARGEST_FLOAT32 else code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
         """Kernel that gives the reals of codes without the codes, for reals of that type; None if there is none."""
@@ -183,7 +187,7 @@ class NumberFormat(Constructed, ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.real_table())
+        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), _real_table(self))
 
     @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
@@ -215,6 +219,11 @@ class NumberFormat(Constructed, ABC):
         if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
             raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+@lru_cache(maxsize=32)
+def _real_table(number_format: NumberFormat) -> NDArray[np.float64]:
+    return seal(number_format.real_table())
 
 
 def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:

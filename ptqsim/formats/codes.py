@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,7 @@ class Rounder(NamedTuple):
     largest: float
 
 
+_CODES: Final = np.dtype(np.uint8), np.dtype(np.uint16)
 _LARGEST = {np.dtype(kind): np.finfo(kind).max for kind in (np.float32, np.float64)}
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -33,7 +34,7 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 def dtype_for(bits: int) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
     """uint8 for codes of up to 8 bits, uint16 above."""
-    return np.dtype(np.uint8) if bits <= 8 else np.dtype(np.uint16)
+    return _CODES[0] if bits <= 8 else _CODES[1]
 
 
 def checked(codes: ArrayLike, bits: int) -> NDArray[Any]:
@@ -70,6 +71,8 @@ def look_up(codes: NDArray[Any], table: NDArray[Scalar]) -> NDArray[Scalar]:
 
 def as_reals(real: ArrayLike) -> NDArray[Any]:
     """`real` as a C-contiguous float32 or float64 array: the type in which it will be divided and rounded."""
+    if type(real) is np.ndarray and real.dtype in _LARGEST and real.flags.c_contiguous:
+        return real
     array = as_array("reals", real)
     if array.dtype.kind in "uib":
         array = array.astype(np.float64)

@@ -48,6 +48,8 @@ def as_integers(what: str, given: ArrayLike, legal: str) -> NDArray[Any]:
 
 def _masked(given: Any) -> int:
     """Number of masked values in an array, or in the arrays of a list, however deep."""
+    if type(given) is np.ndarray:
+        return 0
     if isinstance(given, np.ma.MaskedArray):
         return int(np.ma.count_masked(given))  # type: ignore[no-untyped-call]
     if not isinstance(given, list | tuple):

@@ -7,7 +7,8 @@ that was taken before the flag was cleared still writes. A sealed array has a ba
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,29 @@ def is_sealed(array: object) -> bool:
 def sealed(array: NDArray[Any]) -> NDArray[Any]:
     """The array itself if it is sealed, else a sealed copy."""
     return array if type(array) is np.ndarray and is_sealed(array) else _copied(array)
+
+
+Frozen = TypeVar("Frozen", bound="Constructed")
+
+
+def reconstructed(given: Frozen) -> Frozen:
+    """A frozen dataclass equal to the given one and made by its constructor, for whoever compares with it later.
+
+    `object.__setattr__` can change the given one; the copy is handed to nobody who would. Equal ones share it, as
+    making one takes longer than a small product.
+    """
+    try:
+        made: Frozen = _reconstructed(given)
+    except TypeError:  # a field that cannot be hashed is for the constructor to refuse
+        made = _replaced(given)
+    return made if made == given else _replaced(given)  # a key of the cache may have been changed as well
+
+
+def _replaced(given: Frozen) -> Frozen:
+    return dataclasses.replace(given)  # type: ignore[type-var]
+
+
+_reconstructed = lru_cache(maxsize=256)(_replaced)
 
 
 class Constructed:

@@ -281,6 +281,7 @@ def _nearest(twin: TwinSoftmax, dtype: np.dtype[Any]) -> KernelConstants:
     return constants, TIES_TO_ZERO.of_kernels(np.dtype(np.float64))
 
 
+@lru_cache(maxsize=1024)
 def _rounder_by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> Rounder:
     ranges, rounding = _by_range(twin, dtype)
     scale2 = twin.scale * 2.0**twin.shift

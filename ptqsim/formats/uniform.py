@@ -81,9 +81,14 @@ class Uniform(NumberFormat):
         return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
-        limits, rounding = _constants(self, dtype)
-        constants = (*limits, code_arrays.step_in_type(dtype, self.scale)), rounding
-        return Rounder(grid.round_uniform, constants, self._largest)
+        return _rounder(self, dtype)
+
+
+@lru_cache(maxsize=1024)
+def _rounder(uniform: Uniform, dtype: np.dtype[Any]) -> Rounder:
+    limits, rounding = _constants(uniform, dtype)
+    constants = (*limits, code_arrays.step_in_type(dtype, uniform.scale)), rounding
+    return Rounder(grid.round_uniform, constants, uniform._largest)
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from itertools import product as pairs_of
 from typing import Any, NamedTuple
@@ -17,7 +16,7 @@ from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import is_sealed
+from ptqsim.formats.immutable import is_sealed, reconstructed
 from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import accumulate
 from ptqsim.gemm.product import Product
@@ -104,7 +103,7 @@ _latest: WeakIdentityDict[QuantizedArray, _Plan] = WeakIdentityDict()
 def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> _Plan:
     _check_types(a, b, accumulator)
     # What is compared later are copies, which change with nothing; making one checks it once more.
-    accumulator = replace(accumulator)
+    accumulator = reconstructed(accumulator)
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
     if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
@@ -116,7 +115,7 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    formats, codes = (replace(a.format), replace(b.format)), (a.codes, b.codes)  # type: ignore[type-var]
+    formats, codes = (reconstructed(a.format), reconstructed(b.format)), (a.codes, b.codes)
     plan = _Plan(ref(b), codes, formats, accumulator, shape, products, shifts)
     if all(map(is_sealed, codes)):
         _latest[a] = plan

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.codes import look_up
-from ptqsim.formats.immutable import sealed
+from ptqsim.formats.immutable import reconstructed, sealed
 from ptqsim.gemm.weak_identity import WeakIdentityDict
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -267,7 +266,7 @@ def _kept(array: QuantizedArray, is_new: bool) -> _Kept:
     codes = sealed(array.codes)
     if not is_new or codes is not array.codes:
         codes = QuantizedArray(codes, array.format).codes
-    kept = _Kept(codes, replace(array.format), {})  # type: ignore[type-var]
+    kept = _Kept(codes, reconstructed(array.format), {})
     if codes is array.codes:
         _known[array] = kept
     return kept

@@ -1,9 +1,9 @@
 """Golden vectors: what a datapath gets and what it has to give, in files that hardware and C test benches read."""
 
-from ptqsim.golden.check import CheckReport, Finding, check
+from ptqsim.golden.checking import CheckReport, Finding, check
 from ptqsim.golden.directory import write
 from ptqsim.golden.layout import checked_name
-from ptqsim.golden.stimulus import Pattern, stimulus
+from ptqsim.golden.stimuli import Pattern, stimulus
 from ptqsim.golden.vectors import GoldenVectors, Trapped, compute
 
 __all__ = [

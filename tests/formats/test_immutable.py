@@ -13,7 +13,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import golden, reference
 from ptqsim.datapath import bounds
-from ptqsim.formats.immutable import Constructed, is_sealed, seal, sealed
+from ptqsim.formats.immutable import Constructed, is_sealed, reconstructed, seal, sealed
 
 EIGHT = pq.Uniform(8, 1.0)
 NARROW = pq.Accumulator(14, "saturate")
@@ -178,3 +178,18 @@ def test_what_bounds_and_vectors_say_cannot_be_written_to() -> None:
         assert again.acc.tolist() == [[8]]
         assert is_sealed(again.acc)
         assert is_sealed(again.trace)
+
+
+def test_a_reconstructed_copy_is_shared_and_keeps_its_fields() -> None:
+    given = pq.Uniform(8, 0.5)
+    copied = reconstructed(given)
+    assert copied == given
+    assert copied is not given
+    assert reconstructed(pq.Uniform(8, 0.5)) is copied
+    object.__setattr__(given, "bits", 4)  # which is a key of the cache
+    assert (reconstructed(given), copied) == (pq.Uniform(4, 0.5), pq.Uniform(8, 0.5))
+    assert reconstructed(pq.Uniform(8, 0.5)) == pq.Uniform(8, 0.5)
+    for bits in (99, [8]):
+        object.__setattr__(given, "bits", bits)
+        with pytest.raises((TypeError, ValueError), match="bits"):
+            reconstructed(given)

@@ -16,6 +16,7 @@ import pytest
 from numba import types
 from numba.core import caching
 
+from ptqsim import fingerprint
 from ptqsim.kernels.runtime import cache as _cache
 from ptqsim.kernels.runtime import jit as _jit
 from ptqsim.kernels.runtime.machine import COMPILED
@@ -203,7 +204,7 @@ def test_every_module_counts_wherever_it_lies(tmp_path: Path) -> None:
     room = tmp_path / "package" / "room" / "corner"
     room.mkdir(parents=True)
     (tmp_path / "package" / "__init__.py").write_text("a = 1\n")
-    seen = [_jit._fingerprint(tmp_path / "package")]
+    seen = [fingerprint.folder(tmp_path / "package", "*.py")]
     for change in (
         lambda: (room / "deep.py").write_text("b = 1\n"),
         lambda: (room / "deep.py").write_text("b = 2\n"),
@@ -211,12 +212,13 @@ def test_every_module_counts_wherever_it_lies(tmp_path: Path) -> None:
         lambda: (room.parent / "deep.py").rename(room.parent / "other.py"),
     ):
         change()
-        seen.append(_jit._fingerprint(tmp_path / "package"))
+        seen.append(fingerprint.folder(tmp_path / "package", "*.py"))
     assert len(set(seen)) == 5
     (room / "notes.txt").write_text("no code")
-    assert _jit._fingerprint(tmp_path / "package") == seen[-1]
+    assert fingerprint.folder(tmp_path / "package", "*.py") == seen[-1]
 
 
 def test_the_fingerprint_is_that_of_the_whole_package() -> None:
     package = next(parent for parent in Path(_jit.__file__).parents if parent.name == "kernels")
-    assert _jit._fingerprint(package) == _jit._SOURCES
+    assert fingerprint.folder(package, "*.py").startswith(_jit._SOURCES)
+    assert len(_jit._SOURCES) == 12

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import platform
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from ptqsim.kernels.runtime import jit as _jit
 from ptqsim.kernels.runtime import machine
 
 SCRIPT = Path(__file__).with_name("small_cases.py")
@@ -89,24 +86,3 @@ def test_pairs_without_vnni() -> None:
 def test_processors_agree(processor: str, features: str) -> None:
     # Vectors of 128 bits and no fused multiply-add; 256 bits and fused multiply-add; 512 bits, and no matrix unit.
     assert digest(run(NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES=features)[1]) == digest(run()[1])
-
-
-@pytest.mark.skipif(not machine.COMPILED, reason="nothing is compiled here")
-def test_one_process_at_a_time_adds_to_the_cache_of_a_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else two that compile for different types take the same file, and one later loads the other's code."""
-    (tmp_path / "doubling.py").write_text("def doubled(x):\n    return 2 * x\n")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    doubled = _jit.jit(import_module("doubling").doubled)
-    monkeypatch.delitem(sys.modules, "doubling")
-    file = doubled._cache._cache_file
-    save_data, locked = file._save_data, []
-
-    def watched(name: str, data: object) -> None:
-        with (Path(file._cache_path) / "lock").open("w") as lock, pytest.raises(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        locked.append(name)
-        save_data(name, data)
-
-    monkeypatch.setattr(file, "_save_data", watched)
-    assert (doubled(3), doubled(0.5)) == (6, 1.0)
-    assert len(set(locked)) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +18,6 @@ from ptqsim.rtl.hardware.step import registers
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.picture import svg
-from ptqsim.rtl.simulation.others import lint
 from tests.rtl import cases
 from tests.rtl.needs import need
 
@@ -37,6 +37,28 @@ def designs() -> list[Module]:
         )
     ]
     return [*found, *(unit.module() for unit in requantizers), PWLQUnit(overflow="saturate").module()]
+
+
+def lint(module: Module, tool: tools.Tool) -> str:
+    """Messages of a linter about a module and all that it instantiates; empty if there are none.
+
+    Verilator takes every warning that it knows; Icarus compiles; Yosys reads and checks the hierarchy.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        files = [f"{part.name}.sv" for part in module.hierarchy()]
+        for file, part in zip(files, module.hierarchy(), strict=True):
+            (folder / file).write_text(part.render())
+        try:
+            if tool.name == "verilator":
+                return tool.run(["--lint-only", "-Wall", "-sv", "--top-module", module.name, *files], folder)
+            if tool.name == "iverilog":
+                return tool.run(["-g2012", "-Wall", "-t", "null", "-s", module.name, *files], folder)
+            read = f"read_verilog -sv {' '.join(files)}"
+            written = tool.script([read, f"hierarchy -check -top {module.name}", "proc", "check -assert"], folder)
+        except tools.ToolError as error:
+            return str(error)
+        return "\n".join(line for line in written.split("\n") if "Warning" in line)
 
 
 def test_every_header_states_a_formula() -> None:

@@ -4,7 +4,7 @@ Numba's own cache has an index for each function, and ends the program if that o
 be written. Two processes that compile a function at once may also leave an index that names the code of other types.
 Here every compiled function is one file, named by what it was compiled for. The file repeats that, and has a digest: a
 file that is not what it should be is not used. Whatever goes wrong with a file or a folder, the function is compiled,
-and one warning for each folder says why that takes time.
+and one warning says why that takes time: one for all folders, as every room of kernels has its own.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _DIGEST_BYTES: Final = 32
 _warned: set[str] = set()
 
 
-def _warn(folder: str, text: str) -> None:
-    """Warn of a folder, once."""
-    if folder not in _warned:
-        _warned.add(folder)
+def _warn(what: str, text: str) -> None:
+    """Warn of something that goes wrong, once."""
+    if what not in _warned:
+        _warned.add(what)
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
-def _unkept(what: str, folder: str) -> None:
+def _unkept(what: str) -> None:
     _warn(
-        folder,
+        "writing",
         f"{what}, so that every process compiles its kernels anew, which takes seconds; make room there and let it be "
         "written to, or name another folder in the environment variable NUMBA_CACHE_DIR",
     )
@@ -61,7 +61,7 @@ class KeptCode(_numbas_cache):  # type: ignore[misc]
             return super().load_overload(signature, target)
         except Exception as error:
             _warn(
-                self.cache_path,
+                "reading",
                 f"machine code in {self.cache_path} cannot be read ({_told(error)}) and is compiled anew; if this is "
                 "said again, empty the folder",
             )
@@ -72,7 +72,7 @@ class KeptCode(_numbas_cache):  # type: ignore[misc]
         try:
             super().save_overload(signature, compiled)
         except OSError as error:
-            _unkept(f"machine code cannot be kept in {self.cache_path} ({_told(error)})", self.cache_path)
+            _unkept(f"machine code cannot be kept in {self.cache_path} ({_told(error)})")
 
 
 class NoCode:
@@ -83,7 +83,7 @@ class NoCode:
     def load_overload(self, signature: Any, target: Any) -> None:
         """Nothing is kept."""
         folder = numba.config.CACHE_DIR or AppDirs("numba", appauthor=False).user_cache_dir  # type: ignore[attr-defined]
-        _unkept(f"machine code cannot be kept: neither {Path(__file__).parent} nor {folder} can be written to", folder)
+        _unkept(f"machine code cannot be kept: neither {Path(__file__).parent} nor {folder} can be written to")
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
         """Nothing is kept."""

@@ -18,7 +18,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from ptqsim.kernels.runtime.jit import native
+from ptqsim.kernels.runtime.jit import jit, native
+from ptqsim.kernels.runtime.machine import COMPILED
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -37,19 +38,23 @@ _RAISED: Final = 0x3F if _X86 else 0
 
 def exchange(builder: Any, new: Any) -> Any:
     """Emit code that puts `new` into the register; what it held before. Both are int64."""
+    before = _held(builder)
     if _X86:
         place = cgutils.alloca_once(builder, _INT32)
-        address = builder.bitcast(place, _BYTE.as_pointer())
-        _call(builder, "llvm.x86.sse.stmxcsr", _VOID, address)
-        before = builder.zext(builder.load(place), _INT64)
         builder.store(builder.trunc(new, _INT32), place)
-        _call(builder, "llvm.x86.sse.ldmxcsr", _VOID, address)
-        return before
+        _call(builder, "llvm.x86.sse.ldmxcsr", _VOID, builder.bitcast(place, _BYTE.as_pointer()))
     if _ARM:
-        before = _call(builder, "llvm.aarch64.get.fpcr", _INT64)
         _call(builder, "llvm.aarch64.set.fpcr", _VOID, new)
-        return before
-    return new
+    return before
+
+
+def _held(builder: Any) -> Any:
+    """Emit code that reads the register; `DEFAULT` on processors whose register is not known."""
+    if _X86:
+        place = cgutils.alloca_once(builder, _INT32)
+        _call(builder, "llvm.x86.sse.stmxcsr", _VOID, builder.bitcast(place, _BYTE.as_pointer()))
+        return builder.zext(builder.load(place), _INT64)
+    return _call(builder, "llvm.aarch64.get.fpcr", _INT64) if _ARM else _INT64(DEFAULT)
 
 
 def _call(builder: Any, name: str, result: Any, *arguments: Any) -> Any:
@@ -69,6 +74,19 @@ def _exchanged(typing_context, new):  # type: ignore[no-untyped-def]
     return types.int64(types.int64), _generate_exchange
 
 
+def _generate_own(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+    return _held(builder)
+
+
+@_intrinsic
+def _own(typing_context):  # type: ignore[no-untyped-def]
+    return types.int64(), _generate_own
+
+
+def _is_default() -> bool:
+    return bool(_own() & ~_RAISED == DEFAULT)
+
+
 def _exchange(new: int) -> int:
     return int(_exchanged(new))
 
@@ -80,17 +98,36 @@ def exchange_own() -> Callable[[int], int]:
     return ctypes.PYFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(address)
 
 
+@cache
+def _default_check() -> Callable[[], bool]:
+    """A function that says whether the calling thread is in the default environment.
+
+    It takes a fraction of the time of an exchange, which ctypes calls. It is compiled here, in the default environment.
+    """
+    if not COMPILED:
+        return lambda: False
+    exchanged = exchange_own()
+    before = exchanged(DEFAULT)
+    try:
+        check = jit(_is_default)
+        check()
+    finally:
+        exchanged(before)
+    return check
+
+
 def in_default_environment(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Run a function of Python in the default environment; the caller's is put back after it."""
 
     @wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if _default_check()():
+            return function(*args, **kwargs)
         exchanged = exchange_own()
         before = exchanged(DEFAULT)
         try:
             return function(*args, **kwargs)
         finally:
-            if before & ~_RAISED != DEFAULT:
-                exchanged(before)
+            exchanged(before)
 
     return run

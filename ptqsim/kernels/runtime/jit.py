@@ -58,7 +58,7 @@ def _compiled(function: Function, fastmath: bool | set[str]) -> Function:
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
         # Compiled code does not warn of a quotient that overflows either.
         return np.errstate(all="ignore")(function)
-    # nogil: the threads of _threads.py run these loops side by side. error_model="numpy": a division by zero follows
+    # nogil: the threads of threads.py run these loops side by side. error_model="numpy": a division by zero follows
     # IEEE instead of costing a branch per element. No fastmath but for sums: float results must be the bits of numpy
     # and torch.
     function.__qualname__ += f"-{_SOURCES}"

@@ -1,7 +1,7 @@
 """Ranges of work spread over threads.
 
 Every kernel takes ``(start, stop, team, ...)`` and writes only what belongs to that range, so a result cannot depend on
-how many threads there are, or on which of them did what (see `_team`).
+how many threads there are, or on which of them did what (see `team`).
 """
 
 from __future__ import annotations

@@ -58,24 +58,6 @@ class _Sorted:
         return total
 
 
-def ranking_loss(scores: torch.Tensor, exact: torch.Tensor, theta: float) -> torch.Tensor:
-    """Liu et al. Eq. 10 of every matrix of a batch.
-
-    Parameters
-    ----------
-    scores, exact : float tensor [..., h, w]
-        Quantized and exact attention scores.
-    theta : float
-        Margin of the hinge.
-
-    Returns
-    -------
-    float tensor [...]
-    """
-    rows = exact.reshape(-1, exact.shape[-1])
-    return _Sorted(rows).loss(scores.reshape(rows.shape), theta).reshape(exact.shape[:-1]).sum(dim=-1)
-
-
 def ranking_objective(gamma: float, theta: float) -> Objective:
     """Eq. 11: the similarity of each image, plus gamma times its ranking loss.
 

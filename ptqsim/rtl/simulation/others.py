@@ -11,14 +11,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.files import write_scratch
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.bench import BENCH, FOUND, Bench
 from ptqsim.rtl.simulation.schedule import CycleSchedule
 
 OTHERS = ("iverilog", "verilator")
-_LINT = ("--lint-only", "-Wall", "-sv")
 
 
 class BenchModule:
@@ -85,33 +83,3 @@ def run_bench(tool: tools.Tool, folder: Path, files: list[str]) -> str:
     flags = ["--binary", "--timing", "-sv", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-j", jobs, "--top-module", BENCH]
     tool.run([*flags, *sources], folder)
     return tools.Tool("bench", (str(folder / "obj_dir" / f"V{BENCH}"),), tool.version).run([], folder)
-
-
-def lint(module: Module, tool: tools.Tool) -> str:
-    """Messages of a linter about a module and all that it instantiates; empty if there are none.
-
-    Verilator takes every warning that it knows; Icarus compiles; Yosys reads and checks the hierarchy.
-    """
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        files = []
-        for part in module.hierarchy():
-            write_scratch(folder / f"{part.name}.sv", part.render())
-            files.append(f"{part.name}.sv")
-        try:
-            if tool.name == "verilator":
-                return tool.run([*_LINT, "--top-module", module.name, *files], folder)
-            if tool.name == "iverilog":
-                return tool.run(["-g2012", "-Wall", "-t", "null", "-s", module.name, *files], folder)
-            written = tool.script(
-                [
-                    f"read_verilog -sv {' '.join(files)}",
-                    f"hierarchy -check -top {module.name}",
-                    "proc",
-                    "check -assert",
-                ],
-                folder,
-            )
-        except tools.ToolError as error:
-            return str(error)
-        return "\n".join(line for line in written.split("\n") if "Warning" in line)

@@ -1,4 +1,4 @@
-"""The ranking loss against the loops of Liu et al. Eq. 10, and the objective of Eq. 11 made from it."""
+"""The objective of Liu et al. Eq. 11 against the loops of Eq. 10."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.ranking import ranking_loss, ranking_objective
+from ptqsim.ptq.search.ranking import ranking_objective
 
 
 def by_loops(a_hat: np.ndarray, a: np.ndarray, theta: float) -> float:
@@ -27,23 +27,27 @@ def by_loops(a_hat: np.ndarray, a: np.ndarray, theta: float) -> float:
 @pytest.mark.parametrize("theta", [0.0, 0.1, 2.0])
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # by the kernel, by torch
-def test_ranking_loss_is_that_of_the_loops(theta: float, ties: bool, dtype: torch.dtype) -> None:
+def test_the_ranking_is_that_of_the_loops(theta: float, ties: bool, dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(3)
-    exact = torch.randn(2, 3, 5, 7, generator=generator, dtype=dtype)
+    exact = torch.randn(6, 1, 5, 7, generator=generator, dtype=dtype)
     if ties:
         exact = exact.round()
         assert any(len(set(row)) < 7 for row in exact.reshape(-1, 7).tolist())
     scores = exact + 0.7 * torch.randn(exact.shape, generator=generator, dtype=dtype)
-    found = ranking_loss(scores, exact, theta)
-    for index in np.ndindex(2, 3):
-        expected = by_loops(scores[index].double().numpy(), exact[index].double().numpy(), theta)
-        assert float(found[index]) == pytest.approx(expected, rel=1e-5)
+    data = OperationData(exact, exact, exact, None, 1)
+    found = ranking_objective(1.0, theta)(data, scores) - ranking_objective(0.0, theta)(data, scores)
+    for head in range(6):
+        o, o_hat = exact[head, 0].double().numpy(), scores[head, 0].double().numpy()
+        unit = o.std(ddof=1)
+        expected = by_loops(o_hat / unit, o / unit, theta) / (5 * 7 * 6 / 2)
+        assert found[head] == pytest.approx(expected, rel=1e-5)
 
 
 def test_kept_order_with_a_margin_costs_nothing() -> None:
-    exact = torch.tensor([[[3.0, 1.0, 2.0]]])
-    assert float(ranking_loss(exact, exact, 1.0)) == 0.0
-    assert float(ranking_loss(exact, exact, 1.5)) == pytest.approx(1.0)  # two pairs are 1 apart, one is 2
+    exact = torch.tensor([[[[3.0, 1.0, 2.0]]]])  # their standard deviation is 1
+    data = OperationData(exact, exact, exact, None, 1)
+    assert ranking_objective(3.0, 1.0)(data, exact) == pytest.approx([0.0])
+    assert ranking_objective(3.0, 1.5)(data, exact) == pytest.approx([1.0])  # two of 3 pairs are 1 apart, one is 2
 
 
 @pytest.mark.parametrize("windows", [1, 2])

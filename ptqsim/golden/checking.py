@@ -16,7 +16,7 @@ from ptqsim.formats import registry
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.golden import archive, header, hexfile, manifest
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
-from ptqsim.golden.stimulus import stimulus
+from ptqsim.golden.stimuli import stimulus
 from ptqsim.golden.text import Located, UnreadableError
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors, compute
 from ptqsim.progress import Progress, silent
