@@ -118,7 +118,7 @@ def test_options_are_listed(method: str, capsys: pytest.CaptureFixture[str]) -> 
         (["--paradigm", "sequental"], "sequential"),
         (["-O", "bias_corection=true"], "bias_correction"),
         (["-O", "n=many"], "an integer"),
-        (["--method", "base_ptq", "-O", "n=99999999999999999999"], "legal is 1 to 100000"),
+        (["--method", "base_ptq", "-O", "n=99999999999999999999"], "legal is 1 to 10000:"),
         (["--seed", "-1"], "'--seed'"),
         (["--seed", "4294967296"], "4294967295"),
         (["-O", "softmax_twin=maybe"], "true or false"),
