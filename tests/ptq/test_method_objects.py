@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 
 from ptqsim import ptq
 from ptqsim.ptq.calibration.methods import METHODS, VARIANTS, make_method
+from tests.ptq import names
 
 
 def test_every_method_is_exported() -> None:
@@ -18,7 +19,7 @@ def test_every_method_is_exported() -> None:
         assert getattr(ptq, made.__name__) is made
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", names.METHODS)
 def test_an_object_is_its_name(name: str) -> None:
     method = METHODS[name]()
     assert make_method(method, {}) is method

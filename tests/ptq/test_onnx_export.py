@@ -180,17 +180,6 @@ def test_the_batch_is_free(exported: Exported, images: torch.Tensor) -> None:
     assert one.images == 1
 
 
-@pytest.mark.parametrize(
-    ("constant", "change", "layer"),
-    [
-        ("blocks.0.attn.qkv/A/scale", lambda x: x * np.float32(1.01), "blocks.0.attn.qkv"),
-        ("blocks.0.attn.qkv/B/scale", lambda x: x[::-1], "blocks.0.attn.qkv"),
-        ("blocks.1.attn.qkv/B/codes", lambda x: np.roll(x, 1, axis=0), "blocks.1.attn.qkv"),
-        ("blocks.0.attn.matmul_pv/A/split", lambda x: x * np.float32(0.03), "blocks.0.attn.matmul_pv"),
-        ("blocks.0.attn.matmul_qk/A/high", lambda x: x - x.dtype.type(1), "blocks.0.attn.matmul_qk"),
-        ("head/bias", lambda x: x + np.float32(1e-2), "head"),
-    ],
-)
 def test_the_file_takes_images_of_one_channel(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = timm.create_model("test_vit", in_chans=1, img_size=32, num_classes=4).eval()
@@ -217,6 +206,17 @@ def test_one_format_for_all_heads_is_that_of_every_head(
     assert sum(layer.mismatches for layer in check.layers.values()) == 0
 
 
+@pytest.mark.parametrize(
+    ("constant", "change", "layer"),
+    [
+        ("blocks.0.attn.qkv/A/scale", lambda x: x * np.float32(1.01), "blocks.0.attn.qkv"),
+        ("blocks.0.attn.qkv/B/scale", lambda x: x[::-1], "blocks.0.attn.qkv"),
+        ("blocks.1.attn.qkv/B/codes", lambda x: np.roll(x, 1, axis=0), "blocks.1.attn.qkv"),
+        ("blocks.0.attn.matmul_pv/A/split", lambda x: x * np.float32(0.03), "blocks.0.attn.matmul_pv"),
+        ("blocks.0.attn.matmul_qk/A/high", lambda x: x - x.dtype.type(1), "blocks.0.attn.matmul_qk"),
+        ("head/bias", lambda x: x + np.float32(1e-2), "head"),
+    ],
+)
 def test_the_check_tells_a_wrong_constant(
     exported: Exported, images: torch.Tensor, tmp_path: Path, constant: str, change: Callable[[Any], Any], layer: str
 ) -> None:

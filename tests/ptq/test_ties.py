@@ -22,6 +22,7 @@ from ptqsim.ptq.search.alternate import SearchResult, SearchSchedule, alternate
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES, Objective
 from ptqsim.ptq.search.ranking import ranking_loss, ranking_objective
+from tests.ptq import names
 
 RATIOS = search_space.linear_ratios(0.0, 1.2, 12)
 
@@ -86,7 +87,7 @@ def test_the_size_of_the_gradient_changes_no_choice(factor: float) -> None:
     assert found.score == whole.score * factor**2
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", names.OBJECTIVES)
 @pytest.mark.parametrize("factor", [2.0**-80, 2.0**80])
 def test_by_torch_sums_neither_underflow_nor_overflow(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
