@@ -71,6 +71,18 @@ class Placeholder:
     def __iter__(self) -> Iterator[Any]:
         return iter(self.real())
 
+    def __len__(self) -> int:
+        return len(self.real())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.real()
+
+    def __str__(self) -> str:
+        return str(self.real())
+
+    def __repr__(self) -> str:
+        return repr(self.real())
+
     def __bool__(self) -> bool:
         return bool(self.real())
 

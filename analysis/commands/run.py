@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,12 +12,13 @@ import typer
 
 from ptqsim.cli import places
 from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.output import Output
+from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
+from ptqsim.cli.output import JsonOption, Output
 
 from ..framework.artifact import Artifact, Table, kind_of
 from ..framework.options import legal_options, with_options
 from ..framework.points import run_side_by_side
-from ..framework.registry import artifact
+from ..framework.registry import LONG, artifact
 from ..framework.store import ArtifactStore
 from ..framework.workload import Workload
 from .show import show
@@ -75,6 +76,36 @@ class Inputs:
             seed=self.seed,
             progress=output.progress,
         )
+
+
+def command(registry: Iterable[str]) -> Callable[..., None]:
+    """Return the function of a command that makes artifacts: those named, or all but those that take hours.
+
+    Parameters
+    ----------
+    registry : iterable of str
+        Names of all artifacts of the command.
+    """
+
+    def make(
+        names: NamesArgument = None,
+        out: OutOption = Path("figures"),
+        listed: ListOption = False,
+        model: ModelsOption = None,
+        pretrained: PretrainedOption = False,
+        checkpoint: CheckpointOption = None,
+        data: DataOption = "digits",
+        images: ImagesOption = 32,
+        seed: SeedOption = 0,
+        option: OptionOption = None,
+        jobs: JobsOption = 1,
+        as_json: JsonOption = False,
+    ) -> None:
+        source = Inputs(out, model or [], data, pretrained, checkpoint, images, seed)
+        wanted = names or [name for name in registry if listed or name not in LONG]
+        run(wanted, source, option or [], listed=listed, jobs=jobs, as_json=as_json)
+
+    return make
 
 
 def run(names: Sequence[str], source: Inputs, option: Sequence[str], *, listed: bool, jobs: int, as_json: bool) -> None:

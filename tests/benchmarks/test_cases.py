@@ -29,7 +29,9 @@ def test_driven_operands_overflow_in_part(operands: Operands) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", [OperandKind("uniform"), OperandKind("softmax", 8, 6), OperandKind("gelu", 8, 4)], ids=str
+    "source",
+    [OperandKind("uniform"), OperandKind("softmax", 8, 6), OperandKind("gelu", 8, 4)],
+    ids=["uniform", "softmax", "gelu"],
 )
 def test_natural_operands_cover_their_format(source: OperandKind) -> None:
     a = source.natural(np.random.default_rng(0), (64, 64))

@@ -43,10 +43,11 @@ def points(store: ResultStore, gates: costs.GateTable | None) -> list[dict[str, 
 
 def write_csv(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Write a CSV file; cells of several values are JSON."""
-    with files.replacing(path) as opened, io.TextIOWrapper(opened, encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _columns(rows))
-        writer.writeheader()
-        writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _columns(rows))
+    writer.writeheader()
+    writer.writerows({name: _flat(value) for name, value in row.items()} for row in rows)
+    files.write(path, text.getvalue())
 
 
 def write_parquet(rows: Sequence[dict[str, Any]], path: Path) -> None:
