@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 
 if __name__ == "__main__":
     sys.exit(main(["figures", *sys.argv[1:]]))

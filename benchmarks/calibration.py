@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import plain_search
 from ptqsim import ptq
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 from ptqsim.errors import unknown_name
 from ptqsim.progress import Progress
 from ptqsim.ptq.calibration.methods import make_method

@@ -23,9 +23,9 @@ from benchmarks.measure import Plan
 from benchmarks.run import run
 from benchmarks.shapes import QUICK, QUICK_PEERS
 from ptqsim import files, strict_json
-from ptqsim.cli import places
-from ptqsim.cli.options import DeviceOption, SeedOption
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import DeviceOption, SeedOption
+from ptqsim.cli.framework.output import JsonOption, Output
 
 
 def bench(

@@ -13,7 +13,7 @@ from benchmarks.overflow_peers import Verdict
 from benchmarks.run import Results
 from benchmarks.start import Start
 from benchmarks.threads import Threaded
-from ptqsim.cli.output import Cell, Output
+from ptqsim.cli.framework.output import Cell, Output
 
 COLUMNS: Final = ("Datapath", "ready", "fresh", "ms", "GMAC/s", "+-%", "over%", "sure%", "goal", "met")
 

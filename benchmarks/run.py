@@ -10,7 +10,7 @@ from benchmarks.cases import groups_for
 from benchmarks.measure import Plan, Row
 from benchmarks.overflow_peers import Verdict
 from benchmarks.threads import Threaded
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.execution.driver import planned_keys
 from ptqsim.sweep.execution.pool import DaskPool

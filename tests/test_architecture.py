@@ -14,7 +14,7 @@ from pkgutil import iter_modules
 import pytest
 
 import ptqsim
-from ptqsim.cli.extras import EXTRA_OF
+from ptqsim.cli.framework.extras import EXTRA_OF
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = sorted(

@@ -11,7 +11,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import formats, golden, rtl
 from ptqsim.choice import Choice
-from ptqsim.cli.errors import explain
+from ptqsim.cli.framework.errors import explain
 from ptqsim.datapath.order import parse_order
 from ptqsim.errors import ArgumentTypeError
 

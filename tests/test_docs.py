@@ -92,7 +92,7 @@ def test_a_tutorial_from_the_first_block_to_the_last(
 
 def run_commands(text: str, capsys: pytest.CaptureFixture[str]) -> int:
     """Run every line that begins with ``$ ptqsim`` in this process; each has to succeed and to say something."""
-    from ptqsim.cli.app import main
+    from ptqsim.cli.framework.app import main
 
     commands = [line.removeprefix("$ ") for line in text.replace("\\\n", " ").splitlines() if line.startswith("$ ")]
     for command in commands:
@@ -117,7 +117,7 @@ def test_blocks_of_the_readme_that_are_quick(capsys: pytest.CaptureFixture[str])
 
 
 def test_commands_of_the_readme_and_of_the_reference_name_commands_and_options_that_exist() -> None:
-    from ptqsim.cli.commands import discover, load
+    from ptqsim.cli.framework.commands import discover, load
 
     pages = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "README.md", DOCS / "reference" / "cli.md"))
     lines = re.findall(r"^\$ (ptqsim .*)$", pages.replace("\\\n", " "), re.MULTILINE)

@@ -120,7 +120,7 @@ def test_no_other_module_writes_files() -> None:
     )
     allowed = {
         "ptqsim/files.py",
-        "ptqsim/cli/streams.py",
+        "ptqsim/cli/framework/streams.py",
         "ptqsim/sweep/results/store.py",
         "analysis/framework/store.py",
     }

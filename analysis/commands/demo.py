@@ -16,10 +16,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
+from ptqsim.cli.framework.output import JsonOption, Output
 
 from ..demo.exactness import Exactness, mismatches
 from ..demo.plan import plan

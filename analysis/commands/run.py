@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
+from ptqsim.cli.framework.output import JsonOption, Output
 
 from ..framework.artifact import Artifact, Table, kind_of
 from ..framework.options import legal_options, with_options

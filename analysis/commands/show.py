@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 
 from ..framework.artifact import Artifact, Table
 from ..framework.frame import Data

@@ -25,7 +25,7 @@ from .store import ArtifactStore
 from .style import NAMES, bits_label
 
 Bars = Callable[[str, str], AbstractContextManager[Progress]]
-"""``bars(description, unit)`` opens a progress bar; `ptqsim.cli.output.Output.progress` is one."""
+"""``bars(description, unit)`` opens a progress bar; `ptqsim.cli.framework.output.Output.progress` is one."""
 
 
 @contextmanager

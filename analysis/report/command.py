@@ -17,8 +17,8 @@ from typing import Annotated
 import typer
 
 from ptqsim import files
-from ptqsim.cli import places
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.output import JsonOption, Output
 
 from .gallery import gallery_page
 

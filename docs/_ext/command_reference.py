@@ -11,7 +11,7 @@ from typing import Any, Final
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from ptqsim.cli.commands import discover, load
+from ptqsim.cli.framework.commands import discover, load
 
 GENERATED: Final = Path(__file__).parents[1] / "reference" / "commands"
 

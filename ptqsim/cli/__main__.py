@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from ptqsim.cli import streams
-from ptqsim.cli.extras import missing_extra
+from ptqsim.cli.framework import streams
+from ptqsim.cli.framework.extras import missing_extra
 
 # Read by the OpenMP library when PyTorch loads it.  Its threads would otherwise spin while they wait, and where other
 # programs share the cores that makes small networks ten times slower.
@@ -22,7 +22,7 @@ def main() -> int:
     """Run the command line and return its exit status."""
     streams.prepare()
     try:
-        from ptqsim.cli.app import main as run
+        from ptqsim.cli.framework.app import main as run
     except ModuleNotFoundError as error:
         line = missing_extra(error)
         if line is None:

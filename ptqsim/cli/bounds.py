@@ -21,10 +21,10 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.cli import places
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import DataOption
+from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.layer_bounds import layer_bounds
-from ptqsim.cli.options import DataOption
-from ptqsim.cli.output import JsonOption, Output
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.options import (
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.options import (
     CheckpointOption,
     DataOption,
     DeviceOption,
@@ -28,7 +28,7 @@ from ptqsim.cli.options import (
     SeedOption,
     load_network,
 )
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.errors import unknown_name
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.metrics import metric_cells
-from ptqsim.cli.options import (
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.metrics import metric_cells
+from ptqsim.cli.framework.options import (
     BatchOption,
     CheckpointOption,
     DataOption,
@@ -23,7 +23,7 @@ from ptqsim.cli.options import (
     load_calibrated,
     load_network,
 )
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework.output import JsonOption, Output
 
 if TYPE_CHECKING:
     from torch import nn

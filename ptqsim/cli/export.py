@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
+from ptqsim.cli.framework.output import JsonOption, Output
 
 if TYPE_CHECKING:
     from ptqsim import ptq

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import ptqsim as pq
-from ptqsim.cli.options import load_calibrated
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.options import load_calibrated
+from ptqsim.cli.framework.output import Output
 
 BOUNDS: Final = ("datatype", "weight_aware", "row_stochastic", "calibrated")
 

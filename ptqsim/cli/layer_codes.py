@@ -10,8 +10,8 @@ import typer
 
 import ptqsim as pq
 from ptqsim import fingerprint
-from ptqsim.cli import places
-from ptqsim.cli.options import load_calibrated
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import load_calibrated
 
 LayerArgument = Annotated[Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 LayerOption = Annotated[str | None, typer.Option("--layer", help="Layer of the calibrated model.")]

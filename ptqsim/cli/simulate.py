@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.cli.metrics import metric_cells
-from ptqsim.cli.options import (
+from ptqsim.cli.framework.metrics import metric_cells
+from ptqsim.cli.framework.options import (
     AlignmentOption,
     BatchOption,
     BitsOption,
@@ -24,7 +24,7 @@ from ptqsim.cli.options import (
     load_calibrated,
     make_accumulator,
 )
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework.output import JsonOption, Output
 
 
 def simulate(

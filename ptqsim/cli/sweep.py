@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.sweep_show import show_estimate, show_recomputed, show_status
 
 if TYPE_CHECKING:

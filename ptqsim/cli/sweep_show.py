@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from ptqsim.cli.output import Cell, Output
+from ptqsim.cli.framework.output import Cell, Output
 
 if TYPE_CHECKING:
     from ptqsim.sweep.execution.estimate import Estimate

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.errors import on_interrupt
-from ptqsim.cli.metrics import metric_cells
-from ptqsim.cli.options import SeedOption
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.metrics import metric_cells
+from ptqsim.cli.framework.options import SeedOption
+from ptqsim.cli.framework.output import JsonOption, Output
 
 
 def train(

@@ -23,10 +23,9 @@ import typer
 
 import ptqsim as pq
 from ptqsim import golden
-from ptqsim.cli import places
 from ptqsim.cli.bounds import A_FORMATS, make_format
-from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
-from ptqsim.cli.options import (
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import (
     AlignmentOption,
     BitsOption,
     DataOption,
@@ -35,7 +34,8 @@ from ptqsim.cli.options import (
     SeedOption,
     make_accumulator,
 )
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 
 _ROWS: Final = 8
 

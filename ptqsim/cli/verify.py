@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ptqsim.cli.options import (
+from ptqsim.cli.framework.options import (
     AlignmentOption,
     BitsOption,
     CalibratedArgument,
@@ -20,7 +20,7 @@ from ptqsim.cli.options import (
     load_calibrated,
     make_accumulator,
 )
-from ptqsim.cli.output import JsonOption, Output
+from ptqsim.cli.framework.output import JsonOption, Output
 
 
 def verify(

@@ -8,7 +8,7 @@ import runpy
 import pytest
 
 from analysis.framework.registry import FIGURES
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 
 
 def test_a_named_figure_is_written(tiny, tmp_path, capsys):

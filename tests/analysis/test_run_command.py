@@ -8,7 +8,7 @@ import pytest
 
 from analysis.framework.registry import TABLES
 from analysis.methods.point import MethodPoint
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 
 SMALL = ["-O", "methods=base_ptq", "-O", "widths=5", "-O", "seeds=0,1", "-O", "images=8", "--images", "2"]
 

@@ -10,7 +10,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 
 from benchmarks import calibration
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 
 @pytest.fixture

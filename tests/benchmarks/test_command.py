@@ -15,7 +15,7 @@ from benchmarks import process, start
 from benchmarks.contenders import Oracle
 from benchmarks.oracle import Expected
 from benchmarks.start import Started
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.cli import commands
+from ptqsim.cli.framework import commands
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.cli import app, commands
+from ptqsim.cli.framework import app, commands
 
 BLOCK = """
 import sys
@@ -62,7 +62,7 @@ def test_every_command_has_its_own_help_page(name: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize("arguments", [["--help"], ["bounds", "--depth", "64"]])
 def test_light_commands_import_no_heavy_package(arguments: list[str]) -> None:
     code = (
-        "import sys; from ptqsim.cli.app import main; status = main(sys.argv[1:]);"
+        "import sys; from ptqsim.cli.framework.app import main; status = main(sys.argv[1:]);"
         "heavy = {'torch', 'timm', 'sklearn', 'matplotlib'} & set(sys.modules);"
         "sys.exit(status or ' '.join(heavy) or 0)"
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 AddCommand = Callable[[str], None]
 
@@ -125,7 +125,7 @@ def test_interrupt(add_command: AddCommand, capsys: pytest.CaptureFixture[str]) 
 
 def test_interrupt_says_what_was_kept(add_command: AddCommand, capsys: pytest.CaptureFixture[str]) -> None:
     add_command(
-        "from ptqsim.cli.errors import on_interrupt\n"
+        "from ptqsim.cli.framework.errors import on_interrupt\n"
         "def trial() -> None:\n"
         "    step = 0\n"
         "    with on_interrupt(lambda: f'kept state.safetensors; the same command resumes from step {step}'):\n"

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ptqsim.cli import __main__, app, commands
+from ptqsim.cli import __main__
+from ptqsim.cli.framework import app, commands
 
 
 def pages() -> Iterator[tuple[tuple[str, ...], str]]:

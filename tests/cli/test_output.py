@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 
 
 @dataclass

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ptqsim import files
-from ptqsim.cli import app, places
+from ptqsim.cli.framework import app, places
 
 for _package in ("torch", "matplotlib", "ruamel.yaml", "pydantic", "plotly"):
     pytest.importorskip(_package)  # every command is tried

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 PLAIN = ["--bits", "12", "--overflow", "saturate", "--shift", "3", "--a-bits", "6", "--b-bits", "5", "--depth", "20"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 
 class Run:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 from ptqsim.rtl import tools
 from ptqsim.rtl.simulation.others import run_bench
 from tests.rtl.needs import need

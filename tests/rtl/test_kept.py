@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow, kept, record
 from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint, sweep

@@ -10,7 +10,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import golden, rtl
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 from tests.conftest import HAS_MODELS
 from tests.rtl.needs import need
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 from ptqsim.rtl import tools
 from tests.rtl.needs import need
 

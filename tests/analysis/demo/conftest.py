@@ -9,7 +9,7 @@ from analysis.demo.exactness import Exactness
 from analysis.demo.width_curve import WidthCurve
 from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
 from analysis.simulator.safe_width import SafeWidth
-from ptqsim.cli.app import main
+from ptqsim.cli.framework.app import main
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from analysis.papers.liu2021.table1_accuracy import Classification
 from analysis.papers.liu2021.table2_detection import Detection
 from analysis.papers.published import published
 from ptqsim import ptq
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 from ptqsim.ptq.datasets.detection.coco import mean_average_precision
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 from ptqsim.ptq.evaluation.detection import DetectionEvaluation
 
 

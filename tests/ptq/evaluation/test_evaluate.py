@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 from ptqsim.ptq.evaluation.evaluate import Evaluation
 from ptqsim.ptq.search.capture import capture
 

@@ -11,7 +11,7 @@ import torch
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 from ptqsim.ptq.evaluation.record import record_codes
 
 

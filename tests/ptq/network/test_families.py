@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 from ptqsim.ptq.network.wrap import wrap
 from ptqsim.ptq.training.recipe import RECIPES
 from ptqsim.ptq.zoo.bundled import BUNDLED

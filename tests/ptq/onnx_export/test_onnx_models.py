@@ -10,7 +10,7 @@ import timm
 import torch
 
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 
 
 @pytest.mark.parametrize("name", ["vit_digits", "deit_digits", "swin_digits"])

@@ -12,7 +12,7 @@ import torch
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.cli import app
+from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.network.fake_quant import Format

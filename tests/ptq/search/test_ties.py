@@ -13,7 +13,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.cli import calibrate as command
-from ptqsim.cli.output import Output
+from ptqsim.cli.framework.output import Output
 from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, optimum, pareto
 from ptqsim.ptq.calibration.mixed_precision.assign import least_for_zero, tells_widths_apart
 from ptqsim.ptq.calibration.selection import Loss

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ptqsim.cli.commands import LazyCommand, discover
-from ptqsim.cli.errors import Interrupted, explain
+from ptqsim.cli.framework.commands import LazyCommand, discover
+from ptqsim.cli.framework.errors import Interrupted, explain
 
 
 @dataclass
@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status, see `ptqsim.cli.errors`.
+        Exit status, see `ptqsim.cli.framework.errors`.
     """
     run = Run()
     told_before, warnings.formatwarning = warnings.formatwarning, lambda text, *_: f"{run.command}: warning: {text}\n"

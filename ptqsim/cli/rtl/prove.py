@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
-from ptqsim.cli.output import JsonOption, Output
-from ptqsim.cli.rtl_unit import (
+from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.rtl.unit import (
     MOST_SECONDS,
     ABitsOption,
     AFormatOption,

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import typer
 
-from ptqsim.cli.rtl_generate import generate
-from ptqsim.cli.rtl_prove import prove
-from ptqsim.cli.rtl_simulate import simulate
-from ptqsim.cli.rtl_synthesize import synthesize
+from ptqsim.cli.rtl.generate import generate
+from ptqsim.cli.rtl.prove import prove
+from ptqsim.cli.rtl.simulate import simulate
+from ptqsim.cli.rtl.synthesize import synthesize
 
 rtl = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
 for _command in (generate, simulate, prove, synthesize):

@@ -22,7 +22,7 @@ from typing import Final
 
 import typer
 
-from ptqsim.cli.extras import missing_extra
+from ptqsim.cli.framework.extras import missing_extra
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError, ToolError, ToolTimeoutError
 
 INPUT_ERRORS = (

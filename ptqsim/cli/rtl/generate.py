@@ -10,10 +10,10 @@ import typer
 
 import ptqsim as pq
 from ptqsim import files, rtl
-from ptqsim.cli import places
-from ptqsim.cli.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
-from ptqsim.cli.output import JsonOption, Output
-from ptqsim.cli.rtl_unit import (
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
     BBitsOption,

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from ptqsim.cli import places
-from ptqsim.cli.output import JsonOption, Output
-from ptqsim.cli.rtl_unit import MOST_SECONDS
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.rtl.unit import MOST_SECONDS
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.flow import TIMEOUT
 from ptqsim.rtl.synthesis.record import kept_points, write

@@ -20,7 +20,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperCommand
 
-from ptqsim.cli.help_pages import set_pages
+from ptqsim.cli.framework.help_pages import set_pages
 
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
@@ -33,7 +33,7 @@ BUILT_IN: Final = {
     "bounds": "ptqsim.cli.bounds:bounds",
     "export": "ptqsim.cli.export:export",
     "vectors": "ptqsim.cli.vectors:vectors",
-    "rtl": "ptqsim.cli.rtl:rtl",
+    "rtl": "ptqsim.cli.rtl.app:rtl",
     "sweep": "ptqsim.cli.sweep:sweep",
 }
 
@@ -47,7 +47,7 @@ ABOVE: Final = {
 }
 
 
-_REPOSITORY: Final = Path(__file__).parents[2]
+_REPOSITORY: Final = Path(__file__).parents[3]
 
 
 def discover() -> dict[str, str]:

@@ -9,9 +9,8 @@ import typer
 
 import ptqsim as pq
 from ptqsim import golden, rtl
-from ptqsim.cli import places
-from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
-from ptqsim.cli.options import (
+from ptqsim.cli.framework import places
+from ptqsim.cli.framework.options import (
     AlignmentOption,
     BitsOption,
     DataOption,
@@ -20,8 +19,9 @@ from ptqsim.cli.options import (
     SeedOption,
     make_accumulator,
 )
-from ptqsim.cli.output import JsonOption, Output
-from ptqsim.cli.rtl_unit import (
+from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.rtl.unit import (
     AFormatOption,
     BBitsOption,
     ColumnsOption,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.cli import places
+from ptqsim.cli.framework import places
 from ptqsim.datapath.order import parse_order
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim.cli.bounds import A_FORMATS, make_format
-from ptqsim.cli.options import make_accumulator
+from ptqsim.cli.framework.options import make_accumulator
 from ptqsim.rtl import Unit
 
 MOST_SECONDS: Final = 1e6
