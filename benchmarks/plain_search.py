@@ -10,7 +10,7 @@ import torch
 
 from ptqsim.ptq.calibration.methods.protocol import Method
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
-from ptqsim.ptq.network.gradients import task_loss
+from ptqsim.ptq.network.gradients import Gradient, task_loss
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search.candidates import Candidates, group_max, uniform
@@ -33,7 +33,7 @@ def one_pass(quantized: QuantizedModel, op: MatmulOperation, images: torch.Tenso
     try:
         for batch in images.split(BATCH):
             logits = quantized.model(batch.clone().requires_grad_())
-            task_loss(logits, "pseudo_label", torch.Generator()).backward()
+            task_loss(logits, Gradient.PSEUDO_LABEL, torch.Generator()).backward()
     finally:
         op.observer = None
     joined = {key: torch.cat([part[key] for part in parts], dim=1) for key in ("a", "out", "grad")}

@@ -67,7 +67,7 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
     """The network calibrated by an entry, its layers kept as they finish."""
     method = make_method(entry.method, entry.options, entry.variant)
     # one capture with the gradients of pseudo-labels serves every method that needs these or none
-    shared = method.served_by("pseudo_label")
+    shared = method.served_by(ptq.Gradient.PSEUDO_LABEL)
     with workload.progress(label, "layer") as report:
         return ptq.calibrate(
             workload.network,

@@ -168,7 +168,7 @@ def rounded_operands(layers: Sequence[MatmulOperation], chosen: dict[str, Sequen
             return product(seen, b)  # type: ignore[no-any-return]
 
         # float mode with an observer takes the canonical product instead of the fused linear layer
-        layer.mode, layer.observer = "float", lambda op, a, b, out: None
+        layer.mode, layer.observer = ptq.Mode.FLOAT, lambda op, a, b, out: None
         layer.product = product_of_rounded  # type: ignore[method-assign]
     try:
         yield

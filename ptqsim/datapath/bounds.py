@@ -228,9 +228,10 @@ def calibrated(*observed: OverflowStatistics) -> Bound:
     ValueError
         If nothing is given, or statistics were switched off.
     """
-    if not observed or not all(isinstance(one, OverflowStatistics) for one in observed):
+    given: tuple[object, ...] = observed
+    if not given or not all(isinstance(one, OverflowStatistics) for one in given):
         # Products without statistics have None.
-        wrong_type = not all(one is None or isinstance(one, OverflowStatistics) for one in observed)
+        wrong_type = not all(one is None or isinstance(one, OverflowStatistics) for one in given)
         raise (ArgumentTypeError if wrong_type else ValueError)(
             "give the `overflow` of one or more products that were run with statistics=True"
         )

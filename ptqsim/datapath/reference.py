@@ -69,7 +69,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
         If the code does not fit the format, or the format is not shift-alignable.
     """
     given: object = code
-    if not isinstance(given, Integral) or isinstance(given, bool):
+    if isinstance(given, bool) or not isinstance(given, Integral):
         raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
     checked_type("number_format", number_format, NumberFormat)
     code = int(given)  # numpy's integers wrap

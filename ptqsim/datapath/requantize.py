@@ -204,8 +204,9 @@ def requantize(
         If a parameter is out of its range, ``scale / number_format.scale`` is no normal float64, or a sum or product
         leaves 63 bits.
     """
-    if not isinstance(number_format, Uniform):
-        raise (ValueError if isinstance(number_format, NumberFormat) else ArgumentTypeError)(
+    given: object = number_format
+    if not isinstance(given, Uniform):
+        raise (ValueError if isinstance(given, NumberFormat) else ArgumentTypeError)(
             f"requantize gives Uniform codes, got {type(number_format).__name__}; for a twin format apply "
             "softmax or GELU to acc * scale, then encode"
         )

@@ -207,7 +207,7 @@ def one_operand_quantized(layer: MatmulOperation, side: Side, formats: tuple[pq.
         return product(fake_quantize(a, formats), b) if side == "a" else product(a, fake_quantize(b, formats))
 
     # float mode with an observer takes the canonical product instead of the fused linear layer
-    layer.mode, layer.observer = "float", lambda op, a, b, out: None
+    layer.mode, layer.observer = ptq.Mode.FLOAT, lambda op, a, b, out: None
     layer.product = rounded  # type: ignore[method-assign]
     try:
         yield

@@ -137,7 +137,8 @@ def twin_gelu(
             [pq.TwinGELU.covering(bits, _float32(r * top / 2 ** (bits - 1)), max_shift=MAX_SHIFT) for top in maxima]
             for r in ratios
         ]
-        grid = [[replace(fmt, range_choice=range_choice) for fmt in row] for row in grid]
+        chosen = pq.RangeChoice.of(range_choice)
+        grid = [[replace(fmt, range_choice=chosen) for fmt in row] for row in grid]
     return _candidates(grid, maxima)
 
 

@@ -70,7 +70,8 @@ class Unit:
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
-        for number_format in (self.a, self.b):
+        given: tuple[object, ...] = self.a, self.b
+        for number_format in given:
             if not isinstance(number_format, FORMATS):
                 raise (ValueError if isinstance(number_format, NumberFormat) else ArgumentTypeError)(
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "

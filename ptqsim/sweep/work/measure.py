@@ -92,7 +92,7 @@ def _capture(
 ) -> ptq.Captured | None:
     """One capture, with the gradients of pseudo-labels, for every method that needs these or none."""
     method = make_method(payload["method"], payload["options"], payload["variant"])
-    if not method.served_by("pseudo_label"):
+    if not method.served_by(ptq.Gradient.PSEUDO_LABEL):
         return None
     about = (source.source, payload["images"], payload["seed"], payload["content"])
     if not _captured or _captured[0][0] != about:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.layer import LayerResult
+from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import task_of
@@ -61,7 +62,7 @@ def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: i
         part = images[start : start + BATCH].to(device)
 
         def loss(part: torch.Tensor = part) -> torch.Tensor:
-            return task.loss(quantized.model(part), "pseudo_label", torch.Generator()) / len(images)
+            return task.loss(quantized.model(part), Gradient.PSEUDO_LABEL, torch.Generator()) / len(images)
 
         with one_thread(device):
             found = hutchinson_traces(loss, weights, probes, torch.Generator().manual_seed(seed))

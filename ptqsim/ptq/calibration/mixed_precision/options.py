@@ -74,7 +74,7 @@ class MixedPrecision:
         sized = self.model_size is None or isinstance(self.model_size, Real)
         if not sized or isinstance(self.model_size, bool):
             raise ArgumentTypeError(f"model_size is {self.model_size!r}; legal is a number of MB, or None")
-        widths = () if self.widths is None else self.widths
+        widths: object = () if self.widths is None else self.widths
         if not isinstance(widths, Iterable) or not all(map(_is_integer, widths)):
             raise ArgumentTypeError(f"widths are {widths!r}; legal are integers from 2 to 16: try (4, 5, 6, 7, 8)")
         if not _is_integer(self.probes):

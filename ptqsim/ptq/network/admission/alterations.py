@@ -19,6 +19,8 @@ _HOOKS: Final = {
     "_backward_pre_hooks": "a backward pre-hook",
     "_backward_hooks": "a backward hook",
 }
+_RECORDER: Final = "transformers.utils.output_capturing"
+"""Module of hooks that transformers leaves on a layer once its attention was read; they change nothing."""
 _METHODS: Final = ("forward", "__call__", "_conv_forward", "_get_rel_pos_bias")
 
 
@@ -47,7 +49,8 @@ def alteration(module: nn.Module, base: type[nn.Module]) -> str | None:
                 "remove_spectral_norm(layer)"
             )
     for attribute, what in _HOOKS.items():
-        if getattr(module, attribute, None):
+        hooks = (getattr(module, attribute, None) or {}).values()
+        if any(getattr(hook, "__module__", None) != _RECORDER for hook in hooks):
             return f"has {what}: remove it by the handle that registering it returned"
     for method in _METHODS:
         if method in vars(module):
