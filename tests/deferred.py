@@ -111,24 +111,25 @@ def end() -> None:
 
 def resolve(namespace: MutableMapping[str, Any]) -> None:
     """Replace placeholders among the values by what they stand for, and those in the files that tests import."""
-    waiting = [name for name, value in namespace.items() if _real(value) is not value]
+    waiting = [name for name, value in namespace.items() if name != "__builtins__" and _real(value) is not value]
     for name in waiting:
         namespace[name] = _real(namespace[name])
     while waiting and _helpers:
         resolve(_helpers.pop())
 
 
-def _real(value: Any) -> Any:
-    """The value without placeholders; the same object if it has none."""
+def _real(value: Any, within: frozenset[int] = frozenset()) -> Any:
+    """The value without placeholders; the same object if it has none, or holds itself."""
     if type(value) is Placeholder:
         return value.real()
-    if type(value) in (list, tuple):
-        parts = [_real(part) for part in value]
-        return value if all(new is old for new, old in zip(parts, value, strict=True)) else type(value)(parts)
+    if type(value) not in (list, tuple, dict) or id(value) in within:
+        return value
+    within |= {id(value)}
     if type(value) is dict:
-        parts = {key: _real(part) for key, part in value.items()}
-        return value if all(parts[key] is value[key] for key in value) else parts
-    return value
+        named = {key: _real(part, within) for key, part in value.items()}
+        return value if all(named[key] is value[key] for key in value) else named
+    parts = [_real(part, within) for part in value]
+    return value if all(new is old for new, old in zip(parts, value, strict=True)) else type(value)(parts)
 
 
 def _deferred() -> bool:
