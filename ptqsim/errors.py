@@ -15,8 +15,12 @@ from numbers import Integral
 _LISTED = 40  # names that a message lists in full
 
 
-class ArgumentTypeError(TypeError):
-    """An argument of a public function has the wrong type. Every other ``TypeError`` is a bug."""
+class ArgumentTypeError(TypeError, ValueError):
+    """An argument of a wrong type.
+
+    It is a ``TypeError``, and a ``ValueError`` too, which functions that check arguments by ``except ValueError`` rely
+    on.  The command line prints it in one line, unlike other TypeErrors, which are faults of the program.
+    """
 
 
 def unknown_name(what: str, given: object, legal: Iterable[str]) -> ValueError | ArgumentTypeError:

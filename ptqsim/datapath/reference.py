@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
 from ptqsim.datapath.order import Sequential
-from ptqsim.datapath.register import Step, add, first_event, fits, saturate, steps, wrap
+from ptqsim.datapath.register import Step, add, first_event, fits, plain, saturate, steps, wrap
 from ptqsim.datapath.requantize_reference import requantized
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
@@ -72,7 +72,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
     checked_type("number_format", number_format, NumberFormat)
-    code = int(given)  # numpy's integers wrap
+    code = plain(code)
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
     half = 1 << (number_format.bits - 1)
@@ -261,8 +261,7 @@ def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> 
 
 
 def _aligned(value: Any) -> int:
-    """A Python integer, as those of numpy wrap where a sum or a product leaves their type."""
-    return operator.index(value.aligned if isinstance(value, Operand) else value)
+    return plain(value.aligned if isinstance(value, Operand) else value)  # type: ignore[no-any-return]
 
 
 def _check_lengths(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ptqsim.datapath.order import Split
 from ptqsim.datapath.spec import Accumulator, OverflowMode
@@ -33,6 +33,11 @@ def add(register: int, term: int, bits: int, overflow: str) -> int:
     if overflow == OverflowMode.SATURATE:
         return saturate(register + term, bits)
     return register + term
+
+
+def plain(value: Any) -> Any:
+    """A Python integer of NumPy's, which wrap where a sum or a product leaves their type; all else as it is."""
+    return int(value) if hasattr(value, "dtype") else value
 
 
 class Step(NamedTuple):

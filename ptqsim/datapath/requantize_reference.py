@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import operator
 from fractions import Fraction
 
+from ptqsim.datapath.register import plain
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
 
 
 def requantized(acc: int, requantizer: Requantizer) -> int:
     """round(acc * multiplier / 2**shift), whatever the width of the product."""
-    acc = operator.index(acc)  # numpy's integers wrap
+    acc = plain(acc)
     if requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE:
         return _in_two_roundings(acc, requantizer.multiplier, 31 - requantizer.shift)
     quotient = acc * requantizer.multiplier * Fraction(2) ** -requantizer.shift

@@ -113,7 +113,7 @@ def _recomputed(folder: Path, claimed: Any, findings: list[Finding], progress: P
         raise _NpzError("is missing") from None
     except KeyError as error:
         raise _NpzError(f"holds no array {error.args[0]!r}") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise _NpzError(str(error)) from None
     if source.get("kind") == "stimulus":
         made = stimulus(a.format, b.format, a.shape[-2], a.shape[-1], b.shape[-1], source["pattern"], source["seed"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import z3
@@ -113,6 +114,9 @@ class Integer:
     def astype(self, _: object) -> Integer:
         """As an array of Python integers would be: the same."""
         return self
+
+
+Integral.register(Integer)
 
 
 def _term(value: Any) -> Any:

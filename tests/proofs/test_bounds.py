@@ -64,11 +64,12 @@ def test_the_numbers_of_the_datatype_bound(a_format: pq.NumberFormat, b_format: 
         assert (bound.lowest, bound.highest) == (depth * one.lowest, depth * one.highest)
         half = 1 << (bound.bits - 1)
         assert -half <= bound.lowest <= bound.highest < half
-        assert bound.bits == 1 or not -half // 2 <= bound.lowest <= bound.highest < half // 2
+        assert bound.bits == 2 or not -half // 2 <= bound.lowest <= bound.highest < half // 2
 
 
 def test_a_width_is_the_least_that_holds_both_ends() -> None:
-    for bits in range(1, 20):
+    assert bits_for(0, 0) == bits_for(-1, 0) == 2  # the narrowest register that there is
+    for bits in range(2, 20):
         half = 1 << (bits - 1)
         assert bits_for(-half, half - 1) == bits_for(0, half - 1) == bits_for(-half, 0) == bits
         assert bits_for(-half - 1, 0) == bits_for(0, half) == bits + 1
