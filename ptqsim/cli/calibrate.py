@@ -245,8 +245,6 @@ def _mixed_precision(sensitivity: str | None, model_size: float | None, options:
             if not (isinstance(value, list) and all(type(width) is int for width in value)):
                 raise ValueError(f"widths are {value!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
             given["widths"] = tuple(value)
-        elif not isinstance(value, (int, float) if name == "model_size" else type(legal[name])):
-            raise ValueError(f"option {name!r} of mixed precision is {value!r}; legal is a value like {legal[name]!r}")
     sizes = {} if model_size is None else {"model_size": model_size}
     return ptq.MixedPrecision(**{"sensitivity": sensitivity, **sizes, **given})
 
