@@ -84,6 +84,7 @@ class _Plan(NamedTuple):
 
     b: ReferenceType[QuantizedArray]
     codes: tuple[NDArray[Any], NDArray[Any]]
+    layouts: tuple[Any, Any]
     formats: tuple[NumberFormat, NumberFormat]
     accumulator: Accumulator
     shape: tuple[int, ...]
@@ -93,7 +94,13 @@ class _Plan(NamedTuple):
     def is_of(self, a: QuantizedArray, b: QuantizedArray) -> bool:
         """True if the facts hold for these operands as they are now; `object.__setattr__` can change frozen ones."""
         own_a, own_b = self.codes
-        return self.b() is b and own_a is a.codes and own_b is b.codes and self.formats == (a.format, b.format)
+        return (
+            self.b() is b
+            and own_a is a.codes
+            and own_b is b.codes
+            and self.layouts == (operands.layout_of(own_a), operands.layout_of(own_b))
+            and self.formats == (a.format, b.format)
+        )
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
@@ -116,7 +123,8 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
     formats, codes = (reconstructed(a.format), reconstructed(b.format)), (a.codes, b.codes)
-    plan = _Plan(ref(b), codes, formats, accumulator, shape, products, shifts)
+    layouts = operands.layout_of(a.codes), operands.layout_of(b.codes)
+    plan = _Plan(ref(b), codes, layouts, formats, accumulator, shape, products, shifts)
     if all(map(is_sealed, codes)):
         _latest[a] = plan
     return plan

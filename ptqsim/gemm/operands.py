@@ -232,7 +232,13 @@ class _Kept(NamedTuple):
 
     codes: NDArray[Any]
     format: NumberFormat
+    layout: tuple[Any, ...]
     operands: dict[tuple[bool, int | None], PreparedOperand]
+
+
+def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
+    """Attributes of an array that can be set although its memory is read-only, and the owner of that memory."""
+    return codes.shape, codes.strides, codes.dtype, id(codes.base)
 
 
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
@@ -252,6 +258,11 @@ def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Pr
     kept, key = _known.get(array), (is_left, grid_range)
     if kept is None or kept.codes is not array.codes or kept.format != array.format:
         kept = _kept(array, is_new=kept is None)
+    elif kept.layout != layout_of(kept.codes):
+        raise ValueError(
+            "the codes of an array were given another shape, type or memory in place; legal is to leave them as they "
+            "are: make a new QuantizedArray"
+        )
     operand = kept.operands.get(key)
     if operand is None:
         operand = kept.operands[key] = PreparedOperand(kept.codes, kept.format, is_left, grid_range)
@@ -266,7 +277,7 @@ def _kept(array: QuantizedArray, is_new: bool) -> _Kept:
     codes = sealed(array.codes)
     if not is_new or codes is not array.codes:
         codes = QuantizedArray(codes, array.format).codes
-    kept = _Kept(codes, reconstructed(array.format), {})
+    kept = _Kept(codes, reconstructed(array.format), layout_of(codes), {})
     if codes is array.codes:
         _known[array] = kept
     return kept

@@ -193,3 +193,22 @@ def test_a_reconstructed_copy_is_shared_and_keeps_its_fields() -> None:
         object.__setattr__(given, "bits", bits)
         with pytest.raises((TypeError, ValueError), match="bits"):
             reconstructed(given)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda codes: setattr(codes, "strides", (1, 8)),
+        lambda codes: codes.__setstate__((1, codes.shape, codes.dtype, False, bytes([127]) * codes.size)),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Setting the strides:DeprecationWarning")
+def test_codes_that_were_changed_in_place_are_not_multiplied(change) -> None:  # type: ignore[no-untyped-def]
+    """NumPy lets attributes of a read-only array be set; what is kept of the array would no longer be of its codes."""
+    number_format, accumulator = pq.Uniform(8, 1.0), pq.Accumulator(11, "saturate")
+    a = pq.QuantizedArray(np.full((8, 8), 2, np.uint8), number_format)
+    w = pq.QuantizedArray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 3, number_format)
+    pq.matmul(a, w, accumulator)
+    change(w.codes)
+    with pytest.raises(ValueError, match="given another shape, type or memory in place"):
+        pq.matmul(a, w, accumulator)

@@ -195,7 +195,7 @@ def test_nothing_but_codes_is_taken() -> None:
         for name, kind in vars(module).items()
         if isinstance(kind, type) and kind.__module__ == module.__name__
     }
-    assert {"Norms", "Operand", "Product"} <= inner
+    assert {"Norms", "PreparedOperand", "Product"} <= inner
     assert inner.isdisjoint((*gemm.__all__, *vars(gemm), *vars(pq)))
 
 
