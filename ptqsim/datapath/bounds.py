@@ -7,7 +7,6 @@ of an adder tree and a tile of a split order are such sums, so one bound serves 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise, product
@@ -15,56 +14,18 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.datapath.bound import Bound as Bound
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
-from ptqsim.formats.immutable import Constructed, sealed
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.validation import checked_integer, checked_scale, checked_type
 
 MAX_DEPTH = (1 << 31) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Bound(Constructed):
-    """The values that a register may have to hold.
-
-    Parameters
-    ----------
-    name : str
-        Which bound this is: "datatype", "weight_aware", "row_stochastic" or "calibrated".
-    kind : str
-        "theorem": nothing outside can occur. "observation": nothing outside was seen.
-    lowest, highest : int
-        The least and the greatest sum.
-    why : str
-        The argument, with its numbers.
-    per_output : int64 array, optional
-        Bits per output column, where the bound tells them apart; read-only.
-    """
-
-    name: str
-    kind: str
-    lowest: int
-    highest: int
-    why: str
-    per_output: NDArray[np.int64] | None = field(default=None, compare=False)
-
-    def __post_init__(self) -> None:
-        if self.per_output is not None:
-            object.__setattr__(self, "per_output", sealed(self.per_output))
-
-    @property
-    def bits(self) -> int:
-        """Width of the narrowest legal register, of two bits or more, that holds them all in two's complement."""
-        return bits_for(self.lowest, self.highest)
-
-    def __str__(self) -> str:
-        return f"{self.bits} bits ({self.name} {self.kind}): {self.why}"
 
 
 def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) -> int:
