@@ -35,7 +35,7 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path)
         train(SMALL, RECIPE, tmp_path / "cut.safetensors", progress=stop)
     steps = []
     resumed = train(
-        SMALL, RECIPE, tmp_path / "cut.safetensors", progress=lambda s, n, loss: steps.append(s)
+        SMALL, RECIPE, tmp_path / "cut.safetensors", progress=lambda s, n, state: steps.append(s)
     ).state_dict()
     assert steps == [8, 9, 10, 11, 12]
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -44,7 +44,9 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(tmp_path: Path)
 def test_training_learns(tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = replace(RECIPE, images=16 * 60, batch=16)
-    train(SMALL, recipe, tmp_path / "s.safetensors", progress=lambda s, n, loss: losses.append(loss))
+    train(
+        SMALL, recipe, tmp_path / "s.safetensors", progress=lambda s, n, state: losses.append(float(state.split()[1]))
+    )
     assert sum(losses[-10:]) < 0.97 * sum(losses[:10])
 
 
@@ -71,7 +73,12 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 def test_every_bundled_model_has_a_recipe_and_learns(name: str, tmp_path: Path) -> None:
     losses: list[float] = []
     recipe = replace(RECIPES[name], images=16 * 40, batch=16, warmup=0.2, bfloat16=False)
-    network = train(BUNDLED[name], recipe, tmp_path / "s.safetensors", progress=lambda s, n, loss: losses.append(loss))
+    network = train(
+        BUNDLED[name],
+        recipe,
+        tmp_path / "s.safetensors",
+        progress=lambda s, n, state: losses.append(float(state.split()[1])),
+    )
     assert sum(losses[-8:]) < sum(losses[:8])
     assert network(torch.zeros(2, 3, 32, 32)).shape == (2, 100)
     assert network.state_dict().keys() == BUNDLED[name].build().state_dict().keys()  # auxiliary heads are dropped
