@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from importlib.util import find_spec
-from typing import Any
 from zlib import crc32
 
 import hypothesis
 import numpy as np
 import pytest
-
-from tests import deferred
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, see ptqsim/cli/__main__.py
 
@@ -48,23 +45,3 @@ def pytest_report_header() -> str | None:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that differ from test to test and not from run to run."""
     return np.random.default_rng(crc32(request.node.nodeid.encode()))
-
-
-deferred.begin()
-
-
-def pytest_collection_finish() -> None:
-    deferred.end()
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
-    deferred.resolve(getattr(fixturedef.func, "__globals__", {}))
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if isinstance(item, pytest.Function):
-        deferred.resolve(vars(item.module))
-        if hasattr(item, "callspec"):
-            deferred.resolve(item.callspec.params)
