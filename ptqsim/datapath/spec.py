@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ptqsim.choice import Choice
@@ -83,7 +83,7 @@ class Accumulator(Constructed):
         bits = checked_integer("accumulator bits", bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
         object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "overflow", OverflowMode.of(overflow))
-        object.__setattr__(self, "order", as_order(order))
+        object.__setattr__(self, "order", replace(as_order(order)))  # a copy that is checked, and that is nobody else's
         object.__setattr__(self, "alignment", Alignment.of(alignment))
 
     @property

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import pickle
 
+import numpy as np
 import pytest
 
 import ptqsim as pq
@@ -69,3 +70,16 @@ def test_fields_are_enums_after_construction() -> None:
     assert pq.Uniform(8, 1.0, "half_up").rounding is pq.RoundingMode.HALF_UP
     assert pq.TwinSoftmax(8, 3, range_choice="nearest").range_choice is pq.RangeChoice.NEAREST
     assert pq.Requantizer(1, 0, "truncate").rounding is pq.RequantizeRounding.TRUNCATE
+
+
+@pytest.mark.parametrize(("order", "field"), [(pq.Tree(4), "lanes"), (pq.Split(4, 20), "tile")])
+def test_an_order_that_was_changed_is_another_one(order: pq.Tree | pq.Split, field: str) -> None:
+    accumulator = pq.Accumulator(12, "saturate", order)
+    object.__setattr__(order, field, 0)
+    assert getattr(accumulator.order, field) == 4, "an accumulator has an order of its own"
+    a = pq.QuantizedArray(np.ones((2, 8), np.uint8), pq.Uniform(8, 1.0))
+    b = pq.QuantizedArray(np.ones((8, 2), np.uint8), pq.Uniform(8, 1.0))
+    assert pq.matmul(a, b, accumulator).acc.tolist() == [[8, 8], [8, 8]]
+    object.__setattr__(accumulator.order, field, 0)
+    with pytest.raises(ValueError, match=f"{field} must be an integer from 1"):
+        pq.matmul(a, b, accumulator)
