@@ -45,3 +45,9 @@ def pytest_report_header() -> str | None:
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that differ from test to test and not from run to run."""
     return np.random.default_rng(crc32(request.node.nodeid.encode()))
+
+
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables as wide as where there is no terminal, whatever the width that the tests are run at."""
+    monkeypatch.delenv("COLUMNS", raising=False)
