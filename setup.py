@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: a wheel has the repository's ``analysis`` as ``ptqsim.analysis``.
+"""The build step that pyproject.toml cannot express: a wheel has the repository's ``analysis`` as ``ptqsim.analysis``.
 
 Metadata and packages are in pyproject.toml. An editable install leaves the tree as it is, with ``analysis`` beside
 ``ptqsim``.

@@ -26,7 +26,7 @@ MODULES: Final = {
 """Public import paths, each with one line."""
 
 ALSO: Final = {"ptqsim.reference": ("requantized",)}
-"""What a module that is no package offers of another one."""
+"""Names that a module, not a package, re-exports from another one."""
 
 TOPICS: Final = {
     "formats": "Number formats",

@@ -16,7 +16,7 @@ from ptqsim.cli.framework.commands import discover, load
 GENERATED: Final = Path(__file__).parents[1] / "reference" / "commands"
 
 _BRACKET: Final = re.compile(r"\s*\[(?P<facts>(?:default: |required|env var: |x[<>]|\S+<=x)[^\[\]]*(?:\[[^\]]*\])?)\]$")
-"""What click appends to the help of a parameter: ``[env var: NAME; default: 32; x>=1]``."""
+"""Suffix that click appends to the help of a parameter: ``[env var: NAME; default: 32; x>=1]``."""
 
 
 def page(name: str, command: Any) -> str:

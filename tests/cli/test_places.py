@@ -1,4 +1,4 @@
-"""Where output goes is checked before the work."""
+"""The place of every output is checked before the work."""
 
 from __future__ import annotations
 

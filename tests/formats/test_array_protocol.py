@@ -136,7 +136,7 @@ def test_equality_is_one_bool_and_hashes_agree(array: pq.QuantizedArray) -> None
 
 
 def test_equal_arrays_are_multiplied_apart(rng: np.random.Generator) -> None:
-    """What a product keeps of an operand is found by identity: an equal one may die, and the other keeps its own."""
+    """A product finds its kept state of an operand by identity: an equal one may die, and the other keeps its own."""
     codes = rng.integers(0, 256, (4, 6), np.uint8)
     a, b = pq.QuantizedArray(codes, EIGHT), pq.QuantizedArray(codes.T.copy(), EIGHT)
     expected = (a @ b).acc

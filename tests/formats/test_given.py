@@ -1,4 +1,4 @@
-"""What arrays are taken, and what is refused: masks, byte orders, types, and nothing at all."""
+"""Arrays that are taken and refused: masks, byte orders, types, and empty ones."""
 
 from __future__ import annotations
 
