@@ -180,6 +180,16 @@ class Workload:
             )
         made.save(path)
 
+    def float_outputs(self, limit: int) -> torch.Tensor:
+        """Outputs [N, ...] of the float network on the first ``limit`` validation images, whatever its task; kept."""
+        path = self.store.path("float_outputs", {**self.key(), "limit": limit}, ".safetensors")
+        with self.store.locked(path):
+            if not path.is_file():
+                with self.progress(NAMES["float"], "image") as report:
+                    made = ptq.measure(self.network, self.validation, limit=limit, progress=report)
+                files.write(path, save({"outputs": made.logits}))
+        return load_tensors(path)["outputs"]
+
     def evaluated(self, setting: Setting | None, mode: Mode | str, limit: int) -> ptq.Evaluation:
         """Logits of the first ``limit`` validation images; kept.
 

@@ -183,12 +183,12 @@ def _show(out: Output, quantized: Any, title: str) -> None:
         rows = [
             [
                 ", ".join(f"{k}={v}" for k, v in step["added"].items()) or "start",
-                _number(step["cross_entropy"], ".4f"),
+                _number(step["divergence"], ".4f"),
                 step["kept"],
             ]
             for step in trail
         ]
-        out.table(["added", "held-out CE", "kept"], rows, title="Choice of the preset, on calibration images held out")
+        out.table(["added", "held-out KL", "kept"], rows, title="Choice of the preset, on calibration images held out")
 
 
 def _number(value: float | None, spec: str = ".4g") -> str:

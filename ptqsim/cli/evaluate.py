@@ -1,6 +1,8 @@
 """Accuracy of a calibrated model, or of a float one, on labeled images; mean average precision of a detector.
 
-With a calibrated file: in the mode given by *--mode*. Without one: of the float model that *--model* names.
+With a calibrated file: in the mode given by *--mode*, beside the float network on the same images: the mean divergence
+KL(float || quantized) with its standard error, and the percent of images with the same prediction. Without one: of the
+float model that *--model* names.
 """
 
 from __future__ import annotations
@@ -41,6 +43,9 @@ def evaluate(
     pretrained: PretrainedOption = False,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
+    compare: Annotated[
+        bool, typer.Option(help="Run the float network too, and measure the divergence from it.")
+    ] = True,
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
@@ -58,7 +63,13 @@ def evaluate(
         source = ptq.load_data(data, quantized.model)
     with out.progress("evaluating", "image") as report:
         result = ptq.measure(subject, source, limit=limit, batch=batch, progress=report)
-    headings, cells = metric_cells(result.metrics)
+    metrics = dict(result.metrics)
+    if compare and isinstance(subject, ptq.QuantizedModel) and subject.mode != "float":
+        subject.mode = "float"
+        with out.progress("evaluating the float network", "image") as report:
+            exact = ptq.measure(subject, source, limit=limit, batch=batch, progress=report)
+        metrics |= ptq.difference(result, exact).metrics
+    headings, cells = metric_cells(metrics)
     out.table(["model", "mode", "images", *headings], [[name, mode, result.images, *cells]])
     out.result(
         {
@@ -66,6 +77,6 @@ def evaluate(
             "mode": mode,
             "data": source.name,
             "images": result.images,
-            **result.metrics,
+            **metrics,
         }
     )

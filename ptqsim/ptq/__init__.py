@@ -22,10 +22,12 @@ from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
 from ptqsim.ptq.datasets.load import sample_images as sample_images
 from ptqsim.ptq.datasets.load import sample_indices as sample_indices
-from ptqsim.ptq.evaluation.evaluate import Difference as Difference
+from ptqsim.ptq.evaluation.difference import Difference as Difference
+from ptqsim.ptq.evaluation.difference import Mean as Mean
+from ptqsim.ptq.evaluation.difference import difference as difference
+from ptqsim.ptq.evaluation.difference import paired_difference as paired_difference
 from ptqsim.ptq.evaluation.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluation.evaluate import Outputs as Outputs
-from ptqsim.ptq.evaluation.evaluate import difference as difference
 from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
 from ptqsim.ptq.evaluation.measure import measure as measure
 from ptqsim.ptq.evaluation.verify import Check as Check

@@ -15,7 +15,7 @@ from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import check_outputs
+from ptqsim.ptq.network.task import Classification, check_outputs
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50
@@ -54,6 +54,10 @@ class Outputs(ABC):
     def metrics(self) -> dict[str, float]:
         """Metrics of the outputs by name; the first is the principal one."""
 
+    @abstractmethod
+    def divergence(self, exact: torch.Tensor) -> torch.Tensor:
+        """Divergence of every image's outputs from those of the float network by the task's measure, float64 [N]."""
+
 
 @dataclass(frozen=True)
 class Evaluation(Outputs):
@@ -63,6 +67,9 @@ class Evaluation(Outputs):
     def predictions(self) -> torch.Tensor:
         """The class with the largest logit, [N]; -1, which is no class, where a logit is NaN."""
         return self.logits.argmax(dim=1).masked_fill(self.undefined, -1)
+
+    def divergence(self, exact: torch.Tensor) -> torch.Tensor:
+        return Classification().divergence(self.logits, exact)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -77,28 +84,6 @@ class Evaluation(Outputs):
     def cross_entropy(self) -> float:
         """Mean cross-entropy in nats."""
         return float(F.cross_entropy(self.logits.double(), self.labels))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Difference between two evaluations of the same images.
-
-    Attributes
-    ----------
-    logits : int
-        Logits that are not equal to the last bit; two NaN are equal.
-    of : int
-        Logits compared.
-    predictions : int
-        Images with a different prediction.
-    largest : float
-        Largest absolute difference of two logits; infinite where one of them is NaN.
-    """
-
-    logits: int
-    of: int
-    predictions: int
-    largest: float
 
 
 def evaluate(
@@ -212,22 +197,3 @@ def predict(
             stacklevel=3,
         )
     return outputs, truths
-
-
-def difference(one: Outputs, other: Outputs) -> Difference:
-    """Compare two evaluations of the same images."""
-    if one.logits.shape != other.logits.shape:
-        raise ValueError(
-            f"logits of shapes {tuple(one.logits.shape)} and {tuple(other.logits.shape)} can't be compared: "
-            "evaluate the same images"
-        )
-    # NaN is like NaN, and infinitely far from every number
-    apart = one.logits != other.logits
-    apart &= ~(one.logits.isnan() & other.logits.isnan())
-    distance = torch.where(apart, (one.logits - other.logits).abs().nan_to_num(nan=torch.inf), 0.0)
-    return Difference(
-        logits=int(apart.sum()),
-        of=one.logits.numel(),
-        predictions=int((one.predictions != other.predictions).reshape(one.images, -1).any(dim=1).sum()),
-        largest=float(distance.max()),
-    )

@@ -45,8 +45,8 @@ class Task(Protocol):
         """
         ...
 
-    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """Divergence of outputs from those of the float network, summed over the images."""
+    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+        """Divergence of outputs from those of the float network, float64 [N]; zero where they are equal."""
         ...
 
 
@@ -83,9 +83,25 @@ class Classification:
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         return task_loss(outputs, gradient, generator)
 
-    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """Cross-entropy with the float network's probabilities, in nats."""
-        return float(F.cross_entropy(outputs.double(), exact.double().softmax(dim=1), reduction="sum"))
+    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+        """Kullback-Leibler divergence KL(float || quantized) of every image's class probabilities, in nats."""
+        return kl_divergence(outputs, exact)
+
+
+def kl_divergence(logits: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence KL(softmax(exact) || softmax(logits)) over the last axis, in nats.
+
+    Parameters
+    ----------
+    logits, exact : float tensor [..., classes]
+
+    Returns
+    -------
+    float64 tensor [...]
+        NaN where a logit is NaN.
+    """
+    log_q, log_p = (each.double().log_softmax(dim=-1) for each in (logits, exact))
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=-1).clamp(min=0)  # not less by rounding
 
 
 def task_of(network: nn.Module) -> Task:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -25,6 +25,7 @@ _CALIBRATION: Final = {
 }
 _SHIFTS: Final = {"softmax_shift": "INTEGER", "gelu_shift": "INTEGER"}
 _REGISTER: Final = {"overflow": "TEXT", "order": "TEXT", "alignment": "TEXT"}
+_DIVERGENCE: Final = {"kl": "REAL", "kl_standard_error": "REAL", "agreement": "REAL"}
 _KEY: Final = {"key": "TEXT PRIMARY KEY NOT NULL"}
 
 _TABLES: Final[dict[str, dict[str, str]]] = {
@@ -36,7 +37,7 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | {"mode": "TEXT NOT NULL", "acc_bits": "INTEGER"}
     | _REGISTER
     | {"layer": "TEXT", "widths": "TEXT", "evaluation_images": "INTEGER NOT NULL"}
-    | {"top1": "REAL", "cross_entropy": "REAL", "logits_sha256": "TEXT", "observed": "TEXT"}
+    | {"top1": "REAL", "cross_entropy": "REAL", **_DIVERGENCE, "logits_sha256": "TEXT", "observed": "TEXT"}
     | _RESULT,
     "answers": _KEY
     | {"calibration": "TEXT"}
@@ -72,6 +73,12 @@ CREATE: Final = "\n".join(
         "COMMIT;",
     ]
 )
+
+
+UPGRADES: Final = {
+    2: ";".join(f"ALTER TABLE points ADD COLUMN {name} {kind}" for name, kind in _DIVERGENCE.items()),
+}
+"""Statements that turn a store of a version into one of the next."""
 
 
 def types(table: str) -> dict[str, str]:

@@ -59,10 +59,16 @@ class ResultStore:
                 with _told(path):
                     self._database.executescript(schema.CREATE)
                 found = schema.VERSION
+            elif write and found in schema.UPGRADES:
+                with _told(path):
+                    self._database.executescript(
+                        f"BEGIN; {schema.UPGRADES[found]}; PRAGMA user_version = {schema.VERSION}; COMMIT;"
+                    )
+                found = schema.VERSION
         except sqlite3.DatabaseError as error:
             self.close()
             raise ValueError(f"{path} holds no results of ptqsim sweep ({error}): name another store") from None
-        if found != schema.VERSION:
+        if found != schema.VERSION and found not in schema.UPGRADES:  # what reads needs no new columns
             self.close()
             raise ValueError(f"{path} has version {found}, this ptqsim reads {schema.VERSION}: name another store")
 
@@ -163,7 +169,8 @@ class ResultStore:
         """The rows of what is planned, or all, in the order of the plan."""
         query = f"SELECT t.* FROM {table} t"
         query += " JOIN planned p ON p.key = t.key ORDER BY p.rowid" if planned else " ORDER BY t.rowid"
-        yield from map(_read, self._database.execute(query))
+        empty = dict.fromkeys(schema.COLUMNS[table])  # a store of an earlier version has not all of them
+        yield from (empty | _read(row) for row in self._database.execute(query))
 
     def provenance(self, number: int) -> dict[str, Any]:
         """Provenance of results."""

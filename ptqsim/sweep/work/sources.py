@@ -11,11 +11,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors.torch import save
+
 from ptqsim import fingerprint, ptq
 from ptqsim.ptq.datasets.load import DIGITS, sample_indices
 from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
 from ptqsim.ptq.evaluation.evaluate import check_classes
 from ptqsim.ptq.network.identity import weights_fingerprint
+from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache, MissingContent
 
@@ -106,6 +109,14 @@ class OpenSource:
             raise MissingContent(lacking)
         paths = [self._cache.path(name) for name in names]
         return PackedImages(self.source.validation_data, content, paths, BATCH)
+
+    def float_logits(self, images: ptq.Dataset, content: str) -> torch.Tensor:
+        """Logits [N, classes] of the float network on images of this content; kept on this machine."""
+        about = fingerprint.value([self.source.sha256, content, len(images), code_version()])
+        name = f"float-{about[:32]}.safetensors"
+        if not self._cache.has(name):
+            self._cache.put(name, save({"logits": ptq.evaluate(self.network, images, batch=BATCH).logits}))
+        return load_tensors(self._cache.path(name))["logits"]
 
     def _file(self, name: str) -> Path:
         if not self._cache.has(name):
