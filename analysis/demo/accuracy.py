@@ -59,7 +59,8 @@ class Accuracy(IllustratedTable):
         images = data["accuracy"].column("images")[0]
         columns = ("Bits", "Method", "Mode", "Top-1", "CE", "KL", "Logits ≠", "Top-1 ≠", "Largest")
         note = (
-            f"Top-1 in percent; KL(float || quantized) in nats, a mean over the images. On the right, integer against fake_quant: how many of {compared:,} logits and of "
+            f"Top-1 in percent; KL(float || quantized) in nats, a mean over the images. On the right, integer against "
+            f"fake_quant: how many of {compared:,} logits and of "
             f"{images:,} predictions differ, and the largest difference of two logits. float32 rounds the sums that "
             "integers keep exact, and a value that this moves past a rounding boundary changes what comes after it."
         )
