@@ -30,6 +30,8 @@ from ptqsim.ptq.evaluation.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluation.evaluate import Outputs as Outputs
 from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
 from ptqsim.ptq.evaluation.measure import measure as measure
+from ptqsim.ptq.evaluation.operand_loss import OperandLoss as OperandLoss
+from ptqsim.ptq.evaluation.operand_loss import operand_losses as operand_losses
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
 from ptqsim.ptq.network.gradients import Gradient as Gradient

@@ -23,6 +23,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.progress import Progress
+from ptqsim.ptq.evaluation.operand_loss import product_replaced
 from ptqsim.ptq.network.fake_quant import fake_quantize
 from ptqsim.ptq.network.gradients import random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -200,20 +201,12 @@ def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOp
 @contextmanager
 def one_operand_quantized(layer: MatmulOperation, side: Side, formats: tuple[pq.Uniform, ...]) -> Iterator[None]:
     """Run the network with one operand of one operation rounded to its formats, everything else in float."""
-    product = layer.product
-    mode = layer.mode
 
     def rounded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return product(fake_quantize(a, formats), b) if side == "a" else product(a, fake_quantize(b, formats))
+        return fake_quantize(a, formats) @ b if side == "a" else a @ fake_quantize(b, formats)
 
-    # float mode with an observer takes the canonical product instead of the fused linear layer
-    layer.mode, layer.observer = ptq.Mode.FLOAT, lambda op, a, b, out: None
-    layer.product = rounded  # type: ignore[method-assign]
-    try:
+    with product_replaced(layer, rounded):
         yield
-    finally:
-        del layer.product
-        layer.mode, layer.observer = mode, None
 
 
 def _output(data: ptq.OperationData, side: Side, formats: tuple[pq.Uniform, ...]) -> torch.Tensor:
