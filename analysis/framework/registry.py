@@ -23,6 +23,7 @@ FIGURES: Final[dict[str, str]] = {
     "hardware.area": ".hardware.area:Area",
     "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
     "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
+    "methods.operand_loss": ".methods.operand_loss:OperandLosses",
     "ptq4vit.fig1": ".papers.ptq4vit.fig1_overview:Overview",
     "ptq4vit.fig2": ".papers.ptq4vit.fig2_distributions:Distributions",
     "ptq4vit.fig3": ".papers.ptq4vit.fig3_points:UniformPoints",
