@@ -96,6 +96,7 @@ class _Call(NamedTuple):
 
     kernel: WordKernel
     tiles: NDArray[np.int64]
+    grain: int
     arguments: tuple[Any, ...]
 
 
@@ -162,13 +163,13 @@ def by_words(
     """
     if not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
-    call = product.make("by_words", lambda: _prepared(product))
+    call = product.make("by_words", _prepared, product)
     if call is None:
         return None
-    kernel, tiles, arguments = call
+    kernel, tiles, least, arguments = call
     if which is None:
         which = tiles
-    reduced = _threads.run(kernel.tiles, len(which), grain(product), *kernel.options, which, *arguments, 64 - bits, acc)
+    reduced = _threads.run(kernel.tiles, len(which), least, *kernel.options, which, *arguments, 64 - bits, acc)
     return Exact(acc, reduced, kernel.name)
 
 
@@ -179,7 +180,7 @@ def _prepared(product: Product) -> _Call | None:
     kernel, left, right, terms = operands
     tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
     correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
-    return _Call(kernel, tiles, (product.pairs, terms, left.values, right.values, correction))
+    return _Call(kernel, tiles, grain(product), (product.pairs, terms, left.values, right.values, correction))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.

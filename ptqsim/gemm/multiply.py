@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from functools import lru_cache
 from itertools import product as pairs_of
 from typing import Any, NamedTuple
@@ -16,16 +17,15 @@ from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import is_sealed, reconstructed
+from ptqsim.formats.immutable import Snapshot, is_sealed, reconstructed
 from ptqsim.gemm import operands, report
-from ptqsim.gemm.accumulation import accumulate
+from ptqsim.gemm.accumulation import Accumulation, accumulate
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
 from ptqsim.gemm.weak_identity import WeakIdentityDict
-from ptqsim.kernels.runtime.environment import in_default_environment
+from ptqsim.kernels.runtime.environment import in_default_environment, is_default
 
 
-@in_default_environment
 def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
@@ -58,11 +58,19 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     ValueError
         If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
     """
+    # Where the environment is the default one, a small product saves the call in between.
+    return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
+
+
+def _multiply(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool) -> MatmulResult:
     plan = _latest.get(a)
-    if plan is None or not plan.is_of(a, b) or plan.accumulator != accumulator:
+    if plan is None or not plan.is_of(a, b) or not plan.registers.holds_for(accumulator):
         plan = _planned(a, b, accumulator)
-    parts = [accumulate(product, accumulator, statistics) for product in plan.products]
-    return report.combined(a, b, accumulator, parts, plan.shifts, plan.shape, statistics)
+    parts = [accumulate(accumulation, statistics) for accumulation in plan.accumulations]
+    return report.combined(a, b, plan.accumulator, parts, plan.shifts, plan.shape, statistics)
+
+
+_multiply_in_default = in_default_environment(_multiply)
 
 
 _WIDEST = Accumulator(bits=MAX_REGISTER_BITS)
@@ -76,31 +84,39 @@ def _exact_product(a: QuantizedArray, b: QuantizedArray) -> MatmulResult:
 set_product(_exact_product)
 
 
+class _Operand:
+    """An operand as it was; `object.__setattr__` can change frozen objects, and NumPy read-only arrays in place."""
+
+    __slots__ = ("_base", "_codes", "_seen")
+
+    def __init__(self, array: QuantizedArray) -> None:
+        self._codes, self._base = array.codes, array.codes.base
+        self._seen = Snapshot(array, "format", *(f"codes.{name}" for name in operands.SETTABLE))
+
+    def is_still(self, array: QuantizedArray) -> bool:
+        """True if the array has the same codes, in the same layout and memory, and an equal format."""
+        codes = array.codes
+        return codes is self._codes and codes.base is self._base and self._seen.holds_for(array)
+
+
 class _Plan(NamedTuple):
     """Facts on two operands and an accumulator.
 
-    For every register of the datapath the product that it accumulates, and how far it is shifted at the end.
+    For every register of the datapath how it accumulates, and how far it is shifted at the end.
     """
 
     b: ReferenceType[QuantizedArray]
-    codes: tuple[NDArray[Any], NDArray[Any]]
-    layouts: tuple[Any, Any]
-    formats: tuple[NumberFormat, NumberFormat]
+    left: _Operand
+    right: _Operand
     accumulator: Accumulator
+    registers: Snapshot
     shape: tuple[int, ...]
-    products: list[Product]
+    accumulations: list[Accumulation]
     shifts: list[int]
 
     def is_of(self, a: QuantizedArray, b: QuantizedArray) -> bool:
-        """True if the facts hold for these operands as they are now; `object.__setattr__` can change frozen ones."""
-        own_a, own_b = self.codes
-        return (
-            self.b() is b
-            and own_a is a.codes
-            and own_b is b.codes
-            and self.layouts == (operands.layout_of(own_a), operands.layout_of(own_b))
-            and self.formats == (a.format, b.format)
-        )
+        """True if the facts hold for these operands as they are now."""
+        return self.b() is b and self.left.is_still(a) and self.right.is_still(b)
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
@@ -114,7 +130,7 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
     if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
-        products, shifts = known.products, known.shifts
+        products, shifts = [accumulation.product for accumulation in known.accumulations], known.shifts
     elif not deferred:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
         products, shifts = [Product(operands.left(a), operands.right(b))], [0]
@@ -122,10 +138,10 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    formats, codes = (reconstructed(a.format), reconstructed(b.format)), (a.codes, b.codes)
-    layouts = operands.layout_of(a.codes), operands.layout_of(b.codes)
-    plan = _Plan(ref(b), codes, layouts, formats, accumulator, shape, products, shifts)
-    if all(map(is_sealed, codes)):
+    accumulations = [Accumulation.of(product, accumulator) for product in products]
+    registers = Snapshot(accumulator, *(field.name for field in fields(accumulator)))
+    plan = _Plan(ref(b), _Operand(a), _Operand(b), accumulator, registers, shape, accumulations, shifts)
+    if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
     return plan
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,10 +86,10 @@ class Keeper:
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
 
-    def make(self, key: Any, maker: Callable[[], Made]) -> Made:
+    def make(self, key: Any, maker: Callable[..., Made], *arguments: Any) -> Made:
         """The derived object of that name, made once."""
         if key not in self._made:
-            self._made[key] = maker()
+            self._made[key] = maker(*arguments)
         made: Made = self._made[key]
         return made
 
@@ -236,9 +236,13 @@ class _Kept(NamedTuple):
     operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
+SETTABLE: Final = ("shape", "strides", "dtype")
+"""Attributes of an array that can be set although its memory is read-only."""
+
+
 def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
-    """Attributes of an array that can be set although its memory is read-only, and the owner of that memory."""
-    return codes.shape, codes.strides, codes.dtype, id(codes.base)
+    """The settable attributes of an array, and the owner of its memory."""
+    return *(getattr(codes, name) for name in SETTABLE), id(codes.base)
 
 
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()

@@ -59,6 +59,9 @@ def _statistics(
     def range_of_prefixes() -> PrefixRange:
         return reduce(PrefixRange.joined, (prefixes(part.product, accumulator) for part in parts))
 
+    if not counted:
+        return OverflowStatistics(0, 0, _no_event, range_of_prefixes)
+
     def failure() -> tuple[tuple[int, ...], Step]:
         return _first_failure(a, b, accumulator, events, shape)
 
@@ -66,8 +69,6 @@ def _statistics(
         element, step = failure()
         return FirstEvent(element, step.depth_index)
 
-    if not counted:
-        return OverflowStatistics(0, 0, first, range_of_prefixes)
     # A register counts one event per step at most; those of several are summed in a wider type.
     events: NDArray[Any] = counted[0] if len(counted) == 1 else np.asarray(np.sum(counted, axis=0, dtype=np.int64))
     overflowing = int(np.count_nonzero(events))
@@ -78,6 +79,10 @@ def _statistics(
         width = statistics.inner_bits_needed if inner else statistics.bits_needed
         raise AccumulatorOverflowError(element, step.depth_index, step.register, step.bits, width)
     return statistics
+
+
+def _no_event() -> None:
+    """The first event where there is none."""
 
 
 def _shifted_sum(registers: list[NDArray[np.int64]], shifts: list[int]) -> NDArray[np.int64]:
