@@ -19,6 +19,10 @@ class FirstEvent(NamedTuple):
     step: int
 
 
+def no_event() -> None:
+    """The first event where there is none."""
+
+
 class PrefixRange(NamedTuple):
     """Least and greatest exact prefix sums, zero (the empty prefix) included.
 
@@ -67,7 +71,7 @@ class OverflowStatistics:
     ) -> None:
         self.outputs = outputs
         self.events = events
-        self._first = first if outputs else lambda: None
+        self._first = first if outputs else no_event
         self._prefixes = prefixes
 
     @cached_property

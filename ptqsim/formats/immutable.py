@@ -7,7 +7,7 @@ that was taken before the flag was cleared still writes. A sealed array has a ba
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -88,39 +88,20 @@ class Constructed:
         return type(self), tuple(getattr(self, field.name) for field in fields)
 
 
-class Snapshot:
-    """Attributes of an object as they were, to tell whether it, or an object in its place, still has them.
+def reader_of(given: Constructed) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that reads the class and every field of objects like the given one, those of its fields included.
 
-    An attribute that is a `Constructed` is taken apart into its class and its fields, so that a change inside it is
-    seen. Comparing fields one by one, as dataclasses do, takes several times as long.
-
-    Parameters
-    ----------
-    taken : object
-        The object.
-    *names : str
-        Names of attributes; a dot leads to an attribute of an attribute.
+    What it reads is equal if the objects are. Comparing a tuple that was read before takes a fraction of the time that
+    the comparison of two dataclasses does. Objects of another class may lack a field, which is an AttributeError.
     """
-
-    __slots__ = ("_read", "_values")
-
-    def __init__(self, taken: object, *names: str) -> None:
-        paths = [path for name in names for path in _paths(name, attrgetter(name)(taken))]
-        self._read = attrgetter("__class__", *paths)
-        self._values = self._read(taken)
-
-    def holds_for(self, given: object) -> bool:
-        """True if the given object is of the same class and its attributes are equal to those of then."""
-        try:
-            return bool(self._read(given) == self._values)
-        except AttributeError:
-            return False
+    return attrgetter(*_paths(given, ""))
 
 
-def _paths(name: str, value: object) -> Iterator[str]:
-    if not isinstance(value, Constructed):
-        yield name
-        return
-    yield f"{name}.__class__"
-    for field in dataclasses.fields(value):  # type: ignore[arg-type]
-        yield from _paths(f"{name}.{field.name}", getattr(value, field.name))
+def _paths(given: Constructed, prefix: str) -> Iterator[str]:
+    yield f"{prefix}__class__"
+    for field in dataclasses.fields(given):  # type: ignore[arg-type]
+        value, path = getattr(given, field.name), f"{prefix}{field.name}"
+        if isinstance(value, Constructed):
+            yield from _paths(value, f"{path}.")
+        else:
+            yield path

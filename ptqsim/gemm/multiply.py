@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from functools import lru_cache
 from itertools import product as pairs_of
-from typing import Any, NamedTuple
-from weakref import ReferenceType, ref
+from weakref import ref
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
@@ -17,9 +14,10 @@ from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import Snapshot, is_sealed, reconstructed
+from ptqsim.formats.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.gemm import operands, report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
+from ptqsim.gemm.operands import settable
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
 from ptqsim.gemm.weak_identity import WeakIdentityDict
@@ -64,7 +62,7 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
 
 def _multiply(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool) -> MatmulResult:
     plan = _latest.get(a)
-    if plan is None or not plan.is_of(a, b) or not plan.registers.holds_for(accumulator):
+    if plan is None or not plan.is_of(a, b) or not plan.is_for(accumulator):
         plan = _planned(a, b, accumulator)
     parts = [accumulate(accumulation, statistics) for accumulation in plan.accumulations]
     return report.combined(a, b, plan.accumulator, parts, plan.shifts, plan.shape, statistics)
@@ -84,39 +82,54 @@ def _exact_product(a: QuantizedArray, b: QuantizedArray) -> MatmulResult:
 set_product(_exact_product)
 
 
-class _Operand:
-    """An operand as it was; `object.__setattr__` can change frozen objects, and NumPy read-only arrays in place."""
-
-    __slots__ = ("_base", "_codes", "_seen")
-
-    def __init__(self, array: QuantizedArray) -> None:
-        self._codes, self._base = array.codes, array.codes.base
-        self._seen = Snapshot(array, "format", *(f"codes.{name}" for name in operands.SETTABLE))
-
-    def is_still(self, array: QuantizedArray) -> bool:
-        """True if the array has the same codes, in the same layout and memory, and an equal format."""
-        codes = array.codes
-        return codes is self._codes and codes.base is self._base and self._seen.holds_for(array)
-
-
-class _Plan(NamedTuple):
+class _Plan:
     """Facts on two operands and an accumulator.
 
-    For every register of the datapath how it accumulates, and how far it is shifted at the end.
+    For every register of the datapath how it accumulates, and how far it is shifted at the end; and the operands and
+    the accumulator as they were, since `object.__setattr__` can change frozen objects, and read-only arrays can be
+    given another layout. A small product takes about as long as these comparisons, so no call lies between them.
     """
 
-    b: ReferenceType[QuantizedArray]
-    left: _Operand
-    right: _Operand
-    accumulator: Accumulator
-    registers: Snapshot
-    shape: tuple[int, ...]
-    accumulations: list[Accumulation]
-    shifts: list[int]
+    __slots__ = (
+        "_accumulator_fields", "_accumulator_reader", "_b", "_bases", "_codes", "_format_fields", "_format_readers",
+        "_layouts", "accumulations", "accumulator", "shape", "shifts",
+    )  # fmt: skip
+
+    def __init__(
+        self, a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, shape: tuple[int, ...],
+        accumulations: list[Accumulation], shifts: list[int],
+    ) -> None:  # fmt: skip
+        self.accumulator, self.shape, self.accumulations, self.shifts = accumulator, shape, accumulations, shifts
+        self._accumulator_reader = reader_of(accumulator)
+        self._accumulator_fields = self._accumulator_reader(accumulator)
+        formats = reconstructed(a.format), reconstructed(b.format)
+        self._format_readers = read_a, read_b = reader_of(formats[0]), reader_of(formats[1])
+        self._format_fields = read_a(formats[0]), read_b(formats[1])
+        self._b, self._codes, self._bases = ref(b), (a.codes, b.codes), (a.codes.base, b.codes.base)
+        self._layouts = settable(a.codes), settable(b.codes)
 
     def is_of(self, a: QuantizedArray, b: QuantizedArray) -> bool:
         """True if the facts hold for these operands as they are now."""
-        return self.b() is b and self.left.is_still(a) and self.right.is_still(b)
+        if self._b() is not b:
+            return False
+        codes_a, codes_b = a.codes, b.codes
+        own_a, own_b = self._codes
+        base_a, base_b = self._bases
+        if codes_a is not own_a or codes_b is not own_b or codes_a.base is not base_a or codes_b.base is not base_b:
+            return False
+        read_a, read_b = self._format_readers
+        try:
+            fields = read_a(a.format), read_b(b.format)
+        except AttributeError:  # formats of other classes
+            return False
+        return fields == self._format_fields and (settable(codes_a), settable(codes_b)) == self._layouts
+
+    def is_for(self, accumulator: Accumulator) -> bool:
+        """True if the facts hold for this accumulator as it is now."""
+        try:
+            return self._accumulator_reader(accumulator) == self._accumulator_fields
+        except AttributeError:  # it has another order, or is no accumulator
+            return False
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
@@ -139,8 +152,7 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
     accumulations = [Accumulation.of(product, accumulator) for product in products]
-    registers = Snapshot(accumulator, *(field.name for field in fields(accumulator)))
-    plan = _Plan(ref(b), _Operand(a), _Operand(b), accumulator, registers, shape, accumulations, shifts)
+    plan = _Plan(a, b, accumulator, shape, accumulations, shifts)
     if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
     return plan

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from typing import Any, Final, NamedTuple, TypeVar
+from operator import attrgetter
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -236,13 +237,13 @@ class _Kept(NamedTuple):
     operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
-SETTABLE: Final = ("shape", "strides", "dtype")
+settable = attrgetter("shape", "strides", "dtype")
 """Attributes of an array that can be set although its memory is read-only."""
 
 
 def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
     """The settable attributes of an array, and the owner of its memory."""
-    return *(getattr(codes, name) for name in SETTABLE), id(codes.base)
+    return *settable(codes), id(codes.base)
 
 
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
