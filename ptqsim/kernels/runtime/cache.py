@@ -4,7 +4,7 @@ Numba's own cache has an index for each function, and ends the program if that o
 be written. Two processes that compile a function at once may also leave an index that names the code of other types.
 Here every compiled function is one file, named by what it was compiled for. The file repeats that, and has a digest: a
 file that is not what it should be is not used. Whatever goes wrong with a file or a folder, the function is compiled,
-and one warning says why that takes time: one for all folders, as every room of kernels has its own.
+and one warning says why that takes time: one for all folders, as every subpackage of kernels has its own.
 """
 
 from __future__ import annotations
