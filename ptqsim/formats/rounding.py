@@ -84,7 +84,7 @@ class Ties(NamedTuple):
         return self.to_even, *self.thresholds(dtype)
 
 
-# What the nearest range choice does. No mode of its own, as it is offered nowhere else.
+# The rounding of the nearest range choice. It is not a mode, as it is not available anywhere else.
 TIES_TO_ZERO = Ties()
 
 TIES = {

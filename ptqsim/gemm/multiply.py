@@ -39,13 +39,13 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     accumulator : Accumulator
         Register width, overflow mode, order and alignment.
     statistics : bool, optional
-        Whether to report overflow events. Switched off they cost nothing. Widths (`overflow.bits_needed`) are computed
-        when they are asked for, so the result keeps the operands alive.
+        Whether to report overflow events. They take no time if switched off. Widths (`overflow.bits_needed`) are
+        computed on first use, so the result keeps the operands alive.
 
     Returns
     -------
     MatmulResult
-        ``acc`` int64 [..., M, N]; the same bits on every machine and for any number of threads.
+        ``acc`` int64 [..., M, N]; the same bits on every machine and with any number of threads.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def _check_types(a: object, b: object, accumulator: object) -> None:
         raise ArgumentTypeError(f"accumulator must be an Accumulator, got {accumulator!r}")
 
 
-# A layer meets the same shapes, formats and registers again and again.
+# A layer uses the same shapes, formats and registers in every call.
 @lru_cache(maxsize=256)
 def _checked_shape(
     a: tuple[int, ...], b: tuple[int, ...], a_format: NumberFormat, b_format: NumberFormat, accumulator: Accumulator

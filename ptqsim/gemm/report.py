@@ -37,7 +37,7 @@ def combined(
         found = _counted(a, b, accumulator, parts, counted, shape)
     elif statistics:
         found = OverflowStatistics(0, 0, no_event, partial(_range_of_prefixes, parts, accumulator))
-    if len(parts) == 1:  # and its shift is none
+    if len(parts) == 1:  # its shift is 0
         _, acc, _, kernel, certificate, exact = parts[0]
     else:
         acc = _shifted_sum([part.acc for part in parts], shifts)
