@@ -46,7 +46,7 @@ class Drawn(NamedTuple):
     scans : float32 array [n, objects, 8, 8]
         Clutter first, each piece a band of its scan; then whole digits.
     digits : int64 array [n, objects]
-        What the scans show.
+        The digits that the scans show.
     """
 
     scene: NDArray[np.uint64]
@@ -110,7 +110,7 @@ def draw(
     Parameters
     ----------
     split : DataSplit
-        Whose scans are used.  It is part of the stream's key: the same scene of two splits is laid out differently too.
+        The split whose scans are used.  It is part of the stream's key, so that two splits also differ in layout.
     key : int
         Key of the stream for the first split.
     start, n : int

@@ -101,7 +101,7 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
         :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
     model : nn.Module
-        Whose preprocessing is used.
+        The model whose preprocessing is used.
     split : DataSplit or {"train", "calibration", "validation"}
 
     Raises

@@ -69,7 +69,7 @@ class Scenes:
     labels : int64 array [N]
         The two-digit number, 0 to 99.
     patches : int64 array [N, 64]
-        What each 4x4 patch shows: digit d of the tens as d, of the units as 10 + d, neither as 20.
+        Content of each 4x4 patch: d for digit d of the tens, 10 + d for digit d of the units, 20 for neither.
     """
 
     images: NDArray[np.uint8]
@@ -85,13 +85,13 @@ def make_scenes(
     Parameters
     ----------
     split : DataSplit or {"train", "calibration", "validation"}
-        Which source scans are used; the three share none.
+        The split, whose source scans are used; no scan is in two splits.
     start, count : int
         The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
     seed : int
         Seed of the whole data set, 0 to 2**63 - 1.  The bundled models and all printed numbers use 0.
     style : SceneStyle, optional
-        How hard the scenes are; the default is the data set itself.
+        Difficulty of the scenes; by default that of the data set.
     chunk : int
         Scenes composed at a time; changes memory, never the result.
 

@@ -36,14 +36,14 @@ def export_onnx(
     path : path
         The file to write.
     other_formats : OtherFormats or {"explicit", "float"}
-        What becomes of operands in formats that QuantizeLinear can't say (twin formats).  ``explicit`` writes them
+        Form of operands whose formats QuantizeLinear cannot express (twin formats).  ``explicit`` writes them
         out in standard operators, so that the file computes what the calibrated model does; ``float`` leaves them
         unquantized.  Either way the report and the file's metadata name them.
 
     Returns
     -------
     ExportReport
-        What became of each operand of each layer.
+        The form in which each operand of each layer was exported.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def check_onnx(
     quantized : QuantizedModel
         The model that was exported.
     path : path
-        What :func:`export_onnx` wrote.
+        A file written by :func:`export_onnx`.
     images : float tensor [N, C, H, W]
     batch : int
         Images at a time.

@@ -76,7 +76,7 @@ class OperandExport:
     clip : tuple of two int, or None
         The range that a Clip narrows the type to.
     scales : int
-        How many there are: one, or one per group along an axis.
+        Number of scales: one, or one per group along an axis.
     reason : str
         Why it is not ``q_dq``; empty if it is.
     """

@@ -79,7 +79,7 @@ class Module:
     name : str
         Of the module.
     header : str
-        What it computes, as integer formulas; lines of text.
+        Its computation as integer formulas; lines of text.
     ports : tuple of Port
         In the order of declaration.
     body : str

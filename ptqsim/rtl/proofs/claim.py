@@ -26,13 +26,13 @@ class Claim:
     name : str
         A few words.
     statement : str
-        What is claimed.
+        The claim in words.
     tool : str
-        What decides: a key of `tools.INSTALL`.
+        The tool that decides: a key of `tools.INSTALL`.
     decide : callable
         None if the claim holds, else a counterexample in words.
     holds : bool, optional
-        Whether it is true; a claim that is false is there to show that the proof beside it has teeth.
+        True if the claim is true. False claims show that the proof next to them can fail.
     """
 
     name: str

@@ -56,7 +56,7 @@ class DesignPoint:
     multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     order : str, optional
-        Of the additions, as `ptqsim.datapath.order` reads it; PWLQ has ``sequential`` only.
+        Order of the additions, in the text form of `ptqsim.datapath.order`; PWLQ has ``sequential`` only.
     """
 
     design: str

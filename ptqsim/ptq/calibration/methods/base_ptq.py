@@ -30,7 +30,7 @@ class BasePTQ(LinearSearch):
     Attributes
     ----------
     metric : Metric or {"cosine", "pearson", "similarity", "mse"}
-        What the search minimizes.  The others are options of :class:`LinearSearch`.
+        The distance that the search minimizes.  Other options are those of :class:`LinearSearch`.
     """
 
     name: ClassVar[str] = "base_ptq"

@@ -57,13 +57,13 @@ def make_detection_scenes(
     Parameters
     ----------
     split : DataSplit or {"train", "calibration", "validation"}
-        Which source scans are used; the three share none.
+        The split, whose source scans are used; no scan is in two splits.
     start, count : int
         The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
     seed : int
         Seed of the whole data set, 0 to 2**60 - 1.  The bundled model and all printed numbers use 0.
     style : SceneStyle, optional
-        How hard the scenes are; the default is the data set itself.
+        Difficulty of the scenes; by default that of the data set.
     chunk : int
         Scenes composed at a time; changes memory, never the result.
 
