@@ -65,7 +65,7 @@ def bench(
     ] = False,
     seed: SeedOption = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", parser=places.path, help="File to write the result to, as JSON.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="File to write the result to, as JSON.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -32,7 +32,7 @@ from .show import show
 
 def demo(
     full: Annotated[bool, typer.Option("--full", help="Use all validation images, and check every width.")] = False,
-    out: Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")] = Path(
+    out: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Folder to write to.")] = Path(
         "figures/demo"
     ),
     model: ModelOption = "vit_digits",

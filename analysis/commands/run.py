@@ -27,7 +27,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(help="Which, e.g. ptq4vit.fig5; if none is named all, but for those that take hours."),
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")]
+OutOption = Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Folder to write to.")]
 ListOption = Annotated[bool, typer.Option("--list", help="List the names and stop.")]
 ModelsOption = Annotated[
     list[str] | None,

@@ -34,7 +34,7 @@ from ptqsim.errors import unknown_name
 
 def calibrate(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="Safetensors file to write.")
     ] = None,
     model: ModelOption = "vit_digits",
     method: Annotated[

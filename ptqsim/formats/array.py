@@ -27,11 +27,11 @@ class QuantizedArray(Constructed):
     Parameters
     ----------
     codes : array_like
-        Unsigned integers below ``2**format.storage_bits``, of any shape. They are copied unless they are those of
-        another `QuantizedArray` or in a bytes object, so that nobody can write to them: what is known of an array, such
-        as the bounds of its rows, stays true for as long as it lives. Copying or unpickling an array keeps that.
+        Unsigned integers below ``2**format.storage_bits``, of any shape. They are read-only and cannot be changed by
+        anyone: they are copied unless they come from another `QuantizedArray` or lie in a bytes object. So facts that
+        are kept about an array, such as the bounds of its rows, stay true, also after copying and pickling.
     format : NumberFormat
-        What they stand for.
+        The format, which defines what the codes stand for.
 
     Raises
     ------

@@ -35,8 +35,8 @@ class GridRange(NamedTuple):
 class NumberFormat(Constructed, ABC):
     """The meaning of the codes of an array: immutable data from which everything else is derived.
 
-    Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
-    to codes, `decode` from codes to reals, `align` from codes to integers on the format's finest grid.
+    Every format is a frozen dataclass with at least the properties below. `encode` turns reals into codes, `decode`
+    turns codes into reals, and `align` turns codes into integers on the format's finest grid.
     """
 
     __slots__ = ()

@@ -37,8 +37,8 @@ class Log2(NumberFormat):
         Width k of a code, 2 to 8.
     rounding : RoundingMode or str
         A `RoundingMode`, or its name, for -log2(x). No float is halfway between two powers on the logarithmic scale,
-        so the three nearest modes are one; ``toward_zero`` takes the larger power. Values below zero are taken as zero,
-        and so is what is nearer to the power after the smallest.
+        so the three modes that round to nearest agree; ``toward_zero`` takes the larger power. Values below zero are
+        taken as zero, and so are values nearer to the next power below the smallest one.
 
     Raises
     ------

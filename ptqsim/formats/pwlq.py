@@ -25,10 +25,10 @@ class PWLQ(Unaligned):
 
     The code is flag * 2**k + c with k bits c. In the center (flag 0), abs(x) < `breakpoint`, c is round(x / scale) in
     two's complement. In the tails (flag 1) c is a sign bit and a magnitude of k - 1 bits, and stands for
-    +-(breakpoint + magnitude * tail_scale). Both are clamped to what their bits hold.
+    +-(breakpoint + magnitude * tail_scale). Both are clamped to the range of their bits.
 
-    The two scales have no common grid, so the ranges are aligned by a fixed-point multiplication and not by a shift:
-    this format encodes and decodes, and no datapath here adds its codes.
+    The two scales have no common grid, so the ranges are aligned by a fixed-point multiplication instead of a shift.
+    This format encodes and decodes, but `ptqsim.matmul` does not take it.
 
     Parameters
     ----------

@@ -11,6 +11,7 @@ from ptqsim.ptq.calibration.methods import Percentile as Percentile
 from ptqsim.ptq.calibration.methods import PTQ4ViT as PTQ4ViT
 from ptqsim.ptq.calibration.methods import PTQ4ViTPlus as PTQ4ViTPlus
 from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
+from ptqsim.ptq.calibration.methods.base_ptq import Metric as Metric
 from ptqsim.ptq.calibration.methods.protocol import Paradigm as Paradigm
 from ptqsim.ptq.calibration.methods.ptq4vit import WeightRounding as WeightRounding
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
@@ -18,6 +19,7 @@ from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attentio
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
 from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
+from ptqsim.ptq.datasets.compositing import DataSplit as DataSplit
 from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
 from ptqsim.ptq.datasets.load import sample_images as sample_images
@@ -41,6 +43,7 @@ from ptqsim.ptq.network.storage import load as load
 from ptqsim.ptq.network.summary import describe as describe
 from ptqsim.ptq.onnx_export import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck
+from ptqsim.ptq.onnx_export import OtherFormats as OtherFormats
 from ptqsim.ptq.onnx_export import check_onnx as check_onnx
 from ptqsim.ptq.onnx_export import export_onnx as export_onnx
 from ptqsim.ptq.search.candidates import GeluPair as GeluPair

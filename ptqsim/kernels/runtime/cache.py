@@ -1,10 +1,10 @@
-"""Machine code kept on disk, in numba's cache folder: never needed, and never trusted.
+"""A cache of machine code on disk, in numba's cache folder. Results never depend on it, and its files are verified.
 
-Numba's own cache has an index for each function, and ends the program if that or the code is damaged, or can no longer
-be written. Two processes that compile a function at once may also leave an index that names the code of other types.
-Here every compiled function is one file, named by what it was compiled for. The file repeats that, and has a digest: a
-file that is not what it should be is not used. Whatever goes wrong with a file or a folder, the function is compiled,
-and one warning says why that takes time: one for all folders, as every room of kernels has its own.
+Numba's own cache keeps an index per function, and ends the program if the index or the code is damaged or cannot be
+written. Two processes that compile a function at the same time may also leave an index that names code for other types.
+Here, every compiled function is one file, named after what it was compiled for. The file contains this name and a
+digest, and is used only if both are right. If anything goes wrong with a file or a folder, the function is compiled,
+and a single warning says why that takes time, although every subpackage of kernels has a cache folder of its own.
 """
 
 from __future__ import annotations

@@ -61,19 +61,19 @@ def calibrate(
     num_images : int, optional
         Number of images to take from a DataLoader, in its order, or to draw from a Dataset by the seed; by default all.
     seed : int
-        Of everything random in the method.
+        Seed of everything random in the method.
     variant : str
         ``"paper"``, or ``"released"`` for what PTQ4ViT's released code does instead.
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
-        A folder in which finished layers are kept as they come.  An interrupted calibration, called again, goes on
+        A folder in which every layer is kept when it is finished.  An interrupted calibration, called again, goes on
         after the last of them and gives the same bits; the folder can be deleted once it is done.
     captured : Captured, optional
-        What :func:`ptqsim.ptq.capture` returned for this model and these images, to share one capture among several
+        The result of :func:`ptqsim.ptq.capture` for this model and these images, to share one capture among several
         calibrations.
     progress : callable
-        Called with layers done, all layers, and the name of the layer that was done last.
+        Called with the number of finished layers, the number of all layers, and the name of the last finished layer.
     **options : object
         Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have
         ``paradigm`` and ``bias_correction``.

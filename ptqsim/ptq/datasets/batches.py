@@ -27,7 +27,7 @@ def as_images(source: object, count: int | None = None, seed: int = 0) -> torch.
         Number of images to take: the first ones of a tensor and of a DataLoader, those drawn by the seed of a Dataset.
         By default all of them.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Raises
     ------

@@ -81,7 +81,7 @@ def find_cifar(folder: Path, model: nn.Module, split: str) -> Cifar | None:
     ----------
     folder : Path
     model : nn.Module
-        Whose preprocessing is used; it also resizes the 32x32 images.
+        The model whose preprocessing is used; it also resizes the 32x32 images.
     split : {"train", "calibration", "validation"}
         ``validation`` reads the test images, the others the training images.
 
@@ -112,7 +112,7 @@ class Cifar:
     Attributes
     ----------
     classes : int
-        How many classes the labels number.
+        Number of classes.
     """
 
     def __init__(self, folder: Path, version: _Version, model: nn.Module, split: str) -> None:

@@ -49,12 +49,12 @@ class ImageFolder:
     ----------
     folder : Path
     model : nn.Module
-        Whose preprocessing is used.
+        The model whose preprocessing is used.
 
     Attributes
     ----------
     classes : int or None
-        How many classes the labels number; None where they are ImageNet's.
+        Number of classes; None where they are ImageNet's.
 
     Raises
     ------

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, get_args
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
 from ptqsim import fingerprint
-from ptqsim.errors import check_positive, unknown_name
+from ptqsim.errors import check_positive
 from ptqsim.ptq.datasets.cifar import find_cifar
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
@@ -48,8 +48,8 @@ class Dataset(Protocol):
 class DigitScenes:
     """A split of the bundled data set, see :mod:`ptqsim.ptq.datasets.scenes`; composed scenes are kept in memory."""
 
-    def __init__(self, split: Split) -> None:
-        self.split: Split = split
+    def __init__(self, split: DataSplit) -> None:
+        self.split = split
         self.name = f"{DIGITS}/{split}"
         self.classes = CLASSES
         self._kept: dict[tuple[int, int], Scenes] = {}
@@ -90,7 +90,7 @@ class DigitScenes:
         return scenes
 
 
-def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:
+def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = DataSplit.VALIDATION) -> Dataset:
     """A data set by name or folder.
 
     Parameters
@@ -101,8 +101,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
         :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
     model : nn.Module
-        Whose preprocessing is used.
-    split : {"train", "calibration", "validation"}
+        The model whose preprocessing is used.
+    split : DataSplit or {"train", "calibration", "validation"}
 
     Raises
     ------
@@ -112,16 +112,15 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
         For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
         unpickled, and scenes for a model of another image size.
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
-    loaders: dict[str, Callable[[str | Path, Any, Split], Dataset]] = {
+    chosen = DataSplit.of(split, "split")
+    loaders: dict[str, Callable[[str | Path, Any, DataSplit], Dataset]] = {
         Classification.name: _load_labeled_images,
         Detection.name: load_detection_data,
     }
-    return loaders[task_of(model).name](source, model, split)  # type: ignore[arg-type]
+    return loaders[task_of(model).name](source, model, chosen)  # type: ignore[arg-type]
 
 
-def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> Dataset:
+def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit) -> Dataset:
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():
         channels, height, width = input_size(model)

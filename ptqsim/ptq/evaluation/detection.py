@@ -30,7 +30,7 @@ class DetectionEvaluation(Outputs):
     labels : int64 tensor [N]
         The images' numbers in the data set.
     truth : GroundTruth
-        Of these images.
+        Ground truth of these images.
     """
 
     truth: GroundTruth

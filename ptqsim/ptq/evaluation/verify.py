@@ -22,11 +22,11 @@ class Check:
     Attributes
     ----------
     outputs : int
-        How many.
+        Number of outputs that were recomputed.
     mismatches : int
-        How many were not equal; anything but zero is a defect of a kernel.
+        Number of them that were not equal; a number other than 0 is a defect of a kernel.
     first : str
-        Where the first mismatch was, and both values.
+        Index of the first mismatch, and both values.
     """
 
     outputs: int = 0
@@ -58,7 +58,7 @@ def verify(
     batch : int
         Images run at a time.
     seed : int
-        Of the sample.
+        Seed of the sample.
     progress : callable
         Called with the images done and all images.
 

@@ -31,9 +31,9 @@ class QuantizedModel(nn.Module):
     layers : dict of str to MatmulOperation
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
     mode : Mode or {"float", "fake_quant", "integer"}
-        What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
-        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
-        the last bit.
+        Mode in which ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes;
+        softmax, LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original
+        network, to the last bit.
     accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
         Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
         every layer, assigning a mapping sets the layers that it names.
@@ -42,7 +42,7 @@ class QuantizedModel(nn.Module):
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     info : dict
-        How the model was calibrated: method, widths, options, seed; plain data.
+        Record of the calibration as plain data: method, widths, options, seed.
 
     Notes
     -----

@@ -81,7 +81,7 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     Parameters
     ----------
     path : path
-        What :meth:`QuantizedModel.save` wrote.
+        A file written by :meth:`QuantizedModel.save`.
     model : nn.Module
         The network it was calibrated from, or one of the same architecture.  Codes and float parameters come from the
         file, so that integer and fake_quant mode give the same bits as before saving.  Float mode needs the original

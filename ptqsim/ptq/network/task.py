@@ -37,9 +37,9 @@ class Task(Protocol):
         Parameters
         ----------
         outputs : float tensor [N, ...]
-            Of the float network.
+            Outputs of the float network.
         gradient : {"pseudo_label", "sampled", "released"}
-            What takes the place of the labels.
+            The labels of the task loss, as there are no true ones.
         generator : torch.Generator
             Source of what is drawn, on the CPU.
         """

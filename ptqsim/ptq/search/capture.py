@@ -57,7 +57,7 @@ class OperationData:
     grad : float tensor [G, ..., M, N] or None
         dL/dO.
     images : int
-        How many images axis 1 of a, out and grad holds, one after the other.
+        Number of images, which lie one after the other along axis 1 of a, out and grad.
     """
 
     a: torch.Tensor
@@ -160,7 +160,7 @@ def capture(
     gradient : Gradient or {"pseudo_label", "sampled", "released", "random"} or None
         The task loss whose gradient is kept (docs/calibration.md); None keeps none and skips the backward pass.
     seed : int
-        Of ``sampled`` and ``random``.
+        Seed of the gradients ``sampled`` and ``random``.
     batch : int
         Images in one pass.
     progress : callable

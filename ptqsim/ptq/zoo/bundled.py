@@ -28,7 +28,7 @@ class BundledModel:
     Attributes
     ----------
     name : str
-        What the CLI's ``--model`` calls it.
+        Name for the CLI's ``--model``.
     timm_class : str
         Class of ``timm.models``.
     arguments : dict

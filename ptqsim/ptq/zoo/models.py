@@ -32,7 +32,7 @@ def load_model(
     checkpoint : path, optional
         A local safetensors file with the network's weights, instead.  Files of timm's own hub are read as they are.
     num_classes : int, optional
-        Of a timm model; by default that of the checkpoint's head, or timm's own.
+        Number of classes of a timm model; by default that of the checkpoint's head, or timm's own.
 
     Raises
     ------

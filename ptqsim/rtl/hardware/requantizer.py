@@ -26,7 +26,7 @@ class RequantizerUnit:
         Width of the codes, 2 to 16.
     bias_bits : int, optional
         Width of an integer that is added to the accumulator first; None for no bias.
-    multiplier : str, optional
+    multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     name : str, optional
         Prefix of every module.
@@ -41,7 +41,7 @@ class RequantizerUnit:
     acc_bits: int = 32
     bits: int = 8
     bias_bits: int | None = None
-    multiplier: str = Multiplier.BEHAVIORAL
+    multiplier: Multiplier | str = Multiplier.BEHAVIORAL
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:

@@ -6,11 +6,10 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any, Final
 
 import ptqsim
-from ptqsim import fingerprint
+from ptqsim import fingerprint, installed
 from ptqsim.sweep.plan.parts import PART, part_key, ranges
 from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand
@@ -20,7 +19,7 @@ from ptqsim.sweep.work.task import Outcome, WorkTask
 
 MEASURE: Final = "ptqsim.sweep.work.measure:measure"
 _KEY: Final = 32  # hexadecimal digits of a key
-_PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "distributed")
+_RECORDED: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "distributed", "python")
 
 
 @dataclass
@@ -178,7 +177,7 @@ class Plan:
                 name: {"name": choice.name, "variant": choice.variant, "options": dict(self.options.get(name, {}))}
                 for name, choice in self.methods.items()
             },
-            "versions": {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()},
+            "versions": installed.versions(_RECORDED),
             "machine": platform.machine(),
             "ptqsim": ptqsim.__version__,
         }

@@ -235,7 +235,7 @@ def test_the_check_tells_a_wrong_constant(
 
 
 def test_left_in_float(own: ptq.QuantizedModel, images: torch.Tensor, tmp_path: Path) -> None:
-    exported = export(own, tmp_path / "float.onnx", other_formats="float")
+    exported = export(own, tmp_path / "float.onnx", other_formats=ptq.OtherFormats.FLOAT)
     assert set(exported.report.in_float) == set(exported.report.not_q_dq) == set(exported.metadata["in_float"])
     assert len(exported.report.in_float) == 4
     assert not [node for node in exported.model.graph.node if node.op_type == "Where"]

@@ -26,7 +26,7 @@ class Allocation:
     omega : float64 array [modules, widths]
         Omega_i of each width; the widths are in rising order.
     size : float64 array [modules, widths]
-        What each takes, in any unit.
+        Size of each, in any unit.
     sensitivity : float64 array [modules]
         By which the modules are sorted: tr(A_i) or tr(O_j), or the trace of the Hessian.
     budget : float

@@ -45,16 +45,16 @@ class MixedPrecision:
     Attributes
     ----------
     sensitivity : Sensitivity or {"nuclear_norm", "hessian"}
-        What the error of a module is weighed by: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
+        Weight of the error of a module: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
         or the trace of the loss's Hessian (their Table 4, after HAWQ-V2).
     attention : Attention or {"scores", "probabilities"}
-        What the attention map A of Eq. 17 is: Q K^T, as in Eq. 3, where A is defined; or its softmax, as the words have
+        The attention map A of Eq. 17: Q K^T, as A is defined in Eq. 3; or its softmax, as the text describes
         it.  Scores are not bounded, so that their errors outweigh those of the MLPs' outputs in the sum.
     solver : Solver or {"pareto", "milp"}
-        How the widths are chosen: as the paper, among those that give a more sensitive module no fewer bits; or as the
+        Choice of the widths: as in the paper, among those that give a more sensitive module no fewer bits; or as the
         optimum of the same sum over all widths, by integer programming.
     model_size : float, optional
-        Megabytes (10**6 bytes) that the packed weights may take; by default what uniform precision takes.
+        Largest size of the packed weights in megabytes (10**6 bytes); by default their size at uniform precision.
     widths : tuple of int, optional
         By default the target's width and up to two less and more: {4..8} for 6 and {6..10} for 8, as in section 4.1.
     probes : int

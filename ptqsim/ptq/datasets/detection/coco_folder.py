@@ -32,7 +32,7 @@ class CocoFolder:
     ----------
     folder : Path
     model : Detector
-        Whose preprocessing is used, and whose classes are the category ids.
+        The model whose preprocessing is used, and whose classes are the category ids.
     split : {"train", "calibration", "validation"}
 
     Raises

@@ -78,7 +78,7 @@ def matched_loss(
     logits, boxes, targets : torch.Tensor and Targets
         As for :func:`match`.
     matched : int64 tensor [N, queries]
-        What :func:`match` gave.
+        The result of :func:`match`.
     no_object_weight : float
     """
     chosen = matched.clamp(min=0)
