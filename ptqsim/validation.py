@@ -33,7 +33,9 @@ def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float, if it is finite and positive."""
     refusal = f"{name} must be one finite positive number, got {scale!r}"
     try:
-        if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
+        if isinstance(scale, bool | str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
+            raise TypeError
+        if str(getattr(scale, "dtype", "")).endswith("bool"):  # of NumPy, or of a tensor
             raise TypeError
         value = float(scale)  # type: ignore[arg-type]
     except TypeError:

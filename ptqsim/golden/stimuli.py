@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from ptqsim.choice import Choice
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
-from ptqsim.validation import checked_integer, checked_type
+from ptqsim.formats.immutable import checked_anew
+from ptqsim.validation import checked_integer
 
 _MAX_SIZE = 1 << 20
 _MAX_SEED = (1 << 32) - 1
@@ -56,8 +57,8 @@ def stimulus(
     ValueError
         If an argument is out of its range, or a format is not shift-alignable.
     """
-    for what, number_format in (("a_format", a_format), ("b_format", b_format)):
-        checked_type(what, number_format, NumberFormat)
+    a_format = checked_anew("a_format", a_format, NumberFormat)  # type: ignore[type-abstract]
+    b_format = checked_anew("b_format", b_format, NumberFormat)  # type: ignore[type-abstract]
     sizes = [
         checked_integer(what, value, 1, _MAX_SIZE)
         for what, value in (("rows", rows), ("depth", depth), ("columns", columns))
