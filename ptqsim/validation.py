@@ -6,6 +6,8 @@ A wrong type is an `ArgumentTypeError`, a wrong value a ``ValueError``.
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from ptqsim.errors import ArgumentTypeError, out_of_range
 
 MIN_BITS, MAX_BITS = 2, 16
+MAX_SEED = (1 << 32) - 1
 
 Instance = TypeVar("Instance")
 
@@ -27,6 +30,20 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not lowest <= value <= highest:
         raise out_of_range(what, value, lowest, highest, advice)
     return int(value)
+
+
+def checked_seed(seed: object) -> int:
+    """`seed` as a Python integer, if every generator of random numbers takes it."""
+    return checked_integer("seed", seed, 0, MAX_SEED)
+
+
+def checked_path(what: str, path: object) -> Path:
+    """`path` as a Path; what is no path is an `ArgumentTypeError`, an empty one a ValueError."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ArgumentTypeError(f"{what} is {path!r}; legal is a path: a string or a pathlib.Path")
+    if not os.fspath(path):
+        raise ValueError(f"{what} is empty; legal is the name of a file or folder ('.' is this one)")
+    return Path(path)
 
 
 def checked_scale(scale: object, name: str = "scale") -> float:

@@ -9,10 +9,9 @@ from ptqsim.choice import Choice
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.immutable import checked_anew
-from ptqsim.validation import checked_integer
+from ptqsim.validation import checked_integer, checked_seed
 
 _MAX_SIZE = 1 << 20
-_MAX_SEED = (1 << 32) - 1
 
 
 class Pattern(Choice):
@@ -65,7 +64,7 @@ def stimulus(
     ]
     chosen = Pattern.of(pattern)
     # RandomState's stream is frozen by NumPy (NEP 19); that of a Generator may change with a version.
-    random = np.random.RandomState(checked_integer("seed", seed, 0, _MAX_SEED))
+    random = np.random.RandomState(checked_seed(seed))
     a = np.stack([_line(a_format, sizes[1], i, chosen, random) for i in range(sizes[0])])
     b = np.stack([_line(b_format, sizes[1], j, chosen, random) for j in range(sizes[2])], axis=1)
     return QuantizedArray(a, a_format), QuantizedArray(b, b_format)

@@ -20,6 +20,7 @@ from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
+from ptqsim.validation import checked_path, checked_seed, checked_type
 
 DIGITS = "digits"
 
@@ -112,6 +113,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
         For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
         unpickled, and scenes for a model of another image size.
     """
+    checked_path("the data", source)
+    checked_type("the model", model, nn.Module)
     if split not in get_args(Split):
         raise unknown_name("split", split, get_args(Split))
     loaders: dict[str, Callable[[str | Path, Any, Split], Dataset]] = {
@@ -145,6 +148,7 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
     """The places of ``count`` different images, drawn by seed."""
     check_positive("the number of images", count)
+    seed = checked_seed(seed)
     if count > len(data):
         raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
     of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]

@@ -15,6 +15,7 @@ from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
 from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
+from ptqsim.validation import checked_path
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +52,7 @@ def export_onnx(quantized: QuantizedModel, path: str | Path, *, other_formats: s
     """
     from ptqsim.ptq.onnx_export.export import export
 
-    return export(quantized, Path(path), other_formats)
+    return export(quantized, checked_path("the ONNX file", path), other_formats)
 
 
 def check_onnx(
@@ -90,4 +91,4 @@ def check_onnx(
     """
     from ptqsim.ptq.onnx_export.check import check
 
-    return check(quantized, Path(path), images, batch, progress)
+    return check(quantized, checked_path("the ONNX file", path), images, batch, progress)
