@@ -36,7 +36,7 @@ ILLEGAL: dict[str, tuple[list[object], str]] = {
     "method": ([None, 3, "ptq4", ptq.PTQ4ViT], "method"),
 }
 OF_MIXED_PRECISION: dict[str, list[object]] = {
-    "model_size": [NAN, True, -1, math.inf, HUGE, "3"],
+    "model_size": [NAN, True, -1, math.inf, "3", HUGE**10],
     "widths": [[], [True], [1], 5, "45", [NAN], [HUGE]],
     "probes": [True, 0, -1, NAN, HUGE],
     "solver": [None, 3],
