@@ -207,8 +207,8 @@ def predict(
     outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
     if undefined := int(outputs.isnan().flatten(1).any(dim=1).sum()):
         warnings.warn(
-            f"{undefined} of {total} images of {place_of(data)} have outputs that are NaN: these count as wrong; look for NaN or infinity "
-            "in weights and images",
+            f"{undefined} of {total} images of {place_of(data)} have outputs that are NaN: these count as wrong; look "
+            "for NaN or infinity in weights and images",
             stacklevel=3,
         )
     return outputs, truths

@@ -49,7 +49,13 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | _RESULT,
 }
 _TABLES["parts"] = _KEY | {"point": "TEXT NOT NULL", "document": "TEXT NOT NULL"} | _RESULT
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
+_ABOUT: Final = {
+    "planned": {"kind": "TEXT NOT NULL", "key": "TEXT NOT NULL UNIQUE"},
+    "studies": {"name": "TEXT NOT NULL", "text": "TEXT NOT NULL"},
+    "provenance": {"id": "INTEGER PRIMARY KEY", "document": "TEXT NOT NULL UNIQUE"},
+}
+"""The tables that hold no results."""
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in (_TABLES | _ABOUT).items()}
 TABLE_OF: Final = {"calibration": "calibrations", "point": "points", "question": "answers"}
 """Table of each kind of planned work."""
 DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes", "document"})
@@ -64,10 +70,7 @@ def _create(table: str, columns: dict[str, str]) -> str:
 CREATE: Final = "\n".join(
     [
         "BEGIN;",
-        *(_create(table, columns) for table, columns in _TABLES.items()),
-        "CREATE TABLE planned (kind TEXT NOT NULL, key TEXT NOT NULL UNIQUE);",
-        "CREATE TABLE studies (name TEXT NOT NULL, text TEXT NOT NULL);",
-        "CREATE TABLE provenance (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);",
+        *(_create(table, columns) for table, columns in (_TABLES | _ABOUT).items()),
         f"PRAGMA user_version = {VERSION};",
         "COMMIT;",
     ]

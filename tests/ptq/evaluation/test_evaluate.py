@@ -122,8 +122,8 @@ def test_the_command_line_warns_in_one_line(folder: Path, capsys: pytest.Capture
     told = capsys.readouterr()
     lines = [line for line in told.err.splitlines() if "classes" in line]
     assert lines == [
-        f"ptqsim evaluate: warning: {folder / 'val'} has 2 classes, and the model knows 100: its classes are taken for the model's "
-        "first ones, which is right only if the model numbers them so"
+        f"ptqsim evaluate: warning: {folder}/val has 2 classes, and the model knows 100: its classes are taken "
+        "for the model's first ones, which is right only if the model numbers them so"
     ]
 
 
