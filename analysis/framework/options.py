@@ -58,7 +58,7 @@ def _with(made: A, given: Mapping[str, str]) -> A:
 
 def _split(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not (name and equals):
+    if not (name and equals and value):
         raise ValueError(f"option {text!r} can't be read; legal is name=value: try -O images=2000 or -O widths=8,6")
     return name, value
 

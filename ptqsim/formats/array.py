@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import Constructed, seal, sealed
+from ptqsim.formats.immutable import Constructed, reconstructed, seal, sealed
 from ptqsim.formats.packing import pack, unpack
 from ptqsim.validation import checked_type
 
@@ -59,7 +59,7 @@ class QuantizedArray(Constructed):
     def __post_init__(self) -> None:
         if not isinstance(self.format, NumberFormat):
             raise ArgumentTypeError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
-        checked = code_arrays.checked(self.codes, self.format.storage_bits)
+        checked = code_arrays.checked(self.codes, reconstructed(self.format).storage_bits)
         object.__setattr__(self, "codes", sealed(checked))
 
     def __copy__(self) -> QuantizedArray:

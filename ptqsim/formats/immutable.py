@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.validation import checked_type
+
 
 class _Memory:
     """The base of a sealed array. It exports its memory read-only, so no array on it can be made writeable."""
@@ -70,6 +72,11 @@ def reconstructed(given: Frozen) -> Frozen:
     except TypeError:  # a field that cannot be hashed is for the constructor to refuse
         made = _replaced(given)
     return made if made == given else _replaced(given)  # a key of the cache may have been changed as well
+
+
+def checked_anew(what: str, given: object, kind: type[Frozen], advice: str = "") -> Frozen:
+    """What was given, as `reconstructed` makes it, if it is an instance of `kind`; else an `ArgumentTypeError`."""
+    return reconstructed(checked_type(what, given, kind, advice))
 
 
 def _replaced(given: Frozen) -> Frozen:

@@ -10,6 +10,7 @@ import typer
 import ptqsim as pq
 from ptqsim.cli.framework import places
 from ptqsim.datapath.order import parse_order
+from ptqsim.validation import MAX_SEED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +40,7 @@ DataOption = Annotated[
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where floating point runs: cpu, cuda, cuda:1, ...")]
 CalibratedArgument = Annotated[Path, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]

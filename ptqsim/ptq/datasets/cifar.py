@@ -111,12 +111,15 @@ class Cifar:
 
     Attributes
     ----------
+    place : str
+        The folder as it was given.
     classes : int
         Number of classes.
     """
 
     def __init__(self, folder: Path, version: _Version, model: nn.Module, split: str) -> None:
         self.name = f"{version.name}/{'test' if split == 'validation' else 'train'}"
+        self.place = str(folder)
         self._records: list[NDArray[np.uint8]] = []  # one memory map per file
         for part in version.parts(split):
             self._records.append(_open(folder / part, version))

@@ -15,15 +15,18 @@ from ptqsim.errors import check_positive
 from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
-from ptqsim.ptq.datasets.image_folder import ImageFolder
+from ptqsim.ptq.datasets.image_folder import ImageFolder, check_same_classes
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
+from ptqsim.validation import checked_path, checked_seed, checked_type
 
 DIGITS = "digits"
 
 _ENDLESS: Final = 2**40, 2**20  # of a data set with so many images, samples are of so many first ones
+_TRAIN: Final = ("train",)
+_VAL: Final = ("val", "validation", "test")
 _KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
 
 
@@ -109,9 +112,12 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
     FileNotFoundError
         Where there is no such folder.
     ValueError
-        For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
+        For an unknown split, a folder with no images in a known layout, train and val with different classes, damaged
+        files, files that would have to be
         unpickled, and scenes for a model of another image size.
     """
+    checked_path("the data", source)
+    checked_type("the model", model, nn.Module)
     chosen = DataSplit.of(split, "split")
     loaders: dict[str, Callable[[str | Path, Any, DataSplit], Dataset]] = {
         Classification.name: _load_labeled_images,
@@ -137,15 +143,25 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit)
         )
     if (cifar := find_cifar(folder, model, split)) is not None:
         return cifar
-    names = ("val", "validation", "test") if split == "validation" else ("train",)
-    return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
+    train, val = (next((folder / n for n in names if (folder / n).is_dir()), None) for names in (_TRAIN, _VAL))
+    if train is not None and val is not None:
+        check_same_classes(train, val, model)
+    return ImageFolder((val if split == "validation" else train) or folder, model)
+
+
+def place_of(data: Dataset) -> str:
+    """What messages call a data set: the folder as it was given where there is one, else its name."""
+    return str(getattr(data, "place", data.name))
 
 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
     """The places of ``count`` different images, drawn by seed."""
     check_positive("the number of images", count)
+    seed = checked_seed(seed)
     if count > len(data):
-        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
+        raise ValueError(
+            f"{count} images were asked of {place_of(data)}, which has {len(data)}: ask for 1 to {len(data)}"
+        )
     of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]
     order = np.random.RandomState(seed).permutation(of)  # a stream that NumPy keeps for good
     return [int(i) for i in order[:count]]

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
-from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.datasets.load import Dataset, place_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import Classification, check_outputs
 from ptqsim.ptq.threads import each
@@ -124,7 +124,7 @@ def evaluate(
     check_outputs(model.model if isinstance(model, QuantizedModel) else model, outputs, len(truths))
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
-            f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
+            f"{place_of(data)} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
             "choose data with the classes that the model was trained on"
         )
     return Evaluation(outputs, truths)
@@ -145,13 +145,13 @@ def check_classes(data: Dataset, known: int | None) -> None:
         return
     if classes > known:
         raise ValueError(
-            f"{data.name} has {classes} classes, but the model knows {known}: choose data with the classes that the "
-            "model was trained on"
+            f"{place_of(data)} has {classes} classes, but the model knows {known}: choose data with the classes that "
+            "the model was trained on"
         )
     if classes < known:
         warnings.warn(
-            f"{data.name} has {classes} classes, and the model knows {known}: its classes are taken for the model's "
-            "first ones, which is right only if the model numbers them so",
+            f"{place_of(data)} has {classes} classes, and the model knows {known}: its classes are taken for the "
+            "model's first ones, which is right only if the model numbers them so",
             stacklevel=3,
         )
 
@@ -166,7 +166,7 @@ def predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs of a network on the first ``limit`` images, and their labels; arguments as for :func:`evaluate`."""
     if len(data) == 0:
-        raise ValueError(f"{data.name} has no images: name data with at least one")
+        raise ValueError(f"{place_of(data)} has no images: name data with at least one")
     check_positive("the number of images", limit if limit is not None else len(data))
     check_positive("the number of images at a time", batch)
     total = len(data) if limit is None else min(limit, len(data))
@@ -192,8 +192,8 @@ def predict(
     outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
     if undefined := int(outputs.isnan().flatten(1).any(dim=1).sum()):
         warnings.warn(
-            f"{undefined} of {total} images have outputs that are NaN: these count as wrong; look for NaN or infinity "
-            "in weights and images",
+            f"{undefined} of {total} images of {place_of(data)} have outputs that are NaN: these count as wrong; look "
+            "for NaN or infinity in weights and images",
             stacklevel=3,
         )
     return outputs, truths

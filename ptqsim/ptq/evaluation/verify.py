@@ -13,6 +13,7 @@ import ptqsim as pq
 from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.validation import checked_seed
 
 
 @dataclass
@@ -76,7 +77,7 @@ def verify(
     check_positive("the number of outputs", outputs)
     check_positive("the number of images at a time", batch)
     checks = {name: Check() for name in quantized.layers}
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(checked_seed(seed))
     rounds = -(-len(images) // batch)
     per_round = -(-outputs // rounds)
 

@@ -13,9 +13,11 @@ from torch import nn
 import ptqsim as pq
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
+from ptqsim.ptq.network.architecture import architecture
 from ptqsim.ptq.network.operations import MatmulOperation, Mode, sums_as_given
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.wrap import wrap
+from ptqsim.validation import checked_path
 
 
 class QuantizedModel(nn.Module):
@@ -41,6 +43,8 @@ class QuantizedModel(nn.Module):
         The same by layer: ``q.accumulators["blocks.0.mlp.fc2"] = ptqsim.Accumulator(bits=20)``.
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
+    architecture : dict
+        Classes and settings of the modules of the network, by name; plain data.
     info : dict
         Record of the calibration as plain data: method, widths, options, seed.
 
@@ -58,6 +62,7 @@ class QuantizedModel(nn.Module):
         check_network(model)
         with default_modes():
             self.model, self.layers = wrap(model)
+            self.architecture = architecture(model)
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
@@ -134,7 +139,7 @@ class QuantizedModel(nn.Module):
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""
         from ptqsim.ptq.network.storage import save
 
-        save(self, Path(path))
+        save(self, checked_path("the checkpoint", path))
 
 
 class _Accumulators(MutableMapping[str, pq.Accumulator]):

@@ -16,6 +16,7 @@ from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
 from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
+from ptqsim.validation import checked_path
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +55,8 @@ def export_onnx(
     """
     from ptqsim.ptq.onnx_export.export import export
 
-    return export(quantized, Path(path), OtherFormats.of(other_formats, "choice for other formats"))
+    chosen = OtherFormats.of(other_formats, "choice for other formats")
+    return export(quantized, checked_path("the ONNX file", path), chosen)
 
 
 def check_onnx(
@@ -93,4 +95,4 @@ def check_onnx(
     """
     from ptqsim.ptq.onnx_export.check import check
 
-    return check(quantized, Path(path), images, batch, progress)
+    return check(quantized, checked_path("the ONNX file", path), images, batch, progress)

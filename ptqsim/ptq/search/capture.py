@@ -32,6 +32,7 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
+from ptqsim.validation import checked_seed
 
 Tensors = Mapping[str, torch.Tensor]
 """By what they are to an operation."""
@@ -179,6 +180,7 @@ def capture(
     if gradient is not None:
         gradient = Gradient.of(gradient)
     check_positive("the number of images at a time", batch)
+    seed = checked_seed(seed)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
     check_images(images, quantized.model)
     check_values(quantized.model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
@@ -45,7 +45,8 @@ class RequantizerUnit:
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
-        checked_type("requantizer", self.requantizer, Requantizer)
+        own = replace(checked_type("requantizer", self.requantizer, Requantizer))  # checked, and nobody else's
+        object.__setattr__(self, "requantizer", own)
         checked_integer("acc_bits", self.acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
         checked_bits(self.bits)
         if self.bias_bits is not None:

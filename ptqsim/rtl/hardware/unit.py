@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -78,6 +78,8 @@ class Unit:
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
         checked_type("accumulator", self.accumulator, Accumulator)
+        for field in ("a", "b", "accumulator"):
+            object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)

@@ -50,7 +50,13 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | _RESULT,
 }
 _TABLES["parts"] = _KEY | {"point": "TEXT NOT NULL", "document": "TEXT NOT NULL"} | _RESULT
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
+_ABOUT: Final = {
+    "planned": {"kind": "TEXT NOT NULL", "key": "TEXT NOT NULL UNIQUE"},
+    "studies": {"name": "TEXT NOT NULL", "text": "TEXT NOT NULL"},
+    "provenance": {"id": "INTEGER PRIMARY KEY", "document": "TEXT NOT NULL UNIQUE"},
+}
+"""The tables that hold no results."""
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in (_TABLES | _ABOUT).items()}
 TABLE_OF: Final = {"calibration": "calibrations", "point": "points", "question": "answers"}
 """Table of each kind of planned work."""
 DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes", "document"})
@@ -65,20 +71,25 @@ def _create(table: str, columns: dict[str, str]) -> str:
 CREATE: Final = "\n".join(
     [
         "BEGIN;",
-        *(_create(table, columns) for table, columns in _TABLES.items()),
-        "CREATE TABLE planned (kind TEXT NOT NULL, key TEXT NOT NULL UNIQUE);",
-        "CREATE TABLE studies (name TEXT NOT NULL, text TEXT NOT NULL);",
-        "CREATE TABLE provenance (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);",
+        *(_create(table, columns) for table, columns in (_TABLES | _ABOUT).items()),
         f"PRAGMA user_version = {VERSION};",
         "COMMIT;",
     ]
 )
 
 
-UPGRADES: Final = {
-    2: ";".join(f"ALTER TABLE points ADD COLUMN {name} {kind}" for name, kind in _DIVERGENCE.items()),
-}
-"""Statements that turn a store of a version into one of the next."""
+ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {2: {"points": _DIVERGENCE}}
+"""Columns, by table, that stores of an earlier version have not; such a store can be read, and gets them if written."""
+
+
+def upgrade(version: int) -> str:
+    """Statements that turn a store of an earlier version into one of this."""
+    added = [
+        f"ALTER TABLE {table} ADD COLUMN {name} {kind};"
+        for table, columns in ADDED[version].items()
+        for name, kind in columns.items()
+    ]
+    return "\n".join(["BEGIN;", *added, f"PRAGMA user_version = {VERSION};", "COMMIT;"])
 
 
 def types(table: str) -> dict[str, str]:

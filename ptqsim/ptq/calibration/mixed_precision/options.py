@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Final
 
 from ptqsim.choice import Choice
 from ptqsim.errors import ArgumentTypeError
+
+MOST_PROBES: Final = 100_000
+"""Random vectors at most; each takes two passes through the network, and the error falls with their square root."""
 
 
 class Sensitivity(Choice):
@@ -79,12 +84,12 @@ class MixedPrecision:
             raise ArgumentTypeError(f"widths are {widths!r}; legal are integers from 2 to 16: try (4, 5, 6, 7, 8)")
         if not _is_integer(self.probes):
             raise ArgumentTypeError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
-        if self.model_size is not None and not 0 < self.model_size < float("inf"):
+        if self.model_size is not None and not 0 < self.model_size <= sys.float_info.max:
             raise ValueError(f"model_size is {self.model_size} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
             raise ValueError(f"widths are {self.widths}; legal are one or more from 2 to 16: try (4, 5, 6, 7, 8)")
-        if self.probes < 1:
-            raise ValueError(f"probes is {self.probes}; legal is 1 or more: try 32")
+        if not 1 <= self.probes <= MOST_PROBES:
+            raise ValueError(f"probes is {self.probes}; legal is 1 to {MOST_PROBES:,}: try 32")
 
     def widths_for(self, target: int) -> tuple[int, ...]:
         """The widths to choose from, least first."""

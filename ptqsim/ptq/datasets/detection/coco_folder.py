@@ -65,6 +65,7 @@ class CocoFolder:
         self._preprocessing = model.preprocessing
         self._path = path
         self.name = f"{folder.name}/{self._images_folder.name}"
+        self.place = str(self._images_folder)
 
     @property
     def fingerprint(self) -> str:
