@@ -4,7 +4,7 @@ Numba's own cache keeps an index per function, and ends the program if the index
 written. Two processes that compile a function at the same time may also leave an index that names code for other types.
 Here, every compiled function is one file, named after what it was compiled for. The file contains this name and a
 digest, and is used only if both are right. If anything goes wrong with a file or a folder, the function is compiled,
-and one warning per process says why that takes time, although every subpackage of kernels has a cache folder of its own.
+and one warning per process says why that takes time, although every subpackage of kernels has its own cache folder.
 """
 
 from __future__ import annotations
