@@ -58,8 +58,8 @@ def datatype(
     ValueError
         If the depth is negative, a format is not shift-alignable, or the alignment is unknown.
     """
-    a_format = checked_anew("a_format", a_format, NumberFormat)  # type: ignore[type-abstract]
-    b_format = checked_anew("b_format", b_format, NumberFormat)  # type: ignore[type-abstract]
+    a_format = checked_anew("a_format", a_format, NumberFormat)
+    b_format = checked_anew("b_format", b_format, NumberFormat)
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     low = high = 0
     for (a_low, a_high), (b_low, b_high) in product(_extremes(a_format, alignment), _extremes(b_format, alignment)):
@@ -94,7 +94,7 @@ def weight_aware(
     ValueError
         If a format is not shift-alignable, the weights have less than two dimensions, or the alignment is unknown.
     """
-    a_format = checked_anew("a_format", a_format, NumberFormat)  # type: ignore[type-abstract]
+    a_format = checked_anew("a_format", a_format, NumberFormat)
     checked_type("weights", weights, QuantizedArray, "give the codes with their format")
     weights = QuantizedArray(weights.codes, weights.format)
     if weights.ndim < 2:
@@ -155,9 +155,9 @@ def row_stochastic(
     ValueError
         If `a_format` is of another kind, the depth is negative, or `row_sum` is not a finite positive number.
     """
-    a_format = checked_anew("a_format", a_format, NumberFormat)  # type: ignore[type-abstract]
+    a_format = checked_anew("a_format", a_format, NumberFormat)
     if not isinstance(b, QuantizedArray):
-        b = checked_anew("b", b, NumberFormat, "a QuantizedArray is legal, too")  # type: ignore[type-abstract]
+        b = checked_anew("b", b, NumberFormat, "a QuantizedArray is legal, too")
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     budget = (
         Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum, "row_sum"))

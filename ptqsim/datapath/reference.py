@@ -71,7 +71,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     given: object = code
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
-    number_format = checked_anew("number_format", number_format, NumberFormat)  # type: ignore[type-abstract]
+    number_format = checked_anew("number_format", number_format, NumberFormat)
     code = plain(code)
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")

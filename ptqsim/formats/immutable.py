@@ -75,7 +75,7 @@ def reconstructed(given: Frozen) -> Frozen:
 
 
 def checked_anew(what: str, given: object, kind: type[Frozen], advice: str = "") -> Frozen:
-    """What was given, as `reconstructed` makes it, if it is an instance of `kind`; else an `ArgumentTypeError`."""
+    """A copy by `reconstructed` of what was given, if it is an instance of `kind`; else an `ArgumentTypeError`."""
     return reconstructed(checked_type(what, given, kind, advice))
 
 

@@ -56,8 +56,8 @@ def stimulus(
     ValueError
         If an argument is out of its range, or a format is not shift-alignable.
     """
-    a_format = checked_anew("a_format", a_format, NumberFormat)  # type: ignore[type-abstract]
-    b_format = checked_anew("b_format", b_format, NumberFormat)  # type: ignore[type-abstract]
+    a_format = checked_anew("a_format", a_format, NumberFormat)
+    b_format = checked_anew("b_format", b_format, NumberFormat)
     sizes = [
         checked_integer(what, value, 1, _MAX_SIZE)
         for what, value in (("rows", rows), ("depth", depth), ("columns", columns))

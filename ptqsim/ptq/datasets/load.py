@@ -150,7 +150,7 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit)
 
 
 def place_of(data: Dataset) -> str:
-    """What messages call a data set: the folder as it was given where there is one, else its name."""
+    """Name of a data set in messages: the folder as it was given where there is one, else its own name."""
     return str(getattr(data, "place", data.name))
 
 

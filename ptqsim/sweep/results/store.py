@@ -31,7 +31,7 @@ class ResultStore:
     Parameters
     ----------
     path : Path
-        Made if it isn't there; removed again if nothing was planned or recorded by the time it is closed.
+        Made if it isn't there; removed again if it is closed before anything is to be written.
     write : bool
         Be the one process that writes.
 
@@ -232,9 +232,9 @@ class ResultStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._is_new = False
         with _told(self.path), self._database:
             yield self._database
-        self._is_new = False
 
 
 @contextmanager
