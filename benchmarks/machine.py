@@ -33,7 +33,7 @@ def processor() -> str:
         found.setdefault(name.strip(), value.strip())
     if "model name" not in found:
         return platform.machine()
-    # Of some machines the name says no more than who made the processor.
+    # On some machines the name contains the manufacturer only.
     numbers = [f"{name.split()[-1]} {found[name]}" for name in ("cpu family", "model") if name in found]
     return f"{found['model name']} ({', '.join(numbers)})" if numbers else found["model name"]
 

@@ -215,4 +215,4 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
     checked_type("number_format", number_format, NumberFormat, "such as ptqsim.Uniform(bits=8, scale=0.02)")
-    return QuantizedArray(seal(number_format.encode(real)), number_format)  # nobody else has the codes: no copy
+    return QuantizedArray(seal(number_format.encode(real)), number_format)  # the codes are new, so they need no copy

@@ -287,7 +287,7 @@ def _rounder_by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> Rou
 def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:
     ranges, rounding = _by_range(twin, x.dtype)
     top = _top(twin.bits)
-    # Largest magnitude of R2 whose value R1 has as well: beside zero there is none if R1 is negative.
+    # Largest magnitude of R2 whose value R1 has as well; only zero if R1 is negative.
     shared = top >> twin.shift if isinstance(twin, TwinSoftmax) else 0
     constants = (*ranges, np.int32(top + 1), np.int32(shared)), rounding
     return code_arrays.encode(codec.encode_twin, x, twin.bits, constants)

@@ -1,4 +1,7 @@
-"""Post-training quantization of timm vision transformers; the one door to torch (extra ``[models]``)."""
+"""Post-training quantization of timm vision transformers and of DETR (extra ``[models]``).
+
+Only this package of the library imports torch; formats, datapath and products do not depend on it.
+"""
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache

@@ -123,7 +123,7 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
         Classification.name: _load_labeled_images,
         Detection.name: load_detection_data,
     }
-    return loaders[task_of(model).name](source, model, chosen)  # type: ignore[arg-type]
+    return loaders[task_of(model).name](source, model, chosen)
 
 
 def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit) -> Dataset:

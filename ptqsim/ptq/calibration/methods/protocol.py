@@ -20,7 +20,7 @@ from ptqsim.ptq.search.objectives import Objective
 
 
 class Paradigm(Choice):
-    """Input of a layer in calibration: that of the float network, or what the quantized layers before it give."""
+    """Input of a layer in calibration: that in the float network, or the output of the quantized layers before it."""
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"
