@@ -1,4 +1,4 @@
-"""Where the loss comes from: the divergence from float when one operand of one operation alone is quantized."""
+"""The sources of the loss: the divergence from float with one operand of one operation alone quantized."""
 
 from __future__ import annotations
 

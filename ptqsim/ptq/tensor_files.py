@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
 
 @contextmanager
@@ -24,6 +24,11 @@ def load_tensors(path: Path, device: str = "cpu") -> dict[str, torch.Tensor]:
     """Read all tensors of a file as :func:`safetensors.torch.load_file` does."""
     with _name(path) as name:
         return load_file(name, device=device)
+
+
+def tensor_bytes(tensors: Mapping[str, torch.Tensor]) -> bytes:
+    """A file of tensors, as :func:`safetensors.torch.save` writes it."""
+    return save(dict(tensors))
 
 
 @contextmanager

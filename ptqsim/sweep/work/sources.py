@@ -11,14 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import save
-
 from ptqsim import fingerprint, ptq
 from ptqsim.ptq.datasets.load import DIGITS, sample_indices
 from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
 from ptqsim.ptq.evaluation.evaluate import check_classes
 from ptqsim.ptq.network.identity import weights_fingerprint
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.tensor_files import load_tensors, tensor_bytes
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache, MissingContent
 
@@ -115,7 +113,8 @@ class OpenSource:
         about = fingerprint.value([self.source.sha256, content, len(images), code_version()])
         name = f"float-{about[:32]}.safetensors"
         if not self._cache.has(name):
-            self._cache.put(name, save({"logits": ptq.evaluate(self.network, images, batch=BATCH).logits}))
+            logits = ptq.evaluate(self.network, images, batch=BATCH).logits
+            self._cache.put(name, tensor_bytes({"logits": logits}))
         return load_tensors(self._cache.path(name))["logits"]
 
     def _file(self, name: str) -> Path:
