@@ -1,6 +1,8 @@
-"""Accuracy of a calibrated model, or of a float one, on labeled images; mean average precision of a detector.
+"""Accuracy of a calibrated model, or of a float one, on images; mean average precision of a detector.
 
-With a calibrated file: in the mode given by *--mode*. Without one: of the float model that *--model* names.
+With a calibrated file: in the mode given by *--mode*. Without one: of the float model that *--model* names. A feature
+extractor is compared with its float network, by the cosine of embeddings and by nearest neighbors: name the weights
+that it was calibrated from by *--checkpoint* or *--pretrained*, as the calibrated file has codes in their place.
 """
 
 from __future__ import annotations
@@ -17,11 +19,17 @@ from ptqsim.cli.framework.options import (
     CheckpointOption,
     DataOption,
     DeviceOption,
+    ImgSizeOption,
+    InChansOption,
     LimitOption,
+    ModelKwargsOption,
     ModelOption,
+    NumClassesOption,
     PretrainedOption,
+    TaskOption,
     load_calibrated,
     load_network,
+    model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 
@@ -40,6 +48,11 @@ def evaluate(
     model: ModelOption = "vit_digits",
     pretrained: PretrainedOption = False,
     checkpoint: CheckpointOption = None,
+    img_size: ImgSizeOption = None,
+    num_classes: NumClassesOption = None,
+    in_chans: InChansOption = None,
+    model_kwargs: ModelKwargsOption = None,
+    task: TaskOption = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -47,12 +60,16 @@ def evaluate(
 
     out = Output(as_json)
     subject: nn.Module | ptq.QuantizedModel
+    made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     if calibrated is None:
-        network = load_network(model, pretrained, checkpoint, device)
+        network = load_network(model, pretrained, checkpoint, device, made_with)
         subject, name, mode = network, model, "float"
         source = ptq.load_data(data, network)
     else:
-        quantized = load_calibrated(calibrated, device)
+        if made_with:
+            option = next(iter(made_with)).replace("_", "-")
+            raise ValueError(f"{calibrated} says itself how its model is made: leave --{option} out")
+        quantized = load_calibrated(calibrated, device, checkpoint, pretrained)
         quantized.mode = mode
         subject, name = quantized, str(calibrated)
         source = ptq.load_data(data, quantized.model)

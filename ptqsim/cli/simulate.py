@@ -1,7 +1,8 @@
 """Run a calibrated model on a simulated datapath and count what overflows.
 
 Every quantized operation runs in integers on the accumulator that *--bits*, *--overflow*, *--order* and *--alignment*
-describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation.
+describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation;
+that of a feature extractor also with the float network, for whose weights *--checkpoint* or *--pretrained* is needed.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from ptqsim.cli.framework.options import (
     BatchOption,
     BitsOption,
     CalibratedArgument,
+    CheckpointOption,
     DataOption,
     OrderOption,
     OverflowOption,
+    PretrainedOption,
     load_calibrated,
     make_accumulator,
 )
@@ -37,12 +40,14 @@ def simulate(
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
     batch: BatchOption = 50,
+    pretrained: PretrainedOption = False,
+    checkpoint: CheckpointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
 
     out = Output(as_json)
-    quantized = load_calibrated(calibrated)
+    quantized = load_calibrated(calibrated, checkpoint=checkpoint, pretrained=pretrained)
     source = ptq.load_data(data, quantized.model)
     quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=63)

@@ -22,6 +22,8 @@ from ptqsim.ptq.datasets.load import Dataset as Dataset
 from ptqsim.ptq.datasets.load import load_data as load_data
 from ptqsim.ptq.datasets.load import sample_images as sample_images
 from ptqsim.ptq.datasets.load import sample_indices as sample_indices
+from ptqsim.ptq.evaluation.embedding import EmbeddingEvaluation as EmbeddingEvaluation
+from ptqsim.ptq.evaluation.embedding import nearest_neighbors as nearest_neighbors
 from ptqsim.ptq.evaluation.evaluate import Difference as Difference
 from ptqsim.ptq.evaluation.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluation.evaluate import Outputs as Outputs
@@ -46,3 +48,6 @@ from ptqsim.ptq.search.capture import capture as capture
 from ptqsim.ptq.zoo.bundled import BUNDLED as BUNDLED
 from ptqsim.ptq.zoo.models import check_device as check_device
 from ptqsim.ptq.zoo.models import load_model as load_model
+from ptqsim.ptq.zoo.models import load_with_options as load_with_options
+from ptqsim.ptq.zoo.models import options_of as options_of
+from ptqsim.ptq.zoo.options import ModelOptions as ModelOptions

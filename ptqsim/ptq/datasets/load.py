@@ -15,9 +15,10 @@ from ptqsim.errors import check_positive, unknown_name
 from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
-from ptqsim.ptq.datasets.image_folder import ImageFolder
+from ptqsim.ptq.datasets.image_folder import ImageFolder, UnlabeledFolder
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
+from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
 
@@ -99,7 +100,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
         ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
         that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
-        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
+        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.  For a feature extractor any folder of images
+        will do, as labels play no part.
     model : nn.Module
         Whose preprocessing is used.
     split : {"train", "calibration", "validation"}
@@ -117,6 +119,7 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
     loaders: dict[str, Callable[[str | Path, Any, Split], Dataset]] = {
         Classification.name: _load_labeled_images,
         Detection.name: load_detection_data,
+        Embedding.name: _load_images,
     }
     return loaders[task_of(model).name](source, model, split)  # type: ignore[arg-type]
 
@@ -138,8 +141,21 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> 
         )
     if (cifar := find_cifar(folder, model, split)) is not None:
         return cifar
+    return ImageFolder(_part(folder, split), model)
+
+
+def _load_images(source: str | Path, model: nn.Module, split: Split) -> Dataset:
+    """Images with or without labels, for a task that needs none."""
+    folder = Path(source)
+    if not folder.is_dir() or find_cifar(folder, model, split) is not None:
+        return _load_labeled_images(source, model, split)
+    return UnlabeledFolder(_part(folder, split), model)
+
+
+def _part(folder: Path, split: Split) -> Path:
+    """The sub-folder of a split, if the folder has one."""
     names = ("val", "validation", "test") if split == "validation" else ("train",)
-    return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
+    return next((folder / n for n in names if (folder / n).is_dir()), folder)
 
 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:

@@ -67,17 +67,34 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    """Give a network its weights; a ValueError says what is missing, of another shape or type, or too much."""
-    weights = _under_present_names(model, weights)
+def fill(
+    model: nn.Module, weights: dict[str, torch.Tensor], name: str, *, resize: bool = False, dropped: str | None = None
+) -> None:
+    """Give a network its weights; a ValueError says what is missing, of another shape or type, or too much.
+
+    Parameters
+    ----------
+    model : nn.Module
+    weights : dict of str to tensor
+    name : str
+        Of the network, for messages.
+    resize : bool
+        Let the network resize tables of positions that are of another image size, as timm does.
+    dropped : str, optional
+        Name of the layer, a head, that the weights may have and the network has not.
+    """
+    weights = _under_present_names(model, weights, resize)
     expected = model.state_dict()
+    if dropped is not None:
+        weights = {key: value for key, value in weights.items() if key in expected or not _is_of(key, dropped)}
     for key, own in expected.items():
         if key not in weights:
             raise ValueError(f"the checkpoint has no tensor {key!r}, which {name} needs: it is of another network")
         if weights[key].shape != own.shape:
+            advice = "; try --img-size" if "pos" in key and not resize else ""
             raise ValueError(
                 f"tensor {key!r} of the checkpoint has shape {tuple(weights[key].shape)}, but {name} needs "
-                f"{tuple(own.shape)}: it is of another network, image size or number of classes"
+                f"{tuple(own.shape)}: it is of another network, image size or number of classes{advice}"
             )
         check_tensor(key, weights[key], own.dtype, name)
     if extra := [key for key in weights if key not in expected]:
@@ -121,14 +138,41 @@ def check_tensor(key: str, tensor: torch.Tensor, wanted: torch.dtype, name: str)
         )
 
 
-def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _is_of(key: str, layer: str) -> bool:
+    """True for a tensor of a layer, also under the first part of its name, as in earlier releases."""
+    return any(key in (f"{name}.weight", f"{name}.bias") for name in (layer, layer.partition(".")[0]))
+
+
+def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor], resize: bool) -> dict[str, torch.Tensor]:
     """timm's hub keeps some networks under the names of their first release; each network knows how to read them."""
     read = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    if read is None or weights.keys() == model.state_dict().keys():
+    own = model.state_dict()
+    if read is None or (weights.keys() == own.keys() and not (resize and _apart(own, weights))):
         return weights
-    with warnings.catch_warnings(action="ignore"):  # what resizing warns of; resized weights are not used
-        renamed: dict[str, torch.Tensor] = read(dict(weights), model)
-    # tables of another image size were resized: the error about their shape is the better answer
+    with warnings.catch_warnings(action="ignore"):  # what resizing warns of
+        try:
+            renamed: dict[str, torch.Tensor] = read(dict(weights), model)
+        except Exception:  # of another network; the names and shapes say so better
+            return weights
+    # tables of another image size were resized: unless asked for, the error about their shape is the better answer
     before, after = (Counter(tensor.shape for tensor in tensors.values()) for tensors in (weights, renamed))
     resized = after - before
-    return weights if resized else renamed
+    changed = [key for key, tensor in renamed.items() if tensor.shape in resized and not _is_part(tensor, weights)]
+    return renamed if all(resize and "pos" in key for key in changed) else weights
+
+
+def _apart(own: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> bool:
+    return any(own[key].shape != tensor.shape for key, tensor in weights.items())
+
+
+def _is_part(tensor: torch.Tensor, weights: dict[str, torch.Tensor]) -> bool:
+    """True for the last rows of a table, the first of which a network has elsewhere (a class token's position)."""
+    rows = tensor.shape[-2] if tensor.ndim > 1 else 0
+    return any(
+        whole.ndim == tensor.ndim > 1
+        and whole.shape[-1] == tensor.shape[-1]
+        and whole.shape[-2] > rows
+        and whole[..., whole.shape[-2] - rows :, :].shape == tensor.shape
+        and torch.equal(whole[..., whole.shape[-2] - rows :, :], tensor)
+        for whole in weights.values()
+    )
