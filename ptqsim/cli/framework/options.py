@@ -36,8 +36,8 @@ ImgSizeOption = Annotated[
     typer.Option(
         "--img-size",
         metavar="N|HxW",
-        help="Side of the images, or height and width; by default what the checkpoint is for. For another size than that "
-        "position embeddings are resized.",
+        help="Side of the images, or height and width; by default what the checkpoint is for. For another size than "
+        "that position embeddings are resized.",
     ),
 ]
 NumClassesOption = Annotated[
