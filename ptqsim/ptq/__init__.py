@@ -46,6 +46,8 @@ from ptqsim.ptq.search.capture import Captured as Captured
 from ptqsim.ptq.search.capture import OperationData as OperationData
 from ptqsim.ptq.search.capture import capture as capture
 from ptqsim.ptq.zoo.bundled import BUNDLED as BUNDLED
+from ptqsim.ptq.zoo.conversion.convert import Conversion as Conversion
+from ptqsim.ptq.zoo.conversion.convert import convert as convert
 from ptqsim.ptq.zoo.models import check_device as check_device
 from ptqsim.ptq.zoo.models import load_model as load_model
 from ptqsim.ptq.zoo.models import load_with_options as load_with_options

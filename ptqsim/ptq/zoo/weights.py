@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ptqsim.ptq.network.admission.given import check_finite
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.tensor_files import load_tensors, refuse_pickle
 
 _FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """Types that weights are read in; those of 8 bits are codes without their scales."""
@@ -36,8 +36,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     if path.name.endswith(INDEX):
         return _read_shards(path)
+    if path.name.endswith(".bin.index.json"):
+        raise ValueError(
+            f"{path} is the index of pickles, which could run any code and are not unpickled: make a "
+            f"safetensors file of them (ptqsim convert {path} -o model.safetensors)"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
+    refuse_pickle(path)
     try:
         return load_tensors(path)
     except (SafetensorError, OSError) as error:
@@ -47,7 +53,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from None
 
 
-def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+def shard_names(index: Path) -> tuple[dict[str, str], list[str]]:
+    """The file of every tensor, and the names of all files, which lie beside the index.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there is no index, or it is none.
+    """
     if not index.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {index}: name an existing index of safetensors files")
     try:
@@ -58,6 +71,11 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
             f"{index} is no index of safetensors files ({type(error).__name__}: {error}); legal is a JSON object whose "
             "weight_map has the file of every tensor"
         ) from None
+    return names, shards
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    names, shards = shard_names(index)
     weights: dict[str, torch.Tensor] = {}
     for shard in shards:
         weights |= read_weights(index.parent / shard)  # beside the index, wherever the name leads
