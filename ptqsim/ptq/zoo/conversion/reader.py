@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import warnings
 import zipfile
 from collections import defaultdict
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ _TIMES: Final = 4
 """Tensors may take so many times the size of their file, as those that share memory are written out one by one."""
 
 _CHUNK: Final = 2**22
+
+_SCRIPT: Final = (
+    "is a TorchScript archive, which holds code: save the weights alone (torch.save(model.state_dict(), ...))"
+)
 
 
 def main() -> None:
@@ -122,7 +127,7 @@ def _load(source: Path, fence: Fence) -> Any:
     if zipped:
         _check_records(source)
     try:
-        with fence.closed():
+        with warnings.catch_warnings(action="ignore"), fence.closed():
             return torch.load(source, map_location="cpu", weights_only=True, mmap=zipped)
     except MemoryError:
         raise
@@ -140,10 +145,6 @@ def _told(error: Exception, fence: Fence) -> str:
             f"would have to run {what} to be unpickled, and was not: a pickle can run any code; save the weights alone "
             "where it was made (torch.save(model.state_dict(), ...))"
         )
-    if "TorchScript" in text:
-        return (
-            "is a TorchScript archive, which holds code: save the weights alone (torch.save(model.state_dict(), ...))"
-        )
     if "allocate memory" in text or "Cannot allocate" in text:
         return f"needs more than {_TIMES} times its own size of memory: it is damaged, or made to"
     reason = text.rpartition("WeightsUnpickler error: ")[2].partition(". ")[0][:200] or type(error).__name__
@@ -154,6 +155,8 @@ def _check_records(source: Path) -> None:
     """Refuse an archive with a damaged record, which torch would not notice, or a compressed one."""
     try:
         with zipfile.ZipFile(source) as archive:
+            if any("/code/" in item.filename for item in archive.infolist()):
+                raise Refusal(_SCRIPT)
             packed = next((item for item in archive.infolist() if item.compress_type != zipfile.ZIP_STORED), None)
             if packed is not None:
                 raise Refusal(
