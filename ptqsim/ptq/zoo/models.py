@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -114,9 +115,10 @@ def build(name: str, num_classes: int | None = None, options: Mapping[str, Any] 
         return build_detector(DETECTORS[name], num_classes).eval()
     full = timm_name(name)
     chosen = ModelOptions.from_dict(options or {})
-    if full is None and not options:
-        return load_model(name)
-    if full is not None and chosen.num_classes is None:
+    if full is None:
+        with suppress(ValueError):  # the bundled weights, unless the options are those of other weights
+            return load_with_options(name, chosen)
+    elif chosen.num_classes is None:
         chosen = replace(chosen, num_classes=num_classes)
     return _finished(make_network(name, full, chosen), chosen)
 
