@@ -124,7 +124,7 @@ def build(name: str, num_classes: int | None = None, options: Mapping[str, Any] 
 
 
 def options_of(network: nn.Module) -> dict[str, Any]:
-    """What a network by name was made with, as values of JSON; empty where it is as the name says."""
+    """Options that a network by name was made with, as values of JSON; empty where it is as the name says."""
     return dict(getattr(network, _MADE_WITH, {}))
 
 

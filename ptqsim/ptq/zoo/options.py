@@ -1,4 +1,4 @@
-"""What a network by name is made with: image size, classes, channels, other arguments of timm, and its task."""
+"""Options of a network by name: image size, classes, channels, other arguments of timm, and its task."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ModelTask(Choice):
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What a network is made with beside its name; None is what timm has for that name.
+    """The options that a network is made with beside its name; None is what timm has for that name.
 
     Attributes
     ----------
@@ -99,11 +99,11 @@ class ModelOptions:
 
     @classmethod
     def from_dict(cls, entries: Mapping[str, Any]) -> Self:
-        """What :meth:`to_dict` made."""
+        """The options that :meth:`to_dict` wrote."""
         return cls.of(**entries)
 
     def to_dict(self) -> dict[str, Any]:
-        """What differs from timm's own, as values of JSON."""
+        """The options that are given, as values of JSON."""
         found = {
             "img_size": None if self.img_size is None else list(self.img_size),
             "num_classes": self.num_classes,

@@ -70,7 +70,7 @@ class ModelChoice(Part):
 
     @property
     def options(self) -> ModelOptions:
-        """What the network is made with."""
+        """The options that the network is made with."""
         from ptqsim.ptq.zoo.options import ModelOptions
 
         return ModelOptions.of(

@@ -136,7 +136,7 @@ def _load(source: Path, fence: Fence) -> Any:
 
 
 def _told(error: Exception, fence: Fence) -> str:
-    """Why a file can't be read."""
+    """The reason for which a file can't be read."""
     text = " ".join(str(error).split())
     needs = re.search(r"GLOBAL ([\w.]+)", text)
     if fence.met or needs:
@@ -186,7 +186,7 @@ def _entries(root: object, found: Mapping[str, Mapping[str, Any]]) -> list[dict[
 
 
 def _left_out(root: Any, found: Mapping[str, Mapping[str, Any]], path: str) -> dict[str, str]:
-    """What is not converted, by key: entries beside the dictionary that is, and those in it that are no tensors."""
+    """Kinds of what is not converted, by key: entries beside the dictionary that is, and those in it that are no tensors."""
     outer = path.partition(".")[0]
     left = {} if path == "" else {str(key): _kind(value) for key, value in root.items() if key != outer}
     prefix = f"{path}." if path else ""
