@@ -133,7 +133,7 @@ def evaluate_embeddings(
     check_outputs(network, found, len(labels))
     exact = found
     if quantized is not None and passes == 2:
-        mode, quantized.mode = quantized.mode, "float"  # type: ignore[assignment]
+        mode, quantized.mode = quantized.mode, "float"
         try:
             exact, _ = predict(quantized, data, limit=limit, batch=batch, progress=lambda *now: told(*now, before=1))
         finally:

@@ -167,8 +167,8 @@ class SourceFiles:
         place = data if data == DIGITS else str(Path(data).resolve())
         splits = {split: ptq.load_data(place, network, split=split) for split in ("calibration", "validation")}
         check_classes(splits["validation"], getattr(network, "num_classes", None))
-        names = [opened.name for opened in splits.values()]
-        source = StudySource(name, found, weights, place, *names, options=made_with)
+        calibration, validation = (opened.name for opened in splits.values())
+        source = StudySource(name, found, weights, place, calibration, validation, made_with)
         self._networks[source] = network
         self._data |= {(source, split): opened for split, opened in splits.items()}
         return source

@@ -28,9 +28,9 @@ class Refusal(Exception):  # noqa: N818 - what is answered, in one line
     """A checkpoint that is not converted."""
 
 
-def dictionaries(root: object, is_tensor: IsTensor) -> dict[str, Mapping[str, Any]]:
+def dictionaries(root: object, is_tensor: IsTensor) -> dict[str, Mapping[Any, Any]]:
     """The dictionaries with tensors by path, keys joined by dots; the outermost is ``""``."""
-    found: dict[str, Mapping[str, Any]] = {}
+    found: dict[str, Mapping[Any, Any]] = {}
 
     def visit(value: object, path: tuple[str, ...]) -> None:
         if not isinstance(value, Mapping):
@@ -46,7 +46,7 @@ def dictionaries(root: object, is_tensor: IsTensor) -> dict[str, Mapping[str, An
     return found
 
 
-def choose(found: Mapping[str, Mapping[str, Any]], key: str | None, averaged: bool) -> str:
+def choose(found: Mapping[str, Mapping[Any, Any]], key: str | None, averaged: bool) -> str:
     """The path of the dictionary to convert.
 
     Parameters

@@ -74,7 +74,7 @@ def _allow_harmless() -> None:
     import numpy as np
     import torch
 
-    scalar = np.float32(0).__reduce__()[0]
+    scalar: Any = np.float32(0).__reduce__()[0]
     kinds: list[Any] = [argparse.Namespace, pathlib.PosixPath, np.dtype, scalar]
     kinds += [type(np.dtype(name)) for name in ("bool", "int32", "int64", "float16", "float32", "float64")]
     torch.serialization.add_safe_globals(kinds)
@@ -175,7 +175,7 @@ def _is_tensor(value: object) -> bool:
     return isinstance(value, torch.Tensor)
 
 
-def _entries(root: object, found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _entries(root: object, found: Mapping[str, Mapping[Any, Any]]) -> list[dict[str, Any]]:
     """Every dictionary of tensors: its key, how many tensors of which types, and how many values."""
     rows = []
     for path, entries in found.items():
@@ -185,8 +185,8 @@ def _entries(root: object, found: Mapping[str, Mapping[str, Any]]) -> list[dict[
     return rows
 
 
-def _left_out(root: Any, found: Mapping[str, Mapping[str, Any]], path: str) -> dict[str, str]:
-    """Kinds of what is not converted, by key: entries beside the dictionary that is, and those in it that are no tensors."""
+def _left_out(root: Any, found: Mapping[str, Mapping[Any, Any]], path: str) -> dict[str, str]:
+    """Kinds of what is left out, by key: entries beside the dictionary that is, and those in it that are no tensors."""
     outer = path.partition(".")[0]
     left = {} if path == "" else {str(key): _kind(value) for key, value in root.items() if key != outer}
     prefix = f"{path}." if path else ""
