@@ -31,6 +31,8 @@ from ptqsim.ptq.evaluation.difference import Difference as Difference
 from ptqsim.ptq.evaluation.difference import Mean as Mean
 from ptqsim.ptq.evaluation.difference import difference as difference
 from ptqsim.ptq.evaluation.difference import paired_difference as paired_difference
+from ptqsim.ptq.evaluation.embedding import EmbeddingEvaluation as EmbeddingEvaluation
+from ptqsim.ptq.evaluation.embedding import nearest_neighbors as nearest_neighbors
 from ptqsim.ptq.evaluation.evaluate import Evaluation as Evaluation
 from ptqsim.ptq.evaluation.evaluate import Outputs as Outputs
 from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
@@ -54,5 +56,10 @@ from ptqsim.ptq.search.capture import Captured as Captured
 from ptqsim.ptq.search.capture import OperationData as OperationData
 from ptqsim.ptq.search.capture import capture as capture
 from ptqsim.ptq.zoo.bundled import BUNDLED as BUNDLED
+from ptqsim.ptq.zoo.conversion.convert import Conversion as Conversion
+from ptqsim.ptq.zoo.conversion.convert import convert as convert
 from ptqsim.ptq.zoo.models import check_device as check_device
 from ptqsim.ptq.zoo.models import load_model as load_model
+from ptqsim.ptq.zoo.models import load_with_options as load_with_options
+from ptqsim.ptq.zoo.models import options_of as options_of
+from ptqsim.ptq.zoo.options import ModelOptions as ModelOptions

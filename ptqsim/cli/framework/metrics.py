@@ -11,6 +11,8 @@ _SHOWN: Final = {
     "kl": ("KL to float", ".4f"),
     "kl_standard_error": ("± s.e.", ".4f"),
     "agreement": ("as float predicts (%)", ".2f"),
+    "cosine": ("cosine to float", ".6f"),
+    "neighbor_agreement": ("same nearest neighbor (%)", ".2f"),
 }
 
 

@@ -112,6 +112,44 @@ class ImageFolder:
         return torch.stack(images), torch.tensor(labels)
 
 
+class UnlabeledFolder:
+    """All images in a folder and in those below it; each image's number, in the order of their names, is its label.
+
+    Parameters
+    ----------
+    folder : Path
+    model : nn.Module
+        Whose preprocessing is used.
+
+    Raises
+    ------
+    ValueError
+        Where the folder holds no images.
+    """
+
+    def __init__(self, folder: Path, model: nn.Module) -> None:
+        self._names = image_names(folder)
+        if not self._names:
+            raise ValueError(f"{folder} holds no images: name a folder with some ({', '.join(extensions())})")
+        self._folder = folder
+        self._transform = make_transform(model)
+        self.name = folder.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.fingerprint_of(range(len(self)))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return fingerprint.files(self._folder, [self._names[i] for i in indices])[:16]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        images = [self._transform(read_image(self._folder / self._names[i])) for i in indices]
+        return torch.stack(images), torch.tensor([int(i) for i in indices])
+
+
 def check_same_classes(train: Path, val: Path, model: nn.Module) -> None:
     """Refuse two splits whose class folders differ, so that one class would have two numbers, with a ValueError.
 

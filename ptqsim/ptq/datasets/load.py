@@ -15,9 +15,10 @@ from ptqsim.errors import check_positive
 from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
-from ptqsim.ptq.datasets.image_folder import ImageFolder, check_same_classes
+from ptqsim.ptq.datasets.image_folder import ImageFolder, UnlabeledFolder, check_same_classes
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
+from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
 from ptqsim.validation import checked_path, checked_seed, checked_type
@@ -102,7 +103,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
         ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
         that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
-        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
+        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.  For a feature extractor any folder of images
+        will do, as labels play no part.
     model : nn.Module
         The model whose preprocessing is used.
     split : DataSplit or {"train", "calibration", "validation"}
@@ -122,6 +124,7 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
     loaders: dict[str, Callable[[str | Path, Any, DataSplit], Dataset]] = {
         Classification.name: _load_labeled_images,
         Detection.name: load_detection_data,
+        Embedding.name: _load_images,
     }
     return loaders[task_of(model).name](source, model, chosen)
 
@@ -143,15 +146,32 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit)
         )
     if (cifar := find_cifar(folder, model, split)) is not None:
         return cifar
-    train, val = (next((folder / n for n in names if (folder / n).is_dir()), None) for names in (_TRAIN, _VAL))
+    train, val = (_subfolder(folder, names) for names in (_TRAIN, _VAL))
     if train is not None and val is not None:
         check_same_classes(train, val, model)
-    return ImageFolder((val if split == "validation" else train) or folder, model)
+    return ImageFolder(_part(folder, split), model)
 
 
 def place_of(data: Dataset) -> str:
     """Name of a data set in messages: the folder as it was given where there is one, else its own name."""
     return str(getattr(data, "place", data.name))
+
+
+def _load_images(source: str | Path, model: nn.Module, split: DataSplit) -> Dataset:
+    """Images with or without labels, for a task that needs none."""
+    folder = Path(source)
+    if not folder.is_dir() or find_cifar(folder, model, split) is not None:
+        return _load_labeled_images(source, model, split)
+    return UnlabeledFolder(_part(folder, split), model)
+
+
+def _part(folder: Path, split: DataSplit) -> Path:
+    """The sub-folder of a split, if the folder has one."""
+    return _subfolder(folder, _VAL if split == DataSplit.VALIDATION else _TRAIN) or folder
+
+
+def _subfolder(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from torch import nn
@@ -15,7 +15,7 @@ from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset, place_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import Classification, check_outputs
+from ptqsim.ptq.network.task import Classification, check_outputs, task_of
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50
@@ -34,6 +34,8 @@ class Outputs(ABC):
 
     logits: torch.Tensor
     labels: torch.Tensor
+    compared: ClassVar[bool] = False
+    """True if the metrics compare with the float network."""
 
     @property
     def images(self) -> int:
@@ -110,8 +112,8 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        Where there is no image, ``limit`` or ``batch`` is no number of images, or the data have more classes than the
-        model.
+        Where the model is no classifier, there is no image, ``limit`` or ``batch`` is no number of images, or the data
+        have more classes than the model.
 
     Warns
     -----
@@ -119,6 +121,8 @@ def evaluate(
         Where the data have fewer classes than the model, or outputs are NaN.
     """
     network = model.model if isinstance(model, QuantizedModel) else model
+    if (task := task_of(network).name) != Classification.name:
+        raise ValueError(f"the model is one of {task}, and top-1 is of a classifier: use ptqsim.ptq.measure")
     check_classes(data, getattr(network, "num_classes", None))
     outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
     check_outputs(model.model if isinstance(model, QuantizedModel) else model, outputs, len(truths))

@@ -27,7 +27,7 @@ from ptqsim.ptq.network.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.tensor_files import open_tensors
+from ptqsim.ptq.tensor_files import open_tensors, refuse_pickle
 from ptqsim.validation import checked_path
 
 VERSION: Final = 4
@@ -150,6 +150,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Header and tensors of a checkpoint; one that can't be read or was changed is a ValueError."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: make one with ptqsim calibrate -o {path}")
+    refuse_pickle(path)
     try:
         with open_tensors(path) as file:
             metadata = file.metadata() or {}

@@ -79,6 +79,8 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
         )
         made.info |= {"model": source.source.name, "data": source.source.calibration_data}
         made.info["data_fingerprint"] = payload["content"]
+        if source.source.options:
+            made.info["model_options"] = dict(source.source.options)
         cache.folder.mkdir(parents=True, exist_ok=True)
         made.save(cache.path(name))
         kept.remove()

@@ -66,6 +66,9 @@ class Detection:
         by_class, by_box, by_giou = matched_loss(logits, boxes, targets, match(logits, boxes, targets))
         return by_class + BOX_WEIGHT * by_box + GIOU_WEIGHT * by_giou
 
+    def traced_loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        return self.loss(outputs, Gradient.PSEUDO_LABEL, torch.Generator())
+
     def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
         """Loss of an image's queries against the float network's: KL of the classes, and the boxes.
 
