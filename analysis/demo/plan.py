@@ -20,7 +20,7 @@ from .width_curve import WidthCurve
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything a demo does.
+    """Sizes of the parts of a demo.
 
     Attributes
     ----------
