@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torchvision.ops import generalized_box_iou
 
 from ptqsim.ptq.network.detr.boxes import centered, corners, generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
@@ -26,6 +25,8 @@ def some(seed: int, images: int = 4, queries: int = 5, objects: int = 3) -> tupl
 
 
 def test_overlap_is_torchvisions() -> None:
+    from torchvision.ops import generalized_box_iou
+
     one, other = torch.rand(6, 4) + 0.01, torch.rand(5, 4) + 0.01
     expected = generalized_box_iou(corners(one), corners(other))
     torch.testing.assert_close(generalized_iou(one[:, None], other[None]), expected)
@@ -34,6 +35,8 @@ def test_overlap_is_torchvisions() -> None:
 
 
 def test_the_assignment_is_the_cheapest_of_all() -> None:
+    from torchvision.ops import generalized_box_iou
+
     logits, boxes, targets = some(0)
     found = match(logits, boxes, targets)
     probability = logits.softmax(-1)

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 import pytest
-import timm
 import torch
 from onnx import numpy_helper
 from torch import nn
@@ -25,6 +24,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.network.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.onnx_export.export import METADATA
+from tests.ptq.networks import timm_model
 
 
 class Exported(NamedTuple):
@@ -182,7 +182,7 @@ def test_the_batch_is_free(exported: Exported, images: torch.Tensor) -> None:
 
 def test_the_file_takes_images_of_one_channel(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = timm.create_model("test_vit", in_chans=1, img_size=32, num_classes=4).eval()
+    network = timm_model("test_vit", in_chans=1, img_size=32, num_classes=4)
     images = torch.randn(2, 1, 32, 32)
     q = ptq.calibrate(network, images, method="percentile")
     ptq.export_onnx(q, tmp_path / "gray.onnx")
