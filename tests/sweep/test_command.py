@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
 
 STUDY = """
 name: tiny
@@ -69,6 +68,8 @@ def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], s
     ptqsim("sweep", study, "--csv", study.with_name("p.csv"), "--parquet", study.with_name("p.parquet"))
     with study.with_name("p.csv").open(newline="") as file:
         listed = list(csv.DictReader(file))
+    from pyarrow import parquet
+
     table = parquet.read_table(study.with_name("p.parquet")).to_pylist()
     assert len(listed) == len(table) == ran["counts"]["point"]["done"]
     assert [row["key"] for row in listed] == [row["key"] for row in table]
