@@ -124,7 +124,6 @@ LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
 """Sub-modules of attention that do nothing in evaluation, or only what the adapters state themselves."""
 
 
-
 def classification_adapters() -> Adapters:
     """By the type that they take the place of."""
     from timm.layers.attention import Attention  # seconds, where nothing has imported timm yet
