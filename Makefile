@@ -25,6 +25,9 @@ PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 
 GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
     simulator.departure simulator.power_of_two
 
+# Without byte code on disk each of the many processes that the tests start would compile all sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from ptqsim import ptq
 
@@ -15,6 +14,9 @@ from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

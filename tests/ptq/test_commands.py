@@ -164,3 +164,13 @@ def test_wrong_datapaths_are_one_line(
     told = capsys.readouterr()
     assert words in told.err.splitlines()[-1]
     assert "Traceback" not in told.err
+
+
+def test_packages_that_take_long_are_imported_where_they_are_used() -> None:
+    slow = {"onnx", "onnxruntime", "onnxscript", "timm", "torchvision", "transformers", "scipy.optimize", "sklearn"}
+    code = (
+        "import sys; from ptqsim import ptq; import ptqsim.cli.export, ptqsim.cli.evaluate, ptqsim.cli.calibrate; "
+        f"print(*sorted({slow} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

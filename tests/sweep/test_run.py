@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from distributed import Client
 
 from benchmarks.study_work import pretend
 from ptqsim.sweep.execution.pool import DaskPool
@@ -23,6 +23,9 @@ from ptqsim.sweep.study.point import point_of_row
 from ptqsim.sweep.work.content import CachePlace
 from ptqsim.sweep.work.task import Outcome, WorkTask
 from tests.sweep.cases import SMALL, assert_each_once
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 MakePlan = Callable[[str], Plan]
 ASK = """

@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
@@ -36,6 +34,10 @@ from ...framework.frame import Data, Frame, concatenate
 from ...framework.points import UnitOfWork
 from ...framework.text_table import Printed
 from ...framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 Side = Literal["a", "b"]
 Curve = NDArray[np.float64]

@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
-from timm.layers.attention import Attention
-from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
 from ptqsim.ptq.network.operations import AttentionMatmul, given_sums_wanted
@@ -125,7 +123,10 @@ Adapters = Mapping[type[nn.Module], Callable[[str, nn.Module], nn.Module]]
 LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
 """Sub-modules of attention that do nothing in evaluation, or only what the adapters state themselves."""
 
-ADAPTERS: Final[Adapters] = {
-    Attention: ViTAttention,
-    WindowAttention: SwinAttention,
-}
+
+def classification_adapters() -> Adapters:
+    """By the type that they take the place of."""
+    from timm.layers.attention import Attention  # seconds, where nothing has imported timm yet
+    from timm.models.swin_transformer import WindowAttention
+
+    return {Attention: ViTAttention, WindowAttention: SwinAttention}

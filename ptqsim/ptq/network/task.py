@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ptqsim.ptq.network.adapters import ADAPTERS, Adapters
+from ptqsim.ptq.network.adapters import Adapters, classification_adapters
 from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.gradients import Gradient, task_loss
 from ptqsim.ptq.network.input_size import input_size
@@ -61,7 +61,7 @@ class Classification:
     name: ClassVar[str] = "classification"
 
     def adapters(self) -> Adapters:
-        return ADAPTERS
+        return classification_adapters()
 
     def channels(self, network: nn.Module) -> tuple[int, ...]:
         return (input_size(network)[0],)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-from timm.layers.mlp import Mlp
 from torch import nn
 
 from ptqsim.ptq.network.adapters import LEFT_OUT, Adapters
@@ -150,6 +149,8 @@ def _refuse(name: str, what: str) -> None:
 
 def _linears_after_gelu(model: nn.Module) -> set[str]:
     """Names of the fully-connected layers whose input is the output of a GELU, with nothing in between."""
+    from timm.layers.mlp import Mlp  # seconds, where nothing has imported timm yet
+
     return {
         f"{name}.fc2" if name else "fc2"
         for name, module in model.named_modules()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from scipy.stats import entropy
 from torch import nn
 
 from ptqsim import ptq
@@ -37,6 +36,8 @@ def test_the_result_is_the_chosen_method_s(plus: ptq.QuantizedModel, model: nn.M
 def test_the_held_out_loss_is_that_of_two_calibrations(model: nn.Module, images: torch.Tensor) -> None:
     """The first entry of the trail, by hand: each half quantized on the other, soft labels of the float network."""
     plus = ptq.calibrate(model, images, method="ptq4vit_plus", w_bits=3, a_bits=3, **FEW)  # type: ignore[arg-type]
+    from scipy.stats import entropy
+
     total = 0.0
     for fold in (0, 1):
         held_out = images[fold::2]

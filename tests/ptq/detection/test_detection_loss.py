@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from scipy.stats import entropy
-from torchvision.ops import generalized_box_iou
 
 from ptqsim.ptq.network.detr.boxes import centered, corners, generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
@@ -27,6 +25,8 @@ def some(seed: int, images: int = 4, queries: int = 5, objects: int = 3) -> tupl
 
 
 def test_overlap_is_torchvisions() -> None:
+    from torchvision.ops import generalized_box_iou
+
     one, other = torch.rand(6, 4) + 0.01, torch.rand(5, 4) + 0.01
     expected = generalized_box_iou(corners(one), corners(other))
     torch.testing.assert_close(generalized_iou(one[:, None], other[None]), expected)
@@ -35,6 +35,8 @@ def test_overlap_is_torchvisions() -> None:
 
 
 def test_the_assignment_is_the_cheapest_of_all() -> None:
+    from torchvision.ops import generalized_box_iou
+
     logits, boxes, targets = some(0)
     found = match(logits, boxes, targets)
     probability = logits.softmax(-1)
@@ -134,4 +136,6 @@ def test_divergence_of_classes_is_that_of_their_distributions() -> None:
     other = exact.clone()
     other[..., :-4] += torch.randn(other[..., :-4].shape, generator=torch.Generator().manual_seed(0))
     p, q = (split_outputs(each)[0].double().softmax(-1) for each in (exact, other))
+    from scipy.stats import entropy
+
     assert Detection().divergence(other, exact).numpy() == pytest.approx(entropy(p, q, axis=-1).sum(axis=1))

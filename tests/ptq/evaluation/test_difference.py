@@ -9,8 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import softmax
-from scipy.stats import entropy, sem
 
 from ptqsim import ptq
 from ptqsim.ptq.network.task import kl_divergence
@@ -25,6 +23,9 @@ def evaluations(count: int, images: int = 40, classes: int = 7) -> list[ptq.Eval
 
 
 def test_divergence_is_scipy_s() -> None:
+    from scipy.special import softmax
+    from scipy.stats import entropy, sem
+
     exact, found = evaluations(2)
     p, q = (softmax(each.logits.double().numpy(), axis=1) for each in (exact, found))
     per_image = entropy(p, q, axis=1)
@@ -42,6 +43,8 @@ def test_divergence_is_scipy_s() -> None:
 
 
 def test_paired_difference_is_of_the_same_images() -> None:
+    from scipy.stats import sem
+
     exact, near, far = evaluations(3)
     paired = ptq.paired_difference(near, far, exact)
     values = (near.divergence(exact.logits) - far.divergence(exact.logits)).numpy()

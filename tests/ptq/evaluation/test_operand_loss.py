@@ -5,10 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-import timm
 import torch
-from scipy.special import softmax
-from scipy.stats import entropy
 from torch import nn
 
 from ptqsim import ptq
@@ -36,6 +33,8 @@ class Images:
 
 @pytest.fixture(scope="module", params=["vit", "swin"])
 def network(request: pytest.FixtureRequest) -> nn.Module:
+    import timm
+
     torch.manual_seed(0)
     if request.param == "vit":
         made = timm.models.VisionTransformer(
@@ -67,6 +66,9 @@ def losses(quantized: ptq.QuantizedModel, images: torch.Tensor) -> dict[str, ptq
 
 
 def kl(network: nn.Module, other: nn.Module, images: torch.Tensor) -> list[float]:
+    from scipy.special import softmax
+    from scipy.stats import entropy
+
     with torch.no_grad():
         p, q = (softmax(each(images).double().numpy(), axis=1) for each in (network, other))
     return list(entropy(p, q, axis=1))

@@ -17,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from ptqsim import ptq
 from ptqsim.ptq.network.admission.alterations import alteration
 from ptqsim.ptq.network.wrap import wrap
+from tests.ptq.networks import vision_transformer
 
 QUICK: dict[str, Any] = {"method": "percentile", "w_bits": 6, "a_bits": 6}
 
@@ -192,11 +193,9 @@ def test_a_layer_that_runs_twice_or_never_is_refused(model: nn.Module, images: t
 
 
 def test_networks_that_give_no_logits_are_refused(model: nn.Module, images: torch.Tensor) -> None:
-    from timm.models.vision_transformer import VisionTransformer
-
     def features(pool: str) -> nn.Module:
         sizes: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
-        return VisionTransformer(**sizes, num_classes=0, global_pool=pool).eval()
+        return vision_transformer(**sizes, num_classes=0, global_pool=pool)
 
     headless, pair = copy.deepcopy(model), copy.deepcopy(model)
     headless.head = nn.Identity()

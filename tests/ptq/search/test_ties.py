@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from ptqsim import ptq
@@ -23,14 +22,15 @@ from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES, Objective
 from ptqsim.ptq.search.ranking import ranking_objective
 from tests.ptq import names
+from tests.ptq.networks import vision_transformer
 
 RATIOS = search_space.linear_ratios(0.0, 1.2, 12)
 
 
-def small(seed: int = 0, **options: object) -> VisionTransformer:
+def small(seed: int = 0, **options: object) -> nn.Module:
     torch.manual_seed(seed)
     kind = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2, "num_classes": 5}
-    return VisionTransformer(**{**kind, **options}).eval()  # type: ignore[arg-type]
+    return vision_transformer(**{**kind, **options})  # type: ignore[arg-type]
 
 
 def random_data(

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 from ptqsim.ptq.network.detr.boxes import generalized_iou
@@ -49,6 +48,8 @@ def match(logits: torch.Tensor, boxes: torch.Tensor, targets: Targets) -> torch.
     int64 tensor [N, queries]
         Index of the target, -1 for none.
     """
+    from scipy.optimize import linear_sum_assignment
+
     with torch.no_grad():
         labels = targets.labels.clamp(min=0)
         probability = logits.float().softmax(dim=-1)
