@@ -215,4 +215,15 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
     checked_type("number_format", number_format, NumberFormat, "such as ptqsim.Uniform(bits=8, scale=0.02)")
-    return QuantizedArray(seal(number_format.encode(real)), number_format)  # the codes are new, so they need no copy
+    return encoded(number_format.encode(real), number_format)
+
+
+def encoded(codes: NDArray[Any], number_format: NumberFormat) -> QuantizedArray:
+    """An array of codes that a format has just made.
+
+    The format gives no others than fit it, so they are not examined; nobody else has them, so they are not copied.
+    """
+    array = object.__new__(QuantizedArray)
+    object.__setattr__(array, "codes", seal(codes))
+    object.__setattr__(array, "format", number_format)
+    return array

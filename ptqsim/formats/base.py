@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
@@ -228,6 +229,27 @@ class NumberFormat(Constructed, ABC):
         if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
             raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+@in_default_environment
+def encode_groups(formats: Sequence[NumberFormat], reals: NDArray[Any]) -> Codes:
+    """Codes of groups of reals, each group in a format of its own, of which all have codes of one width.
+
+    Parameters
+    ----------
+    formats : sequence of G formats, or of one for all groups
+        Formats that nobody else could have changed: they are not checked anew, which takes longer than few values do.
+    reals : float32 or float64 array [G, ...]
+        C-contiguous.
+
+    Returns
+    -------
+    array [G, ...]
+    """
+    if len(formats) == 1:
+        return formats[0]._encode(reals)
+    codes: Codes = np.stack([fmt._encode(group) for fmt, group in zip(formats, reals, strict=True)])
+    return codes
 
 
 @lru_cache(maxsize=32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -102,7 +102,25 @@ def reader_of(given: Constructed) -> Callable[[Any], tuple[Any, ...]]:
     What it reads is equal if the objects are. Comparing a tuple that was read before takes a fraction of the time that
     the comparison of two dataclasses does. Objects of another class may lack a field, which is an AttributeError.
     """
-    return attrgetter(*_paths(given, ""))
+    cls = type(given)
+    return _reader(cls, tuple(type(value) for value in _values(cls)(given)), given)
+
+
+_readers: dict[tuple[type, tuple[type, ...]], Callable[[Any], tuple[Any, ...]]] = {}
+
+
+def _reader(cls: type, types: tuple[type, ...], given: Constructed) -> Callable[[Any], tuple[Any, ...]]:
+    """The reader of a class whose fields have values of these types; finding the fields takes longer than reading."""
+    found = _readers.get((cls, types))
+    if found is None:
+        found = _readers[cls, types] = attrgetter(*_paths(given, ""))
+    return found
+
+
+@cache
+def _values(cls: type) -> Callable[[Any], tuple[Any, ...]]:
+    names = [field.name for field in dataclasses.fields(cls)]
+    return attrgetter(*names, "__class__")  # of one name alone it would be no tuple
 
 
 def _paths(given: Constructed, prefix: str) -> Iterator[str]:

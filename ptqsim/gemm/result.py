@@ -132,11 +132,9 @@ class MatmulResult:
             raise ArgumentTypeError(f"{legal}, {got}")
         if not (out.shape == self.acc.shape and out.flags.c_contiguous):
             raise ValueError(f"{legal}, {got}")
-        parts = [(self.acc, self.scale, out)] if scales is None else zip(self.acc, scales, out, strict=True)
-        for acc, scale, target in parts:
-            _threads.run(
-                convert.to_reals, acc.size, _threads.GRAIN, acc.reshape(-1), np.float64(scale), target.reshape(-1)
-            )
+        if out.size:
+            arguments = self.acc.reshape(-1), np.array(each, np.float64), out.size // len(each), out.reshape(-1)
+            _threads.run(convert.to_reals, out.size, _threads.GRAIN, *arguments)
         if any(scale > _LARGEST_SCALE for scale in each) and not np.isfinite(out).all():
             raise ValueError(f"some reals are beyond {_FLOAT32_MAX:.3g}, the largest float32; take them as float64")
         return out

@@ -46,10 +46,17 @@ def _through_int64(floats: Any, drop: int, out: Any) -> bool:
 
 
 @jit
-def to_reals(start: int, stop: int, team: int, acc: Any, scale: Any, out: Any) -> int:
-    """acc * scale for [start, stop), the product taken in float64 and rounded to the type of `out`."""
+def to_reals(start: int, stop: int, team: int, acc: Any, scales: Any, length: int, out: Any) -> int:
+    """acc * scale for [start, stop), the product taken in float64 and rounded to the type of `out`.
+
+    Every `length` elements have a scale of their own.
+    """
     start = shared(start, stop, team)
-    source, target = acc[start:stop], out[start:stop]
-    for i in range(len(source)):
-        target[i] = target.dtype.type(np.float64(source[i]) * scale)
+    while start < stop:
+        index = start // length
+        end = min(stop, (index + 1) * length)
+        source, target, scale = acc[start:end], out[start:end], scales[index]
+        for i in range(len(source)):
+            target[i] = target.dtype.type(np.float64(source[i]) * scale)
+        start = end
     return 0

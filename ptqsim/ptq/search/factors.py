@@ -7,9 +7,8 @@ none, and other devices take the float32 product of fake-quantized values, whose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -17,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.formats.immutable import seal
+from ptqsim.formats.array import encoded
+from ptqsim.formats.base import encode_groups
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
@@ -68,25 +68,29 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
     """
     if not as_codes:
         return fake_quantize(x, formats)
-    codes: NDArray[Any]
-    if len(formats) == 1:
-        codes = formats[0].encode(x.numpy())
-    else:
-        codes = np.stack([fmt.encode(values) for fmt, values in zip(formats, x.numpy(), strict=True)])
-    codes = seal(codes)  # they are new, so they need no copy
+    codes = encode_groups(formats, np.ascontiguousarray(x.numpy()))
     units = [_unscaled(fmt) for fmt in formats]
-    if all(unit == units[0] for unit in units):
-        arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)
+    if all(unit is units[0] or unit == units[0] for unit in units):
+        arrays: tuple[pq.QuantizedArray, ...] = (encoded(codes, units[0]),)
     else:
-        arrays = tuple(pq.QuantizedArray(codes[g : g + 1], unit) for g, unit in enumerate(units))
+        arrays = tuple(encoded(codes[g : g + 1].copy(), unit) for g, unit in enumerate(units))
     return CodedFactor(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
 
 
-# What the simulator keeps of a format serves all its scales.
-@lru_cache(maxsize=1024)
 def _unscaled(fmt: Format) -> pq.NumberFormat:
-    """The format with the scale 1, if it has one of its own."""
-    return replace(fmt, scale=1.0) if isinstance(fmt, pq.Uniform | pq.TwinGELU) else fmt
+    """The format with the scale 1, if it has one of its own: what the simulator keeps of it serves all scales."""
+    if isinstance(fmt, pq.Uniform):
+        return _unit(fmt.__class__, bits=fmt.bits, rounding=fmt.rounding)
+    if isinstance(fmt, pq.TwinGELU):
+        return _unit(
+            fmt.__class__, bits=fmt.bits, shift=fmt.shift, rounding=fmt.rounding, range_choice=fmt.range_choice
+        )
+    return fmt
+
+
+@cache
+def _unit(kind: Callable[..., pq.NumberFormat], **fields: Any) -> pq.NumberFormat:
+    return kind(scale=1.0, **fields)
 
 
 def multiply(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
