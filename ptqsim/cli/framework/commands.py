@@ -25,6 +25,7 @@ from ptqsim.cli.framework.help_pages import set_pages
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
 BUILT_IN: Final = {
+    "fetch": "ptqsim.cli.fetch:fetch",
     "train": "ptqsim.cli.train:train",
     "calibrate": "ptqsim.cli.calibrate:calibrate",
     "evaluate": "ptqsim.cli.evaluate:evaluate",

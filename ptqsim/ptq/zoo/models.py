@@ -1,4 +1,4 @@
-"""Networks by name: bundled ones, timm's, transformers' DETR, and local checkpoints."""
+"""Networks by name: bundled and fetched ones, timm's, transformers' DETR, and local checkpoints."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.ptq.zoo.bundled import BUNDLED
+from ptqsim.ptq.zoo.bundled import BUNDLED, BundledModel
 from ptqsim.ptq.zoo.detector_names import DETECTORS
 from ptqsim.ptq.zoo.detectors import build_detector, load_detector
+from ptqsim.ptq.zoo.fetched import FETCHED, FetchedModel
 from ptqsim.ptq.zoo.names import timm_name
 from ptqsim.ptq.zoo.weights import fill, read_weights
 
@@ -24,7 +25,8 @@ def load_model(
     Parameters
     ----------
     name : str
-        A bundled model (``vit_digits``), a short name of a network of the papers (``deit_small``, see
+        A bundled model (``vit_digits``), one that ``ptqsim fetch`` makes (``dinov2_small_photos``), a short name of a
+        network of the papers (``deit_small``, see
         :data:`ptqsim.ptq.zoo.names.PAPER_MODELS`), any model name of timm, or a detector (``detr_digits``, bundled;
         ``detr_resnet_50``, the DETR of transformers).
     pretrained : bool
@@ -40,7 +42,7 @@ def load_model(
         For an unknown name (it suggests the nearest), a checkpoint that is damaged or of another network, or a timm
         model with no weights to be had.
     FileNotFoundError
-        Where the checkpoint isn't there.
+        Where the checkpoint isn't there, or a model to be fetched was not.
     """
     if num_classes is not None and num_classes < 1:
         raise ValueError(f"num_classes is {num_classes}; legal is 1 or more: feature extractors are not quantized yet")
@@ -52,9 +54,10 @@ def load_model(
     weights = None if checkpoint is None else read_weights(Path(checkpoint))
     if full is None:
         if pretrained:
-            raise ValueError(f"{name} is bundled with its weights: leave --pretrained out")
-        model = BUNDLED[name].build()
-        weights = weights if weights is not None else read_weights(BUNDLED[name].weights)
+            raise ValueError(f"{name} has its own weights: leave --pretrained out")
+        own = _own(name)
+        weights = weights if weights is not None else read_weights(own.weights)
+        model = own.build()
     else:
         if weights is None and not pretrained:
             raise ValueError(
@@ -76,8 +79,12 @@ def build(name: str, num_classes: int | None = None) -> nn.Module:
         return build_detector(DETECTORS[name], num_classes).eval()
     full = timm_name(name)
     if full is None:
-        return load_model(name)
+        return load_model(name) if name in BUNDLED else FETCHED[name].build().eval()
     return _timm_model(full, pretrained=False, num_classes=num_classes).eval()
+
+
+def _own(name: str) -> BundledModel | FetchedModel:
+    return BUNDLED[name] if name in BUNDLED else FETCHED[name]
 
 
 def _timm_model(name: str, pretrained: bool, num_classes: int | None) -> nn.Module:
