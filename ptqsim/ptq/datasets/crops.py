@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.ptq.datasets.compositing import integers, random_words
+from ptqsim.ptq.datasets.compositing import random_words
 
 SIZE: Final = 224
 """Height and width of a crop in pixels."""
@@ -52,12 +52,13 @@ def make_crop(photograph: NDArray[np.uint8], key: int, index: int) -> NDArray[np
     uint8 array [3, 224, 224]
     """
     words = random_words(key, index, 1, _WORDS)
-    area, ratio, place_x, place_y, flips, bright, contrast, color, blurs, sigma, gray, noise = words[0, :_FIELDS, None]
-    cut = _cut(photograph, int(area[0]), int(ratio[0]), int(place_x[0]), int(place_y[0]))
-    pixels = resize(cut, SIZE)
-    if flips[0] & np.uint64(1):
+    area, ratio, place_x, place_y, flips, bright, contrast, color, blurs, sigma, gray, noise = map(
+        int, words[0, :_FIELDS]
+    )
+    pixels = resize(_cut(photograph, area, ratio, place_x, place_y), SIZE)
+    if flips & 1:
         pixels = pixels[:, :, ::-1]
-    if flips[0] & np.uint64(2):
+    if flips & 2:
         pixels = pixels[:, ::-1]
     pixels = np.minimum(pixels * _draw(bright, 128, 384) >> 8, 255)
     pixels = _toward(np.int32((2 * _luminance(pixels).sum() + SIZE * SIZE) // (2 * SIZE * SIZE)), pixels, contrast)
@@ -75,8 +76,9 @@ def resize(pixels: NDArray[np.uint8], size: int) -> NDArray[np.int32]:
     return _products(pixels, _bicubic(pixels.shape[1], size), _bicubic(pixels.shape[2], size))
 
 
-def _draw(word: NDArray[np.uint64], low: int, high: int) -> int:
-    return int(integers(word, low, high)[0])
+def _draw(word: int, low: int, high: int) -> int:
+    """An integer low..high, both included."""
+    return low + word % (high - low + 1)
 
 
 def _cut(photograph: NDArray[np.uint8], area: int, ratio: int, x: int, y: int) -> NDArray[np.uint8]:
@@ -151,7 +153,7 @@ def _luminance(pixels: NDArray[np.int32]) -> NDArray[np.int32]:
 
 
 def _toward(
-    center: NDArray[np.int32] | np.int32, pixels: NDArray[np.int32], word: NDArray[np.uint64], lowest: int = 128
+    center: NDArray[np.int32] | np.int32, pixels: NDArray[np.int32], word: int, lowest: int = 128
 ) -> NDArray[np.int32]:
     """Pixels at ``lowest``/256 to 3/2 times their distance from ``center``, as a random word chooses."""
     return np.clip(center + ((pixels - center) * _draw(word, lowest, 384) >> 8), 0, 255)

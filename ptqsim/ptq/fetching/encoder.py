@@ -64,7 +64,7 @@ def _read(model: bytes) -> tuple[Mapping[str, Array], Mapping[str, str]]:
     from onnx import numpy_helper
 
     try:
-        graph = onnx.load_from_string(model).graph
+        graph = onnx.load_model_from_string(model).graph
     except DecodeError as error:
         raise ValueError(f"the ONNX file can't be read ({error})") from None
     arrays: dict[str, Any] = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}

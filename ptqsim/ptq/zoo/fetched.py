@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ptqsim.ptq.datasets.photos import FOLDER, PHOTOS
 from ptqsim.ptq.fetched_folder import FetchedFolder
@@ -44,7 +44,7 @@ class FetchedModel:
     minutes: int
     tensors: str
 
-    FILE = "weights.safetensors"
+    FILE: ClassVar[str] = "weights.safetensors"
 
     @property
     def weights(self) -> Path:
