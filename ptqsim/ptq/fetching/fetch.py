@@ -34,7 +34,7 @@ _MADE: Final = 130 * 10**6
 """Bytes that what is made takes, with some to spare."""
 _ORIGINS_FILE: Final = "ORIGINS.txt"
 
-PER_CLASS: Final = 20
+PER_CLASS: Final = 40
 """Crops of each photograph that the head is fitted to."""
 INVERSE_PENALTY: Final = 0.1
 _BATCH: Final = 22

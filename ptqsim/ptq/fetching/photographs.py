@@ -15,7 +15,7 @@ from ptqsim.ptq.fetching.sources import Photograph
 
 
 def read_out(photographs: Sequence[Photograph], wheels: Path, expected: str) -> dict[str, NDArray[np.uint8]]:
-    """Pixels [3, H, W] of each photograph by name.
+    """Pixels [3, H, W] of each photograph by name, in the order of the names.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def read_out(photographs: Sequence[Photograph], wheels: Path, expected: str) -> 
             f"the photographs have the fingerprint {pixels}, and the pinned one is {expected}: this Pillow decodes "
             "JPEG in another way; try the wheel of Pillow from PyPI, which has libjpeg-turbo"
         )
-    return found
+    return dict(sorted(found.items()))
 
 
 def origins(photographs: Sequence[Photograph]) -> str:
