@@ -20,7 +20,7 @@ _MANIFEST: Final = "manifest.json"
 
 
 class State(Choice):
-    """What is there of something that can be fetched."""
+    """State of something that can be fetched."""
 
     ABSENT = "not fetched"
     OUTDATED = "of another release"
@@ -51,7 +51,7 @@ class FetchedFolder:
 
     @property
     def path(self) -> Path:
-        """Where it is, or would be."""
+        """The place of the folder, whether it is there or not."""
         return cache_folder() / self.name
 
     def file(self, name: str) -> Path:
@@ -75,11 +75,11 @@ class FetchedFolder:
         return self.path / name
 
     def state(self) -> State:
-        """What is there; every file is read."""
+        """The state of the folder, for which every file is read."""
         return self._state(None)
 
     def about(self) -> dict[str, Any]:
-        """What was recorded when the folder was made; empty where it can't be read."""
+        """The record that was made when the folder was made; empty where it can't be read."""
         try:
             manifest = json.loads((self.path / _MANIFEST).read_bytes())
         except (OSError, ValueError):

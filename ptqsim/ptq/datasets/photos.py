@@ -24,7 +24,7 @@ PHOTOS: Final = "photos"
 """Name of the data set."""
 
 FOLDER: Final = FetchedFolder("dinov2_small_photos", version=1)
-"""Where the photographs are, beside the network that tells them apart."""
+"""Place of the photographs, beside the network that tells them apart."""
 FILE: Final = "photographs.safetensors"
 
 CROPS: Final[dict[Split, int]] = {"calibration": 1_100, "validation": 1_320}

@@ -42,7 +42,7 @@ _BATCH: Final = 22
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a fetch found or made.
+    """The result of a fetch.
 
     Attributes
     ----------

@@ -77,7 +77,7 @@ def _pip_version() -> tuple[int, ...]:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """What failed; pip says of a network that is down that there is no such version."""
+    """The reason in a few words; pip says of a network that is down that there is no such version."""
     if any("Retrying" in line for line in lines):
         return "no connection"
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]

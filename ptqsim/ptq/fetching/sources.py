@@ -1,4 +1,4 @@
-"""What is fetched: wheels to the last bit, and the files in them with origin and license."""
+"""The sources: wheels to the last bit, and the files in them with origin and license."""
 
 from __future__ import annotations
 
