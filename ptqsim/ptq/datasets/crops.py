@@ -128,7 +128,8 @@ def _sums_to_one(weights: NDArray[np.int64]) -> NDArray[np.float32]:
     scaled = (2 * _ONE * weights // weights.sum(axis=1, keepdims=True) + 1) >> 1
     rows = np.arange(len(scaled))
     scaled[rows, scaled.argmax(axis=1)] += _ONE - scaled.sum(axis=1)
-    return scaled.astype(np.float32)
+    rounded: NDArray[np.float32] = scaled.astype(np.float32)
+    return rounded
 
 
 def _products(
@@ -149,7 +150,8 @@ def _rounded(sums: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _luminance(pixels: NDArray[np.int32]) -> NDArray[np.int32]:
     red, green, blue = (pixels[c] * weight for c, weight in enumerate(_LUMINANCE))
-    return (red + green + blue + 2**15) >> 16
+    luminance: NDArray[np.int32] = (red + green + blue + 2**15) >> 16
+    return luminance
 
 
 def _toward(
@@ -163,4 +165,7 @@ def _add_noise(pixels: NDArray[np.int32], words: NDArray[np.uint64], sixteenths:
     """Noise of nearly normal distribution, of that standard deviation, as uint8 pixels."""
     drawn = words.astype("<u8").view(np.uint8).reshape(_NOISE_BYTES, *pixels.shape)
     noise = drawn.sum(axis=0, dtype=np.int32) - _NOISE_BYTES * 255 // 2
-    return np.clip(pixels + ((noise * (sixteenths * _NOISE) + 2**19) >> 20), 0, 255).astype(np.uint8)
+    noisy: NDArray[np.uint8] = np.clip(pixels + ((noise * (sixteenths * _NOISE) + 2**19) >> 20), 0, 255).astype(
+        np.uint8
+    )
+    return noisy

