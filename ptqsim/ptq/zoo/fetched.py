@@ -66,8 +66,8 @@ DINOV2_SMALL_PHOTOS: Final = FetchedModel(
     PHOTOS,
     "DINOv2 ViT-S/14 at 224 pixels with a head that tells 22 photographs apart by small crops",
     "Apache-2.0 (network), public domain, CC0 and CC-BY-2.0 (photographs)",
-    3,
-    "",
+    4,
+    "c4384b1315a2b6a5a950102b926e8e5f8fc45457ce0f9b56bbe26b6d462830c8",
 )
 
 FETCHED: Final[dict[str, FetchedModel]] = {model.folder.name: model for model in (DINOV2_SMALL_PHOTOS,)}
