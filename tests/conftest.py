@@ -41,6 +41,20 @@ def pytest_report_header() -> str | None:
     return f"NOT COLLECTED: {lacking}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the network that `make fetch` makes, where that is not."""
+    wanting = [item for item in items if item.get_closest_marker("fetched")]
+    if not wanting:
+        return
+    from ptqsim.ptq.fetched_folder import State
+    from ptqsim.ptq.zoo.fetched import DINOV2_SMALL_PHOTOS
+
+    state = DINOV2_SMALL_PHOTOS.folder.state()
+    if state is not State.FETCHED:
+        for item in wanting:
+            item.add_marker(pytest.mark.skip(reason=f"{DINOV2_SMALL_PHOTOS.folder.name} is {state}: make fetch"))
+
+
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """Random numbers that differ from test to test and not from run to run."""

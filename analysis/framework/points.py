@@ -22,9 +22,10 @@ from threadpoolctl import threadpool_limits
 
 import ptqsim as pq
 from ptqsim import fingerprint
+from ptqsim.progress import no_bar
 
 from .frame import Data
-from .workload import Workload, no_bar
+from .workload import Workload
 
 
 class Unit(Protocol):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ptqsim import files, ptq
-from ptqsim.progress import Progress, silent
+from ptqsim.progress import Bars, no_bar
 from ptqsim.ptq.datasets.load import sample_indices
 from ptqsim.ptq.network.identity import weights_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
@@ -23,15 +22,6 @@ from ptqsim.ptq.threads import one_thread
 
 from .store import ArtifactStore
 from .style import NAMES, bits_label
-
-Bars = Callable[[str, str], AbstractContextManager[Progress]]
-"""``bars(description, unit)`` opens a progress bar; `ptqsim.cli.framework.output.Output.progress` is one."""
-
-
-@contextmanager
-def no_bar(description: str, unit: str) -> Iterator[Progress]:
-    """A bar that is not shown."""
-    yield silent
 
 
 def bundled_models() -> tuple[str, ...]:

@@ -41,6 +41,7 @@ from ptqsim.ptq.evaluation.operand_loss import OperandLoss as OperandLoss
 from ptqsim.ptq.evaluation.operand_loss import operand_losses as operand_losses
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
+from ptqsim.ptq.fetching.fetch import fetch as fetch
 from ptqsim.ptq.network.gradients import Gradient as Gradient
 from ptqsim.ptq.network.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel

@@ -26,6 +26,7 @@ from ptqsim.cli.framework.pairs import spread
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
 BUILT_IN: Final = {
+    "fetch": "ptqsim.cli.fetch:fetch",
     "convert": "ptqsim.cli.convert:convert",
     "train": "ptqsim.cli.train:train",
     "calibrate": "ptqsim.cli.calibrate:calibrate",

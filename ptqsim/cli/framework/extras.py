@@ -9,6 +9,7 @@ EXTRA_OF: Final = {
     "rich": "cli",
     "typer": "cli",
     "PIL": "models",
+    "platformdirs": "models",
     "safetensors": "models",
     "sklearn": "models",
     "threadpoolctl": "models",

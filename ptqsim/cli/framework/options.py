@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 ModelOption = Annotated[
     str,
-    typer.Option("--model", help="A bundled model (vit_digits, detr_digits), a timm model name, or detr_resnet_50."),
+    typer.Option(
+        "--model",
+        help="A bundled model (vit_digits, detr_digits), a fetched one (see ptqsim fetch), a timm model name, or "
+        "detr_resnet_50.",
+    ),
 ]
 PretrainedOption = Annotated[
     bool, typer.Option("--pretrained", help="Fetch the pretrained weights of timm or transformers.")
@@ -62,8 +66,8 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="'digits' (bundled scenes), or a folder with one sub-folder of images per class; for a detector, a "
-        "folder in COCO's layout; for embeddings, any folder of images.",
+        help="'digits' (bundled scenes), 'photos' (see ptqsim fetch), or a folder with one sub-folder of images per "
+        "class; for a detector, a folder in COCO's layout; for embeddings, any folder of images.",
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]

@@ -16,6 +16,7 @@ from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
 from ptqsim.ptq.datasets.image_folder import ImageFolder, UnlabeledFolder, check_same_classes
+from ptqsim.ptq.datasets.photos import PHOTOS, PhotoCrops, fetched_photographs
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.embedding import Embedding
@@ -23,7 +24,9 @@ from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
 from ptqsim.validation import checked_path, checked_seed, checked_type
 
-DIGITS = "digits"
+DIGITS: Final = "digits"
+NAMED: Final = (DIGITS, PHOTOS)
+"""Data sets that have a name; all others are folders."""
 
 _ENDLESS: Final = 2**40, 2**20  # of a data set with so many images, samples are of so many first ones
 _TRAIN: Final = ("train",)
@@ -100,7 +103,8 @@ def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = 
     Parameters
     ----------
     source : str or path
-        ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
+        ``"digits"``; ``"photos"``, crops of photographs that ``ptqsim fetch`` gets; a folder with CIFAR-10 or CIFAR-100
+        in the binary version; or a folder of class folders.  A folder
         that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
         :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.  For a feature extractor any folder of images
@@ -136,13 +140,17 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit)
         if (channels, height, width) != (3, SIZE, SIZE):
             raise ValueError(
                 f"the bundled scenes are {SIZE}x{SIZE} pixels in 3 channels, and the model takes {height}x{width} in "
-                f"{channels}: name a folder of images as the data (--data DIR), or a bundled model"
+                f"{channels}: name a folder of images as the data (--data DIR, or --data {PHOTOS} for what 'ptqsim "
+                "fetch' makes), or a bundled model"
             )
         return DigitScenes(split)
+    if str(source) == PHOTOS and not folder.is_dir():
+        return PhotoCrops(fetched_photographs(), split, model)
     if not folder.is_dir():
         raise FileNotFoundError(
             f"there is no data folder at {folder}: name a folder with one sub-folder of images per class, or with the "
-            f"binary version of CIFAR-10 or CIFAR-100, or {DIGITS!r} for the bundled scenes"
+            f"binary version of CIFAR-10 or CIFAR-100, {DIGITS!r} for the bundled scenes, or {PHOTOS!r} for fetched "
+            "photographs"
         )
     if (cifar := find_cifar(folder, model, split)) is not None:
         return cifar

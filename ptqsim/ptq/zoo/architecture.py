@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.ptq.zoo.bundled import BUNDLED
 from ptqsim.ptq.zoo.options import ModelOptions
+from ptqsim.ptq.zoo.own import OWN
 
 Weights = Mapping[str, torch.Tensor]
 
@@ -24,7 +24,7 @@ def make_network(name: str, full: str | None, options: ModelOptions, *, pretrain
     name : str
         As users call it.
     full : str or None
-        timm's name; None for a bundled model.
+        timm's name; None for a model with weights of its own.
     options : ModelOptions
     pretrained : bool
 
@@ -39,7 +39,7 @@ def make_network(name: str, full: str | None, options: ModelOptions, *, pretrain
     arguments = options.arguments
     try:
         model: nn.Module = (
-            BUNDLED[name].build(**arguments)
+            OWN[name].build(**arguments)
             if full is None
             else timm.create_model(full, pretrained=pretrained, **arguments)
         )

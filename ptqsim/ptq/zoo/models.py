@@ -1,4 +1,4 @@
-"""Networks by name: bundled ones, timm's, transformers' DETR, and local checkpoints."""
+"""Networks by name: bundled and fetched ones, timm's, transformers' DETR, and local checkpoints."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch import nn
 
 from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.zoo.architecture import first_channels, head_classes, layer_names, make_network, stored_size
-from ptqsim.ptq.zoo.bundled import BUNDLED
 from ptqsim.ptq.zoo.detector_names import DETECTORS
 from ptqsim.ptq.zoo.detectors import build_detector, load_detector
 from ptqsim.ptq.zoo.names import timm_name
 from ptqsim.ptq.zoo.options import ModelOptions, ModelTask
+from ptqsim.ptq.zoo.own import OWN
 from ptqsim.ptq.zoo.weights import fill, read_weights
 
 _MADE_WITH: Final = "made_with"
@@ -40,7 +40,8 @@ def load_model(
     Parameters
     ----------
     name : str
-        A bundled model (``vit_digits``), a short name of a network of the papers (``deit_small``, see
+        A bundled model (``vit_digits``), one that ``ptqsim fetch`` makes (``dinov2_small_photos``), a short name of a
+        network of the papers (``deit_small``, see
         :data:`ptqsim.ptq.zoo.names.PAPER_MODELS`), any model name of timm, or a detector (``detr_digits``, bundled;
         ``detr_resnet_50``, the DETR of transformers).
     pretrained : bool
@@ -67,7 +68,7 @@ def load_model(
         For an unknown name (it suggests the nearest), a checkpoint that is damaged or of another network, a timm
         model with no weights to be had, and options that contradict each other or the weights.
     FileNotFoundError
-        Where the checkpoint isn't there.
+        Where the checkpoint isn't there, or a model to be fetched was not.
     """
     options = ModelOptions.of(
         img_size=img_size, num_classes=num_classes, in_chans=in_chans, model_kwargs=model_kwargs, task=task
@@ -86,7 +87,7 @@ def load_with_options(
         return load_detector(DETECTORS[name], pretrained, Path(checkpoint) if checkpoint else None).eval()
     full = timm_name(name)
     if full is None and pretrained:
-        raise ValueError(f"{name} is bundled with its weights: leave --pretrained out")
+        raise ValueError(f"{name} has its own weights: leave --pretrained out")
     if checkpoint is not None or full is None:
         return _with_weights(name, full, options, None if checkpoint is None else Path(checkpoint))
     if not pretrained:
@@ -116,7 +117,8 @@ def build(name: str, num_classes: int | None = None, options: Mapping[str, Any] 
     full = timm_name(name)
     chosen = ModelOptions.from_dict(options or {})
     if full is None:
-        with suppress(ValueError):  # the bundled weights, unless the options are those of other weights
+        # its own weights, unless the options are those of other weights, or they were not fetched
+        with suppress(ValueError, FileNotFoundError):
             return load_with_options(name, chosen)
     elif chosen.num_classes is None:
         chosen = replace(chosen, num_classes=num_classes)
@@ -129,8 +131,8 @@ def options_of(network: nn.Module) -> dict[str, Any]:
 
 
 def _with_weights(name: str, full: str | None, given: ModelOptions, checkpoint: Path | None) -> nn.Module:
-    """The network that weights, by default the bundled ones, are of: what they tell of it completes the options."""
-    weights = read_weights(BUNDLED[name].weights if checkpoint is None else checkpoint)
+    """The network that weights, by default its own, are of: what they tell of it completes the options."""
+    weights = read_weights(OWN[name].weights if checkpoint is None else checkpoint)
     head, first = layer_names(full)
     options = given.with_told(head_classes(weights, head), first_channels(weights, first))
     if checkpoint is None and not given.to_dict():

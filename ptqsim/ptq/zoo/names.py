@@ -6,8 +6,8 @@ import difflib
 from typing import Final
 
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.zoo.bundled import BUNDLED
 from ptqsim.ptq.zoo.detector_names import DETECTORS
+from ptqsim.ptq.zoo.own import OWN
 
 PAPER_MODELS: Final[dict[str, str]] = {
     "vit_small_patch32": "vit_small_patch32_224.augreg_in21k_ft_in1k",
@@ -31,16 +31,17 @@ default weights, which for some of these networks are later ones than the papers
 
 
 def timm_name(name: str) -> str | None:
-    """timm's name of a network; None for a bundled one.
+    """timm's name of a network; None for a bundled or a fetched one.
 
     Raises
     ------
     ValueError
-        For a name that is neither bundled, short nor timm's, with the nearest of them; for a tag that timm has not.
+        For a name that is neither bundled, fetched, short nor timm's, with the nearest of them; for a tag that timm has
+        not.
     """
     import timm
 
-    if name in BUNDLED:
+    if name in OWN:
         return None
     full = PAPER_MODELS.get(name, name)
     if not timm.is_model(full):
@@ -56,7 +57,7 @@ def timm_name(name: str) -> str | None:
 def _unknown(name: str) -> ValueError:
     import timm
 
-    short = [*BUNDLED, *PAPER_MODELS, *DETECTORS]
+    short = [*OWN, *PAPER_MODELS, *DETECTORS]
     near = difflib.get_close_matches(name, short, n=2) + difflib.get_close_matches(name, timm.list_models(), n=2)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
     return ValueError(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ptqsim.ptq.calibration.methods import make_method
-from ptqsim.ptq.datasets.load import DIGITS
+from ptqsim.ptq.datasets.load import NAMED
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.study.definition import Study, resolved
 from ptqsim.sweep.work.code import code_version
@@ -41,7 +41,7 @@ class OpenStudy:
             data = choice.data or study.data
             self._sources[choice.called] = self._files.add(
                 choice.name,
-                data if data == DIGITS else str(resolved(data, folder)),
+                data if data in NAMED else str(resolved(data, folder)),
                 choice.options,
                 pretrained=choice.pretrained,
                 checkpoint=None if choice.checkpoint is None else resolved(choice.checkpoint, folder),

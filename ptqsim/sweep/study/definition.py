@@ -245,7 +245,7 @@ class Study(Part):
         Letters, digits, ``-`` and ``_``.
     description : str
     data : str
-        ``digits`` or a folder of images.
+        ``digits``, ``photos`` or a folder of images.
     axes : Axes
     require, exclude : lists of str
         Conditions that every point meets, and that none does.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptqsim import fingerprint, ptq
-from ptqsim.ptq.datasets.load import DIGITS, sample_indices
+from ptqsim.ptq.datasets.load import NAMED, sample_indices
 from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
 from ptqsim.ptq.evaluation.evaluate import check_classes
 from ptqsim.ptq.network.identity import weights_fingerprint
@@ -174,7 +174,7 @@ class SourceFiles:
             weights = f"weights-{found[:32]}.safetensors"
             if not self._cache.has(weights):
                 self._cache.put(weights, pack_weights(network))
-        place = data if data == DIGITS else str(Path(data).resolve())
+        place = data if data in NAMED else str(Path(data).resolve())
         splits = {split: ptq.load_data(place, network, split=split) for split in ("calibration", "validation")}
         check_classes(splits["validation"], getattr(network, "num_classes", None))
         calibration, validation = (opened.name for opened in splits.values())
