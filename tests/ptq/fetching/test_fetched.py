@@ -65,6 +65,12 @@ def test_commands_take_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     path = tmp_path / "s.safetensors"
     named = ["--model", NAME, "--data", "photos"]
     assert app.main(["calibrate", *named, "--method", "percentile", "--images", "2", "-o", str(path)]) == 0
-    for command in (["evaluate", path], ["simulate", path, "--bits", 32], ["verify", path], ["bounds", path]):
-        limit = [] if command[0] == "bounds" else ["--limit", 2]
-        assert app.main([*map(str, command), *map(str, limit), "--data", "photos"]) == 0, capsys.readouterr().err
+    commands = {
+        "evaluate": ["--limit", 2],
+        "simulate": ["--bits", 32, "--limit", 2],
+        "verify": ["--images", 2, "--outputs", 40],
+        "bounds": [],
+    }
+    for command, options in commands.items():
+        status = app.main([command, str(path), "--data", "photos", *map(str, options)])
+        assert status == 0, capsys.readouterr().err
