@@ -248,7 +248,7 @@ def encode_groups(formats: Sequence[NumberFormat], reals: NDArray[Any]) -> Codes
     """
     if len(formats) == 1:
         return formats[0]._encode(reals)
-    codes: Codes = np.stack([fmt._encode(group) for fmt, group in zip(formats, reals, strict=True)])
+    codes: NDArray[Any] = np.stack([fmt._encode(group) for fmt, group in zip(formats, reals, strict=True)])
     return codes
 
 
