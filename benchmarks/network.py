@@ -77,7 +77,7 @@ def _measure(name: str, rounds: int, seed: int, output: Output) -> NetworkTimes:
     if MODELS[name]:
         images = ptq.sample_images(ptq.load_data(MODELS[name], network, split="calibration"), CALIBRATION_IMAGES, seed)
     else:
-        images = torch.randn(CALIBRATION_IMAGES, *network.pretrained_cfg["input_size"])  # type: ignore[index, union-attr]
+        images = torch.randn(CALIBRATION_IMAGES, *network.pretrained_cfg["input_size"])  # type: ignore[index]
     start = time.process_time()
     with output.progress(f"{name}, calibration", "layer") as told:
         quantized = ptq.calibrate(network, images, method="ptq4vit", w_bits=BITS, a_bits=BITS, seed=seed, progress=told)
@@ -102,7 +102,8 @@ def _measure(name: str, rounds: int, seed: int, output: Output) -> NetworkTimes:
 
 def _run(quantized: ptq.QuantizedModel, images: torch.Tensor, mode: str, *, statistics: bool) -> torch.Tensor:
     quantized.mode, quantized.statistics = mode, statistics
-    return quantized(images)
+    found: torch.Tensor = quantized(images)
+    return found
 
 
 def _relative(timing: Timing) -> float:

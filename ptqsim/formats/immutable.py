@@ -102,7 +102,7 @@ def reader_of(given: Constructed) -> Callable[[Any], tuple[Any, ...]]:
     What it reads is equal if the objects are. Comparing a tuple that was read before takes a fraction of the time that
     the comparison of two dataclasses does. Objects of another class may lack a field, which is an AttributeError.
     """
-    cls: type[Any] = type(given)
+    cls: Any = type(given)
     return _reader(cls, tuple(type(value) for value in _values(cls)(given)), given)
 
 

@@ -140,7 +140,7 @@ def product_replaced(layer: MatmulOperation, product: Product) -> Iterator[None]
     mode, observer = layer.mode, layer.observer
     # float mode with an observer takes the canonical product instead of the fused linear layer
     layer.mode, layer.observer = Mode.FLOAT, lambda op, a, b, out: None
-    layer.product = product  # type: ignore[method-assign]
+    layer.product = product  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
