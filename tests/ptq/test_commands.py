@@ -46,19 +46,28 @@ def test_calibrate_writes_what_it_reports(calibrated: Path, capsys: pytest.Captu
 
 
 def test_evaluate_in_every_mode(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = {
-        mode: Run(capsys, "evaluate", calibrated, "--mode", mode, "--limit", 60).result["top1"]
+    results = {
+        mode: Run(capsys, "evaluate", calibrated, "--mode", mode, "--limit", 60).result
         for mode in ("float", "fake_quant", "integer")
     }
+    found = {mode: result["top1"] for mode, result in results.items()}
     plain = Run(capsys, "evaluate", "--model", "vit_digits", "--limit", 60)
     assert plain.result["top1"] == found["float"]
     assert abs(found["integer"] - found["fake_quant"]) < 10
     assert min(found.values()) > 40
+    assert "kl" not in results["float"]
+    assert results["fake_quant"]["kl"] == pytest.approx(results["integer"]["kl"], rel=0.2)
+    assert all(results[mode]["kl"] > results[mode]["kl_standard_error"] > 0 for mode in ("fake_quant", "integer"))
+    assert results["integer"]["agreement"] > 60
+    alone = Run(capsys, "evaluate", calibrated, "--limit", 60, "--no-compare").result
+    assert alone == {name: value for name, value in results["integer"].items() if name in alone}
+    assert "kl" not in alone
 
 
 def test_simulate_narrow_and_wide(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wide = Run(capsys, "simulate", calibrated, "--bits", 40, "--limit", 10)
-    assert wide.result["difference"] == {"logits": 0, "of": 1000, "predictions": 0, "largest": 0.0}
+    same = {"logits": 0, "of": 1000, "predictions": 0, "images": 10, "largest": 0.0}
+    assert wide.result["difference"] == same | {"divergence": {"value": 0.0, "standard_error": 0.0}}
     assert all(layer["overflow"]["events"] == 0 for layer in wide.result["layers"].values())
     narrow = Run(
         capsys, "simulate", calibrated, "--bits", 40, "--overflow", "saturate", "--limit", 10, "--layer", "head=9"
