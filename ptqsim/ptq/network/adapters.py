@@ -16,7 +16,10 @@ from timm.layers.attention import Attention
 from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
-from ptqsim.ptq.network.operations import AttentionMatmul, given_sums_wanted
+from ptqsim.ptq.network.as_given import given_sums_wanted
+from ptqsim.ptq.network.attention.timm_modules import attention_adapters
+from ptqsim.ptq.network.operations import AttentionMatmul
+from ptqsim.ptq.network.standardized import LAYERS
 
 
 class _Attention(nn.Module):
@@ -77,11 +80,6 @@ class ViTAttention(_Attention):
 
     def __init__(self, name: str, original: nn.Module) -> None:
         super().__init__(name, original)
-        if getattr(original, "gate", None) is not None:
-            raise ValueError(
-                f"operation {name!r} is a gated attention, which is not supported; supported are the plain attention "
-                "of ViT and DeiT and the window attention of Swin: choose such a model"
-            )
         self.q_norm: nn.Module = original.q_norm  # type: ignore[assignment]
         self.k_norm: nn.Module = original.k_norm  # type: ignore[assignment]
         self.norm: nn.Module = original.norm  # type: ignore[assignment]
@@ -125,7 +123,18 @@ Adapters = Mapping[type[nn.Module], Callable[[str, nn.Module], nn.Module]]
 LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
 """Sub-modules of attention that do nothing in evaluation, or only what the adapters state themselves."""
 
+
+
+def _vit_attention(name: str, original: nn.Module) -> nn.Module:
+    """The plain attention; a gated one runs its own forward."""
+    gated = getattr(original, "gate", None) is not None
+    return GENERAL[Attention](name, original) if gated else ViTAttention(name, original)
+
+
+GENERAL: Final[Adapters] = attention_adapters()
 ADAPTERS: Final[Adapters] = {
-    Attention: ViTAttention,
+    **LAYERS,
+    **GENERAL,
+    Attention: _vit_attention,
     WindowAttention: SwinAttention,
 }

@@ -98,7 +98,7 @@ class _Watch(TorchFunctionMode):
             raise StrayProductError(
                 name,
                 f"{what} multiplies matrices by {getattr(func, '__name__', func)}, which is not supported, as it would "
-                "stay unquantized; supported are the products of timm's ViT, DeiT and Swin: choose such a model, "
-                "or write an adapter for it (ptqsim/ptq/network/adapters.py)",
+                "stay unquantized; supported are the networks that docs/models.md lists: choose a model from there, or add "
+                "the module to the table in ptqsim/ptq/network/attention/timm_modules.py",
             )
         return func(*args, **(kwargs or {}))

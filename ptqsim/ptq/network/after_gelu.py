@@ -1,0 +1,78 @@
+"""Layers whose input is the output of a GELU, with nothing in between: found by the classes that say so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Final
+
+from torch import nn
+
+from ptqsim.ptq.network.admission.alterations import alteration, left_out
+
+GELUS: Final = (nn.GELU, "GELU", "GELUTanh", "QuickGELU")
+"""Modules that compute a GELU, or an approximation of one by tanh or a sigmoid; names are those of timm's layers."""
+
+_WITHIN: Final = {
+    "layers.mlp.Mlp": ("act", ("norm", "drop1"), "fc2"),
+    "layers.mlp.ConvMlp": ("act", ("drop",), "fc2"),
+    "models.efficientformer.ConvMlpWithNorm": ("act", ("drop",), "fc2"),
+    "models.fastvit.ConvMlp": ("act", ("drop",), "fc2"),
+    "models.inception_next.ConvMlp": ("act", ("drop",), "fc2"),
+    "models.levit.LevitMlp": ("act", ("drop",), "ln2"),
+    "models.pvt_v2.MlpWithDepthwiseConv": ("act", ("drop",), "fc2"),
+    "models.repvit.RepVitMlp": ("act", (), "conv2"),
+    "models.swiftformer.Mlp": ("act", ("drop",), "fc2"),
+    "models.tiny_vit.NormMlp": ("act", ("drop1",), "fc2"),
+    "models.visformer.SpatialMlp": ("act1", ("drop1",), "conv2"),
+}
+"""By class of timm: the activation, what has to be an identity behind it, and the layer that follows."""
+
+
+def layers_after_gelu(model: nn.Module) -> set[str]:
+    """Names of the fully-connected layers and convolutions behind a GELU."""
+    known = {kind: row for path, row in _WITHIN.items() if (kind := _of_timm(path)) is not None}
+    found: set[str] = set()
+    for name, module in model.named_modules():
+        prefix = f"{name}." if name else ""
+        if type(module) is nn.Sequential:
+            found.update(prefix + inner for inner in _in_sequence(module))
+        if type(module) not in known or alteration(module, type(module)) is not None:
+            continue
+        act, between, layer = known[type(module)]
+        follows = getattr(module, layer, None)
+        if _is_gelu(getattr(module, act, None)) and left_out(module, between) is None and follows is not None:
+            found.update(prefix + inner for inner in _first_layers(layer, follows))
+    return found
+
+
+def _of_timm(path: str) -> type[nn.Module] | None:
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(f"timm.{module}"), name, None)
+
+
+def _is_gelu(module: nn.Module | None) -> bool:
+    """True for a GELU that nothing has altered."""
+    if module is None or alteration(module, type(module)) is not None:
+        return False
+    of_timm = type(module).__module__.startswith("timm.layers.activations") and type(module).__name__ in GELUS
+    return type(module) is nn.GELU or of_timm
+
+
+def _in_sequence(sequence: nn.Sequential) -> Iterator[str]:
+    """Names of the layers in a sequence that follow a GELU in it, passing over dropout and identities."""
+    after = False
+    for name, module in sequence.named_children():
+        if after:
+            yield from _first_layers(name, module)
+        idle = type(module) in (nn.Dropout, nn.Identity) and alteration(module, type(module)) is None
+        after = _is_gelu(module) or (after and idle)
+
+
+def _first_layers(name: str, module: nn.Module) -> Iterator[str]:
+    """The name of a layer, or of the first layer of a sequence."""
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        yield name
+    elif isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward and len(module):
+        first, inner = next(module.named_children())
+        yield from _first_layers(f"{name}.{first}", inner)

@@ -1,0 +1,54 @@
+"""timm's variants of layers as operations: padding by the size of the image, and weights that are standardized."""
+
+from __future__ import annotations
+
+import torch
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.linear import Linear
+from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
+from torch import nn
+from torch.nn import functional as F
+
+from ptqsim.ptq.network.convolution import ConvOperation
+from ptqsim.ptq.network.operations import LinearOperation
+
+
+def same_padding(name: str, conv: nn.Module) -> ConvOperation:
+    """For ``Conv2dSame``."""
+    assert isinstance(conv, nn.Conv2d)
+    return ConvOperation(name, conv, same=True)
+
+
+def standardized(name: str, conv: nn.Module) -> ConvOperation:
+    """For convolutions whose weight is brought to mean 0 and variance 1 per channel, which is done here, once."""
+    assert isinstance(conv, nn.Conv2d)
+    gain = getattr(conv, "gain", None)
+    with torch.no_grad():
+        rows = F.batch_norm(
+            conv.weight.reshape(1, conv.out_channels, -1),
+            None,
+            None,
+            weight=None if gain is None else (gain * conv.scale).view(-1),
+            training=True,
+            momentum=0.0,
+            eps=float(conv.eps),  # type: ignore[arg-type]
+        )
+    weight = nn.Parameter(rows.reshape_as(conv.weight))
+    return ConvOperation(name, conv, weight=weight, same=bool(getattr(conv, "same_pad", False)))
+
+
+def plain_linear(name: str, linear: nn.Module) -> LinearOperation:
+    """For timm's ``Linear``, which differs in scripts alone."""
+    assert isinstance(linear, nn.Linear)
+    return LinearOperation(name, linear)
+
+
+LAYERS = {
+    Conv2dSame: same_padding,
+    StdConv2d: standardized,
+    StdConv2dSame: standardized,
+    ScaledStdConv2d: standardized,
+    ScaledStdConv2dSame: standardized,
+    Linear: plain_linear,
+}
+"""From a class of timm to what takes its place."""
