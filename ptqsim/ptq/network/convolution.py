@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -13,6 +14,20 @@ from ptqsim.ptq.network.operations import InputKind, WeightOperation
 
 POSITIONS: Final = 128
 """Places of an image that calibration looks at: neighbors see nearly the same, and early layers have thousands."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What an operation reads of a convolution, where it has other values than the layer that it stands for."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter | None
+    groups: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...] | str
+    dilation: tuple[int, ...]
+    padding_mode: str
 
 
 class ConvOperation(WeightOperation):
@@ -26,7 +41,7 @@ class ConvOperation(WeightOperation):
     Parameters
     ----------
     name : str
-    conv : nn.Conv2d
+    conv : nn.Conv2d or Geometry
     a_kind : {"uniform", "softmax", "gelu"}
         What its input holds.
     weight : float tensor [N, C / groups, H, W], optional
@@ -43,7 +58,7 @@ class ConvOperation(WeightOperation):
     def __init__(
         self,
         name: str,
-        conv: nn.Conv2d,
+        conv: nn.Conv2d | Geometry,
         a_kind: InputKind = "uniform",
         *,
         weight: torch.Tensor | None = None,
@@ -55,7 +70,7 @@ class ConvOperation(WeightOperation):
                 f"operation {name!r} is a convolution with padding mode {conv.padding_mode!r}; supported is 'zeros': "
                 "choose a network whose convolutions are padded with zeros"
             )
-        self.kernel, self.stride, self.dilation = _pair(conv.kernel_size), _pair(conv.stride), _pair(conv.dilation)
+        self.kernel_size, self.stride, self.dilation = _pair(conv.kernel_size), _pair(conv.stride), _pair(conv.dilation)
         self.same = same
         self.padding: tuple[int, int] | str = conv.padding if isinstance(conv.padding, str) else _pair(conv.padding)
         self._places = 1
@@ -73,13 +88,13 @@ class ConvOperation(WeightOperation):
         if isinstance(self.padding, str):
             x = F.pad(x, self._named_padding())
         padding = (0, 0) if isinstance(self.padding, str) else self.padding
-        columns = F.unfold(x, self.kernel, self.dilation, padding, self.stride)  # [B, G * K, H' * W']
+        columns = F.unfold(x, self.kernel_size, self.dilation, padding, self.stride)  # [B, G * K, H' * W']
         batch, _, self._places = columns.shape
         a = columns.unflatten(1, (self._groups, -1)).permute(1, 0, 3, 2).flatten(1, 2)  # [G, B * H' * W', K]
         out = self.product(a, self.constant_b).unflatten(1, (batch, -1))  # [G, B, H' * W', N / G]
         out = self.with_bias(out.permute(1, 2, 0, 3).flatten(2)).transpose(1, 2)
-        height = (x.shape[2] + 2 * padding[0] - self.dilation[0] * (self.kernel[0] - 1) - 1) // self.stride[0] + 1
-        return out.reshape(batch, -1, height, self._places // height)
+        height = (x.shape[2] + 2 * padding[0] - self.dilation[0] * (self.kernel_size[0] - 1) - 1) // self.stride[0] + 1
+        return out.reshape(batch, -1, height, self._places // height).contiguous()
 
     def calibrated_rows(self, x: torch.Tensor) -> torch.Tensor:
         """At most ``POSITIONS`` places of every image, the same of all images and of a, out and its gradient."""
@@ -95,14 +110,14 @@ class ConvOperation(WeightOperation):
         sides: list[int] = []
         for axis in (1, 0):
             size, step = x.shape[2 + axis], self.stride[axis]
-            reach = (math.ceil(size / step) - 1) * step + (self.kernel[axis] - 1) * self.dilation[axis] + 1
+            reach = (math.ceil(size / step) - 1) * step + (self.kernel_size[axis] - 1) * self.dilation[axis] + 1
             total = max(reach - size, 0)
             sides += [total // 2, total - total // 2]
         return sides
 
     def _named_padding(self) -> list[int]:
         """The same for torch's paddings by name, ``valid`` and ``same``."""
-        totals = [0 if self.padding == "valid" else self.dilation[axis] * (self.kernel[axis] - 1) for axis in (1, 0)]
+        totals = [0 if self.padding == "valid" else self.dilation[axis] * (self.kernel_size[axis] - 1) for axis in (1, 0)]
         return [side for total in totals for side in (total // 2, total - total // 2)]
 
 

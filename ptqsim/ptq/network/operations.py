@@ -256,6 +256,7 @@ class PatchOperation(WeightOperation):
     def __init__(self, name: str, conv: nn.Conv2d, a_kind: InputKind = "uniform") -> None:
         super().__init__(name, "patch", conv.weight, conv.bias, 1, a_kind)
         self.patch = (int(conv.kernel_size[0]), int(conv.kernel_size[1]))
+        self.kernel_size = self.stride = self.patch  # some networks pad by what they read here
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [B, C, H, W] -> [B, N, H // p, W // p]."""
@@ -264,7 +265,7 @@ class PatchOperation(WeightOperation):
         (p, q), (batch, channels) = self.patch, x.shape[:2]
         h, w = x.shape[2] // p, x.shape[3] // q
         patches = x[:, :, : h * p, : w * q].reshape(batch, channels, h, p, w, q).permute(0, 2, 4, 1, 3, 5)
-        return self.rows(patches.reshape(batch, h, w, -1)).permute(0, 3, 1, 2)
+        return self.rows(patches.reshape(batch, h, w, -1)).permute(0, 3, 1, 2).contiguous()  # as torch gives it
 
 
 class AttentionMatmul(MatmulOperation):

@@ -11,8 +11,12 @@ from ptqsim.ptq.network.admission.alterations import alteration, left_out, share
 from ptqsim.ptq.network.admission.unsupported import StrayProductError, first_stray_product
 from ptqsim.ptq.network.after_gelu import layers_after_gelu
 from ptqsim.ptq.network.convolution import ConvOperation
+from ptqsim.ptq.network.convolution_kinds import Conv1dOperation, TransposedConvOperation
 from ptqsim.ptq.network.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.network.task import task_of
+
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv1d, nn.ConvTranspose2d)
 
 
 def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
@@ -69,8 +73,8 @@ def _altered_layers(model: nn.Module, adapters: Adapters) -> dict[str, ValueErro
     """The errors for layers that would be replaced, and compute something else than their class says."""
     found: dict[str, ValueError] = {}
     for name, module in model.named_modules():
-        base = next((kind for kind in (*adapters, nn.Linear, nn.Conv2d) if isinstance(module, kind)), None)
-        if base is None or (base in adapters and type(module) is not base and base is not nn.Conv2d):
+        base = next((kind for kind in (*adapters, nn.Linear, *_CONVOLUTIONS) if isinstance(module, kind)), None)
+        if base is None or (base in adapters and type(module) is not base and base not in _CONVOLUTIONS):
             continue
         what = alteration(module, base) or left_out(module, LEFT_OUT)
         if what is not None:
@@ -119,6 +123,10 @@ def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: 
         if module.kernel_size == module.stride and plain:
             return PatchOperation(name, module, a_kind)
         return ConvOperation(name, module, a_kind)
+    if isinstance(module, nn.Conv1d):
+        return Conv1dOperation(name, module)
+    if isinstance(module, nn.ConvTranspose2d):
+        return TransposedConvOperation(name, module)
     # timm marks every module that multiplies matrices inside its own forward by this attribute
     if hasattr(module, "fused_attn") or isinstance(module, nn.MultiheadAttention):
         _refuse(name, f"an attention of type {type(module).__name__}")

@@ -107,8 +107,10 @@ class Captured(Mapping[str, OperationData]):
         parts = [load_tensors(part, str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
-        b = joined["b"] if weight is None else weight.to(device)
-        return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"), self.images)
+        a, b = joined["a"], joined["b"] if weight is None else weight.to(device)
+        # what follows from parameters alone, such as a table of positions, has rows and no images
+        images = self.images if a.shape[1] % self.images == 0 else a.shape[1]
+        return OperationData(a, b, torch.matmul(a, b), joined.get("grad"), images)
 
     def __contains__(self, name: object) -> bool:
         return name in self._weights  # a Mapping would read the data to find out

@@ -41,15 +41,20 @@ class Verdict:
         return not self.refused
 
 
-def write(path: Path, verdicts: Mapping[str, Verdict]) -> None:
+def installed() -> str:
+    """The version of timm that is installed."""
+    return version("timm")
+
+
+def write_verdicts(path: Path, verdicts: Mapping[str, Verdict]) -> None:
     """Keep verdicts, with the version of timm that they are on."""
     entries = {name: asdict(verdict) for name, verdict in sorted(verdicts.items())}
     lines = ",\n".join(f"    {json.dumps(name)}: {strict_json.dumps(entry)}" for name, entry in entries.items())
-    text = f'{{\n  "timm": "{version("timm")}",\n  "verdicts": {{\n{lines}\n  }}\n}}\n'
+    text = f'{{\n  "timm": "{installed()}",\n  "verdicts": {{\n{lines}\n  }}\n}}\n'
     files.write(path, text.encode())
 
 
-def read(path: Path) -> tuple[str, dict[str, Verdict]]:
+def read_verdicts(path: Path) -> tuple[str, dict[str, Verdict]]:
     """The version of timm, and the verdicts; a file of anything else is a ValueError."""
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

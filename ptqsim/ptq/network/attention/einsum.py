@@ -36,7 +36,8 @@ def einsum(equation: str, a: torch.Tensor, b: torch.Tensor, product: MatrixProdu
     rows = [x for x in left if x not in summed and x not in batch]
     columns = [x for x in right if x not in summed and x not in batch]
     known = [*batch, *rows, *columns]
-    if not (arrow and comma and summed) or "." in equation or sorted(known) != sorted(result):
+    fits = (len(left), len(right)) == (a.ndim, b.ndim) and sorted(known) == sorted(result)
+    if not (arrow and comma and summed and fits):
         raise ValueError(f"einsum {equation!r} is no matrix product of two operands: an adapter has to write it as one")
     size = dict(zip(left + right, (*a.shape, *b.shape), strict=True))
     images = [x for x in batch if x not in right]

@@ -25,18 +25,19 @@ class Product:
         as the twin format is of left operands.
     by_head : bool
         Whether every head is a group of its own.
+    axis : int
+        Where the heads are, in tensors of four axes or more; in tensors of three they are the fast part of axis 0.
     """
 
     name: str
     kind: Kind = "matmul"
     softmax: Literal["", "left", "right"] = ""
     by_head: bool = True
+    axis: int = 1
 
 
 class ActivationMatmul(MatmulOperation):
     """A product of activations, batched and broadcast as torch does.
-
-    Heads are axis 1 of tensors of four axes or more, and the fast part of axis 0 of tensors of three.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ class ActivationMatmul(MatmulOperation):
     def __init__(self, name: str, product: Product, heads: int) -> None:
         super().__init__(name, product.kind, "softmax" if product.softmax else "uniform")
         self.heads = heads if product.by_head else 1
+        self.axis = product.axis
         self.transposed = product.softmax == "right"
 
     @property
@@ -63,7 +65,7 @@ class ActivationMatmul(MatmulOperation):
         lead = torch.broadcast_shapes(left.shape[1:-2], right.shape[1:-2])
         out = self.product(_spread(left, lead), _spread(right, lead))
         out = self._ungrouped(out, max(a.ndim, b.ndim))
-        return out.transpose(-2, -1) if self.transposed else out
+        return (out.transpose(-2, -1) if self.transposed else out).contiguous()  # as torch gives it
 
     def _grouped(self, x: torch.Tensor) -> torch.Tensor:
         """x -> [heads, images, ..., rows, columns]."""
@@ -72,13 +74,12 @@ class ActivationMatmul(MatmulOperation):
             return x[None]
         if x.ndim == 3:
             return x.unflatten(0, (-1, self.heads)).transpose(0, 1)
-        return x.transpose(0, 1).expand(self.heads, *[-1] * (x.ndim - 1))
+        return x.movedim(self.axis, 0).expand(self.heads, *[-1] * (x.ndim - 1))
 
     def _ungrouped(self, out: torch.Tensor, axes: int) -> torch.Tensor:
         if self.heads == 1:
             return out[0, 0] if axes == 2 else out[0]
-        out = out.transpose(0, 1)
-        return out.flatten(0, 1) if axes == 3 else out
+        return out.transpose(0, 1).flatten(0, 1) if axes == 3 else out.movedim(0, self.axis)
 
 
 def _spread(x: torch.Tensor, lead: torch.Size) -> torch.Tensor:

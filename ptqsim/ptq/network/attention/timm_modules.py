@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -23,12 +24,29 @@ PLAIN: Final = (_QK, _PV)
 """softmax(Q K^T) V, whatever is done to Q, K and the scores."""
 
 
+def _heads_at(axis: int, products: Products) -> Products:
+    return tuple(replace(product, axis=axis) for product in products)
+
+
 def _spatial(products: Products) -> Callable[[nn.Module], Products]:
     """With scores of queries and relative positions, which MViT adds to those of queries and keys."""
     rows, columns = Product("matmul_rows", by_head=False), Product("matmul_columns", by_head=False)
 
     def found(module: nn.Module) -> Products:
         return (products[0], rows, columns, *products[1:]) if module.rel_pos_type == "spatial" else products
+
+    return found
+
+
+def _with_table(products: Products) -> Callable[[nn.Module], Products]:
+    """With the two lookups in a table of relative positions that MaxViT of TensorFlow writes as products."""
+
+    def found(module: nn.Module) -> Products:
+        if type(module.rel_pos).__name__ != "RelPosBiasTf":
+            return products
+        lookups = Product("matmul_rows", by_head=False), Product("matmul_columns", by_head=False)
+        scores, values = products
+        return (*lookups, scores, values) if module.fused_attn else (scores, *lookups, values)
 
     return found
 
@@ -97,8 +115,8 @@ TABLE: Final[dict[str, Products | Callable[[nn.Module], Products]]] = {
     "models.levit.Attention": _on_channels_first("use_conv", True),
     "models.levit.AttentionDownsample": _on_channels_first("use_conv", True),
     "models.lowformer.ConvAttention": PLAIN,
-    "models.maxxvit.Attention2d": _on_channels_first("fused_attn", False),
-    "models.maxxvit.AttentionCl": PLAIN,
+    "models.maxxvit.Attention2d": lambda module: _with_table(_on_channels_first("fused_attn", False)(module))(module),
+    "models.maxxvit.AttentionCl": _with_table(PLAIN),
     "models.metaformer.Attention": PLAIN,
     "models.mvitv2.MultiScaleAttention": _spatial(PLAIN),
     "models.mvitv2.MultiScaleAttentionPoolFirst": _spatial(PLAIN),
@@ -112,7 +130,7 @@ TABLE: Final[dict[str, Products | Callable[[nn.Module], Products]]] = {
     "models.tiny_vit.Attention": PLAIN,
     "models.tnt.Attention": PLAIN,
     "models.twins.GlobalSubSampleAttn": PLAIN,
-    "models.twins.LocallyGroupedAttn": PLAIN,
+    "models.twins.LocallyGroupedAttn": _heads_at(2, PLAIN),
     "models.vision_transformer.DiffParallelScalingBlock": _differential,
     "models.vision_transformer.ParallelScalingBlock": PLAIN,
     "models.vision_transformer_relpos.RelPosAttention": PLAIN,
@@ -121,7 +139,6 @@ TABLE: Final[dict[str, Products | Callable[[nn.Module], Products]]] = {
     "models.volo.Attention": PLAIN,
     "models.volo.ClassAttention": PLAIN,
     "models.volo.OutlookAttention": (_PV,),
-    "models.xcit.ClassAttention": PLAIN,
     "models.xcit.XCA": PLAIN,
 }
 """From a class of timm to its products; what this version of timm has not is passed over."""
