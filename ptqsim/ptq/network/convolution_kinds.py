@@ -22,6 +22,10 @@ class Conv1dOperation(ConvOperation):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [B, C, L] -> [B, N, L']."""
+        if self.mode == "float" and self.observer is None:
+            padding = self.padding if isinstance(self.padding, str) else self.padding[1:]
+            weight = self.weight.squeeze(2)
+            return F.conv1d(x, weight, self.bias, self.stride[1:], padding, self.dilation[1:], self._groups)
         return super().forward(x.unsqueeze(2)).squeeze(2)
 
 
