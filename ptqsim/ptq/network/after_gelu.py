@@ -1,4 +1,8 @@
-"""Layers whose input is the output of a GELU, with nothing in between: found by the classes that say so."""
+"""Layers whose input is the output of a GELU, with nothing in between: found by the classes that say so.
+
+A GELU at the end of one module and a layer at the beginning of the next are not found, except in a sequence: such a
+layer is taken for uniform.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from timm.layers import BatchNormAct2d, LayerNormAct, LayerNormAct2d
 from torch import nn
 
 from ptqsim.ptq.network.admission.alterations import alteration, left_out
@@ -13,25 +18,35 @@ from ptqsim.ptq.network.admission.alterations import alteration, left_out
 GELUS: Final = (nn.GELU, "GELU", "GELUTanh", "QuickGELU")
 """Modules that compute a GELU, or an approximation of one by tanh or a sigmoid; names are those of timm's layers."""
 
-_WITHIN: Final = {
-    "layers.mlp.Mlp": ("act", ("norm", "drop1"), "fc2"),
-    "layers.mlp.ConvMlp": ("act", ("drop",), "fc2"),
-    "models.efficientformer.ConvMlpWithNorm": ("act", ("drop",), "fc2"),
-    "models.fastvit.ConvMlp": ("act", ("drop",), "fc2"),
-    "models.inception_next.ConvMlp": ("act", ("drop",), "fc2"),
-    "models.levit.LevitMlp": ("act", ("drop",), "ln2"),
-    "models.pvt_v2.MlpWithDepthwiseConv": ("act", ("drop",), "fc2"),
-    "models.repvit.RepVitMlp": ("act", (), "conv2"),
-    "models.swiftformer.Mlp": ("act", ("drop",), "fc2"),
-    "models.tiny_vit.NormMlp": ("act", ("drop1",), "fc2"),
-    "models.visformer.SpatialMlp": ("act1", ("drop1",), "conv2"),
+Row = tuple[str, tuple[str, ...], str]
+
+_WITHIN: Final[dict[str, tuple[Row, ...]]] = {
+    "layers.mlp.Mlp": (("act", ("norm", "drop1"), "fc2"),),
+    "layers.mlp.ConvMlp": (("act", ("drop",), "fc2"),),
+    "models.efficientformer.ConvMlpWithNorm": (("act", ("drop",), "fc2"),),
+    "models.fastvit.ConvMlp": (("act", ("drop",), "fc2"),),
+    "models.inception_next.ConvMlp": (("act", ("drop",), "fc2"),),
+    "models.levit.LevitMlp": (("act", ("drop",), "ln2"),),
+    "models.maxxvit.MbConvBlock": (
+        ("norm1", (), "conv2_kxk"),
+        ("norm2", ("se_early", "se"), "conv3_1x1"),
+    ),
+    "models.pvt_v2.MlpWithDepthwiseConv": (("act", ("drop",), "fc2"),),
+    "models.repvit.RepVitMlp": (("act", (), "conv2"),),
+    "models.repvit.RepVitStem": (("act1", (), "conv2"),),
+    "models.swiftformer.Mlp": (("act", ("drop",), "fc2"),),
+    "models.tiny_vit.MBConv": (("act1", (), "conv2"), ("act2", (), "conv3")),
+    "models.tiny_vit.NormMlp": (("act", ("drop1",), "fc2"),),
+    "models.tiny_vit.PatchEmbed": (("act", (), "conv2"),),
+    "models.tiny_vit.PatchMerging": (("act1", (), "conv2"), ("act2", (), "conv3")),
+    "models.visformer.SpatialMlp": (("act1", ("drop1",), "conv2"),),
 }
-"""By class of timm: the activation, what has to be an identity behind it, and the layer that follows."""
+"""By class of timm: activations, what has to be an identity behind each, and the layer that follows."""
 
 
 def layers_after_gelu(model: nn.Module) -> set[str]:
     """Names of the fully-connected layers and convolutions behind a GELU."""
-    known = {kind: row for path, row in _WITHIN.items() if (kind := _of_timm(path)) is not None}
+    known = {kind: rows for path, rows in _WITHIN.items() if (kind := _of_timm(path)) is not None}
     found: set[str] = set()
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
@@ -39,10 +54,10 @@ def layers_after_gelu(model: nn.Module) -> set[str]:
             found.update(prefix + inner for inner in _in_sequence(module))
         if type(module) not in known or alteration(module, type(module)) is not None:
             continue
-        act, between, layer = known[type(module)]
-        follows = getattr(module, layer, None)
-        if _is_gelu(getattr(module, act, None)) and left_out(module, between) is None and follows is not None:
-            found.update(prefix + inner for inner in _first_layers(layer, follows))
+        for act, between, layer in known[type(module)]:
+            follows = getattr(module, layer, None)
+            if follows is not None and _is_gelu(getattr(module, act, None)) and left_out(module, between) is None:
+                found.update(prefix + inner for inner in _first_layers(layer, follows))
     return found
 
 
@@ -52,9 +67,11 @@ def _of_timm(path: str) -> type[nn.Module] | None:
 
 
 def _is_gelu(module: nn.Module | None) -> bool:
-    """True for a GELU that nothing has altered."""
+    """True for a GELU that nothing has altered, also as the end of a normalization."""
     if module is None or alteration(module, type(module)) is not None:
         return False
+    if type(module) in (BatchNormAct2d, LayerNormAct, LayerNormAct2d):
+        return _is_gelu(module.act)  # type: ignore[arg-type]
     of_timm = type(module).__module__.startswith("timm.layers.activations") and type(module).__name__ in GELUS
     return type(module) is nn.GELU or of_timm
 
