@@ -25,7 +25,7 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     Parameters
     ----------
     model : nn.Module
-        A timm vision transformer (ViT, DeiT or Swin) or a :class:`~ptqsim.ptq.network.detr.detector.Detector`.  It is
+        A vision transformer of timm (docs/models.md) or a :class:`~ptqsim.ptq.network.detr.detector.Detector`.  It is
         left as it is.
 
     Returns

@@ -66,6 +66,13 @@ class OperationData:
     grad: torch.Tensor | None
     images: int = 1
 
+    def with_operands(self, a: torch.Tensor, b: torch.Tensor) -> OperationData:
+        """The same with operands of a pass of all images at once, to give the outputs of the float network."""
+        rows = a.shape[1]
+        # what follows from parameters alone, such as a table of positions, was captured once for every batch
+        grad = None if self.grad is None else self.grad[:, :rows]
+        return OperationData(a, b, self.out[:, :rows], grad, _images(self.images, rows))
+
 
 class Captured(Mapping[str, OperationData]):
     """The captured data by operation name, on the CPU; a context manager that owns the folder it is spilled to.
@@ -108,9 +115,7 @@ class Captured(Mapping[str, OperationData]):
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
         a, b = joined["a"], joined["b"] if weight is None else weight.to(device)
-        # what follows from parameters alone, such as a table of positions, has rows and no images
-        images = self.images if a.shape[1] % self.images == 0 else a.shape[1]
-        return OperationData(a, b, torch.matmul(a, b), joined.get("grad"), images)
+        return OperationData(a, b, torch.matmul(a, b), joined.get("grad"), _images(self.images, a.shape[1]))
 
     def __contains__(self, name: object) -> bool:
         return name in self._weights  # a Mapping would read the data to find out
@@ -131,6 +136,11 @@ class Captured(Mapping[str, OperationData]):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _images(images: int, rows: int) -> int:
+    """How many images the rows are of; each counts as one where they are of parameters alone, as many as it may be."""
+    return images if rows % images == 0 else rows
 
 
 def _has_room(tensors: Mapping[str, Tensors]) -> bool:

@@ -182,6 +182,18 @@ def test_integers_equal_the_reference(name: str) -> None:
     assert all(check.mismatches == 0 and check.outputs >= 4 for check in checks.values())
 
 
+@pytest.mark.parametrize("method", ["ptq4vit", "liu2021"])
+@pytest.mark.parametrize("name", ["swin_v2", "maxvit_table", "sam"])
+def test_products_of_parameters_alone_are_calibrated(name: str, method: str) -> None:
+    """Tables of positions: the same rows in every batch, of which there are two, the second one smaller."""
+    network = made(name)
+    images = torch.randn(11, *network.input_size)
+    options = {"n": 6, "rounds": 1} if method == "ptq4vit" else {}
+    quantized = ptq.calibrate(network, images, method=method, **options)
+    exact = network(images)
+    assert float((quantized(images) - exact).norm() / exact.norm()) < 0.05
+
+
 def test_the_table_knows_the_classes_of_this_timm() -> None:
     missing = [path for path in TABLE if not attention_adapters([path])]
     assert missing == []
