@@ -2,6 +2,7 @@
 #
 #   make demo                   the whole job on bundled data and a bundled model
 #   make demo ARGS=--full       the same with arguments
+#   make demo-real              the same on a real pretrained ViT-S
 #   make test                   the tests
 #   make test ARGS="-k codec"   the same with arguments for pytest
 #
@@ -24,6 +25,9 @@ PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 
 GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
     simulator.departure simulator.power_of_two
 
+# Without byte code on disk each of the many processes that the tests start would compile all sources anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -34,7 +38,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup demo figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
+.PHONY: help setup demo demo-real figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
     test-minimum test-next-numba mutants coverage lint format wheel clean
 
 help:  ## show this list
@@ -77,6 +81,10 @@ $(DOCS_STAMP): pyproject.toml $(STAMP)
 
 demo: $(STAMP)  ## run the whole job on bundled data (ARGS="..." goes to ptqsim demo)
 	$(BIN)/ptqsim demo $(ARGS)
+
+demo-real: $(STAMP)  ## the same on a real pretrained ViT-S, which it fetches first
+	$(BIN)/ptqsim fetch dinov2_small_photos
+	$(BIN)/ptqsim demo --model dinov2_small_photos --data photos --out figures/demo-real $(ARGS)
 
 figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2" for two at a time)
 	$(BIN)/ptqsim figures $(ARGS)

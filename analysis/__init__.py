@@ -1,4 +1,4 @@
-"""One module per figure or table of a paper, and what draws, writes and caches them (needs the extra ``analysis``).
+"""Figures and tables, one module each, and the framework that draws, writes and caches them (extra ``analysis``).
 
 Imports within the package are relative: it is ``analysis`` in the repository and ``ptqsim.analysis`` in a wheel.
 """

@@ -8,7 +8,6 @@ from collections.abc import Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-import timm
 import torch
 
 from benchmarks import plain_search
@@ -100,6 +99,8 @@ def measure(model: str, device: str, images: int, bits: int, every: bool, seed: 
 
     Every scale is compared of the operations that are calibrated both ways: one of each shape, or `every` one.
     """
+    import timm
+
     if not timm.is_model(model):
         raise unknown_name("timm model", model, timm.list_models())
     torch.manual_seed(seed)

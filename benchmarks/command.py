@@ -3,7 +3,8 @@
 CPU time of one thread: the baseline takes turns with everything that is measured, and the median of the ratios of one
 turn each counts. Each case is measured with operands that were multiplied before, and with new ones. Other libraries
 are measured where they are installed (`pip install 'ptqsim[bench]'`). --calibration vit_tiny_patch16_224 is about the
-calibration of a timm model, of random weights, instead; with --device cuda, on a GPU and by the clock.
+calibration of a timm model, of random weights, instead; with --device cuda, on a GPU and by the clock. --network is
+about whole networks: calibration, and every mode's time relative to the float network's.
 
 Exit status 1 if an output of the simulator is wrong. A target that is missed changes no exit status.
 """
@@ -30,7 +31,10 @@ from ptqsim.cli.framework.output import JsonOption, Output
 
 def bench(
     only: Annotated[
-        str, typer.Option("--only", help="Only cases whose shape/operands/case matches, e.g. 'fc1*saturate 2*'.")
+        str,
+        typer.Option(
+            "--only", help="Only cases whose shape/operands/case matches, e.g. 'fc1*saturate 2*'; of --network, names."
+        ),
     ] = "",
     rounds: Annotated[int, typer.Option("--rounds", min=3, help="Rounds of which the median counts.")] = 9,
     quick: Annotated[bool, typer.Option("--quick", help="Small shapes, three rounds: a check only.")] = False,
@@ -53,18 +57,24 @@ def bench(
     every: Annotated[
         bool, typer.Option("--every", help="Run the plain calibration of every operation, not of one per shape.")
     ] = False,
+    network: Annotated[
+        bool, typer.Option("--network", help="Whole networks instead: calibration, and each mode beside float.")
+    ] = False,
     study: Annotated[
         bool, typer.Option("--study", help="The machinery of ptqsim sweep instead: 100,000 points without work.")
     ] = False,
     seed: SeedOption = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", parser=places.path, help="File to write the result to, as JSON.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="File to write the result to, as JSON.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     places.check_file("-o", out)
     if calibration:
         _calibration(calibration, device, images, every, seed, out, Output(as_json))
+        return
+    if network:
+        _networks(only, rounds, seed, out, Output(as_json))
         return
     if study:
         _study(1000 if quick else 100_000, seed, out, Output(as_json))
@@ -111,6 +121,14 @@ def _calibration(
         found = calibration.measure(model, check_device(device), images, 6, every, seed, told)
     calibration.show(found, output)
     _write(record.made_by(seed) | {"calibration": found.record()}, out, output)
+
+
+def _networks(only: str, rounds: int, seed: int, out: Path | None, output: Output) -> None:
+    from benchmarks import network  # torch is for this alone
+
+    found = network.measure(only, rounds, seed, output)
+    network.show(found, output)
+    _write(record.made_by(seed) | {"networks": [one.record() for one in found]}, out, output)
 
 
 def _study(points: int, seed: int, out: Path | None, output: Output) -> None:

@@ -81,7 +81,7 @@ class Oracle:
 
 
 def wrong_outputs(result: pq.MatmulResult, right: Expected, statistics: bool) -> int:
-    """Number of outputs that differ; all of them if only what is said about them is wrong."""
+    """Number of outputs that differ; all of them if the outputs are right and their statistics are wrong."""
     wrong = int(np.count_nonzero(result.acc != right.acc))
     if wrong or not statistics:
         return wrong

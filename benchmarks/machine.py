@@ -5,26 +5,20 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from ptqsim import installed
 from ptqsim.kernels.runtime import machine
 
-_PACKAGES: Final = ("ptqsim", "numpy", "numba", "llvmlite", "torch", "apytypes", "fxpmath")
+_MEASURED: Final = ("python", "ptqsim", "numpy", "numba", "llvmlite", "torch", "apytypes", "fxpmath")
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of what is measured."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed.versions(_MEASURED)
 
 
 def processor() -> str:
@@ -39,7 +33,7 @@ def processor() -> str:
         found.setdefault(name.strip(), value.strip())
     if "model name" not in found:
         return platform.machine()
-    # Of some machines the name says no more than who made the processor.
+    # On some machines the name contains the manufacturer only.
     numbers = [f"{name.split()[-1]} {found[name]}" for name in ("cpu family", "model") if name in found]
     return f"{found['model name']} ({', '.join(numbers)})" if numbers else found["model name"]
 

@@ -128,7 +128,14 @@ def measure(points: int, workers: int, output: Output) -> Scale:
 
 
 def _rows_per_second(plan: Plan, path: Path) -> float:
-    values = {"top1": 80.0, "cross_entropy": 0.5, "logits_sha256": "0" * 64}
+    values = {
+        "top1": 80.0,
+        "cross_entropy": 0.5,
+        "kl": 0.1,
+        "kl_standard_error": 0.01,
+        "agreement": 90.0,
+        "logits_sha256": "0" * 64,
+    }
     with ResultStore(path) as store:
         start = time.perf_counter()
         for first in range(0, len(plan.points), 2000):

@@ -37,6 +37,13 @@ def pretend(task: WorkTask) -> Mapping[str, Any]:
     noise = int(digest[:4], 16) / 0xFFFF
     bits = datapath["acc_bits"]
     lost = 0.0 if bits is None else max(0, 20 - bits) ** 2 * (0.5 if datapath["overflow"] == "saturate" else 1.0)
-    values = {"top1": max(0.0, 80.0 - lost), "cross_entropy": 0.5 + noise, "logits_sha256": digest}
+    values = {
+        "top1": max(0.0, 80.0 - lost),
+        "cross_entropy": 0.5 + noise,
+        "kl": noise,
+        "kl_standard_error": noise,
+        "agreement": 90.0,
+        "logits_sha256": digest,
+    }
     exact = bits is None and not datapath["widths"]
     return values | ({"observed": {"first": 24, "second": 22}} if exact else {})

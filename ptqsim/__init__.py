@@ -1,6 +1,6 @@
 """ptqsim: post-training quantization of vision transformers, simulated to the last bit of the integer datapath.
 
-The names here need numpy, numba and scipy. What knows a neural network is in `ptqsim.ptq`.
+The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`, which needs PyTorch too.
 """
 
 from ptqsim.datapath import bounds as bounds

@@ -18,12 +18,13 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptqsim import installed
 
 _THREADS: Final = min(8, os.cpu_count() or 1)
 _COMPUTING: Final = (
@@ -139,13 +140,10 @@ def sources(root: Path, names: Iterable[str]) -> str:
 
 def packages(names: Iterable[str] = _COMPUTING) -> str:
     """SHA-256 of Python's version and those of packages; one that isn't installed counts as that."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = ""
-    return value(found)
+    asked = list(names)
+    return value(
+        {"python": ".".join(platform.python_version_tuple()[:2])} | dict.fromkeys(asked, "") | installed.versions(asked)
+    )
 
 
 @cache

@@ -6,6 +6,8 @@ A wrong type is an `ArgumentTypeError`, a wrong value a ``ValueError``.
 from __future__ import annotations
 
 import math
+import os
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from ptqsim.errors import ArgumentTypeError, out_of_range
 
 MIN_BITS, MAX_BITS = 2, 16
+MAX_SEED = (1 << 32) - 1
 
 Instance = TypeVar("Instance")
 
@@ -29,11 +32,27 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
     return int(value)
 
 
+def checked_seed(seed: object) -> int:
+    """`seed` as a Python integer, if every generator of random numbers takes it."""
+    return checked_integer("seed", seed, 0, MAX_SEED)
+
+
+def checked_path(what: str, path: object) -> Path:
+    """`path` as a Path; what is no path is an `ArgumentTypeError`, an empty one a ValueError."""
+    if not isinstance(path, str | os.PathLike) or not isinstance(os.fspath(path), str):
+        raise ArgumentTypeError(f"{what} is {path!r}; legal is a path: a string or a pathlib.Path")
+    if not os.fspath(path):
+        raise ValueError(f"{what} is empty; legal is the name of a file or folder ('.' is this one)")
+    return Path(path)
+
+
 def checked_scale(scale: object, name: str = "scale") -> float:
     """`scale` as a float, if it is finite and positive."""
     refusal = f"{name} must be one finite positive number, got {scale!r}"
     try:
-        if isinstance(scale, str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
+        if isinstance(scale, bool | str | bytes | np.ma.MaskedArray) or getattr(scale, "ndim", False):
+            raise TypeError
+        if str(getattr(scale, "dtype", "")).endswith("bool"):  # of NumPy, or of a tensor
             raise TypeError
         value = float(scale)  # type: ignore[arg-type]
     except TypeError:

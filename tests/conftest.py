@@ -29,13 +29,13 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatabl
 
 HAS_MODELS = all(find_spec(name) for name in ("torch", "timm", "sklearn", "safetensors"))
 HAS_SWEEP = HAS_MODELS and all(find_spec(name) for name in ("distributed", "plotly", "pyarrow", "pydantic", "ruamel"))
-collect_ignore = ([] if HAS_MODELS else ["ptq", "analysis"]) + ([] if HAS_SWEEP else ["sweep", "report"])
+collect_ignore = ([] if HAS_MODELS else ["ptq", "analysis"]) + ([] if HAS_SWEEP else ["sweep", "analysis/report"])
 
 
 def pytest_report_header() -> str | None:
     if HAS_SWEEP:
         return None
-    lacking = "tests/sweep, tests/report (the extra [cluster] is not installed)"
+    lacking = "tests/sweep, tests/analysis/report (the extra [cluster] is not installed)"
     if not HAS_MODELS:
         lacking = f"tests/ptq, tests/analysis (the extra [models] is not installed), {lacking}"
     return f"NOT COLLECTED: {lacking}"

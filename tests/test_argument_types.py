@@ -96,10 +96,13 @@ OBJECTS: dict[str, Callable[[Any], Any]] = {
     "Unit accumulator": lambda x: rtl.Unit(EIGHT, EIGHT, x),
     "RequantizerUnit requantizer": rtl.RequantizerUnit,
     "operand format": lambda x: pq.reference.operand(1, x),
+    "trace accumulator": lambda x: pq.reference.trace([1], [1], x),
+    "dot accumulator": lambda x: pq.reference.dot([1], [1], x),
+    "requantized": lambda x: pq.reference.requantized(1, x),
 }
 WRONG: list[tuple[dict[str, Callable[[Any], Any]], list[object]]] = [
     (INTEGERS, ["8", 3.0, 3.5, None, [3], True, 1j, np.ones(2), object()]),
-    (NUMBERS, ["0.5", b"1", [0.5], 1j, np.ones(2), object()]),
+    (NUMBERS, ["0.5", b"1", [0.5], 1j, np.ones(2), True, np.True_, np.array(False), object()]),
     (NAMES, [3, 0.5, b"wrap", ["wrap"], np.ones(2), object()]),
     (OBJECTS, ["x", 3, 0.5, [1], {}, np.ones(2), pq.Uniform, object()]),
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptqsim import fingerprint
+from ptqsim import fingerprint, installed
 
 
 @pytest.fixture
@@ -121,9 +121,9 @@ def test_sources_are_known_by_their_syntax(tmp_path: Path) -> None:
 def test_versions_of_packages_count(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint.packages()
     assert fingerprint.packages() == before
-    monkeypatch.setattr(fingerprint, "version", lambda name: "0.0" if name == "scipy" else "1.0")
+    monkeypatch.setattr(installed, "version", lambda name: "0.0" if name == "scipy" else "1.0")
     other = fingerprint.packages()
-    monkeypatch.setattr(fingerprint, "version", lambda name: "1.0")
+    monkeypatch.setattr(installed, "version", lambda name: "1.0")
     assert len({before, other, fingerprint.packages(), fingerprint.packages(["not-installed"])}) == 4
 
 

@@ -18,7 +18,18 @@ import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.errors import on_interrupt
-from ptqsim.cli.framework.options import CheckpointOption, DataOption, ModelOption, PretrainedOption, SeedOption
+from ptqsim.cli.framework.options import (
+    CheckpointOption,
+    DataOption,
+    ImgSizeOption,
+    InChansOption,
+    ModelKwargsOption,
+    ModelOption,
+    NumClassesOption,
+    PretrainedOption,
+    SeedOption,
+    model_options,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 
 from ..demo.exactness import Exactness, mismatches
@@ -32,12 +43,16 @@ from .show import show
 
 def demo(
     full: Annotated[bool, typer.Option("--full", help="Use all validation images, and check every width.")] = False,
-    out: Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")] = Path(
+    out: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Folder to write to.")] = Path(
         "figures/demo"
     ),
     model: ModelOption = "vit_digits",
     pretrained: PretrainedOption = False,
     checkpoint: CheckpointOption = None,
+    img_size: ImgSizeOption = None,
+    num_classes: NumClassesOption = None,
+    in_chans: InChansOption = None,
+    model_kwargs: ModelKwargsOption = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=1, help="Calibration images.")] = 32,
     seed: SeedOption = 0,
@@ -51,6 +66,7 @@ def demo(
         data=data,
         pretrained=pretrained,
         checkpoint=checkpoint,
+        options=model_options(img_size, num_classes, in_chans, model_kwargs),
         images=images,
         seed=seed,
         progress=output.progress,

@@ -12,7 +12,17 @@ import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.errors import on_interrupt
-from ptqsim.cli.framework.options import CheckpointOption, DataOption, PretrainedOption, SeedOption
+from ptqsim.cli.framework.options import (
+    CheckpointOption,
+    DataOption,
+    ImgSizeOption,
+    InChansOption,
+    ModelKwargsOption,
+    NumClassesOption,
+    PretrainedOption,
+    SeedOption,
+    model_options,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 
 from ..framework.artifact import Artifact, Table, kind_of
@@ -27,7 +37,7 @@ NamesArgument = Annotated[
     list[str] | None,
     typer.Argument(help="Which, e.g. ptq4vit.fig5; if none is named all, but for those that take hours."),
 ]
-OutOption = Annotated[Path, typer.Option("--out", "-o", parser=places.path, help="Folder to write to.")]
+OutOption = Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Folder to write to.")]
 ListOption = Annotated[bool, typer.Option("--list", help="List the names and stop.")]
 ModelsOption = Annotated[
     list[str] | None,
@@ -56,6 +66,7 @@ class Inputs:
     data: str
     pretrained: bool
     checkpoint: Path | None
+    options: Mapping[str, Any]
     images: int
     seed: int
 
@@ -66,12 +77,16 @@ class Inputs:
                 f"one checkpoint was given for {len(self.models)} models; legal is one of one model: "
                 "name a single --model beside --checkpoint"
             )
+        if self.options and len(self.models) != 1:
+            option = next(iter(self.options)).replace("_", "-")
+            raise ValueError(f"--{option} is of one model: name a single --model beside it")
         return Workload(
             store=ArtifactStore(self.out / ".cache"),
             model=self.models[0] if self.models else "vit_digits",
             data=self.data,
             pretrained=self.pretrained,
             checkpoint=self.checkpoint,
+            options=self.options,
             images=self.images,
             seed=self.seed,
             progress=output.progress,
@@ -94,6 +109,10 @@ def command(registry: Iterable[str]) -> Callable[..., None]:
         model: ModelsOption = None,
         pretrained: PretrainedOption = False,
         checkpoint: CheckpointOption = None,
+        img_size: ImgSizeOption = None,
+        num_classes: NumClassesOption = None,
+        in_chans: InChansOption = None,
+        model_kwargs: ModelKwargsOption = None,
         data: DataOption = "digits",
         images: ImagesOption = 32,
         seed: SeedOption = 0,
@@ -101,7 +120,8 @@ def command(registry: Iterable[str]) -> Callable[..., None]:
         jobs: JobsOption = 1,
         as_json: JsonOption = False,
     ) -> None:
-        source = Inputs(out, model or [], data, pretrained, checkpoint, images, seed)
+        options = model_options(img_size, num_classes, in_chans, model_kwargs)
+        source = Inputs(out, model or [], data, pretrained, checkpoint, options, images, seed)
         wanted = names or [name for name in registry if listed or name not in LONG]
         run(wanted, source, option or [], listed=listed, jobs=jobs, as_json=as_json)
 

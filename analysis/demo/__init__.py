@@ -1,1 +1,1 @@
-"""The whole job in one command: accuracy, exactness, accumulator widths and the paper's figures, from one model."""
+"""The demonstration: accuracy, exactness, accumulator widths and the paper's figures from one model, in one command."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from ptqsim import ptq
 
@@ -15,6 +14,9 @@ from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,15 @@ class Accuracy(IllustratedTable):
 
     def compute(self, workload: Workload) -> Data:
         """One row per method, width and mode; integer rows are compared with fake quantization."""
-        rows = [_row("float", None, "float", workload.evaluated(None, "float", self.images), None)]
+        exact = workload.evaluated(None, "float", self.images)
+        rows = [_row("float", None, "float", exact, exact, None)]
         for bits in self.widths:
             for method in self.methods:
                 setting = Setting(method, bits, bits)
                 fake = workload.evaluated(setting, "fake_quant", self.images)
                 integer = workload.evaluated(setting, "integer", self.images)
-                rows.append(_row(method, bits, "fake_quant", fake, None))
-                rows.append(_row(method, bits, "integer", integer, ptq.difference(integer, fake)))
+                rows.append(_row(method, bits, "fake_quant", fake, exact, None))
+                rows.append(_row(method, bits, "integer", integer, exact, ptq.difference(integer, fake)))
         return {"accuracy": Frame.of_rows(rows)}
 
     def printed(self, data: Data) -> Printed:
@@ -44,7 +47,7 @@ class Accuracy(IllustratedTable):
         rows = []
         compared = 0
         for row in data["accuracy"].records():
-            measured = (f"{row['top1']:.2f}", f"{row['cross_entropy']:.4f}")
+            measured = (f"{row['top1']:.2f}", f"{row['cross_entropy']:.4f}", f"{row['kl']:.4f}")
             if row["method"] == "float":
                 rows.append(("", style.NAMES["float"], "", *measured, "", "", ""))
                 continue
@@ -56,9 +59,10 @@ class Accuracy(IllustratedTable):
             bits = style.bits_label(row["w_bits"], row["a_bits"])
             rows.append((bits, style.NAMES[row["method"]], row["mode"], *measured, *change))
         images = data["accuracy"].column("images")[0]
-        columns = ("Bits", "Method", "Mode", "Top-1", "CE", "Logits ≠", "Top-1 ≠", "Largest")
+        columns = ("Bits", "Method", "Mode", "Top-1", "CE", "KL", "Logits ≠", "Top-1 ≠", "Largest")
         note = (
-            f"Top-1 in percent. On the right, integer against fake_quant: how many of {compared:,} logits and of "
+            f"Top-1 in percent; KL(float || quantized) in nats, a mean over the images. On the right, integer against "
+            f"fake_quant: how many of {compared:,} logits and of "
             f"{images:,} predictions differ, and the largest difference of two logits. float32 rounds the sums that "
             "integers keep exact, and a value that this moves past a rounding boundary changes what comes after it."
         )
@@ -92,7 +96,12 @@ class Accuracy(IllustratedTable):
 
 
 def _row(
-    method: str, bits: int | None, mode: str, found: ptq.Evaluation, change: ptq.Difference | None
+    method: str,
+    bits: int | None,
+    mode: str,
+    found: ptq.Evaluation,
+    exact: ptq.Evaluation,
+    change: ptq.Difference | None,
 ) -> dict[str, Any]:
     return {
         "method": method,
@@ -102,6 +111,7 @@ def _row(
         "images": found.images,
         "top1": found.top1,
         "cross_entropy": found.cross_entropy,
+        **ptq.difference(found, exact).metrics,
         "logits_compared": change and change.of,
         "logits_differ": change and change.logits,
         "predictions_differ": change and change.predictions,

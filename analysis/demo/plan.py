@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from ..framework.artifact import Artifact
 from ..framework.workload import Workload
 from ..papers.ptq4vit.fig2_distributions import Distributions
@@ -15,25 +18,65 @@ from .exactness import Exactness
 from .width_curve import WidthCurve
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of the parts of a demo.
+
+    Attributes
+    ----------
+    accuracy, curve, losses : int
+        Validation images of the table of accuracy, of the curve over register widths, and of the losses of Fig. 5.
+    checked : tuple of int
+        Widths whose outputs are recomputed.
+    outputs : int
+        Outputs of each operation that are recomputed.
+    scales, bits : int
+        Scales tried in Fig. 5, and the width of the operand that is quantized there.
+    """
+
+    accuracy: int
+    curve: int
+    losses: int
+    checked: tuple[int, ...] = (8,)
+    outputs: int = 10_000
+    scales: int = 26
+    bits: int = 4
+
+
+QUICK: Final = Sizes(accuracy=2000, curve=256, losses=256)
+"""For a small network: a few minutes on two cores."""
+LARGE: Final = Sizes(accuracy=132, curve=44, losses=44, outputs=2200, scales=13, bits=6)
+"""For a network of more than `_SMALL` parameters: twenty minutes on two cores for a ViT-S at 224 pixels."""
+_SMALL: Final = 5_000_000
+
+
+def sizes(workload: Workload, *, full: bool) -> Sizes:
+    """Sizes for a network: all validation images, every width checked, or what can be done in some minutes."""
+    if full:
+        return Sizes(len(workload.validation), curve=2000, losses=1024, checked=(8, 6, 4))
+    parameters = sum(parameter.numel() for parameter in workload.network.parameters())
+    return QUICK if parameters <= _SMALL else LARGE
+
+
 def plan(workload: Workload, *, full: bool) -> list[Artifact]:
     """The demo's figures and tables.
 
     Parameters
     ----------
     workload : Workload
-        The sizes below are cut down to the validation images that it has.
+        The sizes are cut down to the validation images that it has.
     full : bool
-        All validation images, every width checked; without it, what two cores do in a few minutes.
+        All validation images, every width checked; without it, what two cores do in some minutes.
     """
-    available = len(workload.validation)
+    available, size = len(workload.validation), sizes(workload, full=full)
     return [
-        Accuracy(images=available if full else min(2000, available)),
-        Exactness(widths=(8, 6, 4) if full else (8,)),
+        Accuracy(images=min(size.accuracy, available)),
+        Exactness(widths=size.checked, outputs=size.outputs),
         SafeWidth(),
-        WidthCurve(images=min(2000 if full else 256, available)),
+        WidthCurve(images=min(size.curve, available)),
         Distributions(),
         UniformPoints(),
         TwinPoints(),
         RangeRule(),
-        Metrics(images=min(1024 if full else 256, available)),
+        Metrics(images=min(size.losses, available), points=size.scales, bits=size.bits),
     ]

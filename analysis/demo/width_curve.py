@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-from matplotlib.figure import Figure as Drawing
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import ptqsim as pq
 from ptqsim import ptq
@@ -16,6 +14,9 @@ from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from ..simulator.observe import THEOREMS, exact_and_counting, safe_width
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Figures of detectors: what differs between kinds of attention, how wide accumulators must be, what is detected."""
+"""Figures of detectors: differences between kinds of attention, widths of accumulators, and detections."""

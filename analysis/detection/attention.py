@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
 from ..framework import style
@@ -14,6 +13,9 @@ from ..framework.artifact import Figure
 from ..framework.frame import Data, Frame, concatenate
 from ..framework.workload import Workload
 from .source import of_detector
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 _KINDS: Final = {
     "encoder.layers": ("encoder", "Encoder, self", style.ORANGE, (0, (4, 1.5))),

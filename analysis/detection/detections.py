@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Rectangle
 
 from ptqsim import ptq
@@ -21,6 +19,10 @@ from ..framework.artifact import Figure
 from ..framework.frame import Data, Frame
 from ..framework.workload import Setting, Workload
 from .source import of_detector
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _FLOAT: Final = "FP32"
 _SIDES: Final = ("left", "top", "width", "height")

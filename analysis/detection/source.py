@@ -15,4 +15,4 @@ def of_detector(workload: Workload) -> Workload:
     """The workload itself if its model is a detector, else one like it of the bundled detector on its own data."""
     if kind_of(workload.model) == "detector":
         return workload
-    return replace(workload, model=DETECTOR, data="digits", pretrained=False, checkpoint=None)
+    return replace(workload, model=DETECTOR, data="digits", pretrained=False, checkpoint=None, options={})

@@ -1,1 +1,1 @@
-"""The pictures of docs/: what follows from the specification alone, without any model."""
+"""The pictures of docs/ that follow from the specification alone, without a model."""

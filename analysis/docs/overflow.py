@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
 
@@ -14,6 +13,9 @@ from ..framework import style
 from ..framework.artifact import Figure
 from ..framework.frame import Data, Frame
 from ..framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
 
@@ -15,6 +14,9 @@ from ..framework.artifact import Figure
 from ..framework.frame import Data, Frame, concatenate
 from ..framework.workload import Workload
 from .staircase import staircase
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 NAMES = {
     "half_even": "half to even (default)",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from ..framework import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SIZE = 2.6
 

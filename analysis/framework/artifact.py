@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar
-
-from matplotlib.figure import Figure as Drawing
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ptqsim import files, strict_json
 from ptqsim.ptq.zoo.detector_names import DETECTORS
@@ -20,6 +18,9 @@ from .frame import Data
 from .points import UnitOfWork
 from .text_table import Printed
 from .workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 # Dates in a picture would make two runs differ.
 _METADATA: dict[str, dict[str, None]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}, "png": {}}

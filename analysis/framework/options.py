@@ -69,6 +69,8 @@ def _value(name: str, text: str, hint: Any) -> Any:
     if NoneType in kinds and text.lower() in ("none", "null"):
         return None
     (kind,) = (k for k in kinds if k is not NoneType)
+    if not text and get_origin(kind) is not tuple:  # as from a variable of the shell that is not set
+        raise ValueError(f"option {name!r} has no value; legal is {name}=value: leave it out for its default")
     try:
         if get_origin(kind) is tuple:
             return tuple(_one(item, get_args(kind)[0]) for item in _items(text))

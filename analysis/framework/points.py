@@ -65,9 +65,8 @@ class WorkPoint(ABC):
         return workload.store.data(self.kind, self.key(workload), lambda: self.compute(workload))
 
     def row(self, workload: Workload) -> dict[str, Any]:
-        """The only row of a point that has one frame of one row."""
-        (frame,) = self.data(workload).values()
-        (row,) = frame.records()
+        """The only row of the frame ``point``."""
+        (row,) = self.data(workload)["point"].records()
         return row
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import fingerprint
+from ptqsim import fingerprint, installed
 
 from .frame import Data
 
-_PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
+_RECORDED: Final = ("python", "ptqsim", "numpy", "numba", "torch", "timm", "scikit-learn", "matplotlib")
 
 
 def record(name: str, title: str, key: Mapping[str, Any], data: Data) -> dict[str, Any]:
@@ -48,22 +45,10 @@ def record(name: str, title: str, key: Mapping[str, Any], data: Data) -> dict[st
             for frame, content in data.items()
         },
         "code_sha256": fingerprint.arithmetic(),
-        "versions": versions(),
+        "versions": installed.versions(_RECORDED),
     }
 
 
 def command() -> str:
     """The command line of this process, without the directory of the interpreter or script."""
     return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result can depend on."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -23,6 +23,7 @@ FIGURES: Final[dict[str, str]] = {
     "hardware.area": ".hardware.area:Area",
     "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
     "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
+    "methods.operand_loss": ".methods.operand_loss:OperandLosses",
     "ptq4vit.fig1": ".papers.ptq4vit.fig1_overview:Overview",
     "ptq4vit.fig2": ".papers.ptq4vit.fig2_distributions:Distributions",
     "ptq4vit.fig3": ".papers.ptq4vit.fig3_points:UniformPoints",
@@ -44,6 +45,7 @@ TABLES: Final[dict[str, str]] = {
     "liu2021.table3": ".papers.liu2021.table3_ablation:Ablation",
     "liu2021.table4": ".papers.liu2021.table4_mixed_precision:MixedPrecision",
     "methods.accuracy": ".methods.accuracy:MethodAccuracy",
+    "methods.claims": ".methods.claims:Claims",
     "ptq4vit.draws": ".papers.ptq4vit.draws:Draws",
     "ptq4vit.hyperparameters": ".papers.ptq4vit.hyperparameters:Hyperparameters",
     "ptq4vit.table1": ".papers.ptq4vit.table1_accuracy:QuantizedAccuracy",
@@ -52,7 +54,7 @@ TABLES: Final[dict[str, str]] = {
     "ptq4vit.table4": ".papers.ptq4vit.table4_calibration_images:CalibrationImages",
 }
 
-LONG: Final = ("methods.accuracy",)
+LONG: Final = ("methods.accuracy", "methods.claims")
 """Artifacts that take hours and are made only if they are named."""
 
 ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}

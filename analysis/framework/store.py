@@ -50,11 +50,11 @@ class ArtifactStore:
 
     @contextmanager
     def locked(self, path: Path) -> Iterator[None]:
-        """Have ``path`` to oneself among processes: who comes second waits, and then finds what the first has made."""
+        """Lock ``path`` against other processes: a second one waits, and then finds what the first one has made."""
         file = self.directory / "locks" / path.name
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by the end of the process
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also at the end of the process
             yield
 
     def data(self, name: str, key: Mapping[str, Any], compute: Callable[[], Data]) -> Data:

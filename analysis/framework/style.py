@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib as mpl
 from cycler import cycler
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLUMN: Final = 3.3
 """Width of one column in inches."""
@@ -154,6 +156,8 @@ def panels(
     rows: int = 1, columns: int = 1, *, width: float = COLUMN, height: float = 2.0, **layout: Any
 ) -> tuple[Figure, list[Axes]]:
     """A figure with a grid of axes, listed row by row; ``layout`` goes to `matplotlib.figure.Figure.subplots`."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height))
     grid = figure.subplots(rows, columns, squeeze=False, **layout)
     return figure, list(grid.flat)

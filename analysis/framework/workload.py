@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -68,6 +68,8 @@ class Workload:
         Load timm's pretrained weights.
     checkpoint : Path or None
         Load these weights.
+    options : mapping
+        Other arguments of :func:`ptqsim.ptq.load_model`.
     images : int
         Calibration images.
     seed : int
@@ -81,6 +83,7 @@ class Workload:
     data: str = "digits"
     pretrained: bool = False
     checkpoint: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     images: int = 32
     seed: int = 0
     progress: Bars = field(default=no_bar, compare=False)
@@ -101,7 +104,7 @@ class Workload:
     @cached_property
     def network(self) -> nn.Module:
         """The float network."""
-        return ptq.load_model(self.model, pretrained=self.pretrained, checkpoint=self.checkpoint)
+        return ptq.load_model(self.model, pretrained=self.pretrained, checkpoint=self.checkpoint, **self.options)
 
     @cached_property
     def operations(self) -> dict[str, MatmulOperation]:
@@ -150,8 +153,10 @@ class Workload:
 
     def key(self) -> dict[str, Any]:
         """Everything that decides a result made from this workload, as JSON values."""
+        made_with = ptq.options_of(self.network)
         return {
             "model": self.model,
+            **({"model_options": made_with} if made_with else {}),
             "model_sha256": self.model_fingerprint,
             **self.data_fingerprints,
             "calibration_images": self.images,
@@ -179,6 +184,16 @@ class Workload:
                 progress=report,
             )
         made.save(path)
+
+    def float_outputs(self, limit: int) -> torch.Tensor:
+        """Outputs [N, ...] of the float network on the first ``limit`` validation images, whatever its task; kept."""
+        path = self.store.path("float_outputs", {**self.key(), "limit": limit}, ".safetensors")
+        with self.store.locked(path):
+            if not path.is_file():
+                with self.progress(NAMES["float"], "image") as report:
+                    made = ptq.measure(self.network, self.validation, limit=limit, progress=report)
+                files.write(path, save({"outputs": made.logits}))
+        return load_tensors(path)["outputs"]
 
     def evaluated(self, setting: Setting | None, mode: Mode | str, limit: int) -> ptq.Evaluation:
         """Logits of the first ``limit`` validation images; kept.

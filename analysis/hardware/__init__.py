@@ -1,1 +1,1 @@
-"""Gate counts of the choices of a datapath, and the accuracy that they buy."""
+"""Gate counts of datapaths, and the accuracy of networks on them."""

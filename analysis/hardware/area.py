@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
@@ -22,6 +20,10 @@ from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from .costs import LOOKS, costs, counted, origin
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _AXES: Final = {"bits": "code width $k$ / bits", "shift": "shift $m$", "acc_bits": "accumulator width $P$ / bits"}
 """The quantity varied in each panel, and the label of its axis."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 
 from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint
 
@@ -25,6 +23,10 @@ from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from .costs import costs, counted, origin
 from .datapath_point import DatapathPoint
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _OPERANDS: Final[tuple[Special, ...]] = ("softmax", "gelu")
 

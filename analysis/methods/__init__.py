@@ -1,1 +1,1 @@
-"""Every calibration method beside every other."""
+"""The comparison of all calibration methods."""

@@ -1,4 +1,4 @@
-"""Top-1 and cross-entropy of every method, at every width, on every bundled model, over several calibrations."""
+"""Top-1, cross-entropy and KL to float of every method, at every width, on every bundled model, over several draws."""
 
 from __future__ import annotations
 
@@ -100,15 +100,16 @@ class MethodAccuracy(Table):
                             label,
                             _mean(cells.values("top1"), 2, spread),
                             _mean(cells.values("cross_entropy"), 4, spread),
+                            _mean(cells.values("kl"), 4, spread) if spread else "",
                         )
                     )
         seeds, images = len(points.distinct("seed")), points.column("images")[0]
         note = (
             f"Mean ± standard deviation over {seeds} draws of calibration images, on {images:,} validation images, by "
-            "fake quantization. Top-1 in percent, cross-entropy in nats. MP is mixed precision at the weights' size of "
-            "the width given; PTQ4ViT+ is chosen on calibration images."
+            "fake quantization. Top-1 in percent; cross-entropy, and KL(float || quantized), in nats. MP is mixed "
+            "precision at the weights' size of the width given; PTQ4ViT+ is chosen on calibration images."
         )
-        return Printed(self.title, ("Model", "Bits", "Method", "Top-1", "CE"), tuple(rows), (note,))
+        return Printed(self.title, ("Model", "Bits", "Method", "Top-1", "CE", "KL"), tuple(rows), (note,))
 
 
 def _mean(values: Any, digits: int, spread: bool) -> str:

@@ -68,6 +68,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.gelu", "PTQ4ViT: Hessian, GELU twin", "ptq4vit", {"softmax_twin": False}),
         Entry("ptq4vit.twin", "PTQ4ViT: twins, cosine", "ptq4vit", {"hessian_guided": False}),
         Entry("ptq4vit.random", "PTQ4ViT: random gradient", "ptq4vit", {"gradient": "random"}),
+        Entry("ptq4vit.sampled", "PTQ4ViT: sampled labels", "ptq4vit", {"gradient": "sampled"}),
         Entry("ptq4vit", "PTQ4ViT", "ptq4vit"),
         Entry("ptq4vit.released", "PTQ4ViT, released code", "ptq4vit", variant="released"),
         Entry("ptq4vit.sequential", "PTQ4ViT, in sequence", "ptq4vit", {"paradigm": "sequential"}),

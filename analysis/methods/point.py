@@ -23,6 +23,9 @@ MEGABYTE = 8e6
 class MethodPoint(WorkPoint):
     """Metrics of a network by fake quantization and the size of its weights; of the float network without an entry.
 
+    The frame ``point`` has one row; ``images`` has the divergence of every image from the float network, which two
+    methods are compared by.
+
     Attributes
     ----------
     entry : Entry or None
@@ -44,7 +47,7 @@ class MethodPoint(WorkPoint):
         return {**workload.key(), "entry": entry, "bits": self.bits, "images": self.images}
 
     def compute(self, workload: Workload) -> Data:
-        """One row."""
+        """One row, and one row per image."""
         label = style.NAMES["float"]
         model: Any = workload.network
         size = sum(op.constant_b.numel() * 32 for op in workload.operations.values() if op.constant_b is not None)
@@ -54,13 +57,18 @@ class MethodPoint(WorkPoint):
             size = weight_bits(model)
         with workload.progress(label, "image") as report:
             found = ptq.measure(model, workload.validation, limit=self.images, progress=report)
+        exact = workload.float_outputs(self.images)
+        per_image = found.divergence(exact)
+        divergence = ptq.Mean.of(per_image)
         row = {
             "images": found.images,
             "calibration_images": workload.images,
             **found.metrics,
+            "kl": divergence.value,
+            "kl_standard_error": divergence.standard_error,
             "weights_mb": size / MEGABYTE,
         }
-        return {"point": Frame.of_rows([row])}
+        return {"point": Frame.of_rows([row]), "images": Frame.of({"kl": per_image.numpy()})}
 
 
 def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.QuantizedModel:

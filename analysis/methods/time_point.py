@@ -52,7 +52,7 @@ class TimePoint(WorkPoint):
             start = time.perf_counter()
             self._calibrate(workload, state)
             seconds = time.perf_counter() - start
-        return {"time": Frame.of_rows([{"seconds": seconds}])}
+        return {"point": Frame.of_rows([{"seconds": seconds}])}
 
     def _calibrate(self, workload: Workload, state: Path | None) -> None:
         with workload.progress(f"{self.entry.label}, time, {workload.label}", "layer") as report:

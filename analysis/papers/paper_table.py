@@ -36,6 +36,8 @@ LIU_NAMES: Final[dict[str, str]] = {
     "deit_base": "DeiT-B",
 }
 """The same of Liu et al."""
+_ACCURACIES: Final = ("top1", "mAP")
+"""Values of a point that its divergence from the float network belongs to."""
 _SIDE_BY_SIDE: Final = 3
 """Up to so many columns, theirs stands right of ours; above, in a line below it."""
 
@@ -125,14 +127,16 @@ class PaperTable(Table):
                     source = _with_images(one, cell)
                     if source.images not in sources:
                         sources[source.images] = stack.enter_context(source)
-                    ours = cell.factor * cell.point.row(sources[source.images])[cell.value]
+                    found = cell.point.row(sources[source.images])
+                    ours = cell.factor * found[cell.value]
                     theirs = self.theirs.value((name, *cell.row), cell.column)
-                    rows.append(_line(name, labels, cell.row, cell.column, ours, theirs))
+                    kl = found.get("kl") if cell.value in _ACCURACIES else None
+                    rows.append(_line(name, labels, cell.row, cell.column, ours, theirs, kl))
                     measured.add((name, *cell.row))
         for row in self.theirs.rows:
             if row not in measured:
                 values = [(column, self.theirs.value(row, column)) for column in self.columns]
-                rows += [_line(row[0], labels, row[1:], column, None, value) for column, value in values]
+                rows += [_line(row[0], labels, row[1:], column, None, value, None) for column, value in values]
         validation = self._workloads(workload)[0].validation
         about = {"validation": validation.name, "images": min(self.images, len(validation))}
         about |= {"calibration_images": workload.images, "seed": workload.seed, "models": ", ".join(self.models)}
@@ -142,43 +146,51 @@ class PaperTable(Table):
         return [replace(workload, model=model) for model in self.models]
 
     def printed(self, data: Data) -> Printed:
-        """Ours and theirs, with what differs."""
+        """Ours and theirs, with what differs, and the divergence of ours from the float network."""
         labels = self.theirs.labels
-        table: dict[Row, dict[str, tuple[float | None, float | None]]] = {}
+        table: dict[Row, dict[str, dict[str, Any]]] = {}
         for row in data["cells"].records():
-            key = tuple(str(row[label]) for label in labels)
-            table.setdefault(key, {})[row["column"]] = (row["ours"], row["paper"])
+            table.setdefault(tuple(str(row[label]) for label in labels), {})[row["column"]] = row
+        diverging = {row["column"] for row in data["cells"].records() if row["kl"] is not None}
         beside = len(self.columns) <= _SIDE_BY_SIDE
         lines: list[tuple[str, ...]] = []
         for key, cells in table.items():
-            pairs = [cells.get(column, (None, None)) for column in self.columns]
-            texts = [
-                [self._text(column, pair[side]) for column, pair in zip(self.columns, pairs, strict=True)]
-                for side in (0, 1)
-            ]
+            ours, paper, kl = (
+                [self._text(column, cells.get(column, {}).get(side), side) for column in self.columns]
+                for side in ("ours", "paper", "kl")
+            )
             if beside:
-                lines.append((*key, *(text for pair in zip(*texts, strict=True) for text in pair)))
+                shown = zip(self.columns, ours, paper, kl, strict=True)
+                lines.append((*key, *(text for c, *texts in shown for text in texts[: 3 if c in diverging else 2])))
                 continue
-            for source, shown in zip(("ours", "paper"), texts, strict=True):
-                if any(shown):
-                    lines.append((*key, source, *shown))
+            for source, texts in (("ours", ours), ("paper", paper), ("ours, KL", kl)):
+                if any(texts):
+                    lines.append((*key, source, *texts))
         if beside:
-            headings = [heading for column in self.columns for heading in (f"{column}, ours", "paper")]
+            headings = [
+                heading
+                for column in self.columns
+                for heading in (f"{column}, ours", "paper", *(["KL, ours"] if column in diverging else []))
+            ]
         else:
             headings = ["", *self.columns]
-        return Printed(self.title, (*labels, *headings), tuple(lines), self._notes(data["setting"].records()[0]))
+        return Printed(self.title, (*labels, *headings), tuple(lines), self._notes(data))
 
-    def _text(self, column: str, value: float | None) -> str:
-        return "" if value is None else f"{value:.{self.digits.get(column, 2)}f}"
+    def _text(self, column: str, value: float | None, side: str) -> str:
+        digits = 4 if side == "kl" else self.digits.get(column, 2)
+        return "" if value is None else f"{value:.{digits}f}"
 
-    def _notes(self, setting: dict[str, Any]) -> tuple[str, ...]:
+    def _notes(self, data: Data) -> tuple[str, ...]:
+        (setting,) = data["setting"].records()
         ours = (
             f"Ours: {setting['models']}; {setting['validation']}, {setting['images']:,} validation images; "
             f"{setting['calibration_images']} calibration images unless the table names another number, seed "
             f"{setting['seed']}."
         )
         theirs = f"Paper: {self.theirs.source}; {self.theirs.setting}. An empty cell was not measured, or not printed."
-        return tuple(note for note in (ours, theirs, self.note) if note)
+        kl = "KL: mean divergence KL(float || quantized) over the validation images, in nats."
+        diverging = any(row["kl"] is not None for row in data["cells"].records())
+        return tuple(note for note in (ours, theirs, kl if diverging else "", self.note) if note)
 
 
 def _with_images(workload: Workload, cell: Cell) -> Workload:
@@ -188,6 +200,13 @@ def _with_images(workload: Workload, cell: Cell) -> Workload:
 
 
 def _line(
-    model: str, labels: Sequence[str], row: Row, column: str, ours: float | None, theirs: float | None
+    model: str,
+    labels: Sequence[str],
+    row: Row,
+    column: str,
+    ours: float | None,
+    theirs: float | None,
+    kl: float | None,
 ) -> dict[str, Any]:
-    return {"Model": model, **dict(zip(labels, row, strict=True)), "column": column, "ours": ours, "paper": theirs}
+    values = {"column": column, "ours": ours, "paper": theirs, "kl": kl}
+    return {"Model": model, **dict(zip(labels, row, strict=True)), **values}

@@ -1,1 +1,1 @@
-"""Reports: one HTML file that holds everything, from a study or from a folder of figures."""
+"""Reports: a self-contained HTML file, from a study or from a folder of figures."""

@@ -27,7 +27,7 @@ def report(
     source: Annotated[
         Path, typer.Argument(parser=places.path, help="Results of a study (.sqlite), or a folder of figures.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="HTML file to write.")] = Path(
+    output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="HTML file to write.")] = Path(
         "report.html"
     ),
     as_json: JsonOption = False,

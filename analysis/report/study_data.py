@@ -17,6 +17,9 @@ from .columns import packed_rows
 _LABELS: Final = {
     "top1": "top-1 / %",
     "cross_entropy": "cross-entropy / nats",
+    "kl": "KL(float || quantized) / nats",
+    "kl_standard_error": "standard error of the KL / nats",
+    "agreement": "same prediction as float / %",
     "top1_lost": "top-1 lost to exact / points",
     "accumulator_bits": "widest accumulator / bits",
     "mean_accumulator_bits": "mean accumulator / bits",
@@ -26,7 +29,7 @@ _LABELS: Final = {
 }
 _FIRST: Final = (
     "model", "method", "w_bits", "a_bits", "mode", "acc_bits", "overflow", "layer", "top1", "top1_lost",
-    "processing_element", "accumulator_bits", "mean_accumulator_bits", "storage_bits", "cross_entropy",
+    "processing_element", "accumulator_bits", "mean_accumulator_bits", "storage_bits", "kl", "cross_entropy",
 )  # fmt: skip
 _POINT_COLUMNS: Final = (*dict.fromkeys((*_FIRST, *AXES)), "widths", "status", "seconds")
 _ANSWER_COLUMNS: Final = (

@@ -1,1 +1,1 @@
-"""Figures of the simulator that the papers do not have."""
+"""Figures for hardware design that are in neither paper."""

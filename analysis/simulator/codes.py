@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 
 import ptqsim as pq
@@ -18,6 +16,10 @@ from ..framework.artifact import IllustratedTable
 from ..framework.frame import Data, Frame, concatenate
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _METHODS: Final = ("base_ptq", "ptq4vit")  # uniform, and twin after softmax and GELU
 

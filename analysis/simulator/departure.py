@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
@@ -29,6 +28,9 @@ from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from .observe import WIDEST
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 RecordedCodes = dict[str, list[NDArray[Any]]]
 """By layer, the codes of A of every group."""

@@ -8,7 +8,7 @@ way: the least squared error of the operation's output on the calibration images
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
+from ptqsim.ptq.evaluation.operand_loss import product_replaced
 from ptqsim.ptq.network.operations import MatmulOperation
 from ptqsim.ptq.search.candidates import group_max, linear_ratios
 from ptqsim.ptq.threads import one_thread
@@ -158,24 +159,14 @@ def rounded(values: torch.Tensor, fmt: Any) -> torch.Tensor:
 @contextmanager
 def rounded_operands(layers: Sequence[MatmulOperation], chosen: dict[str, Sequence[Any]]) -> Iterator[None]:
     """Run the network with the left operand of these operations rounded, everything else in float."""
-    for layer in layers:
-        product, formats = layer.product, chosen[layer.name]
-
-        def product_of_rounded(
-            a: torch.Tensor, b: torch.Tensor, product: Any = product, formats: Sequence[Any] = formats
-        ) -> torch.Tensor:
-            seen = torch.stack([rounded(a[g], fmt) for g, fmt in enumerate(formats)])
-            return product(seen, b)  # type: ignore[no-any-return]
-
-        # float mode with an observer takes the canonical product instead of the fused linear layer
-        layer.mode, layer.observer = ptq.Mode.FLOAT, lambda op, a, b, out: None
-        layer.product = product_of_rounded  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
+    with ExitStack() as stack:
         for layer in layers:
-            del layer.product
-            layer.observer = None
+
+            def product(a: torch.Tensor, b: torch.Tensor, formats: Sequence[Any] = chosen[layer.name]) -> torch.Tensor:
+                return torch.stack([rounded(a[g], fmt) for g, fmt in enumerate(formats)]) @ b
+
+            stack.enter_context(product_replaced(layer, product))
+        yield
 
 
 def legal_families(operand: Special, families: Sequence[str]) -> list[str]:

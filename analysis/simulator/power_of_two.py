@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import NullFormatter
 
 from ..framework import style
@@ -16,6 +15,9 @@ from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from .operands import OperandPoint
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 PAIRS = ("twin", "covering", "free")
 

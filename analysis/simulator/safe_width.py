@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from ptqsim import fingerprint, ptq
@@ -21,6 +19,10 @@ from ..framework.frame import Data, Frame
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from .observe import BOUNDS, exact_and_counting
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _ROW: Final = 0.104
 """Height of a layer's line in inches: letters of 6 points."""

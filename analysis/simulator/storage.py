@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from ptqsim.errors import unknown_name
@@ -20,6 +19,9 @@ from ..framework.text_table import Printed
 from ..framework.workload import Workload
 from ..methods.point import MethodPoint
 from .operands import FAMILIES, OperandPoint, legal_families
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
@@ -26,6 +25,9 @@ from ..framework.points import UnitOfWork, WorkPoint
 from ..framework.text_table import Printed
 from ..framework.workload import Setting, Workload
 from .observe import WIDEST, exact_and_counting
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 UNIFORM: Final = -1
 """In place of a shift: the uniform format of Base PTQ."""

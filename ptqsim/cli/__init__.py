@@ -1,1 +1,1 @@
-"""The ``ptqsim`` command: one module per subcommand, thin over the library (needs the extra ``cli``)."""
+"""The ``ptqsim`` command: one short module per subcommand that calls the library (needs the extra ``cli``)."""

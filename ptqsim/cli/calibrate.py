@@ -23,10 +23,16 @@ from ptqsim.cli.framework.options import (
     CheckpointOption,
     DataOption,
     DeviceOption,
+    ImgSizeOption,
+    InChansOption,
+    ModelKwargsOption,
     ModelOption,
+    NumClassesOption,
     PretrainedOption,
     SeedOption,
+    TaskOption,
     load_network,
+    model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.errors import unknown_name
@@ -34,7 +40,7 @@ from ptqsim.errors import unknown_name
 
 def calibrate(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="Safetensors file to write.")
     ] = None,
     model: ModelOption = "vit_digits",
     method: Annotated[
@@ -80,6 +86,11 @@ def calibrate(
     seed: SeedOption = 0,
     pretrained: PretrainedOption = False,
     checkpoint: CheckpointOption = None,
+    img_size: ImgSizeOption = None,
+    num_classes: NumClassesOption = None,
+    in_chans: InChansOption = None,
+    model_kwargs: ModelKwargsOption = None,
+    task: TaskOption = None,
     device: DeviceOption = "cpu",
     option: Annotated[
         list[str] | None, typer.Option("-O", "--option", help="Option of the method: name=value, or help.")
@@ -113,7 +124,8 @@ def calibrate(
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
-    network = load_network(model, pretrained, checkpoint, device)
+    made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
+    network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")
     content = source.fingerprint_of(ptq.sample_indices(source, images, seed))
     samples = ptq.sample_images(source, images, seed).to(device)
@@ -135,6 +147,8 @@ def calibrate(
             **options,
         )
         quantized.info |= {"model": model, "data": source.name, "data_fingerprint": content}
+        if made := ptq.options_of(network):
+            quantized.info["model_options"] = made
         quantized.save(output)
     kept.remove()
     title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
@@ -183,12 +197,12 @@ def _show(out: Output, quantized: Any, title: str) -> None:
         rows = [
             [
                 ", ".join(f"{k}={v}" for k, v in step["added"].items()) or "start",
-                _number(step["cross_entropy"], ".4f"),
+                _number(step["divergence"], ".4f"),
                 step["kept"],
             ]
             for step in trail
         ]
-        out.table(["added", "held-out CE", "kept"], rows, title="Choice of the preset, on calibration images held out")
+        out.table(["added", "held-out KL", "kept"], rows, title="Choice of the preset, on calibration images held out")
 
 
 def _number(value: float | None, spec: str = ".4g") -> str:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 def export(
     calibrated: CalibratedArgument,
-    onnx: Annotated[Path | None, typer.Option("--onnx", parser=places.path, help="ONNX file to write.")] = None,
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", *places.OUT, parser=places.path, help="ONNX file to write.")
+    ] = None,
     other_formats: Annotated[
         str,
         typer.Option(

@@ -1,7 +1,9 @@
 """Run a calibrated model on a simulated datapath and count what overflows.
 
 Every quantized operation runs in integers on the accumulator that *--bits*, *--overflow*, *--order* and *--alignment*
-describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation.
+describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation,
+and both with the float network: the mean divergence KL(float || quantized) and its standard error. Weights that are
+neither in the package nor in the cache are named by *--checkpoint* or *--pretrained*.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli.framework.float_outputs import float_outputs
 from ptqsim.cli.framework.metrics import metric_cells
 from ptqsim.cli.framework.options import (
     AlignmentOption,
     BatchOption,
     BitsOption,
     CalibratedArgument,
+    CheckpointOption,
     DataOption,
     OrderOption,
     OverflowOption,
+    PretrainedOption,
     load_calibrated,
     make_accumulator,
 )
@@ -37,12 +42,14 @@ def simulate(
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
     batch: BatchOption = 50,
+    pretrained: PretrainedOption = False,
+    checkpoint: CheckpointOption = None,
     as_json: JsonOption = False,
 ) -> None:
     from ptqsim import ptq
 
     out = Output(as_json)
-    quantized = load_calibrated(calibrated)
+    quantized = load_calibrated(calibrated, checkpoint=checkpoint, pretrained=pretrained)
     source = ptq.load_data(data, quantized.model)
     quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=63)
@@ -77,14 +84,19 @@ def simulate(
         ],
         title=f"{overflow}, {order}, {alignment} on {result.images} images",
     )
-    headings, exact_cells = metric_cells(exact.metrics)
+    reference = float_outputs(quantized, exact, source, limit, batch, out)
+    exact_metrics, metrics = (
+        found.metrics | ({} if reference is None else ptq.difference(found, reference).metrics)
+        for found in (exact, result)
+    )
+    headings, exact_cells = metric_cells(exact_metrics)
     out.table(
         ["accumulation", *headings, "predictions that differ", "logits that differ"],
         [
             ["exact", *exact_cells, None, None],
             [
                 f"{bits}-bit {overflow}",
-                *metric_cells(result.metrics)[1],
+                *metric_cells(metrics)[1],
                 gap.predictions,
                 gap.logits,
             ],
@@ -94,8 +106,8 @@ def simulate(
         {
             "accumulator": {"bits": bits, "overflow": overflow, "order": order, "alignment": alignment},
             "images": result.images,
-            "exact": exact.metrics,
-            "simulated": result.metrics,
+            "exact": exact_metrics,
+            "simulated": metrics,
             "difference": gap,
             "layers": {name: {"bits": unit.accumulator.bits, "overflow": unit.overflow} for name, unit in rows.items()},
         }

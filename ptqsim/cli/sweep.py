@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -113,16 +113,24 @@ def _work(
         raise ValueError(f"{place} holds results: leave --fresh out to go on with them, or name another --store")
     places.check_file("--store", place, [path])
     places.check_folder("--cache", cache)
+    if place.is_file() and place.stat().st_size:
+        ResultStore(place, write=False).close()  # a store that cannot be read is found before the work
     start = time.perf_counter()
-    opened = OpenStudy(study, path, cache)
-    plan = opened.plan
-    if point is not None:
-        return show_recomputed(out, recompute(plan, place, point))
-    workers = jobs or default_jobs()
-    if dry_run:
-        found = estimate.estimated(plan, place, workers)
-        return show_estimate(out, found, time.perf_counter() - start)
-    with ResultStore(place) as results, _client(study, workers, scheduler, batch) as client:
+    runs = point is None and not dry_run
+    with ExitStack() as stack:
+        client: Client | None = None
+        if runs and scheduler is not None:  # an address where none answers is found before the work
+            client = stack.enter_context(_client(study, 0, scheduler, batch))
+        opened = OpenStudy(study, path, cache)
+        plan = opened.plan
+        if point is not None:
+            return show_recomputed(out, recompute(plan, place, point))
+        workers = jobs or default_jobs()
+        if dry_run:
+            found = estimate.estimated(plan, place, workers)
+            return show_estimate(out, found, time.perf_counter() - start)
+        results = stack.enter_context(ResultStore(place))
+        client = client or stack.enter_context(_client(study, workers, scheduler, batch))
         pool = DaskPool(client, opened.send)
         kept = on_interrupt(lambda: f"finished points are kept in {place}: the same command goes on")
         with kept, out.progress("points", "point") as report:

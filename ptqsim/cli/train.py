@@ -20,7 +20,7 @@ from ptqsim.cli.framework.output import JsonOption, Output
 
 
 def train(
-    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")],
+    output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Safetensors file to write.")],
     model: Annotated[str, typer.Option("--model", help="Name of a bundled model.")] = "vit_digits",
     images: Annotated[
         int | None, typer.Option("--images", min=1, help="Training scenes; the recipe's by default.")

@@ -42,9 +42,7 @@ _ROWS: Final = 8
 
 def vectors(
     calibrated: LayerArgument = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=places.path, help="Directory to write.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")] = None,
     checked: Annotated[
         Path | None, typer.Option("--check", parser=places.path, help="Directory to verify instead.")
     ] = None,
@@ -79,7 +77,7 @@ def vectors(
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
              "--codes": pattern}  # fmt: skip
     if checked is not None:
-        given = plain | {"FILE": calibrated, "--output": output, "--layer": layer, "--trace": trace}
+        given = plain | {"FILE": calibrated, "-o": output, "--layer": layer, "--trace": trace}
         refuse(given, f"{checked} says what it holds")
         _check(checked, out)
         return

@@ -13,12 +13,12 @@ from ptqsim.formats.immutable import Constructed, sealed
 
 @dataclass(frozen=True, slots=True)
 class Bound(Constructed):
-    """The values that a register may have to hold.
+    """The range of the values that a register may have to hold.
 
     Parameters
     ----------
     name : str
-        Which bound this is: "datatype", "weight_aware", "row_stochastic" or "calibrated".
+        Name of the bound: "datatype", "weight_aware", "row_stochastic" or "calibrated".
     kind : str
         "theorem": nothing outside can occur. "observation": nothing outside was seen.
     lowest, highest : int

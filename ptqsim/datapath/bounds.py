@@ -20,6 +20,7 @@ from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import GridRange, NumberFormat
+from ptqsim.formats.immutable import checked_anew
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
@@ -57,8 +58,8 @@ def datatype(
     ValueError
         If the depth is negative, a format is not shift-alignable, or the alignment is unknown.
     """
-    checked_type("a_format", a_format, NumberFormat)
-    checked_type("b_format", b_format, NumberFormat)
+    a_format = checked_anew("a_format", a_format, NumberFormat)
+    b_format = checked_anew("b_format", b_format, NumberFormat)
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     low = high = 0
     for (a_low, a_high), (b_low, b_high) in product(_extremes(a_format, alignment), _extremes(b_format, alignment)):
@@ -93,8 +94,9 @@ def weight_aware(
     ValueError
         If a format is not shift-alignable, the weights have less than two dimensions, or the alignment is unknown.
     """
-    checked_type("a_format", a_format, NumberFormat)
+    a_format = checked_anew("a_format", a_format, NumberFormat)
     checked_type("weights", weights, QuantizedArray, "give the codes with their format")
+    weights = QuantizedArray(weights.codes, weights.format)
     if weights.ndim < 2:
         raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
     checked_integer("depth", weights.shape[-2], 0, MAX_DEPTH)
@@ -153,9 +155,9 @@ def row_stochastic(
     ValueError
         If `a_format` is of another kind, the depth is negative, or `row_sum` is not a finite positive number.
     """
-    checked_type("a_format", a_format, NumberFormat)
+    a_format = checked_anew("a_format", a_format, NumberFormat)
     if not isinstance(b, QuantizedArray):
-        checked_type("b", b, NumberFormat, "a QuantizedArray is legal, too")
+        b = checked_anew("b", b, NumberFormat, "a QuantizedArray is legal, too")
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
     budget = (
         Fraction(1) + Fraction(depth + 2, 1 << 23) if row_sum is None else Fraction(checked_scale(row_sum, "row_sum"))

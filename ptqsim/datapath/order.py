@@ -16,7 +16,7 @@ _LEGAL = ("sequential", "tree:LANES", "split:TILE:INNER_BITS")
 
 @dataclass(frozen=True, slots=True)
 class Sequential(Constructed):
-    """One product at a time, l = 0, 1, ..., each added into the register."""
+    """Sequential addition: one product at a time, l = 0, 1, ..., is added to the register."""
 
     kind: ClassVar[str] = "sequential"
 
@@ -31,7 +31,7 @@ class Sequential(Constructed):
 
 @dataclass(frozen=True, slots=True)
 class Tree(Constructed):
-    """An adder tree: the exact sum of `lanes` consecutive products, then one addition into the register.
+    """An adder tree: the exact sum of `lanes` consecutive products is added to the register at once.
 
     Parameters
     ----------
@@ -57,7 +57,9 @@ class Tree(Constructed):
 
 @dataclass(frozen=True, slots=True)
 class Split(Constructed):
-    """A register of its own per tile of the depth, started at zero, then one addition into the P-bit register.
+    """Addition in tiles of the depth: each is summed in a tile register, which is then added to the P-bit register.
+
+    The tile register starts every tile at zero.
 
     Parameters
     ----------

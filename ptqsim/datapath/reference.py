@@ -34,10 +34,10 @@ from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRan
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.immutable import checked_anew
 from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
-from ptqsim.validation import checked_type
 
 __all__ = [
     "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
@@ -71,7 +71,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     given: object = code
     if isinstance(given, bool) or not isinstance(given, Integral):
         raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
-    checked_type("number_format", number_format, NumberFormat)
+    number_format = checked_anew("number_format", number_format, NumberFormat)
     code = plain(code)
     if not 0 <= code < 1 << number_format.storage_bits:
         raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
@@ -119,6 +119,7 @@ def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulato
     ValueError
         If the lengths differ, or alignment is deferred and the operands are integers.
     """
+    accumulator = checked_anew("accumulator", accumulator, Accumulator)
     _check_lengths(a_row, b_column)
     if accumulator.alignment != Alignment.DEFERRED:
         products = [_aligned(x) * _aligned(w) for x, w in zip(a_row, b_column, strict=True)]
@@ -155,6 +156,7 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
     ValueError
         As for `trace`.
     """
+    accumulator = _checked(accumulator)
     if accumulator is not None and accumulator.alignment == Alignment.DEFERRED:
         return _traced(a_row, b_column, accumulator)
     if isinstance(next(iter(a_row), None), Operand) or isinstance(next(iter(b_column), None), Operand):
@@ -212,6 +214,7 @@ def matmul(a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: 
     ValueError
         As for `trace`, or if the leading dimensions do not broadcast.
     """
+    accumulator = _checked(accumulator)
     if accumulator is not None and accumulator.overflow == OverflowMode.TRAP:
         return matmul_with_statistics(a, b, accumulator)[0]
     return mapped_outputs(
@@ -223,6 +226,7 @@ def matmul_with_statistics(
     a: Nested | QuantizedArray, b: Nested | QuantizedArray, accumulator: Accumulator
 ) -> tuple[Nested, OverflowStatistics]:
     """As `matmul`, with the statistics of every step."""
+    accumulator = checked_anew("accumulator", accumulator, Accumulator)
     traced: list[tuple[tuple[int, ...], list[Step]]] = []
 
     def output(row: Sequence[Any], column: Sequence[Any], element: tuple[int, ...]) -> int:
@@ -250,6 +254,10 @@ def _raise_first(traced: Sequence[tuple[tuple[int, ...], list[Step]]]) -> None:
             sums = [step.exact for _, other in traced for step in other if step.register == failed.register]
             needed = bits_for(min(sums), max(sums))
             raise AccumulatorOverflowError(element, failed.depth_index, failed.register, failed.bits, needed)
+
+
+def _checked(accumulator: Accumulator | None) -> Accumulator | None:
+    return None if accumulator is None else checked_anew("accumulator", accumulator, Accumulator)
 
 
 def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> Nested:

@@ -36,7 +36,7 @@ def add(register: int, term: int, bits: int, overflow: str) -> int:
 
 
 def plain(value: Any) -> Any:
-    """A Python integer of NumPy's, which wrap where a sum or a product leaves their type; all else as it is."""
+    """The value, as a Python integer if it is one of NumPy's, which would wrap at the limits of their type."""
     return int(value) if hasattr(value, "dtype") else value
 
 

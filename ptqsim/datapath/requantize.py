@@ -20,7 +20,7 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.formats.codes import in_default_environment
 from ptqsim.formats.given import as_integers
-from ptqsim.formats.immutable import Constructed
+from ptqsim.formats.immutable import Constructed, reconstructed
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
 from ptqsim.validation import checked_integer, checked_scale
@@ -141,7 +141,9 @@ class Requantizer(Constructed):
         ValueError
             If `acc` is not integer, if a result leaves 63 bits, or, for ``tflite_double``, if a value leaves int32.
         """
-        values = _integers("acc", acc)
+        return reconstructed(self)._apply(_integers("acc", acc))
+
+    def _apply(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         largest = max(abs(int(values.min(initial=0))), abs(int(values.max(initial=0))))
         if (largest * self.multiplier << max(0, -self.shift)) >> max(0, self.shift) >= 1 << 62:
             raise ValueError(f"accumulators up to {largest} times {self.factor:.6g} leave 63 bits")
@@ -210,6 +212,7 @@ def requantize(
             f"requantize gives Uniform codes, got {type(number_format).__name__}; for a twin format apply "
             "softmax or GELU to acc * scale, then encode"
         )
+    number_format = reconstructed(number_format)
     values = _integers("acc", acc)
     if bias is not None:
         values = _sum(values, _integers("bias", bias))

@@ -7,11 +7,12 @@ from fractions import Fraction
 
 from ptqsim.datapath.register import plain
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
+from ptqsim.formats.immutable import checked_anew
 
 
 def requantized(acc: int, requantizer: Requantizer) -> int:
     """round(acc * multiplier / 2**shift), whatever the width of the product."""
-    acc = plain(acc)
+    acc, requantizer = plain(acc), checked_anew("requantizer", requantizer, Requantizer)
     if requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE:
         return _in_two_roundings(acc, requantizer.multiplier, 31 - requantizer.shift)
     quotient = acc * requantizer.multiplier * Fraction(2) ** -requantizer.shift

@@ -43,7 +43,8 @@ class Alignment(Choice):
 class Accumulator(Constructed):
     """A two's-complement accumulator of P bits, and how products reach it.
 
-    One step is ``register = overflow(register + p)`` with p the exact product: it is never clamped before it is added.
+    One step is ``register = overflow(register + p)`` with the exact product p, which is not clamped before the
+    addition.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ class Accumulator(Constructed):
     overflow : OverflowMode or str
         An `OverflowMode`, or its name: "wrap", "saturate" or "trap".
     order : Sequential, Tree, Split or str
-        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`, or its text form, such as "sequential", "tree:16"
-        or "split:64:20". Order matters where something saturates or traps, and where a wrapping tile register is
-        narrower than the accumulator.
+        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`, or its text form, such as "sequential", "tree:16" or
+        "split:64:20". The order changes results where a register saturates or traps, and where a wrapping tile register
+        is narrower than the accumulator.
     alignment : Alignment or str
         An `Alignment`, or its name: "product", "operand" or "deferred".
 
@@ -63,7 +64,7 @@ class Accumulator(Constructed):
     TypeError
         If a parameter has the wrong type.
     ValueError
-        If a parameter is not one of the legal ones.
+        If a parameter is not legal.
     """
 
     bits: int = 32
@@ -83,7 +84,7 @@ class Accumulator(Constructed):
         bits = checked_integer("accumulator bits", bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
         object.__setattr__(self, "bits", bits)
         object.__setattr__(self, "overflow", OverflowMode.of(overflow))
-        object.__setattr__(self, "order", replace(as_order(order)))  # a copy that is checked, and that is nobody else's
+        object.__setattr__(self, "order", replace(as_order(order)))  # a copy, checked and not shared
         object.__setattr__(self, "alignment", Alignment.of(alignment))
 
     @property

@@ -19,6 +19,10 @@ class FirstEvent(NamedTuple):
     step: int
 
 
+def no_event() -> None:
+    """The first event where there is none."""
+
+
 class PrefixRange(NamedTuple):
     """Least and greatest exact prefix sums, zero (the empty prefix) included.
 
@@ -44,7 +48,8 @@ class PrefixRange(NamedTuple):
 class OverflowStatistics:
     """Overflow events of one matrix product.
 
-    An event is one addition, into a register as it then stood, whose exact sum did not fit that register.
+    An event is one addition whose exact sum, of the register's value at that time and the term, does not fit the
+    register.
 
     Parameters
     ----------
@@ -67,21 +72,21 @@ class OverflowStatistics:
     ) -> None:
         self.outputs = outputs
         self.events = events
-        self._first = first if outputs else lambda: None
+        self._first = first if outputs else no_event
         self._prefixes = prefixes
 
     @cached_property
     def first(self) -> FirstEvent | None:
         """The first event, or None; found on first use."""
         found = self._first()
-        self._first = lambda: found  # the operands are let go
+        self._first = lambda: found  # frees the operands
         return found
 
     @cached_property
     def prefixes(self) -> PrefixRange:
         """Range of the exact prefix sums; found on first use."""
         found = self._prefixes()
-        self._prefixes = lambda: found  # the operands are let go
+        self._prefixes = lambda: found  # frees the operands
         return found
 
     @property

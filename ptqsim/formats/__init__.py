@@ -1,4 +1,7 @@
-"""Number formats: the meaning of stored codes."""
+"""Number formats: the meaning of stored codes, conversion from and to reals, and packing.
+
+Nothing here multiplies or accumulates codes.
+"""
 
 from ptqsim.formats.array import QuantizedArray, quantize
 from ptqsim.formats.base import Codes, GridRange, NumberFormat

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import Constructed, seal, sealed
+from ptqsim.formats.immutable import Constructed, reconstructed, seal, sealed
 from ptqsim.formats.packing import pack, unpack
 from ptqsim.validation import checked_type
 
@@ -27,11 +27,11 @@ class QuantizedArray(Constructed):
     Parameters
     ----------
     codes : array_like
-        Unsigned integers below ``2**format.storage_bits``, of any shape. They are copied unless they are those of
-        another `QuantizedArray` or in a bytes object, so that nobody can write to them: what is known of an array, such
-        as the bounds of its rows, stays true for as long as it lives. Copying or unpickling an array keeps that.
+        Unsigned integers below ``2**format.storage_bits``, of any shape. They are read-only and cannot be changed by
+        anyone: they are copied unless they come from another `QuantizedArray` or lie in a bytes object. So facts that
+        are kept about an array, such as the bounds of its rows, stay true, also after copying and pickling.
     format : NumberFormat
-        What they stand for.
+        The format, which defines what the codes stand for.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class QuantizedArray(Constructed):
     def __post_init__(self) -> None:
         if not isinstance(self.format, NumberFormat):
             raise ArgumentTypeError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
-        checked = code_arrays.checked(self.codes, self.format.storage_bits)
+        checked = code_arrays.checked(self.codes, reconstructed(self.format).storage_bits)
         object.__setattr__(self, "codes", sealed(checked))
 
     def __copy__(self) -> QuantizedArray:
@@ -215,4 +215,4 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
     checked_type("number_format", number_format, NumberFormat, "such as ptqsim.Uniform(bits=8, scale=0.02)")
-    return QuantizedArray(seal(number_format.encode(real)), number_format)  # nobody else has the codes: no copy
+    return QuantizedArray(seal(number_format.encode(real)), number_format)  # the codes are new, so they need no copy

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.immutable import Constructed, seal
+from ptqsim.formats.immutable import Constructed, reconstructed, seal
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
@@ -35,8 +35,8 @@ class GridRange(NamedTuple):
 class NumberFormat(Constructed, ABC):
     """The meaning of the codes of an array: immutable data from which everything else is derived.
 
-    Every format is a frozen dataclass with at least the properties below. One verb leads each way: `encode` from reals
-    to codes, `decode` from codes to reals, `align` from codes to integers on the format's finest grid.
+    Every format is a frozen dataclass with at least the properties below. `encode` turns reals into codes, `decode`
+    turns codes into reals, and `align` turns codes into integers on the format's finest grid.
     """
 
     __slots__ = ()
@@ -88,7 +88,7 @@ class NumberFormat(Constructed, ABC):
             If the format is not shift-alignable.
         """
 
-    @abstractmethod
+    @in_default_environment
     def encode(self, real: ArrayLike) -> Codes:
         """Codes of the values that the format rounds to, in the shape of `real`.
 
@@ -101,6 +101,11 @@ class NumberFormat(Constructed, ABC):
             If a value is NaN or infinite (the message says how many are, and where the first is), if `real` is not a
             real number type of at most 64 bits, or if the scale does not fit the type of `real`.
         """
+        return reconstructed(self)._encode(code_arrays.as_reals(real))
+
+    @abstractmethod
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes of reals in the type in which they are rounded."""
 
     @in_default_environment
     def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -123,15 +128,17 @@ class NumberFormat(Constructed, ABC):
             As for `encode`; also if `out` does not fit, or if a value is rounded to one that is infinite in its type.
         """
         x = code_arrays.as_reals(real)
-        rounded = code_arrays.room(x, out)
+        return reconstructed(self)._fake_quantize(x, code_arrays.room(x, out))
+
+    def _fake_quantize(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
+        """`rounded`, filled with what the codes of `x` stand for."""
         # Compiled for the type that networks have; every type takes time to compile.
         rounder = self._rounder(x.dtype) if x.dtype == np.float32 else None
         if rounder is None:
             with np.errstate(over="ignore"):
-                np.copyto(rounded, self.decode(self.encode(x)), casting="same_kind")
+                np.copyto(rounded, self.decode(self._encode(x)), casting="same_kind")
             return code_arrays.representable(rounded)
-        source = x if out is None else code_arrays.apart(x, rounded)
-        code_arrays.run(rounder.kernel, source, rounder.constants, rounded)
+        code_arrays.run(rounder.kernel, code_arrays.apart(x, rounded), rounder.constants, rounded)
         return rounded if rounder.largest <= _LARGEST_FLOAT32 else code_arrays.representable(rounded)
 
     def _rounder(self, dtype: np.dtype[Any]) -> code_arrays.Rounder | None:
@@ -176,7 +183,8 @@ class NumberFormat(Constructed, ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), self.aligned_table())
+        checked = reconstructed(self)
+        return code_arrays.look_up(code_arrays.checked(codes, checked.storage_bits), checked.aligned_table())
 
     @in_default_environment
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
@@ -187,7 +195,8 @@ class NumberFormat(Constructed, ABC):
         ValueError
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
-        return code_arrays.look_up(code_arrays.checked(codes, self.storage_bits), _real_table(self))
+        checked = reconstructed(self)
+        return code_arrays.look_up(code_arrays.checked(codes, checked.storage_bits), _real_table(checked))
 
     @in_default_environment
     def real_table(self) -> NDArray[np.float64]:

@@ -1,17 +1,22 @@
-"""Objects that stay as their constructor left them, whoever else has the memory that they were made from.
+"""Objects that cannot be changed after construction, not even through the arrays that they were made from.
 
-numpy's flag `writeable` alone promises nothing: an array that owns its memory can be made writeable again, and a view
-that was taken before the flag was cleared still writes. A sealed array has a base that numpy refuses to write to.
+NumPy's flag `writeable` is not enough: an array that owns its memory can be made writeable again, and a view that was
+taken before the flag was cleared can still write. The base of a sealed array is an object that NumPy refuses to write
+to.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptqsim.validation import checked_type
 
 
 class _Memory:
@@ -26,11 +31,11 @@ class _Memory:
 
 
 _SMALL = 1 << 16
-"""Bytes that are copied sooner than they are handed on."""
+"""Size in bytes below which copying is faster than wrapping."""
 
 
 def seal(array: NDArray[Any]) -> NDArray[Any]:
-    """An array of these values that nobody can write to, not copied if large. Give it only what nobody else has."""
+    """Seal an array, without a copy if it is large. The caller must not keep a reference to it."""
     return _copied(array) if array.nbytes < _SMALL else np.asarray(_Memory(array))
 
 
@@ -57,16 +62,21 @@ Frozen = TypeVar("Frozen", bound="Constructed")
 
 
 def reconstructed(given: Frozen) -> Frozen:
-    """A frozen dataclass equal to the given one and made by its constructor, for whoever compares with it later.
+    """A copy of a frozen dataclass, made by its constructor, to be compared with the given one later.
 
-    `object.__setattr__` can change the given one; the copy is handed to nobody who would. Equal ones share it, as
-    making one takes longer than a small product.
+    `object.__setattr__` can change the given object, but the copy is internal. Equal objects share one copy, as making
+    one takes longer than a small product.
     """
     try:
         made: Frozen = _reconstructed(given)
     except TypeError:  # a field that cannot be hashed is for the constructor to refuse
         made = _replaced(given)
     return made if made == given else _replaced(given)  # a key of the cache may have been changed as well
+
+
+def checked_anew(what: str, given: object, kind: type[Frozen], advice: str = "") -> Frozen:
+    """A copy by `reconstructed` of what was given, if it is an instance of `kind`; else an `ArgumentTypeError`."""
+    return reconstructed(checked_type(what, given, kind, advice))
 
 
 def _replaced(given: Frozen) -> Frozen:
@@ -84,3 +94,22 @@ class Constructed:
     def __reduce__(self) -> tuple[type[Any], tuple[Any, ...]]:
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return type(self), tuple(getattr(self, field.name) for field in fields)
+
+
+def reader_of(given: Constructed) -> Callable[[Any], tuple[Any, ...]]:
+    """A function that reads the class and every field of objects like the given one, those of its fields included.
+
+    What it reads is equal if the objects are. Comparing a tuple that was read before takes a fraction of the time that
+    the comparison of two dataclasses does. Objects of another class may lack a field, which is an AttributeError.
+    """
+    return attrgetter(*_paths(given, ""))
+
+
+def _paths(given: Constructed, prefix: str) -> Iterator[str]:
+    yield f"{prefix}__class__"
+    for field in dataclasses.fields(given):  # type: ignore[arg-type]
+        value, path = getattr(given, field.name), f"{prefix}{field.name}"
+        if isinstance(value, Constructed):
+            yield from _paths(value, f"{path}.")
+        else:
+            yield path

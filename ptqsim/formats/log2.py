@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
@@ -37,8 +37,8 @@ class Log2(NumberFormat):
         Width k of a code, 2 to 8.
     rounding : RoundingMode or str
         A `RoundingMode`, or its name, for -log2(x). No float is halfway between two powers on the logarithmic scale,
-        so the three nearest modes are one; ``toward_zero`` takes the larger power. Values below zero are taken as zero,
-        and so is what is nearer to the power after the smallest.
+        so the three modes that round to nearest agree; ``toward_zero`` takes the larger power. Values below zero are
+        taken as zero, and so are values nearer to the next power below the smallest one.
 
     Raises
     ------
@@ -93,10 +93,9 @@ class Log2(NumberFormat):
         powers[-1] = 0.0
         return powers
 
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
-        """Codes by comparison with powers of two, exact in any type; types and errors as in `NumberFormat.encode`."""
-        x = code_arrays.finite(code_arrays.as_reals(real))
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes by comparison with powers of two, exact in any type."""
+        x = code_arrays.finite(x)
         mantissa, exponent = np.frexp(np.maximum(x, 0))  # x = mantissa * 2**exponent, mantissa in [1/2, 1)
         # -log2(x) = -exponent - log2(mantissa), whose last term is in (0, 1], and above 1/2 if mantissa < sqrt(1/2).
         # The float64 nearest to that root lies above it, so that no float is between the two.

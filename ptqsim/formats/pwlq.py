@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
@@ -25,10 +25,10 @@ class PWLQ(Unaligned):
 
     The code is flag * 2**k + c with k bits c. In the center (flag 0), abs(x) < `breakpoint`, c is round(x / scale) in
     two's complement. In the tails (flag 1) c is a sign bit and a magnitude of k - 1 bits, and stands for
-    +-(breakpoint + magnitude * tail_scale). Both are clamped to what their bits hold.
+    +-(breakpoint + magnitude * tail_scale). Both are clamped to the range of their bits.
 
-    The two scales have no common grid, so the ranges are aligned by a fixed-point multiplication and not by a shift:
-    this format encodes and decodes, and no datapath here adds its codes.
+    The two scales have no common grid, so the ranges are aligned by a fixed-point multiplication instead of a shift.
+    This format encodes and decodes, but `ptqsim.matmul` does not take it.
 
     Parameters
     ----------
@@ -109,10 +109,9 @@ class PWLQ(Unaligned):
         tails = np.where(c >= half, -1.0, 1.0) * (self.breakpoint + (c & (half - 1)) * self.tail_scale)
         return np.concatenate([center, tails])
 
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
-        """Codes by range and then by rounding; types and errors as in `NumberFormat.encode`."""
-        x = code_arrays.finite(code_arrays.as_reals(real))
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes by range and then by rounding."""
+        x = code_arrays.finite(x)
         half, mode = 1 << (self.bits - 1), self.rounding
         start = code_arrays.in_type(x.dtype, self.breakpoint, "breakpoint")
         with np.errstate(over="ignore"):

@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.unaligned import Unaligned
-from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_scale
 
 
@@ -37,19 +36,12 @@ class _Released(Unaligned):
         """Rounded magnitudes in R1 and R2, in the type of x."""
 
     @abstractmethod
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
-        """The released fake-quantizer, in the type and shape of `real`: the sum of both clamped and rounded ranges.
+    def _fake_quantize(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
+        """The released fake-quantizer, in the type and shape of `x`: the sum of both clamped and rounded ranges."""
 
-        Raises
-        ------
-        ValueError
-            As for `NumberFormat.encode`.
-        """
-
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
+    def _encode(self, x: NDArray[Any]) -> Codes:
         """The codes that the released code exports: 2**(k-1) + both magnitudes, in k bits that wrap around."""
-        first, second = self._magnitudes(code_arrays.finite(code_arrays.as_reals(real)))
+        first, second = self._magnitudes(code_arrays.finite(x))
         exported = (1 << (self.bits - 1)) + first.astype(np.int64) + second.astype(np.int64)
         dtype: Any = self.code_dtype
         return np.asarray(exported & (self.code_count - 1), dtype)
@@ -102,12 +94,9 @@ class ReleasedTwinSoftmax(_Released):
         """Scale of the fine range, split / (2**(k-1) - 1). That of the coarse range is 1 / (2**(k-1) - 1)."""
         return self.split / self._top
 
-    @in_default_environment
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def _fake_quantize(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
-        x = code_arrays.finite(code_arrays.as_reals(real))
-        first, second = self._magnitudes(x)
-        rounded: NDArray[Any] = code_arrays.room(x, out)
+        first, second = self._magnitudes(code_arrays.finite(x))
         np.add(second / x.dtype.type(self._top), first * x.dtype.type(self.scale), out=rounded)
         return rounded
 
@@ -150,12 +139,9 @@ class ReleasedTwinGELU(_Released):
         object.__setattr__(self, "positive_scale", checked_scale(self.positive_scale, "positive_scale"))
         check_largest(self, max((self._top + 1) * self.scale, self._top * self.positive_scale))
 
-    @in_default_environment
-    def fake_quantize(self, real: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def _fake_quantize(self, x: NDArray[Any], rounded: NDArray[Any]) -> NDArray[Any]:
         """The sum of both ranges; see the class above."""
-        x = code_arrays.finite(code_arrays.as_reals(real))
-        first, second = self._magnitudes(x)
-        rounded: NDArray[Any] = code_arrays.room(x, out)
+        first, second = self._magnitudes(code_arrays.finite(x))
         with np.errstate(over="ignore"):
             np.subtract(second * x.dtype.type(self.positive_scale), first * x.dtype.type(self.scale), out=rounded)
         return code_arrays.representable(rounded)

@@ -59,9 +59,9 @@ class Ties(NamedTuple):
     to_even : bool, optional
         Half to even, an instruction of its own; the rest is not used then.
     positive_away : bool, optional
-        Whether a fraction of +1/2 is corrected by +1, as every greater one is.
+        True if a fraction of +1/2 is corrected by +1, as every greater one is.
     negative_away : bool, optional
-        Whether a fraction of -1/2 is corrected by -1, as every lesser one is.
+        True if a fraction of -1/2 is corrected by -1, as every lesser one is.
     never : bool, optional
         No correction at all.
     """
@@ -84,7 +84,7 @@ class Ties(NamedTuple):
         return self.to_even, *self.thresholds(dtype)
 
 
-# What the nearest range choice does. No mode of its own, as it is offered nowhere else.
+# The rounding of the nearest range choice. It is not a mode, as it is not available anywhere else.
 TIES_TO_ZERO = Ties()
 
 TIES = {

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest, sum_of_ranges
@@ -15,7 +15,6 @@ from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, TIES_TO_ZERO, RangeChoice, RoundingMode
 from ptqsim.kernels.codes import codec, grid
-from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_integer, checked_scale
 
 MAX_SHIFT = 32
@@ -98,10 +97,8 @@ class TwinSoftmax(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, 1)
 
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
-        """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
-        x = code_arrays.as_reals(real)
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes by Eq. 4."""
         if self.range_choice == RangeChoice.PAPER:
             return _encode_by_range(x, self)
         ranges, ties = _nearest(self, x.dtype)
@@ -217,10 +214,8 @@ class TwinGELU(NumberFormat):
         """Magnitude, sign and shift of every code applied."""
         return _aligned(self.bits, self.shift, -1)
 
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
-        """Codes by Eq. 4; types and errors as in `NumberFormat.encode`."""
-        x = code_arrays.as_reals(real)
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes by Eq. 4."""
         return _encode_by_range(x, self)
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
@@ -292,7 +287,7 @@ def _rounder_by_range(twin: TwinSoftmax | TwinGELU, dtype: np.dtype[Any]) -> Rou
 def _encode_by_range(x: NDArray[Any], twin: TwinSoftmax | TwinGELU) -> Codes:
     ranges, rounding = _by_range(twin, x.dtype)
     top = _top(twin.bits)
-    # Largest magnitude of R2 whose value R1 has as well: beside zero there is none if R1 is negative.
+    # Largest magnitude of R2 whose value R1 has as well; only zero if R1 is negative.
     shared = top >> twin.shift if isinstance(twin, TwinSoftmax) else 0
     constants = (*ranges, np.int32(top + 1), np.int32(shared)), rounding
     return code_arrays.encode(codec.encode_twin, x, twin.bits, constants)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ptqsim.formats import codes as code_arrays
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest
@@ -15,7 +15,6 @@ from ptqsim.formats.codes import KernelConstants, Rounder
 from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
-from ptqsim.kernels.runtime.environment import in_default_environment
 from ptqsim.validation import checked_bits, checked_scale
 
 
@@ -72,10 +71,8 @@ class Uniform(NumberFormat):
         """Two's complement of every code."""
         return _ranges(self.bits)[0].mantissa
 
-    @in_default_environment
-    def encode(self, real: ArrayLike) -> Codes:
-        """Codes by Eq. 2; types and errors as in `NumberFormat.encode`."""
-        x = code_arrays.as_reals(real)
+    def _encode(self, x: NDArray[Any]) -> Codes:
+        """Codes by Eq. 2."""
         limits, rounding = _constants(self, x.dtype)
         mask = np.int32((1 << self.bits) - 1)
         return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))

@@ -1,4 +1,7 @@
-"""Matrix products on a simulated accumulator."""
+"""Matrix products on a simulated accumulator: validate, bound, choose a kernel, run it, and report.
+
+The loops themselves are in `ptqsim.kernels`.
+"""
 
 from ptqsim.gemm.multiply import matmul
 from ptqsim.gemm.result import Certificate, MatmulResult

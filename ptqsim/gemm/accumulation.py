@@ -47,7 +47,39 @@ class Accumulated(NamedTuple):
     exact: bool | Callable[[], bool]
 
 
-def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> Accumulated:
+class Accumulation(NamedTuple):
+    """A product and the accumulator it goes to, with what is known before any code is looked at.
+
+    Parameters
+    ----------
+    product : Product
+        What to accumulate.
+    accumulator : Accumulator
+        The accumulator.
+    groups : Groups
+        How the depth is cut.
+    limit : int
+        The largest sum that none of the registers changes.
+    by_formats : Certificate or None
+        Evidence that no codes of these formats reach that limit, if so.
+    """
+
+    product: Product
+    accumulator: Accumulator
+    groups: Groups
+    limit: int
+    by_formats: Certificate | None
+
+    @classmethod
+    def of(cls, product: Product, accumulator: Accumulator) -> Accumulation:
+        """The accumulation of a product in an accumulator."""
+        groups, bound = Groups.of(accumulator, product.depth), product.datatype_bound
+        limit = (1 << (groups.narrowest - 1)) - 1
+        certificate = _no_overflow(bound, product.outputs, product.depth) if bound <= limit else None
+        return cls(product, accumulator, groups, limit, certificate)
+
+
+def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
     """Accumulate every output of one product.
 
     Two facts allow the exact product in place of steps.
@@ -59,28 +91,18 @@ def accumulate(product: Product, accumulator: Accumulator, statistics: bool) -> 
        (x + y) mod n. By induction over the steps, wrapping after every one of them leaves the exact sum mod 2**P. The
        same holds through a tile register of P bits or more, as reducing mod a multiple of 2**P first changes nothing.
     """
-    groups, limit = _registers(accumulator, product.depth)
-    by_formats = product.datatype_bound <= limit
-    # Where wrapping is one reduction at the end, no norm has to be found.
-    reduces = accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic
-    if by_formats or (not reduces and product.bound <= limit):
-        bound = product.datatype_bound if by_formats else product.bound
-        certificate = _no_overflow(bound, product.outputs, product.depth if by_formats else None)
-        found = exact_product(product)
-        return Accumulated(product, found.acc, None, found.kernel, certificate, True)
-    if reduces:
-        found = exact_product(product, accumulator.bits)
-        certificate = _homomorphism(accumulator.bits, product.outputs)
-        return Accumulated(product, found.acc, None, found.kernel, certificate, _is_exact(product, found.acc))
-    return _stepped(product, accumulator, groups, limit, statistics)
-
-
-# A layer meets the same formats, shapes and registers again and again.
-@lru_cache(maxsize=256)
-def _registers(accumulator: Accumulator, depth: int) -> tuple[Groups, int]:
-    """The groups of an accumulator, and the largest sum that none of its registers changes."""
-    groups = Groups.of(accumulator, depth)
-    return groups, (1 << (groups.narrowest - 1)) - 1
+    product, accumulator, groups, limit, certificate = accumulation
+    if certificate is None:
+        # Where wrapping is one reduction at the end, no norm has to be found.
+        if accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic:
+            found = exact_product(product, accumulator.bits)
+            certificate = _homomorphism(accumulator.bits, product.outputs)
+            return Accumulated(product, found.acc, None, found.kernel, certificate, _is_exact(product, found.acc))
+        if product.bound > limit:
+            return _stepped(product, accumulator, groups, limit, statistics)
+        certificate = _no_overflow(product.bound, product.outputs, None)
+    found = exact_product(product)
+    return Accumulated(product, found.acc, None, found.kernel, certificate, True)
 
 
 @lru_cache(maxsize=256)

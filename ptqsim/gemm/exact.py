@@ -20,7 +20,7 @@ from ptqsim.kernels.runtime import threads as _threads
 # Steps of tiles below which another thread costs more than it brings.
 _STEPS = 1024
 
-# About half of what a core has for itself (its second-level cache).
+# About half of the second-level cache, which a core has for itself.
 _CACHE_BYTES = 1 << 20
 
 
@@ -89,13 +89,14 @@ class WordOperands(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """A kernel, the tiles of a product in the order that is good for it, and what it takes between them and a result.
+    """A call that is prepared: kernel, tiles in the order that suits it, least tiles per thread, and further arguments.
 
-    `arguments` come after the kernel's options and the tiles.
+    The kernel takes `arguments` after its options and the tiles, and before the result.
     """
 
     kernel: WordKernel
     tiles: NDArray[np.int64]
+    grain: int
     arguments: tuple[Any, ...]
 
 
@@ -140,9 +141,9 @@ def by_words(
     A mantissa of 8 bits is a byte, and a twin code has one per range, so the product is a sum of one product of bytes
     per pair of ranges, each shifted (PTQ4ViT, Eq. 5, with the shift after the sum). Left mantissas that can be negative
     are raised by 128 to be unsigned; what that adds, 128 times the sum of a column, is subtracted at the end. Wider
-    ones are int16. The machine computes mod 2**32, which is a ring homomorphism, so whatever the sums are on the way
-    the result is right mod 2**32: it is the result if that fits 32 bits, and its low `bits` bits are right if they are
-    no more than 32.
+    ones are int16. The machine computes mod 2**32. Reduction mod 2**32 is a ring homomorphism, so the result is right
+    mod 2**32 even where intermediate sums wrap: it is exact if it fits 32 bits, and otherwise its low 32 bits are
+    right.
 
     Parameters
     ----------
@@ -162,13 +163,13 @@ def by_words(
     """
     if not (bits <= 32 or product.is_below(INT32_MAX)):
         return None
-    call = product.make("by_words", lambda: _prepared(product))
+    call = product.make("by_words", _prepared, product)
     if call is None:
         return None
-    kernel, tiles, arguments = call
+    kernel, tiles, least, arguments = call
     if which is None:
         which = tiles
-    reduced = _threads.run(kernel.tiles, len(which), grain(product), *kernel.options, which, *arguments, 64 - bits, acc)
+    reduced = _threads.run(kernel.tiles, len(which), least, *kernel.options, which, *arguments, 64 - bits, acc)
     return Exact(acc, reduced, kernel.name)
 
 
@@ -179,7 +180,7 @@ def _prepared(product: Product) -> _Call | None:
     kernel, left, right, terms = operands
     tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
     correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
-    return _Call(kernel, tiles, (product.pairs, terms, left.values, right.values, correction))
+    return _Call(kernel, tiles, grain(product), (product.pairs, terms, left.values, right.values, correction))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.

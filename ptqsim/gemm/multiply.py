@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product as pairs_of
-from typing import Any, NamedTuple
-from weakref import ReferenceType, ref
+from weakref import ref
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
@@ -16,16 +14,16 @@ from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import is_sealed, reconstructed
+from ptqsim.formats.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.gemm import operands, report
-from ptqsim.gemm.accumulation import accumulate
+from ptqsim.gemm.accumulation import Accumulation, accumulate
+from ptqsim.gemm.operands import settable
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
 from ptqsim.gemm.weak_identity import WeakIdentityDict
-from ptqsim.kernels.runtime.environment import in_default_environment
+from ptqsim.kernels.runtime.environment import in_default_environment, is_default
 
 
-@in_default_environment
 def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
@@ -41,13 +39,13 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     accumulator : Accumulator
         Register width, overflow mode, order and alignment.
     statistics : bool, optional
-        Whether to report overflow events. Switched off they cost nothing. Widths (`overflow.bits_needed`) are computed
-        when they are asked for, so the result keeps the operands alive.
+        Whether to report overflow events. They take no time if switched off. Widths (`overflow.bits_needed`) are
+        computed on first use, so the result keeps the operands alive.
 
     Returns
     -------
     MatmulResult
-        ``acc`` int64 [..., M, N]; the same bits on every machine and for any number of threads.
+        ``acc`` int64 [..., M, N]; the same bits on every machine and with any number of threads.
 
     Raises
     ------
@@ -58,11 +56,19 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     ValueError
         If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
     """
+    # Where the environment is the default one, a small product saves the call in between.
+    return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
+
+
+def _multiply(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool) -> MatmulResult:
     plan = _latest.get(a)
-    if plan is None or not plan.is_of(a, b) or plan.accumulator != accumulator:
+    if plan is None or not plan.is_of(a, b) or not plan.is_for(accumulator):
         plan = _planned(a, b, accumulator)
-    parts = [accumulate(product, accumulator, statistics) for product in plan.products]
-    return report.combined(a, b, accumulator, parts, plan.shifts, plan.shape, statistics)
+    parts = [accumulate(accumulation, statistics) for accumulation in plan.accumulations]
+    return report.combined(a, b, plan.accumulator, parts, plan.shifts, plan.shape, statistics)
+
+
+_multiply_in_default = in_default_environment(_multiply)
 
 
 _WIDEST = Accumulator(bits=MAX_REGISTER_BITS)
@@ -76,31 +82,54 @@ def _exact_product(a: QuantizedArray, b: QuantizedArray) -> MatmulResult:
 set_product(_exact_product)
 
 
-class _Plan(NamedTuple):
+class _Plan:
     """Facts on two operands and an accumulator.
 
-    For every register of the datapath the product that it accumulates, and how far it is shifted at the end.
+    For every register of the datapath how it accumulates, and how far it is shifted at the end; and the operands and
+    the accumulator as they were, since `object.__setattr__` can change frozen objects, and read-only arrays can be
+    given another layout. A small product takes about as long as these comparisons, so no call lies between them.
     """
 
-    b: ReferenceType[QuantizedArray]
-    codes: tuple[NDArray[Any], NDArray[Any]]
-    layouts: tuple[Any, Any]
-    formats: tuple[NumberFormat, NumberFormat]
-    accumulator: Accumulator
-    shape: tuple[int, ...]
-    products: list[Product]
-    shifts: list[int]
+    __slots__ = (
+        "_accumulator_fields", "_accumulator_reader", "_b", "_bases", "_codes", "_format_fields", "_format_readers",
+        "_layouts", "accumulations", "accumulator", "shape", "shifts",
+    )  # fmt: skip
+
+    def __init__(
+        self, a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, shape: tuple[int, ...],
+        accumulations: list[Accumulation], shifts: list[int],
+    ) -> None:  # fmt: skip
+        self.accumulator, self.shape, self.accumulations, self.shifts = accumulator, shape, accumulations, shifts
+        self._accumulator_reader = reader_of(accumulator)
+        self._accumulator_fields = self._accumulator_reader(accumulator)
+        formats = reconstructed(a.format), reconstructed(b.format)
+        self._format_readers = read_a, read_b = reader_of(formats[0]), reader_of(formats[1])
+        self._format_fields = read_a(formats[0]), read_b(formats[1])
+        self._b, self._codes, self._bases = ref(b), (a.codes, b.codes), (a.codes.base, b.codes.base)
+        self._layouts = settable(a.codes), settable(b.codes)
 
     def is_of(self, a: QuantizedArray, b: QuantizedArray) -> bool:
-        """True if the facts hold for these operands as they are now; `object.__setattr__` can change frozen ones."""
-        own_a, own_b = self.codes
-        return (
-            self.b() is b
-            and own_a is a.codes
-            and own_b is b.codes
-            and self.layouts == (operands.layout_of(own_a), operands.layout_of(own_b))
-            and self.formats == (a.format, b.format)
-        )
+        """True if the facts hold for these operands as they are now."""
+        if self._b() is not b:
+            return False
+        codes_a, codes_b = a.codes, b.codes
+        own_a, own_b = self._codes
+        base_a, base_b = self._bases
+        if codes_a is not own_a or codes_b is not own_b or codes_a.base is not base_a or codes_b.base is not base_b:
+            return False
+        read_a, read_b = self._format_readers
+        try:
+            fields = read_a(a.format), read_b(b.format)
+        except AttributeError:  # formats of other classes
+            return False
+        return fields == self._format_fields and (settable(codes_a), settable(codes_b)) == self._layouts
+
+    def is_for(self, accumulator: Accumulator) -> bool:
+        """True if the facts hold for this accumulator as it is now."""
+        try:
+            return self._accumulator_reader(accumulator) == self._accumulator_fields
+        except AttributeError:  # it has another order, or is no accumulator
+            return False
 
 
 # For every left operand that still lives the latest, with what was made for both operands.
@@ -114,7 +143,7 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
     if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:
-        products, shifts = known.products, known.shifts
+        products, shifts = [accumulation.product for accumulation in known.accumulations], known.shifts
     elif not deferred:
         # Shifting the product or the operand before it gives the same exact product (Eq. 5): one path for both.
         products, shifts = [Product(operands.left(a), operands.right(b))], [0]
@@ -122,10 +151,9 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    formats, codes = (reconstructed(a.format), reconstructed(b.format)), (a.codes, b.codes)
-    layouts = operands.layout_of(a.codes), operands.layout_of(b.codes)
-    plan = _Plan(ref(b), codes, layouts, formats, accumulator, shape, products, shifts)
-    if all(map(is_sealed, codes)):
+    accumulations = [Accumulation.of(product, accumulator) for product in products]
+    plan = _Plan(a, b, accumulator, shape, accumulations, shifts)
+    if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
     return plan
 
@@ -141,7 +169,7 @@ def _check_types(a: object, b: object, accumulator: object) -> None:
         raise ArgumentTypeError(f"accumulator must be an Accumulator, got {accumulator!r}")
 
 
-# A layer meets the same shapes, formats and registers again and again.
+# A layer uses the same shapes, formats and registers in every call.
 @lru_cache(maxsize=256)
 def _checked_shape(
     a: tuple[int, ...], b: tuple[int, ...], a_format: NumberFormat, b_format: NumberFormat, accumulator: Accumulator

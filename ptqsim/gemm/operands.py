@@ -1,7 +1,7 @@
 """Operands of a product: their codes, and what kernels need of them, made when it is first asked for.
 
-What is made lives as long as the array it was made of: the weights of a layer meet many activations. What two operands
-make together lives with the left one, until it meets another (`matmul`).
+Derived data live as long as the array that they are derived from, since the weights of a layer are multiplied by many
+activations. Data derived from two operands are kept with the left one until it is multiplied by another (`matmul`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -72,7 +73,7 @@ def table_of(kind: Kind) -> NDArray[np.int64]:
     return number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
 
 
-# A layer meets the same formats again and again.
+# A layer uses the same formats in every call.
 @lru_cache(maxsize=256)
 def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], int]:
     """Ranges and table of a kind, and the largest magnitude in the table."""
@@ -86,10 +87,10 @@ class Keeper:
     def __init__(self) -> None:
         self._made: dict[Any, Any] = {}
 
-    def make(self, key: Any, maker: Callable[[], Made]) -> Made:
+    def make(self, key: Any, maker: Callable[..., Made], *arguments: Any) -> Made:
         """The derived object of that name, made once."""
         if key not in self._made:
-            self._made[key] = maker()
+            self._made[key] = maker(*arguments)
         made: Made = self._made[key]
         return made
 
@@ -228,7 +229,7 @@ def _bits(array: NDArray[Any]) -> NDArray[Any]:
 
 
 class _Kept(NamedTuple):
-    """Kept state of an array with these codes and this format: a copy, which nothing changes."""
+    """Kept state of an array. Codes and format are copies that nobody else can change."""
 
     codes: NDArray[Any]
     format: NumberFormat
@@ -236,9 +237,13 @@ class _Kept(NamedTuple):
     operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
+settable = attrgetter("shape", "strides", "dtype")
+"""Attributes of an array that can be set although its memory is read-only."""
+
+
 def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
-    """Attributes of an array that can be set although its memory is read-only, and the owner of that memory."""
-    return codes.shape, codes.strides, codes.dtype, id(codes.base)
+    """The settable attributes of an array, and the owner of its memory."""
+    return *settable(codes), id(codes.base)
 
 
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
@@ -270,9 +275,9 @@ def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Pr
 
 
 def _kept(array: QuantizedArray, is_new: bool) -> _Kept:
-    """Kept state of an array; None if somebody could write to its codes.
+    """Kept state of an array, which is remembered unless somebody could write to its codes.
 
-    Only `object.__setattr__` leads there, as it leads to another format, which the codes have to fit.
+    Writable codes get into an array by `object.__setattr__` only. So does another format, which the codes must fit.
     """
     codes = sealed(array.codes)
     if not is_new or codes is not array.codes:

@@ -180,7 +180,7 @@ def _tables_of(operand: PreparedOperand, parts: Parts) -> _Tables | None:
     return _tables(kind, parts.left, parts.raised) if operand.is_left else _tables(kind, parts.right, 0)
 
 
-# A layer meets the same formats again and again.
+# A layer uses the same formats in every call.
 @lru_cache(maxsize=256)
 def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
     """A table of all aligned values, or else one per range, in `dtype`; None if neither fits.

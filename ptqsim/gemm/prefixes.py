@@ -19,7 +19,7 @@ from ptqsim.kernels.matmul import accumulate, prefix
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
-# Fewer segments than that reach nearly as far as the whole: too many outputs would have to be added up.
+# With fewer segments the bounds are too loose: too many outputs would have to be added up product by product.
 _SEGMENTS = 4
 
 # Norms are rounded to float32 once, and their product once.
@@ -27,9 +27,9 @@ _MARGIN = 1.0 + 2.0**-20
 
 
 def prefixes(product: Product, accumulator: Accumulator) -> PrefixRange:
-    """Range of the exact prefix sums of all outputs, in the order given."""
+    """Range of the exact prefix sums of all outputs, in the accumulator's order of addition."""
     order = accumulator.order
-    # A sequential prefix is what a tile register as deep as the product sees.
+    # A sequential prefix sum is that of a tile register whose tile is as deep as the product.
     if order.group == 1 and not isinstance(order, Split):
         return PrefixRange(*_sequential(product))
     extremes = _by_steps(product, order.group, all_tiles(product.tiles))
@@ -46,7 +46,8 @@ def _sequential(product: Product) -> tuple[int, int]:
         return int(least), int(greatest)
     kernel, arguments = segments
     seen = np.zeros(2, np.int64)
-    # Who comes early has little to reach beyond, and is asked again.
+    # Early tiles were pruned against a loose bound, and many of them were left over: try these again with the final
+    # one.
     for _ in range(2):
         left_over = np.zeros(len(tiles), np.bool_)
         found, unit = _places(product, len(tiles), 2)
@@ -58,7 +59,7 @@ def _sequential(product: Product) -> tuple[int, int]:
 
 
 def _places(product: Product, tiles: int, values: int) -> tuple[NDArray[np.int64], int]:
-    """Array for the results of parts of the work, zero included; and the chunk size whose multiples parts start at."""
+    """Zeros for the results of all parts of the work, and the chunk size; parts start at its multiples."""
     unit = _threads.unit(grain(product))
     return np.zeros((-(-tiles // unit), values), np.int64), unit
 

@@ -130,7 +130,7 @@ class _Geometry(NamedTuple):
     tiles: tuple[int, int, int]
 
 
-# A layer meets the same shapes again and again.
+# A layer has the same shapes in every call.
 @lru_cache(maxsize=256)
 def _geometry(
     left_lead: tuple[int, ...], left: tuple[int, ...], right_lead: tuple[int, ...], right: tuple[int, ...]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ptqsim.datapath import reference
 from ptqsim.datapath.register import Step, first_event
 from ptqsim.datapath.spec import Accumulator, OverflowMode
-from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
+from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange, no_event
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.accumulation import Accumulated
@@ -32,9 +32,12 @@ def combined(
     AccumulatorOverflowError
         Under ``trap``, if a register overflowed.
     """
-    counted = [part.events for part in parts if part.events is not None]
-    found = _statistics(a, b, accumulator, parts, counted, shape) if statistics or counted else None
-    if len(parts) == 1:  # and its shift is none
+    found: OverflowStatistics | None = None
+    if counted := [part.events for part in parts if part.events is not None]:
+        found = _counted(a, b, accumulator, parts, counted, shape)
+    elif statistics:
+        found = OverflowStatistics(0, 0, no_event, partial(_range_of_prefixes, parts, accumulator))
+    if len(parts) == 1:  # its shift is 0
         _, acc, _, kernel, certificate, exact = parts[0]
     else:
         acc = _shifted_sum([part.acc for part in parts], shifts)
@@ -50,14 +53,15 @@ def _is_exact(acc: NDArray[np.int64], parts: list[Accumulated], shifts: list[int
     return lambda: np.array_equal(acc, _shifted_sum([exact_product(part.product).acc for part in parts], shifts))
 
 
-def _statistics(
+def _range_of_prefixes(parts: list[Accumulated], accumulator: Accumulator) -> PrefixRange:
+    return reduce(PrefixRange.joined, (prefixes(part.product, accumulator) for part in parts))
+
+
+def _counted(
     a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, parts: list[Accumulated],
     counted: list[NDArray[np.int32]], shape: tuple[int, ...],
 ) -> OverflowStatistics:  # fmt: skip
     """The events of all registers; raises the first under ``trap``."""
-
-    def range_of_prefixes() -> PrefixRange:
-        return reduce(PrefixRange.joined, (prefixes(part.product, accumulator) for part in parts))
 
     def failure() -> tuple[tuple[int, ...], Step]:
         return _first_failure(a, b, accumulator, events, shape)
@@ -66,12 +70,11 @@ def _statistics(
         element, step = failure()
         return FirstEvent(element, step.depth_index)
 
-    if not counted:
-        return OverflowStatistics(0, 0, first, range_of_prefixes)
     # A register counts one event per step at most; those of several are summed in a wider type.
     events: NDArray[Any] = counted[0] if len(counted) == 1 else np.asarray(np.sum(counted, axis=0, dtype=np.int64))
     overflowing = int(np.count_nonzero(events))
-    statistics = OverflowStatistics(overflowing, int(events.sum(dtype=np.int64)), first, range_of_prefixes)
+    total, ranges = int(events.sum(dtype=np.int64)), partial(_range_of_prefixes, parts, accumulator)
+    statistics = OverflowStatistics(overflowing, total, first, ranges)
     if overflowing and accumulator.overflow == OverflowMode.TRAP:
         element, step = failure()
         inner = step.register == "inner"

@@ -25,16 +25,16 @@ _LARGEST_SCALE = _FLOAT32_MAX / 2.0**63
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Proof that the kernel that ran gives the bits of the datapath.
+    """Evidence that the kernel that was used gives the same bits as the datapath.
 
     Parameters
     ----------
     name : str
-        Which bound or theorem was used.
+        The bound or theorem that was used.
     bits : int
         Width of a register that this bound proves sufficient.
     certified : int
-        Number of output elements that it proved unable to overflow.
+        Number of output elements that cannot overflow, by this bound.
     outputs : int
         Number of output elements.
     why : str
@@ -57,16 +57,16 @@ class MatmulResult:
     Attributes
     ----------
     acc : int64 array
-        int64 [..., M, N], what the accumulators hold. It is the caller's to change; everything else is said of what it
-        came with.
+        int64 [..., M, N], the final values of the accumulators. The caller may change them; everything else refers to
+        the original values.
     scale : float
         Real value of one unit of `acc`.
     overflow : OverflowStatistics or None
         `OverflowStatistics`, or None if statistics were switched off.
     kernel : str
-        Name of what ran.
+        Name of the kernel that ran.
     certificate : Certificate
-        Why that gives the same bits as every addition done one by one.
+        Why this kernel gives the same bits as adding one product after the other.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ _SAMPLE = 64
 class Groups(NamedTuple):
     """Division of the depth by the kernels: products per tile register, and the widths of both registers.
 
-    `inner_bits` is None for an adder tree, whose sums are exact whatever they are.
+    `inner_bits` is None for an adder tree, whose sums are always exact.
     """
 
     group: int
@@ -164,7 +164,7 @@ def _count_where_marked(
 ) -> None:  # fmt: skip
     """Accumulate tiles and count their events, in those alone that have any if these are few.
 
-    Marks cost nothing beside the steps; and where nothing overflows, saturating and wrapping registers are the same.
+    Marks take no extra time; and where nothing overflows, saturating and wrapping registers give the same.
     """
 
     def marked(which: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ def scaled(left: PreparedOperand, right: PreparedOperand, register_bits: int) ->
     return _scaled(left.kind, right.kind, register_bits)
 
 
-# A layer meets the same formats and register again and again.
+# A layer uses the same formats and register in every call.
 @lru_cache(maxsize=256)
 def _scaled(left: Kind, right: Kind, register_bits: int) -> ScaledWords | None:
     if register_bits > 32:

@@ -1,4 +1,7 @@
-"""Golden vectors: what a datapath gets and what it has to give, in files that hardware and C test benches read."""
+"""Golden vectors: inputs and expected outputs of a datapath, in files that hardware and C test benches read.
+
+All values come from the reference, and are compared with those of the kernels.
+"""
 
 from ptqsim.golden.checking import CheckReport, Finding, check
 from ptqsim.golden.directory import write

@@ -20,7 +20,7 @@ def write(
     Parameters
     ----------
     vectors : GoldenVectors
-        What `compute` gave.
+        The result of `compute`.
     directory : str or Path
         Made if it is not there. Vectors that are already in it are replaced; other files are left alone.
     source : mapping of str to object, optional
@@ -31,7 +31,7 @@ def write(
     Returns
     -------
     list of Path
-        What was written, the manifest last.
+        The files that were written, the manifest last.
 
     Raises
     ------

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any, Final
 
-import numpy as np
-
-from ptqsim import strict_json
+from ptqsim import installed, strict_json
 from ptqsim.golden.layout import CONVENTIONS, TRACE_BITS, TRACE_MEANINGS, words
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors
 
@@ -19,8 +15,8 @@ _SEAL: Final = "sha256_of_this_manifest_without_this_line"
 
 
 def versions() -> dict[str, str]:
-    """The version of ptqsim that wrote the files."""
-    return {"ptqsim": version("ptqsim"), "numpy": np.__version__, "python": platform.python_version()}
+    """Versions of what writes the files."""
+    return installed.versions(["ptqsim", "numpy", "python"])
 
 
 def document(

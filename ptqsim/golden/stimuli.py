@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from ptqsim.choice import Choice
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
-from ptqsim.validation import checked_integer, checked_type
+from ptqsim.formats.immutable import checked_anew
+from ptqsim.validation import checked_integer, checked_seed
 
 _MAX_SIZE = 1 << 20
-_MAX_SEED = (1 << 32) - 1
 
 
 class Pattern(Choice):
@@ -56,15 +56,15 @@ def stimulus(
     ValueError
         If an argument is out of its range, or a format is not shift-alignable.
     """
-    for what, number_format in (("a_format", a_format), ("b_format", b_format)):
-        checked_type(what, number_format, NumberFormat)
+    a_format = checked_anew("a_format", a_format, NumberFormat)
+    b_format = checked_anew("b_format", b_format, NumberFormat)
     sizes = [
         checked_integer(what, value, 1, _MAX_SIZE)
         for what, value in (("rows", rows), ("depth", depth), ("columns", columns))
     ]
     chosen = Pattern.of(pattern)
     # RandomState's stream is frozen by NumPy (NEP 19); that of a Generator may change with a version.
-    random = np.random.RandomState(checked_integer("seed", seed, 0, _MAX_SEED))
+    random = np.random.RandomState(checked_seed(seed))
     a = np.stack([_line(a_format, sizes[1], i, chosen, random) for i in range(sizes[0])])
     b = np.stack([_line(b_format, sizes[1], j, chosen, random) for j in range(sizes[2])], axis=1)
     return QuantizedArray(a, a_format), QuantizedArray(b, b_format)

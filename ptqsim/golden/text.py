@@ -18,7 +18,7 @@ class UnreadableError(ValueError):
     Attributes
     ----------
     line : int
-        Where, counted from 1.
+        Line number, from 1.
     """
 
     def __init__(self, line: int, what: str) -> None:

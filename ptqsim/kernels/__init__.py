@@ -1,5 +1,5 @@
-"""Compiled loops: private, and aware of arrays and integers only.
+"""Compiled loops over arrays. This package is private.
 
-Nothing here validates, and nothing here knows a format, an accumulator or a mode by name: the layers above turn a
-specification into arrays and limits and pick the loop. This package imports nothing else of ptqsim.
+Nothing here validates its arguments, and nothing here knows formats, accumulators or modes: the layers above turn a
+specification into arrays and integers, and choose the loop. Of the rest of ptqsim, only `fingerprint` is imported.
 """

@@ -1,4 +1,7 @@
-"""SystemVerilog from the specification that feeds the simulator: generated, simulated, proven, synthesized."""
+"""SystemVerilog from the same specification as the simulator: generated, simulated, proven and synthesized.
+
+Nothing here imports torch. The external tools (Yosys, Icarus, Verilator, z3) are called only where they are needed.
+"""
 
 from ptqsim.rtl.design import tops, write
 from ptqsim.rtl.hardware.pwlq import PWLQUnit

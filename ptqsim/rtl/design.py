@@ -55,12 +55,12 @@ def write(modules: Sequence[Module], folder: str | Path, specification: Mapping[
     folder : str or Path
         Made if it is not there.
     specification : mapping of str to object
-        What they were made from, as plain data: ``{"unit": unit.to_dict()}``.
+        The specification of the modules as plain data: ``{"unit": unit.to_dict()}``.
 
     Returns
     -------
     list of Path
-        What was written: the modules, the file list in the order of compilation, and the manifest.
+        The files that were written: the modules, the file list in the order of compilation, and the manifest.
     """
     target = Path(folder)
     parts = list(parts_of(modules))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape
 
 from ptqsim.datapath.spec import Alignment
@@ -32,7 +32,7 @@ class Box(NamedTuple):
 
     name: str
     note: str
-    kind: str
+    kind: Literal["port", "part", "shift", "register"]
     bits: int
 
 

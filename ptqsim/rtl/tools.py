@@ -67,9 +67,9 @@ class Tool:
     name : str
         Key of `INSTALL`.
     command : tuple of str
-        How to start it.
+        The command that starts it.
     version : str
-        What it calls itself.
+        Its version, as it reports it.
     """
 
     name: str
@@ -127,7 +127,7 @@ def find(name: str, purpose: str) -> Tool:
     name : str
         "yosys" (from PyPI, or that of the system), "abc" (a Yosys whose ABC works), "g++", "iverilog" or "verilator".
     purpose : str
-        What it is needed for, for the error: "to simulate".
+        Purpose that the error message gives, such as "to simulate".
 
     Raises
     ------

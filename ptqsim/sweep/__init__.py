@@ -1,1 +1,4 @@
-"""Studies: many points, each one network on one datapath, computed once, side by side or on a cluster."""
+"""Studies: many points, computed once each, in parallel on one machine or on a cluster.
+
+A point is a network with a calibration, on a datapath.
+"""

@@ -10,14 +10,13 @@ from analysis.framework.store import ArtifactStore
 from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.ptq.zoo.detector_names import DETECTORS, DETR_DIGITS, DetrModel
+from tests.ptq.networks import vision_transformer
 
 
 @pytest.fixture(scope="session")
 def tiny_model():
-    from timm.models.vision_transformer import VisionTransformer
-
     torch.manual_seed(0)
-    return VisionTransformer(img_size=32, patch_size=8, num_classes=100, embed_dim=32, depth=2, num_heads=2).eval()
+    return vision_transformer(img_size=32, patch_size=8, num_classes=100, embed_dim=32, depth=2, num_heads=2)
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
@@ -53,6 +50,10 @@ def undrawn_labels(drawing):
 
 def texts(drawing):
     """Boxes of all texts, shrunk by half a point, as letters leave room at the edges of their boxes."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
     renderer = FigureCanvasAgg(drawing).get_renderer()
     drawing.draw(renderer)
     boxes = {}

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 
 import pytest
-import timm
 import torch
-from timm.models.vision_transformer import VisionTransformer
+from torch import nn
 
 from benchmarks import calibration
 from ptqsim.cli.framework import app
+from tests.ptq.networks import vision_transformer
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create(name: str) -> VisionTransformer:
-        model = VisionTransformer(
+    def create(name: str) -> nn.Module:
+        model = vision_transformer(
             img_size=16, patch_size=8, num_classes=5, embed_dim=16, depth=2, num_heads=2, init_values=None
         )
         model.pretrained_cfg = {"input_size": (3, 16, 16)}
         return model
 
-    monkeypatch.setattr(timm, "create_model", create)
+    monkeypatch.setattr("timm.create_model", create)
 
 
 @pytest.mark.usefixtures("small")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ptqsim.cli import __main__
-from ptqsim.cli.framework import app, commands
+from ptqsim.cli.framework import app, commands, places
 
 
 def pages() -> Iterator[tuple[tuple[str, ...], str]]:
@@ -49,6 +49,23 @@ def test_there_are_examples() -> None:
     assert "ptqsim sweep study.yaml --scheduler tcp://node1:8786" in examples(PAGES["sweep",])
     assert "ptqsim rtl generate --shift 4 --depth 384 --columns 8 -o gelu" in examples(PAGES["rtl",])
     assert any(line.startswith("ptqsim rtl simulate m.safetensors") for line in examples(PAGES["rtl", "simulate"]))
+
+
+def options() -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every command, subcommands included, with the names of each of its options."""
+    for name, target in commands.discover().items():
+        try:
+            command: Any = commands.load(name, target)
+        except ModuleNotFoundError:
+            continue
+        for one in (command, *getattr(command, "commands", {}).values()):
+            yield from ((f"{name} {one.name}", tuple(option.opts)) for option in one.params)
+
+
+def test_the_place_of_a_result_has_the_same_names_everywhere() -> None:
+    found = {command: names for command, names in options() if set(names) & set(places.OUT)}
+    assert len(found) > 3
+    assert {command: names for command, names in found.items() if not set(places.OUT) <= set(names)} == {}
 
 
 @pytest.mark.parametrize("command", PAGES, ids=" ".join)

@@ -19,6 +19,7 @@ FILE = [
     ["train", "--model", "vit_digits", "-o", "weights.safetensors", "--state"],
     ["calibrate", "-o"],
     ["export", "m.safetensors", "--onnx"],
+    ["export", "m.safetensors", "-o"],
     ["sweep", "study.yaml", "--store"],
     ["sweep", "study.yaml", "--csv"],
     ["sweep", "study.yaml", "--parquet"],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.datapath.register import add, fits, saturate, wrap
+from ptqsim.datapath.register import add, fits, plain, saturate, wrap
 from ptqsim.datapath.spec import bits_for
 
 
@@ -48,3 +49,11 @@ def test_bits_for_is_the_least_width(bits: int) -> None:
 def test_wrap_and_saturate_leave_what_fits() -> None:
     for value in range(-128, 128):
         assert wrap(value, 8) == saturate(value, 8) == value
+
+
+def test_only_integers_of_numpy_are_converted() -> None:
+    """Proofs run the reference on unknown integers, which are none of Python's and have to stay what they are."""
+    assert type(plain(np.int8(-3))) is int
+    assert plain(np.int8(-3)) == -3
+    unknown = True  # which int() would change
+    assert plain(unknown) is unknown

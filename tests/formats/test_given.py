@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
+from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 
 EIGHT = pq.Uniform(8, 0.5)
@@ -102,6 +104,59 @@ def test_types_that_are_no_numbers_of_a_machine_are_refused(given: Any) -> None:
         if name != "requantize bias" or np.ndim(given):
             with pytest.raises(TypeError, match=r"(codes|acc|bias) must be (unsigned )?integers of"):
                 act(given)
+
+
+class Foreign:
+    """A tensor as torch's looks to NumPy: an ``__array__`` that raises what torch raises."""
+
+    dtype, device = "torch.bfloat16", "cpu"
+
+    def __init__(self, requires_grad: bool) -> None:
+        self.requires_grad = requires_grad
+
+    def detach(self) -> Foreign:
+        return self
+
+    def __array__(self, dtype: object = None, copy: object = None) -> Any:
+        if self.requires_grad:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+class Broken:
+    def __array__(self, dtype: object = None, copy: object = None) -> Any:
+        raise OSError("a disk\nin two lines")
+
+
+@pytest.mark.parametrize("name", [*OF_REALS, *OF_INTEGERS])
+def test_what_numpy_makes_no_array_of_is_refused_in_one_line(name: str) -> None:
+    """Tensors by their methods; rows of different lengths, strings and complex numbers by what they are."""
+    act = (OF_REALS | OF_INTEGERS)[name]
+    if name == "requantize bias":
+        act = lambda given: pq.requantize([1], 1.0, EIGHT, bias=given)  # noqa: E731
+    for given, error, message in (
+        (Foreign(False), TypeError, "got a Foreign of torch.bfloat16 on cpu; try tensor.detach().cpu().numpy()"),
+        (Foreign(True), TypeError, "got a Foreign of torch.bfloat16 on cpu with a gradient; try tensor.detach()"),
+        ([[Foreign(True)]], TypeError, "got a Foreign of torch.bfloat16 on cpu with a gradient"),
+        ([[1, 2], [3]], ValueError, "must be an array, got a list whose entries differ in shape"),
+        (([1], 2), ValueError, "must be an array, got a tuple whose entries differ in shape"),
+        (Broken(), TypeError, "got a Broken that NumPy does not take (a disk)"),
+    ):
+        with pytest.raises(error, match=re.escape(message)) as caught:
+            act(given)
+        assert isinstance(caught.value, ArgumentTypeError) == (error is TypeError)
+        assert "\n" not in str(caught.value)
+
+
+def test_tensors_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    assert EIGHT.encode(torch.tensor([1.0, 2.0])).tolist() == [2, 4]
+    for given in (
+        torch.ones(2, dtype=torch.bfloat16), torch.ones(2, requires_grad=True), torch.ones(2, device="meta"),
+        [torch.ones(1, requires_grad=True)], torch.ones(2).to_sparse(),
+    ):  # fmt: skip
+        with pytest.raises(ArgumentTypeError, match=r"got a (Tensor of torch|list|Tensor).*; (try|convert)"):
+            pq.quantize(given, EIGHT)
 
 
 def test_booleans_and_halves() -> None:

@@ -134,6 +134,24 @@ def test_formats_and_accumulators_that_are_changed_in_place() -> None:
         pq.matmul(x, w, accumulator)
 
 
+def test_orders_that_are_changed_in_place_or_exchanged() -> None:
+    """An order is a field of the accumulator with fields of its own, and two orders have different ones."""
+    x, w = pq.QuantizedArray(np.full((1, 8), 127, np.uint8), EIGHT), pq.QuantizedArray(np.full((8, 1), 127), EIGHT)
+    accumulator = pq.Accumulator(16, "saturate", "split:4:16")
+
+    def found() -> list[list[int]]:
+        result = pq.matmul(x, w, accumulator)
+        assert result.acc.tolist() == reference.matmul(x, w, accumulator)
+        return list(result.acc.tolist())
+
+    assert found() == [[32767]]
+    object.__setattr__(accumulator.order, "inner_bits", 15)
+    assert found() == [[32766]]  # twice 16383
+    for order in (pq.Sequential(), pq.Tree(2), pq.Split(4, 14)):
+        object.__setattr__(accumulator, "order", order)
+        assert found() == [[16382 if isinstance(order, pq.Split) else 32767]]
+
+
 FORMATS = [
     EIGHT, pq.TwinSoftmax(8, 6), pq.TwinGELU(8, 4, 0.01), pq.Log2(4), pq.PWLQ(4, 0.1, 0.5, 1.0),
 ]  # fmt: skip

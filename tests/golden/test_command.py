@@ -86,7 +86,7 @@ def test_vectors_that_overflow_nothing_say_so(tmp_path: Path, capsys: pytest.Cap
         (["-o", "x", "--depth", "64", "--shift", "32", "--a-bits", "16", "--b-bits", "16"], ["bits", "63"]),
         (["m.safetensors", "-o", "x", "--depth", "4"], ["--depth"]),
         (["--check", "missing"], ["missing", "manifest.json"]),
-        (["--check", "missing", "--depth", "4", "-o", "x"], ["leave --depth, --output out"]),
+        (["--check", "missing", "--depth", "4", "-o", "x"], ["leave --depth, -o out"]),
     ],
 )
 def test_wrong_input(

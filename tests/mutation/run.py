@@ -50,8 +50,7 @@ def copy_project() -> None:
     shutil.rmtree(COPY, ignore_errors=True)
     shutil.copytree(ROOT / "ptqsim", COPY / "ptqsim", ignore=NOT_COPIED)
     shutil.copytree(ROOT / "tests" / "datapath", COPY / "tests" / "datapath", ignore=NOT_COPIED)
-    for name in ("conftest.py",):
-        shutil.copy(ROOT / "tests" / name, COPY / "tests")
+    shutil.copy(ROOT / "tests" / "conftest.py", COPY / "tests")
     shutil.copy(ROOT / "pyproject.toml", COPY)
     shutil.copy(HERE / "setup.cfg", COPY)
 

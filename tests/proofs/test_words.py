@@ -105,9 +105,17 @@ def test_pairs_leave_int32_at_one_place() -> None:
     narrow = [z3.SignExt(16, factor) for factor in factors]
     wide = [z3.SignExt(48, factor) for factor in factors]
     machine, exact = (v[0] * v[1] + v[2] * v[3] for v in (narrow, wide))
-    least = z3.And(*(factor == -(1 << 15) for factor in factors))
     prove(z3.Extract(31, 0, exact) == machine)
-    prove((z3.SignExt(32, machine) == exact) == z3.Not(least))
+    # Each product is an int32, at most 2**30, and that for the least factors alone; so the sum is one of two such.
+    product, greatest = narrow[0] * narrow[1], 1 << 30
+    prove(z3.SignExt(32, product) == wide[0] * wide[1])
+    prove(z3.And(product > -greatest, product <= greatest))
+    prove((product == greatest) == z3.And(factors[0] == -(1 << 15), factors[1] == -(1 << 15)))
+    p, q = z3.BitVecs("p q", MACHINE_BITS)
+    products = z3.And(*(z3.And(one > -greatest, one <= greatest) for one in (p, q)))
+    fits = z3.SignExt(32, p + q) == z3.SignExt(32, p) + z3.SignExt(32, q)
+    prove(fits == z3.Not(z3.And(p == greatest, q == greatest)), products)
+    refute(fits, products)
 
 
 def test_bytes_by_horner() -> None:

@@ -7,6 +7,7 @@ from 2 to 63.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ WORD = 64
 exact, term = z3.BitVecs("exact term", WORD)
 
 # Each width by itself is a matter of seconds; the width as one more unknown, one of minutes.
-EACH = [[z3.BitVecVal(bits, WORD)] for bits in range(2, 64)]
+WIDTHS = range(2, 64)
 ANY, WIDER = z3.BitVecs("P Q", WORD)
 
 
@@ -52,16 +53,18 @@ def through_a_narrow_tile(bits: Any, inner: Any, *given: Any) -> None:
 
 
 def test_induction_through_a_64_bit_word_at_each_width() -> None:
-    for (bits,) in EACH:
-        base(bits)
-        step(bits)
+    for bits in WIDTHS:
+        base(z3.BitVecVal(bits, WORD))
+        step(z3.BitVecVal(bits, WORD))
 
 
-def test_induction_through_a_tile_register_at_each_pair_of_widths() -> None:
-    for (inner,) in EACH:
-        for (bits,) in EACH:
-            narrow = inner.as_long() < bits.as_long()
-            (through_a_narrow_tile if narrow else through_a_tile)(bits, inner)
+def test_induction_through_a_tile_register_at_pairs_of_widths() -> None:
+    """Of the same width, of one more and less, of the least and the greatest, and of some between."""
+    between = Random(0)
+    for bits in WIDTHS:
+        for inner in {2, bits - 1, bits, bits + 1, 63, *between.choices(WIDTHS, k=3)} & set(WIDTHS):
+            claim = through_a_narrow_tile if inner < bits else through_a_tile
+            claim(z3.BitVecVal(bits, WORD), z3.BitVecVal(inner, WORD))
 
 
 @pytest.mark.slow
@@ -76,7 +79,7 @@ def test_induction_at_all_widths_at_once() -> None:
 def test_step_of_the_reference() -> None:
     """The same in unbounded integers, by the reference's own code."""
     total, added = z3.Ints("total added")
-    for bits in range(2, 64):
+    for bits in WIDTHS:
         stepped = value(lambda: register.wrap(register.wrap(Integer(total), bits) + Integer(added), bits))  # noqa: B023
         at_the_end = value(lambda: register.wrap(Integer(total) + Integer(added), bits))  # noqa: B023
         prove(stepped == at_the_end)

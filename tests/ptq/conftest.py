@@ -17,15 +17,14 @@ from torch.overrides import TorchFunctionMode
 from ptqsim import ptq
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.scenes import make_scenes
+from tests.ptq.networks import vision_transformer
 
 
 def tiny_vit() -> nn.Module:
-    from timm.models.vision_transformer import VisionTransformer
-
     torch.manual_seed(0)
-    return VisionTransformer(
+    return vision_transformer(
         img_size=32, patch_size=8, num_classes=10, embed_dim=32, depth=2, num_heads=2, init_values=None
-    ).eval()
+    )
 
 
 @pytest.fixture(scope="session")

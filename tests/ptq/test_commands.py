@@ -113,7 +113,7 @@ def test_train_resumes_and_writes_its_recipe(tmp_path: Path) -> None:
         (["calibrate", "--model", "vit_digit", "-o", "x"], "vit_digits"),
         (["calibrate", "--method", "ptq4vt", "-o", "x"], "ptq4vit"),
         (["calibrate", "--data", "/nowhere", "-o", "x"], "no data folder at /nowhere"),
-        (["calibrate", "--w-bits", "1", "-o", "x"], "legal is 2 to 16"),
+        (["calibrate", "--w-bits", "1", "-o", "x"], "w_bits must be an integer from 2 to 16, got 1; try 8, 6 or 4"),
         (["calibrate", "-O", "gradient", "-o", "x"], "legal is name=value"),
         (["calibrate", "-O", "gradient=sample", "-o", "x"], "sampled"),
         (["calibrate", "--device", "cudda", "-o", "x"], "try cpu"),
@@ -164,3 +164,13 @@ def test_wrong_datapaths_are_one_line(
     told = capsys.readouterr()
     assert words in told.err.splitlines()[-1]
     assert "Traceback" not in told.err
+
+
+def test_packages_that_take_long_are_imported_where_they_are_used() -> None:
+    slow = {"onnx", "onnxruntime", "onnxscript", "timm", "torchvision", "transformers", "scipy.optimize", "sklearn"}
+    code = (
+        "import sys; from ptqsim import ptq; import ptqsim.cli.export, ptqsim.cli.evaluate, ptqsim.cli.calibrate; "
+        f"print(*sorted({slow} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from distributed import Client
 
 from benchmarks.study import plan_of
 from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.plan.planning import Plan
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
-"""``ptqsim sweep`` from end to end: a real model, few images, two processes."""
+"""``ptqsim sweep`` from end to end: a real model, few images, a worker."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
+
+from ptqsim.cli.framework.app import main
 
 STUDY = """
 name: tiny
@@ -31,17 +31,11 @@ ask:
 """
 
 
-def ptqsim(*arguments: object, expected: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    command = [sys.executable, "-m", "ptqsim.cli", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == expected, done.stderr
-    return done
+Said = pytest.CaptureFixture[str]
 
 
-def result(*arguments: object) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(ptqsim(*arguments, "--json").stdout)
-    return found
+def ptqsim(*arguments: object, expected: int = 0) -> None:
+    assert main(list(map(str, arguments))) == expected
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +47,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ran(study: Path) -> dict[str, Any]:
-    return result("sweep", study, "--jobs", 2)
+    """What the command says in a process of its own, whose worker imports what it was started as."""
+    command = [sys.executable, "-m", "ptqsim.cli", "sweep", str(study), "--jobs", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def test_it_runs(ran: dict[str, Any], study: Path) -> None:
@@ -69,6 +68,8 @@ def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], s
     ptqsim("sweep", study, "--csv", study.with_name("p.csv"), "--parquet", study.with_name("p.parquet"))
     with study.with_name("p.csv").open(newline="") as file:
         listed = list(csv.DictReader(file))
+    from pyarrow import parquet
+
     table = parquet.read_table(study.with_name("p.parquet")).to_pylist()
     assert len(listed) == len(table) == ran["counts"]["point"]["done"]
     assert [row["key"] for row in listed] == [row["key"] for row in table]
@@ -83,20 +84,22 @@ def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], s
     assert integer[None]["accumulator_bits"] == max(json.loads(integer[None]["observed"]).values())
 
 
-def test_one_point_computed_anew_has_the_same_bits(ran: dict[str, Any], study: Path) -> None:
+def test_one_point_computed_anew_has_the_same_bits(ran: dict[str, Any], study: Path, capsys: Said) -> None:
     key = next(iter(ran["answers"]))["key"]
     ptqsim("sweep", study, "--point", key, expected=2)  # an answer is no point
     ptqsim("sweep", study, "--csv", study.with_name("q.csv"))
     with study.with_name("q.csv").open(newline="") as file:
         narrow = next(row["key"] for row in csv.DictReader(file) if row["acc_bits"] == "16")
-    assert result("sweep", study, "--point", narrow[:12])["agrees"] is True
+    capsys.readouterr()
+    ptqsim("sweep", study, "--point", narrow[:12], "--json")
+    assert json.loads(capsys.readouterr().out)["agrees"] is True
 
 
 @pytest.mark.slow
 def test_other_processes_and_no_shared_files_give_the_same_bits(
     ran: dict[str, Any], study: Path, tmp_path: Path
 ) -> None:
-    ptqsim("sweep", study, "--jobs", 1, "--store", tmp_path / "other.sqlite")
+    ptqsim("sweep", study, "--jobs", 2, "--store", tmp_path / "other.sqlite")
     ptqsim("sweep", study, "--csv", tmp_path / "one.csv")
     ptqsim("sweep", study, "--store", tmp_path / "other.sqlite", "--csv", tmp_path / "other.csv")
     bits = []
@@ -107,19 +110,21 @@ def test_other_processes_and_no_shared_files_give_the_same_bits(
 
 
 @pytest.mark.slow
-def test_a_dry_run_counts_and_estimates(study: Path, tmp_path: Path) -> None:
-    found = result("sweep", study, "--dry-run", "--store", tmp_path / "none.sqlite")
+def test_a_dry_run_counts_and_estimates(study: Path, tmp_path: Path, capsys: Said) -> None:
+    ptqsim("sweep", study, "--dry-run", "--store", tmp_path / "none.sqlite", "--json")
+    found = json.loads(capsys.readouterr().out)
     assert (found["points"], found["calibrations"], found["searches"]) == (5, 1, 1)
     assert found["seconds"] > 0
     assert not (tmp_path / "none.sqlite").exists()
 
 
-def test_errors_are_one_line(study: Path, tmp_path: Path) -> None:
+def test_errors_are_one_line(study: Path, tmp_path: Path, capsys: Said) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(STUDY.replace("w_bits", "w_bit"))
-    done = ptqsim("sweep", wrong, expected=2)
-    assert done.stderr.count("\n") == 1
-    assert f"{wrong}:6:3: unknown axis 'w_bit'" in done.stderr
-    assert "Did you mean 'w_bits'" in done.stderr
-    done = ptqsim("sweep", study, "--status", "--store", tmp_path / "none.sqlite", expected=2)
-    assert "there are no results at" in done.stderr
+    ptqsim("sweep", wrong, expected=2)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"{wrong}:6:3: unknown axis 'w_bit'" in told
+    assert "Did you mean 'w_bits'" in told
+    ptqsim("sweep", study, "--status", "--store", tmp_path / "none.sqlite", expected=2)
+    assert "there are no results at" in capsys.readouterr().err

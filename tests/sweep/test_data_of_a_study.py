@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ptqsim import ptq
 from ptqsim.sweep.plan.open_study import OpenStudy
 from ptqsim.sweep.study.point import Point
 from ptqsim.sweep.study.reading import parse_study
@@ -161,3 +162,45 @@ def test_a_folder_with_other_classes_than_the_model(images: Path, tmp_path: Path
     (images / "val" / "001").rmdir()
     with pytest.warns(UserWarning, match="val has 99 classes, and the model knows 100"):
         opened(tmp_path)
+
+
+def test_a_network_of_other_options_is_another_source(images: Path) -> None:
+    """The same weights, pooled otherwise, give other numbers, and a larger image is other data."""
+    plain = keys(images.parent)
+    text = STUDY.replace("vit_digits", "{name: vit_digits, OPTIONS}")
+
+    def source(options: str) -> tuple[OpenStudy, StudySource]:
+        study = parse_study(text.replace("OPTIONS", options))
+        made = OpenStudy(study, images.parent / "study.yaml", images.parent / "cache")
+        return made, StudySource(**made.plan.sources["vit_digits"])
+
+    found = {}
+    for options in ("img_size: 32", "model_kwargs: {global_pool: avg, fc_norm: false}", "img_size: [64, 32]"):
+        made, about = source(options)
+        found[options] = [made.plan.key(point) for point in made.plan.points]
+        network = OpenSource(about, ContentCache(images.parent / "cache")).network
+        assert ptq.options_of(network) == about.options
+        assert about.weights is not None
+    every = [*plain[0].values(), *(key for some in found.values() for key in some)]
+    assert len(set(every)) == len(every) == 8
+    about = source("img_size: [64, 32]")[1]
+    worker = ContentCache(images.parent / "cache")
+    assert ptq.load_data(images, OpenSource(about, worker).network).read([0])[0].shape == (1, 3, 64, 32)
+    with pytest.raises(ValueError, match="model vit_digits is one of embedding, and studies are of classifiers"):
+        source("num_classes: 0")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("img_sise: 64", "unknown key 'img_sise'.*Did you mean 'img_size'"),
+        ("img_size: 0", "img_size must be an integer from 1 to 4096, got 0"),
+        ("img_size: [1, 2, 3]", "legal is one integer, or a pair"),
+        ("num_classes: many", "num_classes is 'many'"),
+        ("model_kwargs: {checkpoint_path: w.pth}", "argument 'checkpoint_path' of the model is not passed to timm"),
+        ("model_kwargs: {img_size: 32}, img_size: 64", "img_size was given as .* choose one"),
+    ],
+)
+def test_options_of_a_network_are_checked_as_the_file_is_read(options: str, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^study.yaml:5:.*{told}"):
+        parse_study(STUDY.replace("vit_digits", f"{{name: vit_digits, {options}}}"), "study.yaml")

@@ -17,17 +17,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.study import plan_of
 from benchmarks.study_work import LOG, SECONDS
-from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.results.store import ResultStore, StoreFullError
 from tests.sweep.cases import SMALL, assert_each_once, stored
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 DASK = Path(sys.executable).with_name("dask")
 ROOT = Path(__file__).parents[2]
@@ -151,8 +154,8 @@ def test_a_killed_client_goes_on_where_it_was(processes: Processes, text: Path, 
     assert len(again) <= 4
 
 
-def _run_here(plan: Plan, path: Path) -> None:
-    with clusters.local(2) as client, ResultStore(path) as store:
+def _run(plan: Plan, path: Path, client: Client) -> None:
+    with ResultStore(path) as store:
         run(plan, store, DaskPool(client, lambda task, name: b""), TEXT, "command")
 
 
@@ -171,24 +174,24 @@ def small_disk(path: Path, kib: int) -> Iterator[Path]:
         subprocess.run(["umount", str(path)], check=True)
 
 
-def test_a_full_disk_stops_the_study_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_study_and_loses_nothing(tmp_path: Path, client: Client) -> None:
     plan = plan_in(tmp_path)
     with small_disk(tmp_path / "disk", 128) as disk:
         filler = disk / "filler"
         filler.write_bytes(b"x" * 52 * 1024)
         with pytest.raises(StoreFullError, match=r"is full .*the same command goes on"):
-            _run_here(plan, disk / "s.sqlite")
+            _run(plan, disk / "s.sqlite", client)
         assert len(stored(disk / "s.sqlite")) < len(plan.points)
         subprocess.run(["mount", "-o", "remount,size=4096k", str(disk)], check=True)
-        _run_here(plan, disk / "s.sqlite")
+        _run(plan, disk / "s.sqlite", client)
         assert_each_once(disk / "s.sqlite", plan, plan.points)
 
 
-def test_a_file_size_limit_stops_the_study_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_file_size_limit_stops_the_study_and_loses_nothing(tmp_path: Path, client: Client) -> None:
     """The same where nothing can be mounted: the system refuses to let the file of results grow."""
     plan, path = plan_in(tmp_path), tmp_path / "s.sqlite"
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with clusters.local(2) as client, ResultStore(path) as store:
+    with ResultStore(path) as store:
         resource.setrlimit(resource.RLIMIT_FSIZE, (56 * 1024, hard))
         try:
             with pytest.raises(StoreFullError, match="is full"):
@@ -196,5 +199,5 @@ def test_a_file_size_limit_stops_the_study_and_loses_nothing(tmp_path: Path) -> 
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(stored(path)) < len(plan.points)
-    _run_here(plan, path)
+    _run(plan, path, client)
     assert_each_once(path, plan, plan.points)

@@ -8,9 +8,9 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from distributed import Client
 
 from benchmarks.study_work import pretend
 from ptqsim.sweep.execution.pool import DaskPool
@@ -23,6 +23,9 @@ from ptqsim.sweep.study.point import point_of_row
 from ptqsim.sweep.work.content import CachePlace
 from ptqsim.sweep.work.task import Outcome, WorkTask
 from tests.sweep.cases import SMALL, assert_each_once
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 MakePlan = Callable[[str], Plan]
 ASK = """
@@ -68,11 +71,15 @@ def test_points_over_many_images_are_done_in_parts(make_plan: MakePlan, tmp_path
 
 
 def test_parts_add_up() -> None:
-    values = [{"top1": 80.1, "cross_entropy": 0.5, "logits_sha256": "a", "observed": {"x": 20, "y": 9}},
-              {"top1": 60.0, "cross_entropy": 2.0, "logits_sha256": "b", "observed": {"x": 19, "y": 11}}]  # fmt: skip
+    values = [{"top1": 80.1, "cross_entropy": 0.5, "kl": 0.1, "kl_standard_error": 0.01, "agreement": 90.0,
+               "logits_sha256": "a", "observed": {"x": 20, "y": 9}},
+              {"top1": 60.0, "cross_entropy": 2.0, "kl": 0.4, "kl_standard_error": 0.03, "agreement": 70.0,
+               "logits_sha256": "b", "observed": {"x": 19, "y": 11}}]  # fmt: skip
     found = merged("key", 1500, [Outcome(f"key.{n}", "done", v, seconds=2.0) for n, v in enumerate(values)])
     assert found.values["top1"] == 100 * (801 + 300) / 1500
     assert found.values["cross_entropy"] == pytest.approx((0.5 * 1000 + 2.0 * 500) / 1500)
+    assert found.values["kl"] == pytest.approx((0.1 * 1000 + 0.4 * 500) / 1500)
+    assert found.values["agreement"] == pytest.approx(100 * (900 + 350) / 1500)
     assert found.values["observed"] == {"x": 20, "y": 11}
     assert found.seconds == 4.0
     bad = merged("key", 1500, [Outcome("key.0", "done", values[0]), Outcome("key.1", "failed", error="why")])
@@ -216,3 +223,24 @@ def test_other_files_are_no_store(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(ValueError, match="has version 99"):
         ResultStore(tmp_path / "later.sqlite")
+
+
+def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with ResultStore(path) as store:
+        store.record("points", [{"key": "k", "model": "m", "mode": "float", "evaluation_images": 5, "status": "done",
+                                 "top1": 80.0}])  # fmt: skip
+    database = sqlite3.connect(path)
+    for name in ("kl", "kl_standard_error", "agreement"):
+        database.execute(f"ALTER TABLE points DROP COLUMN {name}")
+    database.execute("PRAGMA user_version = 2")
+    database.commit()
+    database.close()
+    for write in (False, True, False):
+        with ResultStore(path, write=write) as store:
+            (row,) = store.rows("points", planned=False)
+            assert (row["top1"], row["kl"]) == (80.0, None)
+    with ResultStore(path) as store:
+        store.record("points", [{"key": "n", "model": "m", "mode": "float", "evaluation_images": 5, "status": "done",
+                                 "kl": 0.5}])  # fmt: skip
+        assert [row["kl"] for row in store.rows("points", planned=False)] == [None, 0.5]

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from ptqsim import ptq
@@ -17,6 +15,10 @@ from ...framework import style
 from ...framework.artifact import Figure
 from ...framework.frame import Data, Frame
 from ...framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 _BLOCK: Final = re.compile(r"^(.*blocks\.\d+)\.(.+)$")
 _PATCH_HEIGHT: Final = 0.19

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
-
-from matplotlib.figure import Figure as Drawing
+from typing import TYPE_CHECKING, ClassVar
 
 from ptqsim.formats import GELU_MIN
 
@@ -14,6 +12,9 @@ from ...framework.activations import Special, histogram, special_layer, special_
 from ...framework.artifact import Figure
 from ...framework.frame import Data, Frame, concatenate
 from ...framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 
 @dataclass(frozen=True)

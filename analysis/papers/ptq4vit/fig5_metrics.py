@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Drawing
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
@@ -23,6 +21,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.errors import unknown_name
 from ptqsim.progress import Progress
+from ptqsim.ptq.evaluation.operand_loss import product_replaced
 from ptqsim.ptq.network.fake_quant import fake_quantize
 from ptqsim.ptq.network.gradients import random_gradient
 from ptqsim.ptq.network.operations import MatmulOperation
@@ -35,6 +34,10 @@ from ...framework.frame import Data, Frame, concatenate
 from ...framework.points import UnitOfWork
 from ...framework.text_table import Printed
 from ...framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Drawing
 
 Side = Literal["a", "b"]
 Curve = NDArray[np.float64]
@@ -200,20 +203,12 @@ def parse_operand(operand: str, quantized: ptq.QuantizedModel) -> tuple[MatmulOp
 @contextmanager
 def one_operand_quantized(layer: MatmulOperation, side: Side, formats: tuple[pq.Uniform, ...]) -> Iterator[None]:
     """Run the network with one operand of one operation rounded to its formats, everything else in float."""
-    product = layer.product
-    mode = layer.mode
 
     def rounded(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return product(fake_quantize(a, formats), b) if side == "a" else product(a, fake_quantize(b, formats))
+        return fake_quantize(a, formats) @ b if side == "a" else a @ fake_quantize(b, formats)
 
-    # float mode with an observer takes the canonical product instead of the fused linear layer
-    layer.mode, layer.observer = ptq.Mode.FLOAT, lambda op, a, b, out: None
-    layer.product = rounded  # type: ignore[method-assign]
-    try:
+    with product_replaced(layer, rounded):
         yield
-    finally:
-        del layer.product
-        layer.mode, layer.observer = mode, None
 
 
 def _output(data: ptq.OperationData, side: Side, formats: tuple[pq.Uniform, ...]) -> torch.Tensor:

@@ -8,10 +8,9 @@ ranges closes the hole.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 import ptqsim as pq
 
@@ -19,6 +18,9 @@ from ...framework import style
 from ...framework.artifact import Figure
 from ...framework.frame import Data, Frame, concatenate
 from ...framework.workload import Workload
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
 
 _LOOKS = {
     "paper": style.Look("paper (by value)", style.VERMILION, "-"),

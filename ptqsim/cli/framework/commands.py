@@ -21,10 +21,12 @@ import typer
 from typer.core import TyperCommand
 
 from ptqsim.cli.framework.help_pages import set_pages
+from ptqsim.cli.framework.pairs import spread
 
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
 BUILT_IN: Final = {
+    "convert": "ptqsim.cli.convert:convert",
     "train": "ptqsim.cli.train:train",
     "calibrate": "ptqsim.cli.calibrate:calibrate",
     "evaluate": "ptqsim.cli.evaluate:evaluate",
@@ -100,4 +102,4 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """Context of the real command, so that everything after this happens to that one."""
-        return load(self.name or self.target, self.target).make_context(info_name, args, parent=parent, **extra)
+        return load(self.name or self.target, self.target).make_context(info_name, spread(args), parent=parent, **extra)

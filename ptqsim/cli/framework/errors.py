@@ -58,7 +58,7 @@ def on_interrupt(kept: Callable[[], str]) -> Iterator[None]:
 
 
 def explain(error: BaseException) -> tuple[int, str] | None:
-    """Exit status and line for an error; None for one that nobody foresaw.
+    """Exit status and line for an error; None for an unexpected one.
 
     Parameters
     ----------

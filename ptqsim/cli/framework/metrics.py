@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_SHOWN: Final = {"top1": ("top-1 (%)", ".2f"), "cross_entropy": ("cross-entropy", ".4f")}
+_SHOWN: Final = {
+    "top1": ("top-1 (%)", ".2f"),
+    "cross_entropy": ("cross-entropy", ".4f"),
+    "kl": ("KL to float", ".4f"),
+    "kl_standard_error": ("± s.e.", ".4f"),
+    "agreement": ("as float predicts (%)", ".2f"),
+    "cosine": ("cosine to float", ".6f"),
+    "neighbor_agreement": ("same nearest neighbor (%)", ".2f"),
+}
 
 
 def metric_cells(metrics: Mapping[str, float]) -> tuple[list[str], list[str]]:

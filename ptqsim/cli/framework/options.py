@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import ptqsim as pq
 from ptqsim.cli.framework import places
+from ptqsim.cli.framework.pairs import parse_pairs, parse_size
 from ptqsim.datapath.order import parse_order
+from ptqsim.validation import MAX_SEED
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,17 +32,43 @@ CheckpointOption = Annotated[
         "--checkpoint", parser=places.path, help="Local safetensors file with the float weights of the model."
     ),
 ]
+ImgSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--img-size",
+        metavar="N|HxW",
+        help="Side of the images, or height and width; by default what the checkpoint is for. For another size than "
+        "that position embeddings are resized.",
+    ),
+]
+NumClassesOption = Annotated[
+    int | None,
+    typer.Option("--num-classes", min=0, help="Classes of the head, 0 for none; by default the checkpoint's."),
+]
+InChansOption = Annotated[
+    int | None, typer.Option("--in-chans", min=1, help="Channels of the images; by default the checkpoint's.")
+]
+ModelKwargsOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model-kwargs", metavar="KEY=VALUE ...", help="Other arguments of timm's model, e.g. global_pool=avg."
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", help="classification or embedding; by default embedding for a model without a head."),
+]
 DataOption = Annotated[
     str,
     typer.Option(
         "--data",
         help="'digits' (bundled scenes), or a folder with one sub-folder of images per class; for a detector, a "
-        "folder in COCO's layout.",
+        "folder in COCO's layout; for embeddings, any folder of images.",
     ),
 ]
 LimitOption = Annotated[int | None, typer.Option("--limit", min=1, help="Number of images; all by default.")]
 BatchOption = Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Where floating point runs: cpu, cuda, cuda:1, ...")]
 CalibratedArgument = Annotated[Path, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")]
 BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]
@@ -55,15 +84,43 @@ def make_accumulator(bits: int, overflow: str, order: str, alignment: str) -> pq
     return pq.Accumulator(bits=bits, overflow=overflow, order=parse_order(order), alignment=alignment)
 
 
-def load_network(model: str, pretrained: bool, checkpoint: Path | None, device: str = "cpu") -> nn.Module:
+def model_options(
+    img_size: str | None,
+    num_classes: int | None,
+    in_chans: int | None,
+    model_kwargs: list[str] | None,
+    task: str | None = None,
+) -> dict[str, Any]:
+    """The options that say how a model is made, as keyword arguments of :func:`ptqsim.ptq.load_model`."""
+    given = {
+        "img_size": None if img_size is None else parse_size(img_size),
+        "num_classes": num_classes,
+        "in_chans": in_chans,
+        "model_kwargs": parse_pairs("--model-kwargs", model_kwargs or []) or None,
+        "task": task,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def load_network(
+    model: str,
+    pretrained: bool,
+    checkpoint: Path | None,
+    device: str = "cpu",
+    options: Mapping[str, Any] | None = None,
+) -> nn.Module:
     """The float network that the model options name."""
     from ptqsim import ptq
 
-    return ptq.load_model(model, pretrained=pretrained, checkpoint=checkpoint).to(ptq.check_device(device))
+    network = ptq.load_model(model, pretrained=pretrained, checkpoint=checkpoint, **(options or {}))
+    return network.to(ptq.check_device(device))
 
 
-def load_calibrated(path: Path, device: str = "cpu") -> ptq.QuantizedModel:
-    """A calibrated model; its network is built from the name that the file holds."""
+def load_calibrated(
+    path: Path, device: str = "cpu", checkpoint: Path | None = None, pretrained: bool = False
+) -> ptq.QuantizedModel:
+    """A calibrated model; its network is built from the name that the file holds, with the float weights if named."""
     from ptqsim import ptq
 
-    return ptq.load_with_model(path).to(ptq.check_device(device))
+    loaded = ptq.load_with_model(path, checkpoint=checkpoint, pretrained=pretrained)
+    return loaded.to(ptq.check_device(device))

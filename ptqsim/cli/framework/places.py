@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import typer
+
+OUT: Final = ("-o", "--out", "--output")
+"""Names of the option that says where a command writes its result: a file, or a folder where there are several."""
 
 
 def path(text: str) -> Path:

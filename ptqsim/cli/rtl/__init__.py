@@ -1,4 +1,4 @@
 """The subcommands of ``ptqsim rtl``: generate, simulate, prove and synthesize.
 
-What hardware is lies in `ptqsim.rtl`.
+The hardware itself is in `ptqsim.rtl`.
 """

@@ -34,7 +34,7 @@ PICTURE: Final = "datapath.svg"
 
 
 def generate(
-    output: Annotated[Path, typer.Option("-o", "--output", parser=places.path, help="Directory to write.")],
+    output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")],
     bits: BitsOption = 24,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",

@@ -68,9 +68,7 @@ def simulate(
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(rtl.ENGINES)}, or all.")] = "cxxrtl",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", parser=places.path, help="Write a self-checking bench and its vectors here as well."
-        ),
+        typer.Option(*places.OUT, parser=places.path, help="Write a self-checking bench and its vectors here as well."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -38,9 +38,7 @@ def synthesize(
     anew: Annotated[bool, typer.Option("--anew", help="Synthesize, whatever is kept.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", parser=places.path, help="Write gates.csv, and gates.json with its origin, here."
-        ),
+        typer.Option(*places.OUT, parser=places.path, help="Write gates.csv, and gates.json with its origin, here."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Pieces of vector code that kernels are put together from, each with its definition in NumPy.
+"""Generators of vector code, from which kernels are composed, each with a definition in NumPy.
 
 Nothing here loops over a whole matrix.
 """

@@ -1,4 +1,4 @@
 """Kernels between reals, codes and aligned integers.
 
-What a code means is defined in `ptqsim.formats`.
+The meaning of codes is defined in `ptqsim.formats`.
 """

@@ -1,4 +1,4 @@
 """Kernels of matrix products: exact, one addition at a time, and prefix sums.
 
-Which of them may run is decided in `ptqsim.gemm`.
+`ptqsim.gemm` decides which of them may run.
 """

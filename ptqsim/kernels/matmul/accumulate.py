@@ -191,20 +191,9 @@ def prefix_range(
     Those of the part from `start` on go to ``found[start // unit]``, which comes as zeros, int64 [part, 4].
     """
     start = shared(start, stop, team)
-    extremes = np.empty((4, COLUMNS), strips.dtype)
-    extremes[:] = 0
-    registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    depth = strips.shape[2]
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        registers[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            vector.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    _keep_extremes(extremes, start, stop, unit, found)
+    registers, extremes = np.empty((ROWS, COLUMNS), strips.dtype), np.empty((4, COLUMNS), strips.dtype)
+    tiles = (start, stop, which, pairs)
+    _keep_range(vector.prefixes, tiles, strips, panels, columns, group, registers, extremes, unit, found)
     return 0
 
 
@@ -215,9 +204,20 @@ def prefix_range_of_words(
 ) -> int:  # fmt: skip
     """As `prefix_range`, of words that are not scaled."""
     start = shared(start, stop, team)
-    extremes = np.empty((4, COLUMNS), np.int32)
+    registers, extremes = np.empty((ROWS, COLUMNS), np.int32), np.empty((4, COLUMNS), np.int32)
+    tiles = (start, stop, which, pairs)
+    _keep_range(words.prefixes, tiles, strips, panels, columns, group, registers, extremes, unit, found)
+    return 0
+
+
+@inlined
+def _keep_range(
+    prefixes: Any, tiles: Any, strips: Any, panels: Any, columns: int, group: int, registers: Any, extremes: Any,
+    unit: int, found: Any,
+) -> None:  # fmt: skip
+    """The range of the prefix sums that `prefixes` of `vector` or `words` finds in a part of the tiles."""
+    start, stop, which, pairs = tiles
     extremes[:] = 0
-    registers = np.empty((ROWS, COLUMNS), np.int32)
     depth = strips.shape[2]
     for index in range(start, stop):
         batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
@@ -227,13 +227,7 @@ def prefix_range_of_words(
         registers[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
-            words.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    _keep_extremes(extremes, start, stop, unit, found)
-    return 0
-
-
-@inlined
-def _keep_extremes(extremes: Any, start: int, stop: int, unit: int, found: Any) -> None:
+            prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
     if start < stop:
         kept = found[start // unit]
         for j in range(COLUMNS):

@@ -1,4 +1,4 @@
 """The compiler's options, the processor's features, and the threads that share a kernel's work.
 
-No arithmetic of the simulator lies here.
+The arithmetic of the simulator is elsewhere.
 """

@@ -1,10 +1,10 @@
-"""Machine code kept on disk, in numba's cache folder: never needed, and never trusted.
+"""A cache of machine code on disk, in numba's cache folder. Results never depend on it, and its files are verified.
 
-Numba's own cache has an index for each function, and ends the program if that or the code is damaged, or can no longer
-be written. Two processes that compile a function at once may also leave an index that names the code of other types.
-Here every compiled function is one file, named by what it was compiled for. The file repeats that, and has a digest: a
-file that is not what it should be is not used. Whatever goes wrong with a file or a folder, the function is compiled,
-and one warning says why that takes time: one for all folders, as every room of kernels has its own.
+Numba's own cache keeps an index per function, and ends the program if the index or the code is damaged or cannot be
+written. Two processes that compile a function at the same time may also leave an index that names code for other types.
+Here, every compiled function is one file, named after what it was compiled for. The file contains this name and a
+digest, and is used only if both are right. If anything goes wrong with a file or a folder, the function is compiled,
+and one warning per process says why that takes time, although every subpackage of kernels has its own cache folder.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from numba.misc.appdirs import AppDirs
 
 _DIGEST_BYTES: Final = 32
 
-_warned: set[str] = set()
+_warned: list[str] = []
 
 
-def _warn(what: str, text: str) -> None:
-    """Warn of something that goes wrong, once."""
-    if what not in _warned:
-        _warned.add(what)
+def _warn(text: str) -> None:
+    """Warn of the first thing that goes wrong in this process; what follows has the same cause more often than not."""
+    if not _warned:
+        _warned.append(text)
         warnings.warn(text, RuntimeWarning, stacklevel=2)
 
 
 def _unkept(what: str) -> None:
     _warn(
-        "writing",
         f"{what}, so that every process compiles its kernels anew, which takes seconds; make room there and let it be "
         "written to, or name another folder in the environment variable NUMBA_CACHE_DIR",
     )
@@ -61,9 +60,8 @@ class KeptCode(_numbas_cache):  # type: ignore[misc]
             return super().load_overload(signature, target)
         except Exception as error:
             _warn(
-                "reading",
-                f"machine code in {self.cache_path} cannot be read ({_told(error)}) and is compiled anew; if this is "
-                "said again, empty the folder",
+                f"machine code in {self.cache_path} cannot be read ({_told(error)}) and is compiled anew, which takes "
+                "seconds and changes no result; if this is said again, empty the folder"
             )
             return None
 

@@ -116,12 +116,17 @@ def _default_check() -> Callable[[], bool]:
     return check
 
 
+def is_default() -> bool:
+    """True if the calling thread is known to be in the default environment."""
+    return _default_check()()
+
+
 def in_default_environment(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Run a function of Python in the default environment; the caller's is put back after it."""
 
     @wraps(function)
     def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        if _default_check()():
+        if is_default():
             return function(*args, **kwargs)
         exchanged = exchange_own()
         before = exchanged(DEFAULT)

@@ -21,8 +21,8 @@ from ptqsim.kernels.runtime import cache as _cache
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-# The compiler's cache notices a change of the file that a function is in, and not of the files whose functions went
-# into it. With a digest of them all in its name no function is taken for an older one.
+# The compiler's cache notices changes of the file that a function is in, but not of other files whose functions were
+# compiled into it. The name of every function therefore contains a digest of all files.
 _SOURCES = fingerprint.folder(Path(ptqsim.kernels.__path__[0]), "*.py")[:12]
 
 
@@ -40,7 +40,7 @@ def jit_sums(function: Function) -> Function:
 
 
 def inlined(function: Function) -> Function:
-    """A piece of a compiled function: compiled where it is called, and nowhere else, which takes less time."""
+    """Inline `function` into the compiled functions that call it; it is not compiled by itself, which saves time."""
     return cast("Function", numba.jit(nopython=True, error_model="numpy", inline="always")(function))
 
 

@@ -1,15 +1,16 @@
-"""A kernel's work done by several threads, none of which needs Python for it.
+"""Kernels run by several threads, without Python.
 
 A kernel is called as ``kernel(start, stop, team, ...)`` and begins with ``start = shared(start, stop, team)``. Without
-a team, 0, it goes on and does the range. With one, `shared` has the kernel itself called for parts of the range, with
-the same arguments and no team, by this thread and by those of the team; what is left to do is then nothing. A thread
-takes most of what is left of a share of its own, again and again, and then of the others' shares: so threads mostly
-write where they did in the product before, and nobody waits for one that is late or slow. Who does what is chance; what
-a kernel writes must depend on the part alone, and parts start at multiples of a unit. Every part runs in the default
-floating-point environment (`_environment`), whatever that of its thread is; a team of none has one part.
+a team (0) it then computes the whole range. With a team, `shared` lets this thread and the members of the team call the
+kernel for parts of the range, with the same arguments and no team, and then returns `stop`, as nothing is left to do.
+Every thread has a share of the range. It repeatedly takes most of what is left of its own share, and then helps with
+the shares of others. So threads mostly write to the memory they wrote to in the previous product, and a late or slow
+thread holds up nobody. Which thread computes a part is left to chance, so what a kernel writes must depend on the part
+alone. Parts start at multiples of a unit. Every part runs in the default floating-point environment (`environment`),
+whatever that of its thread is. A team without members computes everything as one part.
 
-What the work is lies in memory, with the address of the kernel; a thread that waits sees it as soon as a line of the
-cache has come over. Nobody waits for a thread that has not begun: what was posted for it is taken back.
+The work and the address of the kernel are posted in memory, where a spinning thread sees them within the transfer time
+of a cache line. Work that was posted for a thread that has not begun it is taken back, so nobody waits for that thread.
 """
 
 from __future__ import annotations
@@ -30,31 +31,31 @@ from ptqsim.kernels.runtime.machine import COMPILED
 _WORD: Final = 8
 
 LINE: Final = 8
-"""Words of a cache line, or more: what one thread writes lies in another line than what others read meanwhile."""
+"""Words of a cache line, or more: what one thread writes is kept in another line than what others read meanwhile."""
 
-# Words of a member, which each other thread of a team has: what it does; in a line of its own its number in every team,
-# the functions by which it sleeps and is woken, and the address of the semaphore that they take; and, from a new line
-# on, room for that semaphore.
+# Words of a member, that is of a thread that helps: its state; in another line its number within a team, the functions
+# that put it to sleep and wake it, and the address of the semaphore that these take; from a third line on, memory for
+# the semaphore.
 STATE, SEMAPHORE, MEMBER_WORDS = 0, 2 * LINE, 4 * LINE
 NUMBER, SLEEP, WAKE, CHANNEL = range(LINE, LINE + 4)
 
 FOREVER: Final = -1
 """Longest sleep of a member, on systems whose wait takes a time limit; others take the semaphore alone."""
 
-# What a member does besides the team that is posted for it, the address of whose words it finds in its state.
+# States of a member. Any other value is the address of the words of a team that has posted work for it.
 IDLE, RUNNING, ASLEEP = 0, 1, 2
 
-# Words of a team: the address of `lead`, that of what lets other threads run, the number of members, the unit, for how
-# many pauses members wait awake, and what their kernel is called by; in the next line what was found and how many
-# members are done; then the members' addresses; and from a new line on two words per share, where it goes on and where
-# it ends, each in a line of its own.
+# Words of a team: the addresses of `lead` and of the function that yields the core, the number of members, the unit,
+# the pauses for which members spin, and the part and frame of the kernel. In the next line, what was found and how many
+# members are done; then the addresses of the members. From a new line on, each share has a line of its own with two
+# words: where it goes on and where it ends.
 LEAD, YIELD, COUNT, UNIT, AWAKE, PART, FRAME = range(7)
 FOUND, DONE, MEMBERS = LINE, LINE + 1, 2 * LINE
 
 SOMETHING, FAILED = 1, 2
-"""Bits of what was found: that a part of the work gave something other than zero, and that one raised."""
+"""Bits of what was found: a part returned something other than zero; a part raised."""
 
-# Pauses that a thread waits for others before it lets them run, if they have no core of their own.
+# Pauses for which a thread waits for others before it yields its core, in case they have none.
 _PATIENCE: Final = 1000
 
 
@@ -96,7 +97,7 @@ def _lead(team: int, part: int, frame: int, start: int, stop: int) -> int:
 
 @cache
 def lead() -> int:
-    """The address of what `shared` calls: it posts the work, takes part in it, and waits until it is done."""
+    """The address of the function that `shared` calls: it posts the work, takes part, and waits until all is done."""
     address: int = native(_lead, types.int64(*[types.int64] * 5)).address
     return address
 
@@ -113,15 +114,15 @@ def _post(team: int, member: int) -> bool:
 
 
 def _serve(member: int) -> int:
-    """Take part in what is posted for a member, for as long as the process lives; asleep when there was nothing long.
+    """Take part in what is posted for a member, until the process ends; sleep after a while without work.
 
-    It sleeps in the system, not in Python, whose lock it would have to wait for when it is woken: those who call
-    kernels one after the other leave it for moments only.
+    The thread sleeps in the system and not in Python. When woken it would have to wait for Python's lock, which a
+    caller of many kernels hardly ever releases.
     """
     pauses, waited, served = 0, 0, 0
     while served >= 0:
         team = load(member, STATE)
-        # A team that is taken back meanwhile is none.
+        # The team may have taken its work back meanwhile; then the exchange fails.
         if team > ASLEEP and compare_exchange(member, STATE, team, RUNNING):
             pauses, waited, served = load(team, AWAKE), 0, 1
             _take_part(team, load(member, NUMBER))
@@ -147,7 +148,7 @@ def serve() -> Callable[[int], int]:
 
 @jit
 def wait(pauses: int) -> int:
-    """Pauses, and nothing else."""
+    """Spin for a number of pauses."""
     for _ in range(pauses):
         pause()
     return pauses
@@ -162,7 +163,7 @@ def _take_part(team: int, number: int) -> None:
         stop = load(team, at + 1)
         start = load(team, at)
         while start < stop:
-            # Most of it, and at last little, so that all threads end together.
+            # Three quarters of what is left: large parts first and small ones last, so that all threads end together.
             blocks = (stop - start + unit - 1) // unit
             after = min(stop, start + (3 * blocks + 3) // 4 * unit) if members else stop
             if compare_exchange(team, at, start, after):

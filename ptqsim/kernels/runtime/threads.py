@@ -58,8 +58,8 @@ def use(number: int) -> None:
     _count = number
 
 
-# How long a thread waits awake for what comes next: longer than from one product of a layer to the next, shorter than
-# anybody would notice whose other work it keeps from a core.
+# How long an idle thread spins before it sleeps: longer than the gap between two products of a layer, and too short to
+# be noticed by other programs that need the core.
 _AWAKE_MICROSECONDS: Final = 100.0
 
 
@@ -67,8 +67,8 @@ _AWAKE_MICROSECONDS: Final = 100.0
 def _pauses(microseconds: float) -> int:
     """Number of pause instructions that take so long on this processor."""
     count, shortest = 10_000, np.inf
-    # The first call compiles, and others may be interrupted; the time of this thread alone, as it may have to wait for
-    # Python's lock.
+    # The first call compiles, and later ones may be interrupted, so the shortest counts. The thread's own time is
+    # taken, as it may have to wait for Python's lock.
     for _ in range(5):
         start = time.thread_time()
         _team.wait(count)
@@ -81,8 +81,8 @@ _SHARES: Final = COMPILED and os.name == "posix"
 
 _libc: Any = ctypes.CDLL(None) if _SHARES else None
 
-# A semaphore in memory, which no one else can close or write to, as they could a descriptor. macOS has those of POSIX
-# by name only, and others of its own.
+# A semaphore in memory: unlike a file descriptor, other code cannot close it or write to it. macOS has POSIX semaphores
+# by name only, so there its dispatch semaphores are used.
 _SLEEP, _WAKE = (
     ("dispatch_semaphore_wait", "dispatch_semaphore_signal") if sys.platform == "darwin" else ("sem_wait", "sem_post")
 )
@@ -100,21 +100,21 @@ def _semaphore(place: int) -> int:
 
 
 def _address(function: Any) -> int:
-    """Of a function of the system; 0 if there is none."""
+    """Address of a function of the system; 0 if there is none."""
     return (ctypes.cast(function, ctypes.c_void_p).value or 0) if function else 0
 
 
 def _words(count: int) -> tuple[NDArray[np.int64], int]:
-    """Words that begin with a line of the cache, and their address."""
+    """Words aligned to a cache line, and their address."""
     spare = np.zeros(count + _team.LINE, np.int64)
     words = spare[-(spare.ctypes.data // spare.itemsize) % _team.LINE :][:count]
     return words, words.ctypes.data
 
 
 class _Member:
-    """A thread that takes part in what teams do; in Python it does nothing.
+    """A thread that works for teams; it runs compiled code only.
 
-    A RuntimeError says that the system has no room for another one.
+    A RuntimeError means that the system starts no more threads.
     """
 
     def __init__(self, number: int) -> None:
@@ -124,18 +124,18 @@ class _Member:
         words[_team.SLEEP], words[_team.WAKE] = (_address(getattr(_libc, name)) for name in (_SLEEP, _WAKE))
         words[_team.CHANNEL] = _semaphore(self.address + _team.SEMAPHORE * words.itemsize)
         threading.Thread(target=_team.serve(), args=(self.address,), name=f"ptqsim-{number}", daemon=True).start()
-        # The thread reads and writes them until the process ends.
+        # Never freed: the thread uses these words until the process ends.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(words))
 
 
 class _Team:
-    """One thread that calls kernels, and those that help it."""
+    """The thread that calls kernels, and the members that help it."""
 
     def __init__(self, members: list[_Member]) -> None:
         words, self.address = _words(_team.team_words(len(members)))
         words[_team.LEAD], words[_team.YIELD] = _team.lead(), _address(getattr(_libc, "sched_yield", None))
         words[_team.COUNT], words[_team.UNIT] = len(members), 1
-        # Nobody keeps others from a core that they need.
+        # Members spin only if each of them can have a core of its own.
         words[_team.AWAKE] = _pauses(_AWAKE_MICROSECONDS) if 0 < len(members) < _cores() else 0
         words[_team.MEMBERS :][: len(members)] = [member.address for member in members]
         self._words = memoryview(words.data)
@@ -148,13 +148,13 @@ class _Team:
         kernel(0, size, self.address, *args)
         found = self._words[_team.FOUND]
         if found & _team.FAILED:
-            # Kernels check nothing, so all that they can lack is memory; whose part raised does not matter.
+            # Kernels check nothing, so running out of memory is the only way in which they fail.
             raise MemoryError("a part of the work found no memory; run with fewer threads or smaller arrays")
         return bool(found)
 
 
 class _Teams(threading.local):
-    """Teams of the thread that asks, by how many others are in them: it calls one kernel at a time."""
+    """Teams of the calling thread by their number of members; a thread calls one kernel at a time."""
 
     def __init__(self) -> None:
         self.by_members: dict[int, _Team] = {}
@@ -166,7 +166,7 @@ _teams = _Teams()
 
 
 def _forget() -> None:
-    # A forked child inherits all but the threads.
+    # A forked child has none of the threads of its parent.
     global _teams, _making
     _members.clear()
     _teams, _making = _Teams(), threading.Lock()
@@ -204,16 +204,16 @@ def _interpreted(kernel: Callable[..., object], size: int, args: tuple[object, .
 def run(kernel: Callable[..., object], size: int, grain: int, *args: object) -> bool:
     """Call ``kernel(start, stop, team, *args)`` for [0, size), in parts that start at multiples of ``unit(grain)``.
 
-    Less than `grain` is not worth another thread.
+    Another thread takes part for every `grain` of the size.
 
     Returns
     -------
     bool
-        Whether any part gave something other than zero.
+        True if any part returned something other than zero.
     """
     if not COMPILED:
         return _interpreted(kernel, size, args)
-    # No min and max: calls take longer than all the rest of this.
+    # Without min and max: calling them takes longer than the rest of this function.
     parts, most = (size // grain if grain > 1 else size), threads()
     others = (parts if parts < most else most) - 1
     if others < 0 or not _SHARES:

@@ -1,4 +1,4 @@
 """The calibration of a network: methods, layers in parallel or in sequence, mixed precision, the layer cache.
 
-Scale searches lie in `search`; what a calibrated network is lies in `network`.
+Scale searches are in `search`, and the calibrated network is in `network`.
 """

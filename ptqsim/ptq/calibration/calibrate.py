@@ -23,6 +23,7 @@ from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.search.capture import Captured
+from ptqsim.validation import checked_integer, checked_path, checked_seed, checked_type
 
 
 @default_modes()
@@ -61,19 +62,19 @@ def calibrate(
     num_images : int, optional
         Number of images to take from a DataLoader, in its order, or to draw from a Dataset by the seed; by default all.
     seed : int
-        Of everything random in the method.
+        Seed of everything random in the method.
     variant : str
         ``"paper"``, or ``"released"`` for what PTQ4ViT's released code does instead.
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
-        A folder in which finished layers are kept as they come.  An interrupted calibration, called again, goes on
+        A folder in which every layer is kept when it is finished.  An interrupted calibration, called again, goes on
         after the last of them and gives the same bits; the folder can be deleted once it is done.
     captured : Captured, optional
-        What :func:`ptqsim.ptq.capture` returned for this model and these images, to share one capture among several
+        The result of :func:`ptqsim.ptq.capture` for this model and these images, to share one capture among several
         calibrations.
     progress : callable
-        Called with layers done, all layers, and the name of the layer that was done last.
+        Called with the number of finished layers, the number of all layers, and the name of the last finished layer.
     **options : object
         Options of the method by name; see the fields of its class in :mod:`ptqsim.ptq.calibration.methods`.  All have
         ``paradigm`` and ``bias_correction``.
@@ -94,9 +95,18 @@ def calibrate(
         twice.
     """
     chosen = make_method(method, options, variant)
+    seed = checked_seed(seed)
+    if mixed_precision is not None:
+        checked_type("mixed_precision", mixed_precision, MixedPrecision, "such as ptq.MixedPrecision()")
+    if captured is not None:
+        checked_type("captured", captured, Captured, "what ptq.capture returned")
+    if not callable(progress):
+        raise ArgumentTypeError(f"progress is {progress!r}; legal is a function of layers done, all layers and a name")
+    folder = None if state is None else checked_path("state", state)
     images = as_images(images, num_images, seed)
-    for name, bits in (("w_bits", w_bits), ("a_bits", a_bits)):
-        _check_width(name, bits)
+    w_bits, a_bits = (
+        checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
+    )
     if mixed_precision is not None and w_bits != a_bits:
         raise ValueError(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
@@ -106,7 +116,7 @@ def calibrate(
     check_images(images, model)
     check_values(model)
     images = ordinary(images)
-    kept = LayerCache(None if state is None else Path(state))
+    kept = LayerCache(folder)
     info: dict[str, Any] = {
         "method": chosen.name,
         "variant": variant_of(chosen),
@@ -130,10 +140,3 @@ def calibrate(
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
     return quantized
-
-
-def _check_width(name: str, bits: object) -> None:
-    if not isinstance(bits, int) or isinstance(bits, bool):
-        raise ArgumentTypeError(f"{name} is {bits!r}; legal is an integer from 2 to 16: try 8, 6 or 4")
-    if not 2 <= bits <= 16:
-        raise ValueError(f"{name} is {bits}; legal is 2 to 16: try 8, 6 or 4")

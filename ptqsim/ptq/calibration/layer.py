@@ -64,7 +64,7 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     op : MatmulOperation
         It is left as it is.
     data : OperationData
-        What it sees on the calibration images; ``out`` is what it should give.
+        Its inputs on the calibration images, and as ``out`` the output that it should give.
     method : Method
     w_bits, a_bits : int
         Width of weights and activations.
@@ -72,7 +72,7 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     Raises
     ------
     ValueError
-        Where what it sees, or what is found for it, is not finite.
+        Where its inputs, or the scales found for it, are not finite.
     """
     check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None

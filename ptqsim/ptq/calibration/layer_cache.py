@@ -1,9 +1,8 @@
-"""Calibrated layers, kept under everything that decides them, so that nothing finished is done twice.
+"""A cache of calibrated layers, so that no finished layer is calibrated twice.
 
-In memory always, and on disk if a folder is given: then a calibration that was interrupted, by Ctrl-C or by a power
-cut, goes on after its last finished layer.  A key is the network (weights, classes and settings), the images, the
-method with its options, the widths, the seed, the code and the versions of what computes; whatever agrees in all of it
-shares the result, and nothing else does.
+Results are kept in memory, and also on disk if a folder is given; an interrupted calibration then continues after its
+last finished layer.  The key of a result is everything that it depends on: the network (weights, classes and settings),
+the images, the method with its options, the widths, the seed, the code, and the versions of the packages that compute.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class LayerCache:
     Parameters
     ----------
     folder : path, optional
-        Where they are kept beyond this process; made when the first one is.
+        Folder to keep them in beyond this process; it is created with the first result.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -53,7 +52,7 @@ class LayerCache:
         return self._results.get(name)
 
     def put(self, layer: str, key: Mapping[str, Any], result: LayerResult) -> None:
-        """Keep a result.  On disk it is, whenever the process ends, either whole or not there."""
+        """Keep a result.  On disk it is complete or absent, whenever the process ends."""
         name = _name(layer, key)
         self._results[name] = result
         if self.folder is not None:

@@ -34,9 +34,9 @@ class Layerwise:
     images : float tensor [N, C, H, W]
     seed : int
     kept : LayerCache
-        Where finished layers are looked up and put.
+        The cache of finished layers.
     captured : Captured, optional
-        What was captured of this network and these images, to be used instead of a capture of its own.
+        A capture of this network and these images, to be used instead of a new one.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class Loss:
 
     def entry(self, best: Loss) -> dict[str, Any]:
         """Entry of the trail, given the best loss before it."""
-        found: dict[str, Any] = {"cross_entropy": self.divergence if math.isfinite(self.divergence) else None}
+        found: dict[str, Any] = {"divergence": self.divergence if math.isfinite(self.divergence) else None}
         if self.divergence == best.divergence and self.squared_error != best.squared_error:
             found |= {"decided_by": "squared_error", "squared_error": self.squared_error}
             found |= {"squared_error_before": best.squared_error}
@@ -52,9 +52,9 @@ class Loss:
 class Selection:
     """Add one option after the other to a method, and keep each that lowers the held-out loss.
 
-    The loss is the cross-entropy between the float network's probabilities and the quantized network's (of a detector:
-    its task's divergence), of images that its scales were not searched on: the images are divided into folds, and each
-    is held out once.  Where that loss is the same for both, the squared error of the outputs decides.
+    The loss is the task's divergence from the float network, KL(float || quantized) of a classifier, of images that the
+    scales were not searched on: the images are divided into folds, and each is held out once.  Where that loss is the
+    same for both, the squared error of the outputs decides.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ def _held_out_loss(
             result.apply(quantized.layers[name])
         exact, found = _logits(quantized, held_out, "float"), _logits(quantized, held_out, "fake_quant")
         quantized.mode = "float"
-        total += task_of(quantized.model).divergence(found, exact)
+        total += float(task_of(quantized.model).divergence(found, exact).sum())
         squared += float((found.double() - exact.double()).square().sum())
         count += len(held_out)
     return Loss(total / count if math.isfinite(total) else math.inf, squared / count)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ptqsim.errors import ArgumentTypeError
+from ptqsim.errors import ArgumentTypeError, check_positive
+from ptqsim.validation import checked_seed
 
 MOST: Final = 4096
 """Images that are taken without being asked for by number: more are a whole data set given by mistake."""
@@ -27,7 +28,7 @@ def as_images(source: object, count: int | None = None, seed: int = 0) -> torch.
         Number of images to take: the first ones of a tensor and of a DataLoader, those drawn by the seed of a Dataset.
         By default all of them.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Raises
     ------
@@ -36,6 +37,9 @@ def as_images(source: object, count: int | None = None, seed: int = 0) -> torch.
     ValueError
         If there are fewer images than asked for, none at all, or more than 4,096 and no number was given.
     """
+    if count is not None:
+        check_positive("num_images", count)
+    seed = checked_seed(seed)
     if isinstance(source, torch.Tensor):
         return source if count is None else source[: _checked(count, len(source))]
     if isinstance(source, DataLoader):

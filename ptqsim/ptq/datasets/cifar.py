@@ -81,7 +81,7 @@ def find_cifar(folder: Path, model: nn.Module, split: str) -> Cifar | None:
     ----------
     folder : Path
     model : nn.Module
-        Whose preprocessing is used; it also resizes the 32x32 images.
+        The model whose preprocessing is used; it also resizes the 32x32 images.
     split : {"train", "calibration", "validation"}
         ``validation`` reads the test images, the others the training images.
 
@@ -111,12 +111,15 @@ class Cifar:
 
     Attributes
     ----------
+    place : str
+        The folder as it was given.
     classes : int
-        How many classes the labels number.
+        Number of classes.
     """
 
     def __init__(self, folder: Path, version: _Version, model: nn.Module, split: str) -> None:
         self.name = f"{version.name}/{'test' if split == 'validation' else 'train'}"
+        self.place = str(folder)
         self._records: list[NDArray[np.uint8]] = []  # one memory map per file
         for part in version.parts(split):
             self._records.append(_open(folder / part, version))

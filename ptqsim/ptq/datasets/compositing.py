@@ -9,32 +9,61 @@ in any order of summation.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal, get_args
+from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
 
-Split = Literal["train", "calibration", "validation"]
 
-SPLIT_SIZES: Final[dict[Split, int]] = {"train": 2**62, "calibration": 1_000, "validation": 10_000}
+class DataSplit(Choice):
+    """Part of a data set: for training, for calibration, or to measure accuracy on."""
+
+    TRAIN = "train"
+    CALIBRATION = "calibration"
+    VALIDATION = "validation"
+
+
+SPLIT_SIZES: Final[dict[str, int]] = {"train": 2**62, "calibration": 1_000, "validation": 10_000}
 
 ONE: Final = 64
 """Fixed-point one of positions, extents and interpolation weights."""
 
 
-def pieces(split: Split, start: int, count: int, seed: int, seeds: int, chunk: int) -> list[tuple[int, int]]:
+class Drawn(NamedTuple):
+    """Random words of scenes, and the scans that they choose.
+
+    Attributes
+    ----------
+    scene : uint64 array [n, 8]
+        Words of the scene as a whole.
+    fields : uint64 array [n, objects, words]
+        Words of each object.
+    noise : uint64 array [n, size * size / 8]
+        One byte per pixel.
+    scans : float32 array [n, objects, 8, 8]
+        Clutter first, each piece a band of its scan; then whole digits.
+    digits : int64 array [n, objects]
+        The digits that the scans show.
+    """
+
+    scene: NDArray[np.uint64]
+    fields: NDArray[np.uint64]
+    noise: NDArray[np.uint64]
+    scans: NDArray[np.float32]
+    digits: NDArray[np.int64]
+
+
+def pieces(split: str, start: int, count: int, seed: int, seeds: int, chunk: int) -> list[tuple[int, int]]:
     """Scenes ``start`` to ``start + count - 1`` as first scene and size of pieces of at most ``chunk``.
 
     Raises
     ------
     ValueError
-        For an unknown split, a range outside of it, or a seed that is not below ``seeds``, a power of two.
+        For a range outside of the split, or a seed that is not below ``seeds``, a power of two.
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
     if start < 0 or count < 1 or start + count > SPLIT_SIZES[split]:
         raise ValueError(
             f"scenes {start} to {start + count - 1} of split {split!r} were asked for; it has scenes 0 to "
@@ -47,7 +76,7 @@ def pieces(split: Split, start: int, count: int, seed: int, seeds: int, chunk: i
 
 
 @lru_cache(maxsize=3)
-def scans_of(split: Split) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def scans_of(split: str) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Scans [n, 8, 8] with values 0..16 and their labels [n] of one split.
 
     The data set lists its writers one after the other, so each split takes a contiguous block of every digit's scans
@@ -71,6 +100,59 @@ def random_words(key: int, start: int, n: int, words: int) -> NDArray[np.uint64]
     stream.advance(start * words // 4)
     drawn: NDArray[np.uint64] = stream.random_raw(n * words)
     return drawn.reshape(n, words)
+
+
+def draw(
+    split: DataSplit, key: int, start: int, n: int, *, clutter: int, objects: int, fields: int, banded: int, size: int
+) -> Drawn:
+    """The words and scans of scenes ``start`` to ``start + n - 1``.
+
+    Parameters
+    ----------
+    split : DataSplit
+        The split whose scans are used.  It is part of the stream's key, so that two splits also differ in layout.
+    key : int
+        Key of the stream for the first split.
+    start, n : int
+        The range of scenes.
+    clutter, objects : int
+        Number of pieces of clutter, and of all objects.
+    fields : int
+        Words per object; the first one chooses the scan.
+    banded : int
+        The first of the three words that choose the band of a piece of clutter.
+    size : int
+        Height and width of a scene in pixels.
+    """
+    scans, digits = scans_of(split)
+    # a multiple of 4 words, as Philox makes 4 per step
+    words = random_words(key + list(DataSplit).index(split), start, n, 8 + objects * fields + size * size // 8)
+    scene, of_objects, noise = np.split(words, [8, 8 + objects * fields], axis=1)
+    drawn = of_objects.reshape(n, objects, fields)
+    which = (drawn[..., 0] % np.uint64(len(scans))).astype(np.int64)
+    whole = (np.arange(objects) >= clutter)[:, None, None]
+    sources = scans[which] * (bands(drawn[..., banded : banded + 3]) | whole)
+    return Drawn(scene, drawn, noise, sources, digits[which])
+
+
+def painted(drawn: Drawn, alpha: NDArray[np.int32], colored: int, contrast: int, noise: int) -> NDArray[np.uint8]:
+    """Images [n, 3, size, size] of objects over a background with a gradient, under noise.
+
+    Parameters
+    ----------
+    drawn : Drawn
+        The words.
+    alpha : int32 array [n, objects, size, size]
+        Opacity of the objects.
+    colored : int
+        The first of the two words that choose the color of an object.
+    contrast, noise : int
+        As in :class:`~ptqsim.ptq.datasets.scenes.SceneStyle`.
+    """
+    background, color = colors(drawn.scene[:, 1:4], drawn.fields[..., colored : colored + 2], contrast)
+    canvas = gradient(background, drawn.scene[:, 4:6], alpha.shape[-1])
+    blend(canvas, color, alpha)
+    return add_grain(canvas, drawn.noise, noise)
 
 
 def integers(words: NDArray[np.uint64], low: int, high: int) -> NDArray[np.int64]:

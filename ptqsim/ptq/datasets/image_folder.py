@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import torch
 from PIL import Image
@@ -12,6 +13,8 @@ from torch import nn
 from ptqsim import fingerprint
 from ptqsim.ptq.image_files import class_folders, extensions, image_names, read_image
 from ptqsim.ptq.network.input_size import input_size
+
+_LISTED: Final = 5  # names in a message
 
 Transform = Callable[[Image.Image], torch.Tensor]
 
@@ -49,12 +52,14 @@ class ImageFolder:
     ----------
     folder : Path
     model : nn.Module
-        Whose preprocessing is used.
+        The model whose preprocessing is used.
 
     Attributes
     ----------
+    place : str
+        The folder as it was given.
     classes : int or None
-        How many classes the labels number; None where they are ImageNet's.
+        Number of classes; None where they are ImageNet's.
 
     Raises
     ------
@@ -84,7 +89,7 @@ class ImageFolder:
             for image in inside[name]
         ]
         self._transform = make_transform(model)
-        self.name = folder.name
+        self.name, self.place = folder.name, str(folder)
 
     @property
     def fingerprint(self) -> str:
@@ -105,6 +110,68 @@ class ImageFolder:
             images.append(self._transform(read_image(self._folder / name)))
             labels.append(label)
         return torch.stack(images), torch.tensor(labels)
+
+
+class UnlabeledFolder:
+    """All images in a folder and in those below it; each image's number, in the order of their names, is its label.
+
+    Parameters
+    ----------
+    folder : Path
+    model : nn.Module
+        Whose preprocessing is used.
+
+    Raises
+    ------
+    ValueError
+        Where the folder holds no images.
+    """
+
+    def __init__(self, folder: Path, model: nn.Module) -> None:
+        self._names = image_names(folder)
+        if not self._names:
+            raise ValueError(f"{folder} holds no images: name a folder with some ({', '.join(extensions())})")
+        self._folder = folder
+        self._transform = make_transform(model)
+        self.name = folder.name
+
+    @property
+    def fingerprint(self) -> str:
+        return self.fingerprint_of(range(len(self)))
+
+    def fingerprint_of(self, indices: Sequence[int]) -> str:
+        return fingerprint.files(self._folder, [self._names[i] for i in indices])[:16]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def read(self, indices: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        images = [self._transform(read_image(self._folder / self._names[i])) for i in indices]
+        return torch.stack(images), torch.tensor([int(i) for i in indices])
+
+
+def check_same_classes(train: Path, val: Path, model: nn.Module) -> None:
+    """Refuse two splits whose class folders differ, so that one class would have two numbers, with a ValueError.
+
+    Where both are numbered as ImageNet is, either may lack classes.
+    """
+    names = {folder: class_folders(folder) for folder in (train, val)}
+    if all(_imagenet_numbers(found, getattr(model, "num_classes", None)) is not None for found in names.values()):
+        return
+    only = {
+        folder: [name for name in found if name not in names[other]]
+        for (folder, found), other in zip(names.items(), (val, train), strict=True)
+    }
+    if any(only.values()):
+        told = " and ".join(
+            f"{folder} alone has {', '.join(found[:_LISTED])}{', ...' if found[_LISTED:] else ''}"
+            for folder, found in only.items()
+            if found
+        )
+        raise ValueError(
+            f"{train} and {val} have different classes, so that their labels are numbered differently: {told}; legal "
+            "are the same class folders in both: add, remove or rename some, or name one of the two as the data"
+        )
 
 
 def _imagenet_numbers(folders: Sequence[str], classes: int | None) -> list[int] | None:

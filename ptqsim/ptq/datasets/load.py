@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol, get_args
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
 from ptqsim import fingerprint
-from ptqsim.errors import check_positive, unknown_name
+from ptqsim.errors import check_positive
 from ptqsim.ptq.datasets.cifar import find_cifar
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.load import load_detection_data
-from ptqsim.ptq.datasets.image_folder import ImageFolder
+from ptqsim.ptq.datasets.image_folder import ImageFolder, UnlabeledFolder, check_same_classes
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
+from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.task import Classification, task_of
+from ptqsim.validation import checked_path, checked_seed, checked_type
 
 DIGITS = "digits"
 
 _ENDLESS: Final = 2**40, 2**20  # of a data set with so many images, samples are of so many first ones
+_TRAIN: Final = ("train",)
+_VAL: Final = ("val", "validation", "test")
 _KEPT: Final = 20_000  # composed scenes, of 3 kB each, that a data set keeps
 
 
@@ -48,8 +52,8 @@ class Dataset(Protocol):
 class DigitScenes:
     """A split of the bundled data set, see :mod:`ptqsim.ptq.datasets.scenes`; composed scenes are kept in memory."""
 
-    def __init__(self, split: Split) -> None:
-        self.split: Split = split
+    def __init__(self, split: DataSplit) -> None:
+        self.split = split
         self.name = f"{DIGITS}/{split}"
         self.classes = CLASSES
         self._kept: dict[tuple[int, int], Scenes] = {}
@@ -90,7 +94,7 @@ class DigitScenes:
         return scenes
 
 
-def load_data(source: str | Path, model: nn.Module, *, split: str = "validation") -> Dataset:
+def load_data(source: str | Path, model: nn.Module, *, split: DataSplit | str = DataSplit.VALIDATION) -> Dataset:
     """A data set by name or folder.
 
     Parameters
@@ -99,29 +103,33 @@ def load_data(source: str | Path, model: nn.Module, *, split: str = "validation"
         ``"digits"``; a folder with CIFAR-10 or CIFAR-100 in the binary version; or a folder of class folders.  A folder
         that has sub-folders ``train`` and ``val`` (or ``validation``, or ``test``) is read as ImageNet is:
         ``calibration`` takes images from ``train``.  For a detector: ``"digits"``, or a folder in COCO's layout, see
-        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.
+        :class:`ptqsim.ptq.datasets.detection.coco_folder.CocoFolder`.  For a feature extractor any folder of images
+        will do, as labels play no part.
     model : nn.Module
-        Whose preprocessing is used.
-    split : {"train", "calibration", "validation"}
+        The model whose preprocessing is used.
+    split : DataSplit or {"train", "calibration", "validation"}
 
     Raises
     ------
     FileNotFoundError
         Where there is no such folder.
     ValueError
-        For an unknown split, a folder with no images in a known layout, damaged files, files that would have to be
+        For an unknown split, a folder with no images in a known layout, train and val with different classes, damaged
+        files, files that would have to be
         unpickled, and scenes for a model of another image size.
     """
-    if split not in get_args(Split):
-        raise unknown_name("split", split, get_args(Split))
-    loaders: dict[str, Callable[[str | Path, Any, Split], Dataset]] = {
+    checked_path("the data", source)
+    checked_type("the model", model, nn.Module)
+    chosen = DataSplit.of(split, "split")
+    loaders: dict[str, Callable[[str | Path, Any, DataSplit], Dataset]] = {
         Classification.name: _load_labeled_images,
         Detection.name: load_detection_data,
+        Embedding.name: _load_images,
     }
-    return loaders[task_of(model).name](source, model, split)  # type: ignore[arg-type]
+    return loaders[task_of(model).name](source, model, chosen)
 
 
-def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> Dataset:
+def _load_labeled_images(source: str | Path, model: nn.Module, split: DataSplit) -> Dataset:
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():
         channels, height, width = input_size(model)
@@ -138,15 +146,42 @@ def _load_labeled_images(source: str | Path, model: nn.Module, split: Split) -> 
         )
     if (cifar := find_cifar(folder, model, split)) is not None:
         return cifar
-    names = ("val", "validation", "test") if split == "validation" else ("train",)
-    return ImageFolder(next((folder / n for n in names if (folder / n).is_dir()), folder), model)
+    train, val = (_subfolder(folder, names) for names in (_TRAIN, _VAL))
+    if train is not None and val is not None:
+        check_same_classes(train, val, model)
+    return ImageFolder(_part(folder, split), model)
+
+
+def place_of(data: Dataset) -> str:
+    """Name of a data set in messages: the folder as it was given where there is one, else its own name."""
+    return str(getattr(data, "place", data.name))
+
+
+def _load_images(source: str | Path, model: nn.Module, split: DataSplit) -> Dataset:
+    """Images with or without labels, for a task that needs none."""
+    folder = Path(source)
+    if not folder.is_dir() or find_cifar(folder, model, split) is not None:
+        return _load_labeled_images(source, model, split)
+    return UnlabeledFolder(_part(folder, split), model)
+
+
+def _part(folder: Path, split: DataSplit) -> Path:
+    """The sub-folder of a split, if the folder has one."""
+    return _subfolder(folder, _VAL if split == DataSplit.VALIDATION else _TRAIN) or folder
+
+
+def _subfolder(folder: Path, names: Sequence[str]) -> Path | None:
+    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def sample_indices(data: Dataset, count: int, seed: int = 0) -> list[int]:
     """The places of ``count`` different images, drawn by seed."""
     check_positive("the number of images", count)
+    seed = checked_seed(seed)
     if count > len(data):
-        raise ValueError(f"{count} images were asked of {data.name}, which has {len(data)}: ask for 1 to {len(data)}")
+        raise ValueError(
+            f"{count} images were asked of {place_of(data)}, which has {len(data)}: ask for 1 to {len(data)}"
+        )
     of = len(data) if len(data) < _ENDLESS[0] else _ENDLESS[1]
     order = np.random.RandomState(seed).permutation(of)  # a stream that NumPy keeps for good
     return [int(i) for i in order[:count]]

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import nn
 
 from ptqsim import fingerprint
-from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.datasets.load import Dataset, place_of
 from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.tensor_files import load_tensors
 
@@ -34,7 +34,7 @@ class DatasetPart:
     """``count`` images of a data set from ``first`` on."""
 
     def __init__(self, data: Dataset, first: int, count: int) -> None:
-        self.name = data.name
+        self.name, self.place = data.name, place_of(data)
         self._data = data
         self._first = first
         self._count = count

@@ -17,25 +17,12 @@ The source scans of ``train``, ``calibration`` and ``validation`` are disjoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.ptq.datasets.compositing import (
-    ONE,
-    Split,
-    add_grain,
-    alpha_of,
-    bands,
-    blend,
-    colors,
-    gradient,
-    integers,
-    pieces,
-    random_words,
-    scans_of,
-)
+from ptqsim.ptq.datasets.compositing import ONE, DataSplit, alpha_of, draw, integers, painted, pieces
 
 SIZE: Final = 32
 """Height and width of a scene in pixels."""
@@ -45,8 +32,6 @@ _PATCH: Final = 4
 _CLUTTER: Final = 6  # most pieces of clutter in one scene
 _OBJECTS: Final = _CLUTTER + 2  # the clutter lies below the two digits
 _FIELDS: Final = 12  # random words per object
-_NOISE_WORDS: Final = SIZE * SIZE // 8  # one random byte per pixel
-_WORDS: Final = 8 + _OBJECTS * _FIELDS + _NOISE_WORDS  # a multiple of 4, as Philox makes 4 words per step
 
 
 @dataclass(frozen=True)
@@ -84,7 +69,7 @@ class Scenes:
     labels : int64 array [N]
         The two-digit number, 0 to 99.
     patches : int64 array [N, 64]
-        What each 4x4 patch shows: digit d of the tens as d, of the units as 10 + d, neither as 20.
+        Content of each 4x4 patch: d for digit d of the tens, 10 + d for digit d of the units, 20 for neither.
     """
 
     images: NDArray[np.uint8]
@@ -93,20 +78,20 @@ class Scenes:
 
 
 def make_scenes(
-    split: Split, start: int, count: int, *, seed: int = 0, style: SceneStyle | None = None, chunk: int = 512
+    split: DataSplit | str, start: int, count: int, *, seed: int = 0, style: SceneStyle | None = None, chunk: int = 512
 ) -> Scenes:
     """Compose scenes ``start`` to ``start + count - 1`` of a split.
 
     Parameters
     ----------
-    split : {"train", "calibration", "validation"}
-        Which source scans are used; the three share none.
+    split : DataSplit or {"train", "calibration", "validation"}
+        The split, whose source scans are used; no scan is in two splits.
     start, count : int
         The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
     seed : int
         Seed of the whole data set, 0 to 2**63 - 1.  The bundled models and all printed numbers use 0.
     style : SceneStyle, optional
-        How hard the scenes are; the default is the data set itself.
+        Difficulty of the scenes; by default that of the data set.
     chunk : int
         Scenes composed at a time; changes memory, never the result.
 
@@ -115,22 +100,17 @@ def make_scenes(
     ValueError
         For an unknown split, a range outside of it, or a seed out of range.
     """
+    chosen = DataSplit.of(split, "split")
     parts = [
-        _compose(split, first, size, seed, style or SceneStyle())
-        for first, size in pieces(split, start, count, seed, 2**63, chunk)
+        _compose(chosen, first, size, seed, style or SceneStyle())
+        for first, size in pieces(chosen, start, count, seed, 2**63, chunk)
     ]
     return Scenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "patches")))
 
 
-def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> Scenes:
-    scans, digits = scans_of(split)
-    # the split is part of the key: the same scene number of two splits is laid out differently too
-    words = random_words(seed * 4 + get_args(Split).index(split), start, n, _WORDS)
-    scene, objects, noise = np.split(words, [8, 8 + _OBJECTS * _FIELDS], axis=1)
-    fields = objects.reshape(n, _OBJECTS, _FIELDS)
-    which = (fields[..., 0] % np.uint64(len(scans))).astype(np.int64)
-    sources = scans[which] * (bands(fields[..., 6:9]) | (np.arange(_OBJECTS) >= _CLUTTER)[:, None, None])
-
+def _compose(split: DataSplit, start: int, n: int, seed: int, style: SceneStyle) -> Scenes:
+    drawn = draw(split, seed * 4, start, n, clutter=_CLUTTER, objects=_OBJECTS, fields=_FIELDS, banded=6, size=SIZE)
+    fields = drawn.fields
     is_digit = np.arange(_OBJECTS) >= _CLUTTER
     size = np.where(is_digit, integers(fields[..., 1], 11 * ONE, 17 * ONE), integers(fields[..., 1], 8 * ONE, 17 * ONE))
     height = size * integers(fields[..., 2], 90, 115) // 100
@@ -140,15 +120,12 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
     for k, (low, high) in ((_CLUTTER, (7, 11)), (_CLUTTER + 1, (21, 25))):  # tens on the left, units on the right
         center_x[:, k] = integers(fields[:, k, 5], low * ONE, high * ONE)
 
-    alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
-    shown = np.arange(_OBJECTS) < integers(scene[:, :1], 0, style.clutter)
+    alpha = alpha_of(drawn.scans, center_y, center_x, height, width, SIZE)
+    shown = np.arange(_OBJECTS) < integers(drawn.scene[:, :1], 0, style.clutter)
     alpha[~(shown | is_digit)] = 0
 
-    background, color = colors(scene[:, 1:4], fields[..., 9:11], style.contrast)
-    canvas = gradient(background, scene[:, 4:6], SIZE)
-    blend(canvas, color, alpha)
-    images = add_grain(canvas, noise, style.noise)
-    tens, units = digits[which[:, _CLUTTER]], digits[which[:, _CLUTTER + 1]]
+    images = painted(drawn, alpha, 9, style.contrast, style.noise)
+    tens, units = drawn.digits[:, _CLUTTER], drawn.digits[:, _CLUTTER + 1]
     return Scenes(images, 10 * tens + units, _patch_labels(alpha[:, _CLUTTER:], tens, units))
 
 

@@ -15,6 +15,7 @@ from ptqsim.ptq.datasets.detection.coco import GroundTruth, mean_average_precisi
 from ptqsim.ptq.datasets.detection.load import DetectionData
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, predict
 from ptqsim.ptq.network.detr.outputs import split_outputs
+from ptqsim.ptq.network.detr.task import Detection
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
@@ -29,7 +30,7 @@ class DetectionEvaluation(Outputs):
     labels : int64 tensor [N]
         The images' numbers in the data set.
     truth : GroundTruth
-        Of these images.
+        Ground truth of these images.
     """
 
     truth: GroundTruth
@@ -38,6 +39,9 @@ class DetectionEvaluation(Outputs):
     def predictions(self) -> torch.Tensor:
         """Class of every query, "no object" included, [N, queries]."""
         return split_outputs(self.logits)[0].argmax(dim=-1)
+
+    def divergence(self, exact: torch.Tensor) -> torch.Tensor:
+        return Detection().divergence(self.logits, exact)
 
     @cached_property
     def metrics(self) -> dict[str, float]:

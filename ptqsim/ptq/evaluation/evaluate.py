@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 import torch
 from torch import nn
@@ -13,9 +13,9 @@ from torch.nn import functional as F
 
 from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
-from ptqsim.ptq.datasets.load import Dataset
+from ptqsim.ptq.datasets.load import Dataset, place_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import check_outputs
+from ptqsim.ptq.network.task import Classification, check_outputs, task_of
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50
@@ -34,6 +34,8 @@ class Outputs(ABC):
 
     logits: torch.Tensor
     labels: torch.Tensor
+    compared: ClassVar[bool] = False
+    """True if the metrics compare with the float network."""
 
     @property
     def images(self) -> int:
@@ -54,6 +56,10 @@ class Outputs(ABC):
     def metrics(self) -> dict[str, float]:
         """Metrics of the outputs by name; the first is the principal one."""
 
+    @abstractmethod
+    def divergence(self, exact: torch.Tensor) -> torch.Tensor:
+        """Divergence of every image's outputs from those of the float network by the task's measure, float64 [N]."""
+
 
 @dataclass(frozen=True)
 class Evaluation(Outputs):
@@ -63,6 +69,9 @@ class Evaluation(Outputs):
     def predictions(self) -> torch.Tensor:
         """The class with the largest logit, [N]; -1, which is no class, where a logit is NaN."""
         return self.logits.argmax(dim=1).masked_fill(self.undefined, -1)
+
+    def divergence(self, exact: torch.Tensor) -> torch.Tensor:
+        return Classification().divergence(self.logits, exact)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -77,28 +86,6 @@ class Evaluation(Outputs):
     def cross_entropy(self) -> float:
         """Mean cross-entropy in nats."""
         return float(F.cross_entropy(self.logits.double(), self.labels))
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Difference between two evaluations of the same images.
-
-    Attributes
-    ----------
-    logits : int
-        Logits that are not equal to the last bit; two NaN are equal.
-    of : int
-        Logits compared.
-    predictions : int
-        Images with a different prediction.
-    largest : float
-        Largest absolute difference of two logits; infinite where one of them is NaN.
-    """
-
-    logits: int
-    of: int
-    predictions: int
-    largest: float
 
 
 def evaluate(
@@ -125,8 +112,8 @@ def evaluate(
     Raises
     ------
     TypeError, ValueError
-        Where there is no image, ``limit`` or ``batch`` is no number of images, or the data have more classes than the
-        model.
+        Where the model is no classifier, there is no image, ``limit`` or ``batch`` is no number of images, or the data
+        have more classes than the model.
 
     Warns
     -----
@@ -134,12 +121,14 @@ def evaluate(
         Where the data have fewer classes than the model, or outputs are NaN.
     """
     network = model.model if isinstance(model, QuantizedModel) else model
+    if (task := task_of(network).name) != Classification.name:
+        raise ValueError(f"the model is one of {task}, and top-1 is of a classifier: use ptqsim.ptq.measure")
     check_classes(data, getattr(network, "num_classes", None))
     outputs, truths = predict(model, data, limit=limit, batch=batch, progress=progress)
     check_outputs(model.model if isinstance(model, QuantizedModel) else model, outputs, len(truths))
     if int(truths.max()) >= outputs.shape[1]:
         raise ValueError(
-            f"{data.name} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
+            f"{place_of(data)} has class {int(truths.max())}, but the model knows {outputs.shape[1]} classes: "
             "choose data with the classes that the model was trained on"
         )
     return Evaluation(outputs, truths)
@@ -160,13 +149,13 @@ def check_classes(data: Dataset, known: int | None) -> None:
         return
     if classes > known:
         raise ValueError(
-            f"{data.name} has {classes} classes, but the model knows {known}: choose data with the classes that the "
-            "model was trained on"
+            f"{place_of(data)} has {classes} classes, but the model knows {known}: choose data with the classes that "
+            "the model was trained on"
         )
     if classes < known:
         warnings.warn(
-            f"{data.name} has {classes} classes, and the model knows {known}: its classes are taken for the model's "
-            "first ones, which is right only if the model numbers them so",
+            f"{place_of(data)} has {classes} classes, and the model knows {known}: its classes are taken for the "
+            "model's first ones, which is right only if the model numbers them so",
             stacklevel=3,
         )
 
@@ -181,7 +170,7 @@ def predict(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Outputs of a network on the first ``limit`` images, and their labels; arguments as for :func:`evaluate`."""
     if len(data) == 0:
-        raise ValueError(f"{data.name} has no images: name data with at least one")
+        raise ValueError(f"{place_of(data)} has no images: name data with at least one")
     check_positive("the number of images", limit if limit is not None else len(data))
     check_positive("the number of images at a time", batch)
     total = len(data) if limit is None else min(limit, len(data))
@@ -207,27 +196,8 @@ def predict(
     outputs, truths = torch.cat([part[1] for part in parts]), torch.cat([part[2] for part in parts])
     if undefined := int(outputs.isnan().flatten(1).any(dim=1).sum()):
         warnings.warn(
-            f"{undefined} of {total} images have outputs that are NaN: these count as wrong; look for NaN or infinity "
-            "in weights and images",
+            f"{undefined} of {total} images of {place_of(data)} have outputs that are NaN: these count as wrong; look "
+            "for NaN or infinity in weights and images",
             stacklevel=3,
         )
     return outputs, truths
-
-
-def difference(one: Outputs, other: Outputs) -> Difference:
-    """Compare two evaluations of the same images."""
-    if one.logits.shape != other.logits.shape:
-        raise ValueError(
-            f"logits of shapes {tuple(one.logits.shape)} and {tuple(other.logits.shape)} can't be compared: "
-            "evaluate the same images"
-        )
-    # NaN is like NaN, and infinitely far from every number
-    apart = one.logits != other.logits
-    apart &= ~(one.logits.isnan() & other.logits.isnan())
-    distance = torch.where(apart, (one.logits - other.logits).abs().nan_to_num(nan=torch.inf), 0.0)
-    return Difference(
-        logits=int(apart.sum()),
-        of=one.logits.numel(),
-        predictions=int((one.predictions != other.predictions).reshape(one.images, -1).any(dim=1).sum()),
-        largest=float(distance.max()),
-    )

@@ -9,8 +9,10 @@ from torch import nn
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.evaluation.detection import evaluate_detections
+from ptqsim.ptq.evaluation.embedding import evaluate_embeddings
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, evaluate
 from ptqsim.ptq.network.detr.task import Detection
+from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import Classification, task_of
 
@@ -23,7 +25,7 @@ def measure(
     batch: int = BATCH,
     progress: Progress = silent,
 ) -> Outputs:
-    """Run a network over a data set: accuracy of classifiers, mean average precision of detectors.
+    """Run a network over a data set: top-1 of classifiers, mean average precision of detectors, cosine of embeddings.
 
     Parameters
     ----------
@@ -32,9 +34,13 @@ def measure(
 
     Returns
     -------
-    Evaluation or DetectionEvaluation
+    Evaluation, DetectionEvaluation or EmbeddingEvaluation
         By the task of the network.
     """
     network = model.model if isinstance(model, QuantizedModel) else model
-    measures: dict[str, Callable[..., Outputs]] = {Classification.name: evaluate, Detection.name: evaluate_detections}
+    measures: dict[str, Callable[..., Outputs]] = {
+        Classification.name: evaluate,
+        Detection.name: evaluate_detections,
+        Embedding.name: evaluate_embeddings,
+    }
     return measures[task_of(network).name](model, data, limit=limit, batch=batch, progress=progress)

@@ -21,7 +21,7 @@ def record_codes(
     layer : str
         Name of the operation.
     group : int
-        Which of its products: a head, or a part of a qkv layer.
+        Index of one of its products: a head, or a part of a qkv layer.
 
     Returns
     -------

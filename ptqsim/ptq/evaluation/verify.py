@@ -13,6 +13,7 @@ import ptqsim as pq
 from ptqsim.errors import check_positive
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.validation import checked_seed
 
 
 @dataclass
@@ -22,11 +23,11 @@ class Check:
     Attributes
     ----------
     outputs : int
-        How many.
+        Number of outputs that were recomputed.
     mismatches : int
-        How many were not equal; anything but zero is a defect of a kernel.
+        Number of them that were not equal; a number other than 0 is a defect of a kernel.
     first : str
-        Where the first mismatch was, and both values.
+        Index of the first mismatch, and both values.
     """
 
     outputs: int = 0
@@ -58,7 +59,7 @@ def verify(
     batch : int
         Images run at a time.
     seed : int
-        Of the sample.
+        Seed of the sample.
     progress : callable
         Called with the images done and all images.
 
@@ -76,7 +77,7 @@ def verify(
     check_positive("the number of outputs", outputs)
     check_positive("the number of images at a time", batch)
     checks = {name: Check() for name in quantized.layers}
-    random = np.random.RandomState(seed)
+    random = np.random.RandomState(checked_seed(seed))
     rounds = -(-len(images) // batch)
     per_round = -(-outputs // rounds)
 

@@ -12,14 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
-from timm.layers.attention import Attention
-from timm.models.swin_transformer import WindowAttention
 from torch import nn
 
 from ptqsim.ptq.network.as_given import given_sums_wanted
 from ptqsim.ptq.network.attention.timm_modules import attention_adapters
 from ptqsim.ptq.network.operations import AttentionMatmul
-from ptqsim.ptq.network.standardized import LAYERS
+from ptqsim.ptq.network.standardized import layer_adapters
+from ptqsim.ptq.network.timm_classes import timm_class
 
 
 class _Attention(nn.Module):
@@ -124,17 +123,20 @@ LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
 """Sub-modules of attention that do nothing in evaluation, or only what the adapters state themselves."""
 
 
+def classification_adapters() -> Adapters:
+    """By the type that they take the place of; those of timm, of what is imported of it."""
+    own = {
+        timm_class("layers.attention.Attention"): _vit_attention,
+        timm_class("models.swin_transformer.WindowAttention"): SwinAttention,
+    }
+    return {
+        **layer_adapters(),
+        **attention_adapters(),
+        **{kind: made for kind, made in own.items() if kind is not None},
+    }
+
 
 def _vit_attention(name: str, original: nn.Module) -> nn.Module:
     """The plain attention; a gated one runs its own forward."""
     gated = getattr(original, "gate", None) is not None
-    return GENERAL[Attention](name, original) if gated else ViTAttention(name, original)
-
-
-GENERAL: Final[Adapters] = attention_adapters()
-ADAPTERS: Final[Adapters] = {
-    **LAYERS,
-    **GENERAL,
-    Attention: _vit_attention,
-    WindowAttention: SwinAttention,
-}
+    return attention_adapters()[type(original)](name, original) if gated else ViTAttention(name, original)

@@ -6,17 +6,20 @@ layer is taken for uniform.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Final
 
-from timm.layers import BatchNormAct2d, LayerNormAct, LayerNormAct2d
 from torch import nn
 
 from ptqsim.ptq.network.admission.alterations import alteration, left_out
+from ptqsim.ptq.network.timm_classes import timm_class
 
 GELUS: Final = (nn.GELU, "GELU", "GELUTanh", "QuickGELU")
 """Modules that compute a GELU, or an approximation of one by tanh or a sigmoid; names are those of timm's layers."""
+
+_ENDING_IN_ACT: Final = tuple(
+    f"layers.norm_act.{name}" for name in ("BatchNormAct2d", "LayerNormAct", "LayerNormAct2d")
+)
 
 Row = tuple[str, tuple[str, ...], str]
 
@@ -46,7 +49,7 @@ _WITHIN: Final[dict[str, tuple[Row, ...]]] = {
 
 def layers_after_gelu(model: nn.Module) -> set[str]:
     """Names of the fully-connected layers and convolutions behind a GELU."""
-    known = {kind: rows for path, rows in _WITHIN.items() if (kind := _of_timm(path)) is not None}
+    known = {kind: rows for path, rows in _WITHIN.items() if (kind := timm_class(path)) is not None}
     found: set[str] = set()
     for name, module in model.named_modules():
         prefix = f"{name}." if name else ""
@@ -61,16 +64,11 @@ def layers_after_gelu(model: nn.Module) -> set[str]:
     return found
 
 
-def _of_timm(path: str) -> type[nn.Module] | None:
-    module, _, name = path.rpartition(".")
-    return getattr(sys.modules.get(f"timm.{module}"), name, None)
-
-
 def _is_gelu(module: nn.Module | None) -> bool:
     """True for a GELU that nothing has altered, also as the end of a normalization."""
     if module is None or alteration(module, type(module)) is not None:
         return False
-    if type(module) in (BatchNormAct2d, LayerNormAct, LayerNormAct2d):
+    if type(module) in map(timm_class, _ENDING_IN_ACT):
         return _is_gelu(module.act)  # type: ignore[arg-type]
     of_timm = type(module).__module__.startswith("timm.layers.activations") and type(module).__name__ in GELUS
     return type(module) is nn.GELU or of_timm

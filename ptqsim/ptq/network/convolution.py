@@ -117,7 +117,9 @@ class ConvOperation(WeightOperation):
 
     def _named_padding(self) -> list[int]:
         """The same for torch's paddings by name, ``valid`` and ``same``."""
-        totals = [0 if self.padding == "valid" else self.dilation[axis] * (self.kernel_size[axis] - 1) for axis in (1, 0)]
+        totals = [
+            0 if self.padding == "valid" else self.dilation[axis] * (self.kernel_size[axis] - 1) for axis in (1, 0)
+        ]
         return [side for total in totals for side in (total // 2, total - total // 2)]
 
 

@@ -38,7 +38,9 @@ class TransposedConvOperation(ConvOperation):
         weight = nn.Parameter(_reversed(conv.weight.detach(), conv.groups))
         super().__init__(
             name,
-            Geometry(weight, conv.bias, conv.groups, conv.kernel_size, (1, 1), (0, 0), conv.dilation, conv.padding_mode),
+            Geometry(
+                weight, conv.bias, conv.groups, conv.kernel_size, (1, 1), (0, 0), conv.dilation, conv.padding_mode
+            ),
         )
         self.spacing = conv.stride
         self.cut = cut

@@ -66,7 +66,7 @@ class IntegerProduct:
     Attributes
     ----------
     accumulator : ptqsim.Accumulator
-        What the products are summed in.
+        The accumulator in which products are summed.
     statistics : bool
         Count overflow events into ``overflow``; slower.
     recorder : callable or None

@@ -27,7 +27,7 @@ def task_loss(logits: torch.Tensor, gradient: Gradient, generator: torch.Generat
     Parameters
     ----------
     logits : float tensor [N, classes]
-        Of the float network.
+        Logits of the float network.
     gradient : {"pseudo_label", "sampled", "released"}
         ``pseudo_label``: CE with the network's own arg max as label.  ``sampled``: CE with labels drawn from its
         softmax, whose squared gradient is, in expectation, the diagonal of the Fisher information (appendix Eq. 12).

@@ -52,21 +52,21 @@ def _array(name: str, tensor: torch.Tensor) -> tuple[str, Any]:
 
 def _described(module: nn.Module) -> dict[str, Any]:
     kind = type(module)
-    found = {name: _plain(value) for name, value in vars(module).items() if name not in _IGNORED}
-    return {"class": _named(kind), "source": _source(kind), "settings": found}
+    found = {name: plain_settings(value) for name, value in vars(module).items() if name not in _IGNORED}
+    return {"class": _named(kind), "source": own_source(kind), "settings": found}
 
 
-def _plain(value: object) -> Any:
+def plain_settings(value: object) -> Any:
     """A setting as a value of JSON's types; of an object that has no plain value its class."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, torch.dtype | torch.device):
         return str(value)
     if isinstance(value, list | tuple | set | frozenset):
-        inner = [_plain(entry) for entry in value]
+        inner = [plain_settings(entry) for entry in value]
         return sorted(map(str, inner)) if isinstance(value, set | frozenset) else inner
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain_settings(inner) for key, inner in value.items()}
     if isinstance(value, torch.Tensor):
         return tensors_fingerprint([("", value)])
     return _named(value if callable(value) and hasattr(value, "__qualname__") else type(value))
@@ -76,7 +76,8 @@ def _named(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
 
 
-def _source(kind: type) -> str:
+def own_source(kind: type) -> str:
+    """The source of a class that comes from no versioned package, where it can be read; else an empty text."""
     if kind.__module__.partition(".")[0] in _VERSIONED:
         return ""
     try:

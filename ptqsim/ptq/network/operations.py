@@ -68,7 +68,7 @@ class MatmulOperation(nn.Module):
     kind : str
         ``linear``, ``qkv``, ``patch``, ``conv``, ``matmul_qk``, ``matmul_pv`` or ``matmul``.
     a_kind : str
-        What the left operand holds: ``uniform`` (anything), ``softmax`` (probabilities) or ``gelu``.
+        Kind of values in the left operand: ``uniform`` (any), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
         Set by calibration.
     mode : Mode
@@ -77,7 +77,7 @@ class MatmulOperation(nn.Module):
         Called in float mode with the operation and its canonical a, b and output.  It may set formats and a mode; the
         operation then goes on in that mode, so that what follows sees its quantized output.
     report : mapping
-        What the calibration found: objective, normalized scales, candidates tried.
+        Report of the calibration: objective, normalized scales, candidates tried.
     """
 
     def __init__(self, name: str, kind: Kind, a_kind: InputKind = "uniform") -> None:
@@ -169,7 +169,7 @@ class WeightOperation(MatmulOperation):
     Attributes
     ----------
     weight_codes : list of QuantizedArray
-        What the weight is stored as, one array per group: rounded to the formats unless a method chose the codes.
+        Codes of the weight, one array per group: rounded to the formats unless a method chose them.
     corrected_bias : float tensor [N] or None
         Takes the place of the bias wherever the operation is quantized (bias correction, Liu et al. Eq. 15).
     """

@@ -13,10 +13,12 @@ from torch import nn
 import ptqsim as pq
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
+from ptqsim.ptq.network.architecture import architecture
 from ptqsim.ptq.network.as_given import sums_as_given
 from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.wrap import wrap
+from ptqsim.validation import checked_path
 
 
 class QuantizedModel(nn.Module):
@@ -32,9 +34,9 @@ class QuantizedModel(nn.Module):
     layers : dict of str to MatmulOperation
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
     mode : Mode or {"float", "fake_quant", "integer"}
-        What ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes; softmax,
-        LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original network, to
-        the last bit.
+        Mode in which ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes;
+        softmax, LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original
+        network, to the last bit.
     accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
         Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
         every layer, assigning a mapping sets the layers that it names.
@@ -42,8 +44,10 @@ class QuantizedModel(nn.Module):
         The same by layer: ``q.accumulators["blocks.0.mlp.fc2"] = ptqsim.Accumulator(bits=20)``.
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
+    architecture : dict
+        Classes and settings of the modules of the network, by name; plain data.
     info : dict
-        How the model was calibrated: method, widths, options, seed; plain data.
+        Record of the calibration as plain data: method, widths, options, seed.
 
     Notes
     -----
@@ -59,6 +63,7 @@ class QuantizedModel(nn.Module):
         check_network(model)
         with default_modes():
             self.model, self.layers = wrap(model)
+            self.architecture = architecture(model)
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
@@ -135,7 +140,7 @@ class QuantizedModel(nn.Module):
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""
         from ptqsim.ptq.network.storage import save
 
-        save(self, Path(path))
+        save(self, checked_path("the checkpoint", path))
 
 
 class _Accumulators(MutableMapping[str, pq.Accumulator]):

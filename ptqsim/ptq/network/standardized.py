@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.linear import Linear
-from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import nn
 from torch.nn import functional as F
 
 from ptqsim.ptq.network.convolution import ConvOperation
 from ptqsim.ptq.network.operations import LinearOperation
+from ptqsim.ptq.network.timm_classes import timm_class
 
 
 def same_padding(name: str, conv: nn.Module) -> ConvOperation:
@@ -43,12 +44,17 @@ def plain_linear(name: str, linear: nn.Module) -> LinearOperation:
     return LinearOperation(name, linear)
 
 
-LAYERS = {
-    Conv2dSame: same_padding,
-    StdConv2d: standardized,
-    StdConv2dSame: standardized,
-    ScaledStdConv2d: standardized,
-    ScaledStdConv2dSame: standardized,
-    Linear: plain_linear,
+_ADAPTERS: Final = {
+    "conv2d_same.Conv2dSame": same_padding,
+    "std_conv.StdConv2d": standardized,
+    "std_conv.StdConv2dSame": standardized,
+    "std_conv.ScaledStdConv2d": standardized,
+    "std_conv.ScaledStdConv2dSame": standardized,
+    "linear.Linear": plain_linear,
 }
-"""From a class of timm to what takes its place."""
+
+
+def layer_adapters() -> dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]]:
+    """What takes the place of these layers, by the class of timm."""
+    found = {timm_class(f"layers.{path}"): made for path, made in _ADAPTERS.items()}
+    return {kind: made for kind, made in found.items() if kind is not None}

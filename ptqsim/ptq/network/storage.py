@@ -8,6 +8,7 @@ holds a JSON header with the formats of every layer, how the model was calibrate
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,15 +22,17 @@ import ptqsim as pq
 from ptqsim import files, fingerprint, strict_json
 from ptqsim.formats import from_dict
 from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
+from ptqsim.ptq.network.architecture import architectural_difference
 from ptqsim.ptq.network.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.tensor_files import open_tensors
+from ptqsim.ptq.tensor_files import open_tensors, refuse_pickle
+from ptqsim.validation import checked_path
 
-VERSION: Final = 3
-READABLE: Final = (1, 2, 3)
-"""Version 1 had no corrected biases; the digest of version 2 left the header out."""
+VERSION: Final = 4
+READABLE: Final = (1, 2, 3, 4)
+"""Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -66,6 +69,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "version": VERSION,
         "info": quantized.info,
         "layers": layers,
+        "architecture": quantized.architecture,
         "classes": getattr(quantized.model, "num_classes", None),
         "weights": tensors_fingerprint(_weight_tensors(quantized)),
     }
@@ -74,14 +78,13 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
 
 
-@default_modes()
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     """Read a calibrated model back.
 
     Parameters
     ----------
     path : path
-        What :meth:`QuantizedModel.save` wrote.
+        A file written by :meth:`QuantizedModel.save`.
     model : nn.Module
         The network it was calibrated from, or one of the same architecture.  Codes and float parameters come from the
         file, so that integer and fake_quant mode give the same bits as before saving.  Float mode needs the original
@@ -95,15 +98,38 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
     ValueError
         Where it is truncated, tampered with, no ptqsim checkpoint, or of another architecture; and where ``model`` has
         a layer that something changes, as for :func:`ptqsim.ptq.calibrate`.
+
+    Warns
+    -----
+    UserWarning
+        Where the file is of version 3 or older, which does not say what activations and settings the network has.
     """
-    path = Path(path)
+    path = checked_path("the checkpoint", path)
     header, tensors = read(path)
+    if "architecture" not in header:
+        warnings.warn(
+            f"{path} was written by an older ptqsim and does not say what activations and settings its network has, so "
+            "that only names and shapes are compared with the model: save it anew to have all compared",
+            stacklevel=2,
+        )
+    return restored(path, header, tensors, model)
+
+
+@default_modes()
+def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor], model: nn.Module) -> QuantizedModel:
+    """The calibrated model that header and tensors of a file describe; arguments and errors as for :func:`load`."""
     quantized = QuantizedModel(model, header["info"])
     if header["layers"].keys() != quantized.layers.keys():
         odd = sorted(header["layers"].keys() ^ quantized.layers.keys())[0]
         raise ValueError(
             f"{path} was made from a network of another architecture (layer {odd!r} is in one of both): name the model "
             "that it was calibrated from"
+        )
+    differs = architectural_difference(header.get("architecture", quantized.architecture), quantized.architecture)
+    if differs is not None:
+        raise ValueError(
+            f"{path} was made from a network of another architecture ({differs}): name the model that it was "
+            "calibrated from"
         )
     original = header["weights"] == tensors_fingerprint(_weight_tensors(quantized))
     for name, op in quantized.layers.items():
@@ -124,6 +150,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     """Header and tensors of a checkpoint; one that can't be read or was changed is a ValueError."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: make one with ptqsim calibrate -o {path}")
+    refuse_pickle(path)
     try:
         with open_tensors(path) as file:
             metadata = file.metadata() or {}

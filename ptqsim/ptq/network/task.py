@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ptqsim.ptq.network.adapters import ADAPTERS, Adapters
+from ptqsim.ptq.network.adapters import Adapters, classification_adapters
+from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.gradients import Gradient, task_loss
 from ptqsim.ptq.network.input_size import input_size
 
 
 class Task(Protocol):
-    """A task; a network of another one than classification has it as its attribute ``task``."""
+    """A task; a network that does not show its own has it as its attribute ``task``, see :func:`task_of`."""
 
     name: ClassVar[str]
     """Under which data sets and measures know it."""
@@ -37,16 +38,20 @@ class Task(Protocol):
         Parameters
         ----------
         outputs : float tensor [N, ...]
-            Of the float network.
+            Outputs of the float network.
         gradient : {"pseudo_label", "sampled", "released"}
-            What takes the place of the labels.
+            The labels of the task loss, as there are no true ones.
         generator : torch.Generator
             Source of what is drawn, on the CPU.
         """
         ...
 
-    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """Divergence of outputs from those of the float network, summed over the images."""
+    def traced_loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        """The loss whose Hessian is traced for mixed precision, summed over the images."""
+        ...
+
+    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+        """Divergence of outputs from those of the float network, float64 [N]; zero where they are equal."""
         ...
 
 
@@ -56,7 +61,7 @@ class Classification:
     name: ClassVar[str] = "classification"
 
     def adapters(self) -> Adapters:
-        return ADAPTERS
+        return classification_adapters()
 
     def channels(self, network: nn.Module) -> tuple[int, ...]:
         return (input_size(network)[0],)
@@ -64,10 +69,10 @@ class Classification:
     def check_outputs(self, network: nn.Module, outputs: object, images: int) -> None:
         """Refuse features, tokens, tuples and dictionaries with a ValueError; legal are logits [N, classes]."""
         legal = "legal is a classifier, from images to logits [N, classes]"
-        advice = "give the network its head back (num_classes=...), as feature extractors are not quantized yet"
+        advice = (
+            "give the network a head (num_classes=...), or set its num_classes to 0 if it gives one vector per image"
+        )
         classes = getattr(network, "num_classes", None)
-        if classes == 0:
-            raise ValueError(f"the model has num_classes=0 and gives features; {legal}: {advice}")
         if not isinstance(outputs, torch.Tensor):
             raise ValueError(
                 f"the model gives a {type(outputs).__name__}; {legal}: wrap it in a module that returns these"
@@ -83,15 +88,36 @@ class Classification:
     def loss(self, outputs: torch.Tensor, gradient: Gradient, generator: torch.Generator) -> torch.Tensor:
         return task_loss(outputs, gradient, generator)
 
-    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """Cross-entropy with the float network's probabilities, in nats."""
-        return float(F.cross_entropy(outputs.double(), exact.double().softmax(dim=1), reduction="sum"))
+    def traced_loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        return task_loss(outputs, Gradient.PSEUDO_LABEL, torch.Generator())
+
+    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+        """Kullback-Leibler divergence KL(float || quantized) of every image's class probabilities, in nats."""
+        return kl_divergence(outputs, exact)
+
+
+def kl_divergence(logits: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+    """Kullback-Leibler divergence KL(softmax(exact) || softmax(logits)) over the last axis, in nats.
+
+    Parameters
+    ----------
+    logits, exact : float tensor [..., classes]
+
+    Returns
+    -------
+    float64 tensor [...]
+        NaN where a logit is NaN.
+    """
+    log_q, log_p = (each.double().log_softmax(dim=-1) for each in (logits, exact))
+    return F.kl_div(log_q, log_p, reduction="none", log_target=True).sum(dim=-1).clamp(min=0)  # not less by rounding
 
 
 def task_of(network: nn.Module) -> Task:
-    """The task of a network: its own word, or classification."""
-    task: Task = getattr(network, "task", None) or Classification()
-    return task
+    """The task of a network: its own word, or else an embedding if it has no head, and classification if it has."""
+    own: Task | None = getattr(network, "task", None)
+    if own is not None:
+        return own
+    return Embedding() if getattr(network, "num_classes", None) == 0 else Classification()
 
 
 def check_outputs(network: nn.Module, outputs: object, images: int) -> None:

@@ -7,14 +7,13 @@ import copy
 from torch import nn
 
 from ptqsim.ptq.network.adapters import LEFT_OUT, Adapters
-from ptqsim.ptq.network.admission.alterations import alteration, left_out, shared_modules
+from ptqsim.ptq.network.admission.alterations import alteration, left_out, reaches_back, shared_modules
 from ptqsim.ptq.network.admission.unsupported import StrayProductError, first_stray_product
 from ptqsim.ptq.network.after_gelu import layers_after_gelu
 from ptqsim.ptq.network.convolution import ConvOperation
 from ptqsim.ptq.network.convolution_kinds import Conv1dOperation, TransposedConvOperation
 from ptqsim.ptq.network.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.network.task import task_of
-
 
 _CONVOLUTIONS = (nn.Conv2d, nn.Conv1d, nn.ConvTranspose2d)
 
@@ -44,6 +43,8 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     """
     adapters = task_of(model).adapters()
     refused = _altered_layers(model, adapters)
+    if not refused and (found := reaches_back(model)) is not None:
+        raise _reaching_back(*found)
     if shared := shared_modules(model, (nn.Linear, nn.modules.conv._ConvNd, *adapters)):
         raise _shared(*next(iter(shared.items())))
     wrapped = _copy(model, refused).eval()
@@ -95,6 +96,14 @@ def _copy(model: nn.Module, refused: dict[str, ValueError]) -> nn.Module:
             f"the model can't be copied ({reason}): give one that copy.deepcopy takes, with parameters that are no "
             "outputs of operations"
         ) from None
+
+
+def _reaching_back(name: str, what: str) -> ValueError:
+    module = f"module {name!r} of the model" if name else "the model"
+    return ValueError(
+        f"{module} has {what} that refers to the model itself: its quantized copy would go on to run the float layers; "
+        "remove it (del module.forward, handle.remove()), or make it a method of a class"
+    )
 
 
 def _shared(name: str, first: str) -> ValueError:

@@ -10,17 +10,21 @@ from typing import TYPE_CHECKING
 
 from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.onnx_export.operands import OtherFormats as OtherFormats
 from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
 from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
+from ptqsim.validation import checked_path
 
 if TYPE_CHECKING:
     import torch
 
 
-def export_onnx(quantized: QuantizedModel, path: str | Path, *, other_formats: str = "explicit") -> ExportReport:
+def export_onnx(
+    quantized: QuantizedModel, path: str | Path, *, other_formats: OtherFormats | str = OtherFormats.EXPLICIT
+) -> ExportReport:
     """Write a calibrated model as an ONNX file.
 
     Every operand in a uniform format is a QuantizeLinear and a DequantizeLinear (a weight: its stored codes and a
@@ -32,15 +36,15 @@ def export_onnx(quantized: QuantizedModel, path: str | Path, *, other_formats: s
         A model with formats; it is left as it is.
     path : path
         The file to write.
-    other_formats : {"explicit", "float"}
-        What becomes of operands in formats that QuantizeLinear can't say (twin formats).  ``explicit`` writes them
+    other_formats : OtherFormats or {"explicit", "float"}
+        Form of operands whose formats QuantizeLinear cannot express (twin formats).  ``explicit`` writes them
         out in standard operators, so that the file computes what the calibrated model does; ``float`` leaves them
         unquantized.  Either way the report and the file's metadata name them.
 
     Returns
     -------
     ExportReport
-        What became of each operand of each layer.
+        The form in which each operand of each layer was exported.
 
     Raises
     ------
@@ -51,7 +55,8 @@ def export_onnx(quantized: QuantizedModel, path: str | Path, *, other_formats: s
     """
     from ptqsim.ptq.onnx_export.export import export
 
-    return export(quantized, Path(path), other_formats)
+    chosen = OtherFormats.of(other_formats, "choice for other formats")
+    return export(quantized, checked_path("the ONNX file", path), chosen)
 
 
 def check_onnx(
@@ -69,7 +74,7 @@ def check_onnx(
     quantized : QuantizedModel
         The model that was exported.
     path : path
-        What :func:`export_onnx` wrote.
+        A file written by :func:`export_onnx`.
     images : float tensor [N, C, H, W]
     batch : int
         Images at a time.
@@ -90,4 +95,4 @@ def check_onnx(
     """
     from ptqsim.ptq.onnx_export.check import check
 
-    return check(quantized, Path(path), images, batch, progress)
+    return check(quantized, checked_path("the ONNX file", path), images, batch, progress)

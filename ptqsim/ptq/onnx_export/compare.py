@@ -25,7 +25,7 @@ class LayerComparison:
     op : MatmulOperation
         In fake_quant mode while batches are added.
     layer : mapping
-        What the file's metadata says of it.
+        Entry of the layer in the file's metadata.
     """
 
     def __init__(self, op: MatmulOperation, layer: Mapping[str, Any]) -> None:

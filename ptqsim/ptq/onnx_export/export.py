@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, helper
 from ptqsim import files, strict_json
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.layers import Values, expand
-from ptqsim.ptq.onnx_export.operands import plan
+from ptqsim.ptq.onnx_export.operands import OtherFormats, plan
 from ptqsim.ptq.onnx_export.report import ExportReport, LayerExport
 from ptqsim.ptq.onnx_export.skeleton import DOMAIN, OPSET, skeleton
 
@@ -23,7 +23,7 @@ METADATA: Final = "ptqsim"
 IR_VERSION: Final = 10  # that of opset 21
 
 
-def export(quantized: QuantizedModel, path: Path, other_formats: str) -> ExportReport:
+def export(quantized: QuantizedModel, path: Path, other_formats: OtherFormats) -> ExportReport:
     """See :func:`ptqsim.ptq.export_onnx`."""
     plans = {name: LayerExport(op.kind, *plan(op, other_formats)) for name, op in quantized.layers.items()}
     model = skeleton(quantized)

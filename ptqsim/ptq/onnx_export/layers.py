@@ -33,11 +33,11 @@ def expand(op: MatmulOperation, export: LayerExport, inputs: Sequence[str], outp
     op : MatmulOperation
         With formats.
     export : LayerExport
-        What is to become of its operands.
+        Export plan of its operands.
     inputs : sequence of str
         Its input, or both of an attention product.
     output : str
-        What its output is to be called.
+        Name of its output.
     """
     assert op.formats is not None  # the plan has seen it
     nodes = Nodes(op.name)

@@ -15,7 +15,7 @@ class Nodes:
     Attributes
     ----------
     nodes, constants : list
-        What was added, in order.
+        The nodes and the constants that were added, in order.
     """
 
     def __init__(self, layer: str) -> None:

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import ptqsim as pq
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
 from ptqsim.ptq.network.fake_quant import FORMATS
 from ptqsim.ptq.network.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.network.summary import describe
 
 How = Literal["q_dq", "explicit", "float"]
-OTHER_FORMATS: Final = ("explicit", "float")
+
+
+class OtherFormats(Choice):
+    """Form of the formats that QuantizeLinear cannot express: standard operators that compute the same, or float."""
+
+    EXPLICIT = "explicit"
+    FLOAT = "float"
+
 
 TYPES: Final = {
     "int4": (-8, 7), "uint4": (0, 15), "int8": (-128, 127), "uint8": (0, 255), "int16": (-(2**15), 2**15 - 1),
@@ -69,7 +76,7 @@ class OperandExport:
     clip : tuple of two int, or None
         The range that a Clip narrows the type to.
     scales : int
-        How many there are: one, or one per group along an axis.
+        Number of scales: one, or one per group along an axis.
     reason : str
         Why it is not ``q_dq``; empty if it is.
     """
@@ -82,16 +89,14 @@ class OperandExport:
     reason: str = ""
 
 
-def plan(op: MatmulOperation, other_formats: str) -> tuple[OperandExport, OperandExport]:
+def plan(op: MatmulOperation, other_formats: OtherFormats) -> tuple[OperandExport, OperandExport]:
     """Export plan of both operands of an operation.
 
     Raises
     ------
     ValueError
-        Where it has no formats or is no operation of a ViT, DeiT or Swin, or ``other_formats`` is unknown.
+        Where it has no formats or is no operation of a ViT, DeiT or Swin.
     """
-    if other_formats not in OTHER_FORMATS:
-        raise unknown_name("choice for other formats", other_formats, OTHER_FORMATS)
     if not isinstance(op, LinearOperation | PatchOperation | AttentionMatmul):
         raise ValueError(
             f"layer {op.name!r} is of kind {op.kind!r}, which is not exported to ONNX; exported are fully-connected "
@@ -103,7 +108,7 @@ def plan(op: MatmulOperation, other_formats: str) -> tuple[OperandExport, Operan
     return _plan(op.formats.a, other_formats, constant=False), _plan(op.formats.b, other_formats, constant=constant)
 
 
-def _plan(formats: Sequence[pq.NumberFormat], other_formats: str, *, constant: bool) -> OperandExport:
+def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, constant: bool) -> OperandExport:
     first, words = formats[0], describe(formats)
     if len({(type(f), f.bits, *_choices(f)) for f in formats}) > 1:
         return OperandExport(words, "float", reason="its groups differ in more than scale and shift")
@@ -121,7 +126,8 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: str, *, constant: b
     if not constant and rounding not in ("half_even", ""):
         return OperandExport(words, "float", reason=f"QuantizeLinear rounds half to even, not {rounding}")
     reason = f"QuantizeLinear has one scale for all values of a group, {first.kind.replace('_', ' ')} has two"
-    return OperandExport(words, other_formats, scales=len(formats), reason=reason)  # type: ignore[arg-type]
+    how: How = "explicit" if other_formats == OtherFormats.EXPLICIT else "float"
+    return OperandExport(words, how, scales=len(formats), reason=reason)
 
 
 def _choices(fmt: pq.NumberFormat) -> tuple[str, str]:

@@ -29,7 +29,7 @@ class ExportReport:
     bytes : int
         Size of the file.
     opset : int
-        Of ai.onnx.
+        Version of the operator set ai.onnx.
     layers : mapping of str to LayerExport
         In the order of execution.
     """
@@ -72,7 +72,7 @@ class LayerCheck:
     ----------
     kind : str
     quantized : bool
-        Whether the file quantizes both operands; the rest below is the effect of not doing so where it doesn't.
+        True if the file quantizes both operands. If not, the differences below are the effect of that.
     values, mismatches : int
         Operand values (weights included), and how many of them the file rounds to another value than fake_quant mode
         does *from the same input*.

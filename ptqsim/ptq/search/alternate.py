@@ -101,13 +101,13 @@ def alternate(
     ----------
     data : OperationData
     spaces : two Candidates
-        Of a and of b.
+        Candidates of a and of b.
     start : two tuples of formats
-        Of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
+        Formats of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
     objective : Objective
     schedule : SearchSchedule
     constant_b : bool
-        Whether b is a weight, the same for all rows of a.
+        True if b is a weight, the same for all rows of a.
     """
     with np.errstate(over="ignore", invalid="ignore"):  # a score that is not finite is the worst there is
         return _alternate(data, spaces, start, objective, schedule, constant_b)

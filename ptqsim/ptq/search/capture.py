@@ -32,6 +32,7 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.tensor_files import load_tensors
 from ptqsim.ptq.threads import one_thread
+from ptqsim.validation import checked_seed
 
 Tensors = Mapping[str, torch.Tensor]
 """By what they are to an operation."""
@@ -57,7 +58,7 @@ class OperationData:
     grad : float tensor [G, ..., M, N] or None
         dL/dO.
     images : int
-        How many images axis 1 of a, out and grad holds, one after the other.
+        Number of images, which lie one after the other along axis 1 of a, out and grad.
     """
 
     a: torch.Tensor
@@ -172,7 +173,7 @@ def capture(
     gradient : Gradient or {"pseudo_label", "sampled", "released", "random"} or None
         The task loss whose gradient is kept (docs/calibration.md); None keeps none and skips the backward pass.
     seed : int
-        Of ``sampled`` and ``random``.
+        Seed of the gradients ``sampled`` and ``random``.
     batch : int
         Images in one pass.
     progress : callable
@@ -191,6 +192,7 @@ def capture(
     if gradient is not None:
         gradient = Gradient.of(gradient)
     check_positive("the number of images at a time", batch)
+    seed = checked_seed(seed)
     quantized = model if isinstance(model, QuantizedModel) else QuantizedModel(model)
     check_images(images, quantized.model)
     check_values(quantized.model)

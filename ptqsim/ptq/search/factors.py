@@ -73,7 +73,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
         codes = formats[0].encode(x.numpy())
     else:
         codes = np.stack([fmt.encode(values) for fmt, values in zip(formats, x.numpy(), strict=True)])
-    codes = seal(codes)  # nobody else has them: no copy
+    codes = seal(codes)  # they are new, so they need no copy
     units = [_unscaled(fmt) for fmt in formats]
     if all(unit == units[0] for unit in units):
         arrays: tuple[pq.QuantizedArray, ...] = (pq.QuantizedArray(codes, units[0]),)

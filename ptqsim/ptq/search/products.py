@@ -42,9 +42,9 @@ class Products:
     ----------
     data : OperationData
     objective : Objective
-        What is summed over each output.
+        The quantity that is summed over each output.
     constant_b : bool
-        Whether b is a weight, the same for all rows of a.
+        True if b is a weight, the same for all rows of a.
     typical : two tuples of formats
         Of a and of b: what the rows add is found with these.
     """

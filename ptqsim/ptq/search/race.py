@@ -68,7 +68,7 @@ def race(space: Candidates, partials: Partials, parts: int, objective: Objective
     partials : callable
         The sums of each part, for one candidate.
     parts : int
-        How many there are.
+        Number of parts.
     objective : Objective
     """
     track = _Track(space, partials, objective)

@@ -47,7 +47,7 @@ class Tie:
         Candidates that shared the best score, and all of them.
     reason : str
     decided_by : {"mse", "own_error", "maximum"}
-        What chose among them.
+        The criterion that chose among them.
     """
 
     operand: str

@@ -39,7 +39,7 @@ def train(
     Parameters
     ----------
     bundled : BundledModel
-        What to train.
+        The network to train.
     recipe : Recipe
         How.  A run is repeated to the last bit on the same machine and number of threads; on others the sums
         of floating-point products, and so the weights, differ in their last bits.

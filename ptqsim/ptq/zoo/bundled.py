@@ -28,7 +28,7 @@ class BundledModel:
     Attributes
     ----------
     name : str
-        What the CLI's ``--model`` calls it.
+        Name for the CLI's ``--model``.
     timm_class : str
         Class of ``timm.models``.
     arguments : dict
@@ -44,11 +44,17 @@ class BundledModel:
         """The safetensors file in the package."""
         return Path(str(files("ptqsim.ptq.zoo") / "parameters" / f"{self.name}.safetensors"))
 
-    def build(self) -> nn.Module:
-        """The model with timm's own random initialization; seed torch to make it reproducible."""
+    def build(self, **options: Any) -> nn.Module:
+        """The model with timm's own random initialization; seed torch to make it reproducible.
+
+        Parameters
+        ----------
+        **options : object
+            Arguments of the class in place of the model's own.
+        """
         from timm import models
 
-        model: nn.Module = getattr(models, self.timm_class)(**self.arguments)
+        model: nn.Module = getattr(models, self.timm_class)(**(self.arguments | options))
         model.pretrained_cfg = PREPROCESSING  # type: ignore[assignment]
         return model
 

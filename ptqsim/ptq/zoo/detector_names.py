@@ -19,13 +19,13 @@ class DetrModel:
     Attributes
     ----------
     name : str
-        What the CLI's ``--model`` calls it.
+        Name for the CLI's ``--model``.
     arguments : dict
         Of transformers' ``DetrConfig``; ``backbone`` those of a ``ResNetConfig`` of transformers, or absent for timm's
         ResNet-50.
     preprocessing : Preprocessing
     hub : str or None
-        Where transformers finds pretrained weights.
+        Name under which transformers finds pretrained weights.
     """
 
     name: str

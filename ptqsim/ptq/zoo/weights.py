@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from ptqsim.ptq.network.admission.given import check_finite
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.tensor_files import load_tensors, refuse_pickle
 
 _FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """Types that weights are read in; those of 8 bits are codes without their scales."""
@@ -36,8 +36,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """
     if path.name.endswith(INDEX):
         return _read_shards(path)
+    if path.name.endswith(".bin.index.json"):
+        raise ValueError(
+            f"{path} is the index of pickles, which could run any code and are not unpickled: make a "
+            f"safetensors file of them (ptqsim convert {path} -o model.safetensors)"
+        )
     if not path.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {path}: name an existing safetensors file")
+    refuse_pickle(path)
     try:
         return load_tensors(path)
     except (SafetensorError, OSError) as error:
@@ -47,7 +53,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from None
 
 
-def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+def shard_names(index: Path) -> tuple[dict[str, str], list[str]]:
+    """The file of every tensor, and the names of all files, which lie beside the index.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there is no index, or it is none.
+    """
     if not index.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {index}: name an existing index of safetensors files")
     try:
@@ -58,6 +71,11 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
             f"{index} is no index of safetensors files ({type(error).__name__}: {error}); legal is a JSON object whose "
             "weight_map has the file of every tensor"
         ) from None
+    return names, shards
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    names, shards = shard_names(index)
     weights: dict[str, torch.Tensor] = {}
     for shard in shards:
         weights |= read_weights(index.parent / shard)  # beside the index, wherever the name leads
@@ -67,17 +85,34 @@ def _read_shards(index: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def fill(model: nn.Module, weights: dict[str, torch.Tensor], name: str) -> None:
-    """Give a network its weights; a ValueError says what is missing, of another shape or type, or too much."""
-    weights = _under_present_names(model, weights)
+def fill(
+    model: nn.Module, weights: dict[str, torch.Tensor], name: str, *, resize: bool = False, dropped: str | None = None
+) -> None:
+    """Give a network its weights; a ValueError says what is missing, of another shape or type, or too much.
+
+    Parameters
+    ----------
+    model : nn.Module
+    weights : dict of str to tensor
+    name : str
+        Of the network, for messages.
+    resize : bool
+        Let the network resize tables of positions that are of another image size, as timm does.
+    dropped : str, optional
+        Name of the layer, a head, that the weights may have and the network has not.
+    """
+    weights = _under_present_names(model, weights, resize)
     expected = model.state_dict()
+    if dropped is not None:
+        weights = {key: value for key, value in weights.items() if key in expected or not _is_of(key, dropped)}
     for key, own in expected.items():
         if key not in weights:
             raise ValueError(f"the checkpoint has no tensor {key!r}, which {name} needs: it is of another network")
         if weights[key].shape != own.shape:
+            advice = "; try --img-size" if "pos" in key and not resize else ""
             raise ValueError(
                 f"tensor {key!r} of the checkpoint has shape {tuple(weights[key].shape)}, but {name} needs "
-                f"{tuple(own.shape)}: it is of another network, image size or number of classes"
+                f"{tuple(own.shape)}: it is of another network, image size or number of classes{advice}"
             )
         check_tensor(key, weights[key], own.dtype, name)
     if extra := [key for key in weights if key not in expected]:
@@ -121,14 +156,41 @@ def check_tensor(key: str, tensor: torch.Tensor, wanted: torch.dtype, name: str)
         )
 
 
-def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _is_of(key: str, layer: str) -> bool:
+    """True for a tensor of a layer, also under the first part of its name, as in earlier releases."""
+    return any(key in (f"{name}.weight", f"{name}.bias") for name in (layer, layer.partition(".")[0]))
+
+
+def _under_present_names(model: nn.Module, weights: dict[str, torch.Tensor], resize: bool) -> dict[str, torch.Tensor]:
     """timm's hub keeps some networks under the names of their first release; each network knows how to read them."""
     read = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    if read is None or weights.keys() == model.state_dict().keys():
+    own = model.state_dict()
+    if read is None or (weights.keys() == own.keys() and not (resize and _apart(own, weights))):
         return weights
-    with warnings.catch_warnings(action="ignore"):  # what resizing warns of; resized weights are not used
-        renamed: dict[str, torch.Tensor] = read(dict(weights), model)
-    # tables of another image size were resized: the error about their shape is the better answer
+    with warnings.catch_warnings(action="ignore"):  # what resizing warns of
+        try:
+            renamed: dict[str, torch.Tensor] = read(dict(weights), model)
+        except Exception:  # of another network; the names and shapes say so better
+            return weights
+    # tables of another image size were resized: unless asked for, the error about their shape is the better answer
     before, after = (Counter(tensor.shape for tensor in tensors.values()) for tensors in (weights, renamed))
     resized = after - before
-    return weights if resized else renamed
+    changed = [key for key, tensor in renamed.items() if tensor.shape in resized and not _is_part(tensor, weights)]
+    return renamed if all(resize and "pos" in key for key in changed) else weights
+
+
+def _apart(own: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> bool:
+    return any(own[key].shape != tensor.shape for key, tensor in weights.items())
+
+
+def _is_part(tensor: torch.Tensor, weights: dict[str, torch.Tensor]) -> bool:
+    """True for the last rows of a table, the first of which a network has elsewhere (a class token's position)."""
+    rows = tensor.shape[-2] if tensor.ndim > 1 else 0
+    return any(
+        whole.ndim == tensor.ndim > 1
+        and whole.shape[-1] == tensor.shape[-1]
+        and whole.shape[-2] > rows
+        and whole[..., whole.shape[-2] - rows :, :].shape == tensor.shape
+        and torch.equal(whole[..., whole.shape[-2] - rows :, :], tensor)
+        for whole in weights.values()
+    )

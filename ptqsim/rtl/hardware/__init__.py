@@ -1,1 +1,4 @@
-"""SystemVerilog, composed module by module from the specification that the simulator takes."""
+"""SystemVerilog modules, generated from formats, accumulators and requantizers.
+
+Nothing here calls a tool.
+"""

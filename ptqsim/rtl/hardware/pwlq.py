@@ -34,9 +34,9 @@ class PWLQUnit:
         Width of S, 2 to 16.
     fraction_bits : int, optional
         Fraction of S, 0 to `scale_bits`.
-    overflow : str, optional
+    overflow : OverflowMode or str, optional
         "wrap" or "saturate".
-    multiplier : str, optional
+    multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     name : str, optional
         Prefix of every module.
@@ -52,8 +52,8 @@ class PWLQUnit:
     acc_bits: int = 24
     scale_bits: int = 8
     fraction_bits: int = 4
-    overflow: str = OverflowMode.WRAP
-    multiplier: str = Multiplier.BEHAVIORAL
+    overflow: OverflowMode | str = OverflowMode.WRAP
+    multiplier: Multiplier | str = Multiplier.BEHAVIORAL
     name: str = "ptqsim_pwlq"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
@@ -26,7 +26,7 @@ class RequantizerUnit:
         Width of the codes, 2 to 16.
     bias_bits : int, optional
         Width of an integer that is added to the accumulator first; None for no bias.
-    multiplier : str, optional
+    multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     name : str, optional
         Prefix of every module.
@@ -41,11 +41,12 @@ class RequantizerUnit:
     acc_bits: int = 32
     bits: int = 8
     bias_bits: int | None = None
-    multiplier: str = Multiplier.BEHAVIORAL
+    multiplier: Multiplier | str = Multiplier.BEHAVIORAL
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
-        checked_type("requantizer", self.requantizer, Requantizer)
+        own = replace(checked_type("requantizer", self.requantizer, Requantizer))  # checked, and nobody else's
+        object.__setattr__(self, "requantizer", own)
         checked_integer("acc_bits", self.acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
         checked_bits(self.bits)
         if self.bias_bits is not None:

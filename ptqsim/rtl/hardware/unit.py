@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -49,7 +49,7 @@ class Unit:
         Greatest number of products per output, 1 to 2**20: the width of counters and of a deferred result.
     runtime_shift : bool, optional
         The shifts are inputs of the unit, from 0 to the `shift` of each format, and not wired.
-    multiplier : str, optional
+    multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     name : str, optional
         Prefix of every module.
@@ -66,7 +66,7 @@ class Unit:
     accumulator: Accumulator
     depth: int = 64
     runtime_shift: bool = False
-    multiplier: str = Multiplier.BEHAVIORAL
+    multiplier: Multiplier | str = Multiplier.BEHAVIORAL
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
@@ -78,6 +78,8 @@ class Unit:
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
         checked_type("accumulator", self.accumulator, Accumulator)
+        for field in ("a", "b", "accumulator"):
+            object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 INDENT = "    "
 _COMMENT_WIDTH = 100
@@ -48,7 +48,7 @@ class Port(NamedTuple):
     It holds `fields` values of equal width side by side, the first lowest, signed or not.
     """
 
-    direction: str
+    direction: Literal["input", "output"]
     signal: Signal
     meaning: str = ""
     fields: int = 1
@@ -79,7 +79,7 @@ class Module:
     name : str
         Of the module.
     header : str
-        What it computes, as integer formulas; lines of text.
+        Its computation as integer formulas; lines of text.
     ports : tuple of Port
         In the order of declaration.
     body : str

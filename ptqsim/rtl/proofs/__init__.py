@@ -1,1 +1,1 @@
-"""Proofs: z3 for the arithmetic, the SAT solver of Yosys for the circuits, and counterexamples to be replayed."""
+"""Proofs of the arithmetic by z3 and of the circuits by the SAT solver of Yosys; counterexamples can be replayed."""

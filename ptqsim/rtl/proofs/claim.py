@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from ptqsim.rtl import tools
 
@@ -13,6 +13,8 @@ PROVEN: Final = "proven"
 REFUTED: Final = "refuted"
 SKIPPED: Final = "skipped"
 UNDECIDED: Final = "undecided"
+
+Fate = Literal["proven", "refuted", "skipped", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +26,13 @@ class Claim:
     name : str
         A few words.
     statement : str
-        What is claimed.
+        The claim in words.
     tool : str
-        What decides: a key of `tools.INSTALL`.
+        The tool that decides: a key of `tools.INSTALL`.
     decide : callable
         None if the claim holds, else a counterexample in words.
     holds : bool, optional
-        Whether it is true; a claim that is false is there to show that the proof beside it has teeth.
+        True if the claim is true. False claims show that the proof next to them can fail.
     """
 
     name: str
@@ -45,7 +47,7 @@ class Verdict:
     """A claim and its fate: "proven", "refuted", "undecided" (time was up) or "skipped" (a tool is missing)."""
 
     claim: Claim
-    outcome: str
+    outcome: Fate
     detail: str
     seconds: float
 
@@ -65,5 +67,5 @@ def decide(claim: Claim, timeout: float) -> Verdict:
         return Verdict(claim, SKIPPED, str(error), 0.0)
     except tools.ToolTimeoutError as error:
         return Verdict(claim, UNDECIDED, str(error), time.monotonic() - start)
-    outcome = PROVEN if counterexample is None else REFUTED
+    outcome: Fate = PROVEN if counterexample is None else REFUTED
     return Verdict(claim, outcome, counterexample or "", time.monotonic() - start)

@@ -23,13 +23,13 @@ class Counterexample:
     Parameters
     ----------
     what : str
-        What they show.
+        Description of what they show.
     a, b : QuantizedArray
         [1, K] and [K, 1].
     accumulators : tuple of Accumulator
         The datapaths.
     outputs : tuple of int
-        What each gives.
+        Result of each.
     """
 
     what: str

@@ -1,1 +1,1 @@
-"""Generated modules called like functions: by CXXRTL, Icarus or Verilator."""
+"""Simulation of generated modules by CXXRTL, Icarus or Verilator; a simulated module is called like a function."""

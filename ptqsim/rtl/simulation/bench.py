@@ -30,7 +30,7 @@ class Bench:
     Parameters
     ----------
     module : Module
-        What is tested.
+        The module under test.
     beats : dict of str to tuple[tuple[Port, ...], NDArray[uint32]]
         For every input stream ("in" alone for a combinational module) its ports and their words, [beats, words] each.
     held : dict of str to int
@@ -40,7 +40,7 @@ class Bench:
     outputs : int
         Number of output beats.
     seed : int or None
-        Of the gaps in the streams; None for no gaps.
+        Seed of the gaps in the streams; None for no gaps.
     """
 
     module: Module

@@ -29,7 +29,7 @@ class CxxrtlModule:
     Parameters
     ----------
     module : Module
-        What was compiled.
+        The module that was compiled.
     library, number : ctypes.CDLL and int
         Where it is.
     """

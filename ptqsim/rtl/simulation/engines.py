@@ -20,7 +20,7 @@ def build(module: Module, engine: str = CXXRTL) -> Simulated:
     Parameters
     ----------
     module : Module
-        What to build.
+        The module to build.
     engine : str, optional
         "cxxrtl" (Yosys and a C++ compiler), "iverilog" or "verilator".
 

@@ -22,9 +22,9 @@ class Comparison:
     Parameters
     ----------
     outputs : int
-        How many were compared.
+        Number of outputs that were compared.
     trapped : int
-        How many of them trap; their values mean nothing, their flags are compared.
+        Number of them that trap. Their values have no meaning; their flags are compared.
     differ : int64 array
         Indices of those that are not equal, [n, 2].
     """

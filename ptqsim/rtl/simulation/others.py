@@ -25,7 +25,7 @@ class BenchModule:
     Parameters
     ----------
     module : Module
-        What is simulated.
+        The module to simulate.
     engine : str
         "iverilog" or "verilator".
     """

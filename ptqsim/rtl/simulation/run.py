@@ -24,15 +24,15 @@ class Simulation:
     Parameters
     ----------
     unit : Unit
-        What was built.
+        The unit that was built.
     columns : int or None
-        Of the tile; None for a dot-product unit.
+        Columns of the tile; None for a dot-product unit.
     engine : str
-        What ran it.
+        The engine that ran it.
     found, wanted : HardwareResult
         Hardware and simulator: int64 [..., M, N].
     comparison : Comparison
-        Of the two, output by output.
+        Comparison of the two, output by output.
     build_seconds, run_seconds : float
         Wall time.
     """
@@ -80,15 +80,15 @@ def simulate(
         [..., M, K] and [..., K, N] with the same leading axes: those of `ptqsim.ptq.evaluation.record.record_codes`,
         for instance.
     unit : Unit or Accumulator
-        What is built; of an `Accumulator` alone, the unit for these formats and this K.
+        The unit to build; for an `Accumulator`, the unit for these formats and this K.
     columns : int, optional
-        Of a weight-stationary tile; None for one dot-product unit.
+        Columns of a weight-stationary tile; None for one dot-product unit.
     engine : str, optional
         One of `ENGINES`.
     seed : int, optional
-        Of the gaps between offers; None for none.
+        Seed of the gaps between offers; None for no gaps.
     wanted : HardwareResult, optional
-        What the simulator says, if it is known already.
+        The simulator's result, if it is known already.
 
     Raises
     ------

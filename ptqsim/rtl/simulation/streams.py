@@ -18,7 +18,7 @@ class Streams:
     inputs : dict of str to tuple of Port
         Name of each input stream (its ports are name_valid and name_ready) and the ports that it carries.
     outputs : tuple of Port
-        What the output stream (out_valid and out_ready) carries.
+        The signals that the output stream (out_valid and out_ready) carries.
     held : tuple of Port
         Inputs that keep their value, reset left out.
     """

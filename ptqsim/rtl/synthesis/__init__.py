@@ -1,1 +1,1 @@
-"""Gate counts of designs."""
+"""Gate counts of designs, by synthesis with Yosys or as they are kept in the package."""

@@ -51,20 +51,20 @@ class DesignPoint:
         Alignment exponent m; the greatest one if it is an input; not used by ``uniform`` and ``pwlq``.
     acc_bits : int, optional
         Width P of the accumulator.
-    overflow : str, optional
+    overflow : OverflowMode or str, optional
         "wrap", "saturate" or "trap".
-    multiplier : str, optional
+    multiplier : Multiplier or str, optional
         A `Multiplier`, or its name.
     order : str, optional
-        Of the additions, as `ptqsim.datapath.order` reads it; PWLQ has ``sequential`` only.
+        Order of the additions, in the text form of `ptqsim.datapath.order`; PWLQ has ``sequential`` only.
     """
 
     design: str
     bits: int = 8
     shift: int = 4
     acc_bits: int = 24
-    overflow: str = OverflowMode.WRAP
-    multiplier: str = Multiplier.BAUGH_WOOLEY
+    overflow: OverflowMode | str = OverflowMode.WRAP
+    multiplier: Multiplier | str = Multiplier.BAUGH_WOOLEY
     order: str = Sequential.kind
 
     @property
@@ -166,7 +166,7 @@ def grid(
     acc_bits: Iterable[int],
     overflows: Iterable[str] = (OverflowMode.WRAP,),
     orders: Iterable[str] = (Sequential.kind,),
-    multiplier: str = Multiplier.BAUGH_WOOLEY,
+    multiplier: Multiplier | str = Multiplier.BAUGH_WOOLEY,
 ) -> list[DesignPoint]:
     """Every combination once; designs without a shift take the first, and PWLQ neither traps nor has another order."""
     amounts = list(shifts)

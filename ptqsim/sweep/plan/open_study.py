@@ -42,6 +42,7 @@ class OpenStudy:
             self._sources[choice.called] = self._files.add(
                 choice.name,
                 data if data == DIGITS else str(resolved(data, folder)),
+                choice.options,
                 pretrained=choice.pretrained,
                 checkpoint=None if choice.checkpoint is None else resolved(choice.checkpoint, folder),
             )

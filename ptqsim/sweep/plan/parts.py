@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ptqsim import fingerprint
+from ptqsim.ptq.evaluation.difference import Mean
 from ptqsim.sweep.work.task import Outcome
 
 PART: Final = 1000
@@ -49,11 +50,24 @@ def merged(key: str, images: int, parts: Sequence[Outcome]) -> Outcome:
     together: dict[str, Any] = {
         "top1": 100 * correct / images,
         "cross_entropy": nats / images,
+        **_divergence(values, counts),
         "logits_sha256": fingerprint.text(digests),
     }
     if "observed" in values[0]:
         together["observed"] = _widest([found["observed"] for found in values])
     return Outcome(key, "done", together, seconds=seconds, host=parts[-1].host, process=parts[-1].process)
+
+
+def _divergence(values: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> dict[str, float | None]:
+    """Divergence from the float network, which is None where that of a part is, and agreement of all images."""
+    agreeing = sum(round(found["agreement"] * count / 100) for found, count in zip(values, counts, strict=True))
+    together: dict[str, float | None] = {"kl": None, "kl_standard_error": None}
+    if all(found["kl"] is not None for found in values):
+        # one image alone has no standard error, and it isn't asked for
+        means = [Mean(found["kl"], found["kl_standard_error"] or 0.0) for found in values]
+        merged = Mean.merged(means, counts)
+        together = {"kl": merged.value, "kl_standard_error": merged.standard_error}
+    return together | {"agreement": 100 * agreeing / sum(counts)}
 
 
 def _widest(observed: Sequence[Mapping[str, int]]) -> dict[str, int]:

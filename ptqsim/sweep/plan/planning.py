@@ -6,11 +6,10 @@ import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from typing import Any, Final
 
 import ptqsim
-from ptqsim import fingerprint
+from ptqsim import fingerprint, installed
 from ptqsim.sweep.plan.parts import PART, part_key, ranges
 from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand
@@ -20,7 +19,7 @@ from ptqsim.sweep.work.task import Outcome, WorkTask
 
 MEASURE: Final = "ptqsim.sweep.work.measure:measure"
 _KEY: Final = 32  # hexadecimal digits of a key
-_PACKAGES: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "distributed")
+_RECORDED: Final = ("ptqsim", "numpy", "numba", "torch", "timm", "distributed", "python")
 
 
 @dataclass
@@ -67,7 +66,8 @@ class Plan:
         if calibration not in self._calibration_keys:
             source, method = self.sources[calibration.model], self.methods[calibration.method]
             content = {
-                **{name: source[name] for name in ("name", "sha256", "calibration_data")},
+                **{name: source[name] for name in ("sha256", "calibration_data")},
+                "name": _network(source),
                 "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
                 "method": method.name,
                 "variant": method.variant,
@@ -86,7 +86,7 @@ class Plan:
         source = self.sources[point.model]
         calibrated = "float" if point.calibration is None else self.calibration_key(point.calibration)
         content = (
-            source["name"],
+            _network(source),
             source["sha256"],
             source["validation_data"],
             self._content(point.model, 0, point.images, None),
@@ -178,7 +178,7 @@ class Plan:
                 name: {"name": choice.name, "variant": choice.variant, "options": dict(self.options.get(name, {}))}
                 for name, choice in self.methods.items()
             },
-            "versions": {package: version(package) for package in _PACKAGES} | {"python": platform.python_version()},
+            "versions": installed.versions(_RECORDED),
             "machine": platform.machine(),
             "ptqsim": ptqsim.__version__,
         }
@@ -194,3 +194,9 @@ def _calibration_columns(calibration: Calibration) -> dict[str, Any]:
 def result_columns(outcome: Outcome) -> dict[str, Any]:
     """Provenance columns of every row."""
     return {name: getattr(outcome, name) for name in ("status", "error", "seconds", "host", "process")}
+
+
+def _network(source: Mapping[str, Any]) -> str:
+    """The name of a source's network, with the options that it was made with if there are any."""
+    options = source["options"]
+    return f"{source['name']} {json.dumps(options, sort_keys=True)}" if options else str(source["name"])

@@ -98,7 +98,7 @@ def _table(rows: Iterable[Row], unit: str) -> GateTable:
         order = parse_order(row["order"])
         lanes = order.lanes if isinstance(order, Tree) else 1
         if plain and any(width == int(row["acc_bits"]) for width, _ in found):
-            continue  # listed once per shift, which it has none of
+            continue  # listed once per shift, although it has none
         found.append((int(row["acc_bits"]), float(row[unit]) / lanes))
     ordered = {design: {m: sorted(found) for m, found in sorted(shifts.items())} for design, shifts in sizes.items()}
     return GateTable(unit, ordered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 3
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -25,6 +25,7 @@ _CALIBRATION: Final = {
 }
 _SHIFTS: Final = {"softmax_shift": "INTEGER", "gelu_shift": "INTEGER"}
 _REGISTER: Final = {"overflow": "TEXT", "order": "TEXT", "alignment": "TEXT"}
+_DIVERGENCE: Final = {"kl": "REAL", "kl_standard_error": "REAL", "agreement": "REAL"}
 _KEY: Final = {"key": "TEXT PRIMARY KEY NOT NULL"}
 
 _TABLES: Final[dict[str, dict[str, str]]] = {
@@ -36,7 +37,7 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | {"mode": "TEXT NOT NULL", "acc_bits": "INTEGER"}
     | _REGISTER
     | {"layer": "TEXT", "widths": "TEXT", "evaluation_images": "INTEGER NOT NULL"}
-    | {"top1": "REAL", "cross_entropy": "REAL", "logits_sha256": "TEXT", "observed": "TEXT"}
+    | {"top1": "REAL", "cross_entropy": "REAL", **_DIVERGENCE, "logits_sha256": "TEXT", "observed": "TEXT"}
     | _RESULT,
     "answers": _KEY
     | {"calibration": "TEXT"}
@@ -49,7 +50,13 @@ _TABLES: Final[dict[str, dict[str, str]]] = {
     | _RESULT,
 }
 _TABLES["parts"] = _KEY | {"point": "TEXT NOT NULL", "document": "TEXT NOT NULL"} | _RESULT
-COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in _TABLES.items()}
+_ABOUT: Final = {
+    "planned": {"kind": "TEXT NOT NULL", "key": "TEXT NOT NULL UNIQUE"},
+    "studies": {"name": "TEXT NOT NULL", "text": "TEXT NOT NULL"},
+    "provenance": {"id": "INTEGER PRIMARY KEY", "document": "TEXT NOT NULL UNIQUE"},
+}
+"""The tables that hold no results."""
+COLUMNS: Final[dict[str, tuple[str, ...]]] = {table: tuple(columns) for table, columns in (_TABLES | _ABOUT).items()}
 TABLE_OF: Final = {"calibration": "calibrations", "point": "points", "question": "answers"}
 """Table of each kind of planned work."""
 DOCUMENTS: Final = frozenset({"layers", "widths", "observed", "probes", "document"})
@@ -64,14 +71,25 @@ def _create(table: str, columns: dict[str, str]) -> str:
 CREATE: Final = "\n".join(
     [
         "BEGIN;",
-        *(_create(table, columns) for table, columns in _TABLES.items()),
-        "CREATE TABLE planned (kind TEXT NOT NULL, key TEXT NOT NULL UNIQUE);",
-        "CREATE TABLE studies (name TEXT NOT NULL, text TEXT NOT NULL);",
-        "CREATE TABLE provenance (id INTEGER PRIMARY KEY, document TEXT NOT NULL UNIQUE);",
+        *(_create(table, columns) for table, columns in (_TABLES | _ABOUT).items()),
         f"PRAGMA user_version = {VERSION};",
         "COMMIT;",
     ]
 )
+
+
+ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {2: {"points": _DIVERGENCE}}
+"""Columns, by table, that stores of an earlier version have not; such a store can be read, and gets them if written."""
+
+
+def upgrade(version: int) -> str:
+    """Statements that turn a store of an earlier version into one of this."""
+    added = [
+        f"ALTER TABLE {table} ADD COLUMN {name} {kind};"
+        for table, columns in ADDED[version].items()
+        for name, kind in columns.items()
+    ]
+    return "\n".join(["BEGIN;", *added, f"PRAGMA user_version = {VERSION};", "COMMIT;"])
 
 
 def types(table: str) -> dict[str, str]:

@@ -31,7 +31,7 @@ class ResultStore:
     Parameters
     ----------
     path : Path
-        Made if it isn't there.
+        Made if it isn't there; removed again if it is closed before anything is to be written.
     write : bool
         Be the one process that writes.
 
@@ -40,12 +40,15 @@ class ResultStore:
     FileNotFoundError
         If there is nothing to read.
     ValueError
-        If it is no store, one of another version, or another process writes to it.
+        If it is no store, damaged, one of another version, or another process writes to it. The same where a method
+        finds it damaged.
     """
 
     def __init__(self, path: Path, *, write: bool = True) -> None:
         self.path = path
         self._lock: IO[bytes] | None = None
+        self._is_new = False
+        lock_is_new = write and not _lock_of(path).exists()
         if write:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _locked(path)
@@ -54,17 +57,41 @@ class ResultStore:
         self._database = sqlite3.connect(path if write else f"{path.absolute().as_uri()}?mode=ro", timeout=30, uri=True)
         self._database.row_factory = sqlite3.Row
         try:
+            self._check(write)
+        except BaseException:
+            self.close()
+            if lock_is_new:
+                _lock_of(path).unlink(missing_ok=True)
+            raise
+
+    def _check(self, write: bool) -> None:
+        """Refuse what is no whole store; an empty file, if it is to be written, becomes one."""
+        try:
             found = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if write and found == 0:
-                with _told(path):
-                    self._database.executescript(schema.CREATE)
-                found = schema.VERSION
+            tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         except sqlite3.DatabaseError as error:
-            self.close()
-            raise ValueError(f"{path} holds no results of ptqsim sweep ({error}): name another store") from None
-        if found != schema.VERSION:
-            self.close()
-            raise ValueError(f"{path} has version {found}, this ptqsim reads {schema.VERSION}: name another store")
+            raise ValueError(f"{self.path} holds no results of ptqsim sweep ({error}): name another store") from None
+        if write and found == tables == 0:
+            with _told(self.path):
+                self._database.executescript(schema.CREATE)
+            self._is_new = True
+            return
+        if found != schema.VERSION and found not in schema.ADDED:
+            what = f"has version {found}" if found else "is no store of ptqsim sweep"
+            raise ValueError(f"{self.path} {what}, this ptqsim reads {schema.VERSION}: name another store")
+        with _told(self.path):
+            state = self._database.execute("PRAGMA quick_check(1)").fetchone()[0]
+            added = schema.ADDED.get(found, {})
+            for table, columns in schema.COLUMNS.items():
+                there = {row["name"] for row in self._database.execute(f"PRAGMA table_info({table})")}
+                there |= added.get(table, {}).keys()
+                if state == "ok" and (lacking := [name for name in columns if name not in there]):
+                    state = f"table {table} has no column {lacking[0]}"
+        if state != "ok":
+            raise damaged(self.path, state)
+        if write and added:
+            with _told(self.path):
+                self._database.executescript(schema.upgrade(found))
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +105,9 @@ class ResultStore:
         """Let go of the file."""
         with suppress(AttributeError):
             self._database.close()
+        if self._is_new:
+            self.path.unlink(missing_ok=True)
+            _lock_of(self.path).unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
 
@@ -148,45 +178,53 @@ class ResultStore:
 
     def statuses(self, table: str) -> dict[str, str]:
         """Status of everything that is there, by key."""
-        return dict(self._database.execute(f"SELECT key, status FROM {table}").fetchall())
+        with _told(self.path):
+            return dict(self._database.execute(f"SELECT key, status FROM {table}").fetchall())
 
     def row(self, table: str, key: str) -> dict[str, Any] | None:
         """One row; cells of several values are read back."""
-        found = self._database.execute(f"SELECT * FROM {table} WHERE key = ?", (key,)).fetchone()
-        return None if found is None else _read(found)
+        with _told(self.path):
+            found = self._database.execute(f"SELECT * FROM {table} WHERE key = ?", (key,)).fetchone()
+            return None if found is None else _read(found)
 
     def parts(self, point: str) -> list[dict[str, Any]]:
         """Stored parts of a point."""
-        return [_read(row) for row in self._database.execute("SELECT * FROM parts WHERE point = ?", (point,))]
+        with _told(self.path):
+            return [_read(row) for row in self._database.execute("SELECT * FROM parts WHERE point = ?", (point,))]
 
     def rows(self, table: str, planned: bool = True) -> Iterator[dict[str, Any]]:
         """The rows of what is planned, or all, in the order of the plan."""
         query = f"SELECT t.* FROM {table} t"
         query += " JOIN planned p ON p.key = t.key ORDER BY p.rowid" if planned else " ORDER BY t.rowid"
-        yield from map(_read, self._database.execute(query))
+        empty = dict.fromkeys(schema.COLUMNS[table])  # a store of an earlier version has not all of them
+        with _told(self.path):
+            yield from (empty | _read(row) for row in self._database.execute(query))
 
     def provenance(self, number: int) -> dict[str, Any]:
         """Provenance of results."""
-        (document,) = self._database.execute("SELECT document FROM provenance WHERE id = ?", (number,)).fetchone()
-        found: dict[str, Any] = json.loads(document)
-        return found
+        with _told(self.path):
+            row = self._database.execute("SELECT document FROM provenance WHERE id = ?", (number,)).fetchone()
+            if row is None:
+                raise damaged(self.path, f"it has no provenance {number}")
+            found: dict[str, Any] = json.loads(row[0])
+            return found
 
     def study(self) -> tuple[str, str]:
         """Name and text of the study that was planned last."""
-        found = self._database.execute("SELECT name, text FROM studies").fetchone()
+        with _told(self.path):
+            found = self._database.execute("SELECT name, text FROM studies").fetchone()
         return ("", "") if found is None else (found[0], found[1])
 
     def counts(self) -> dict[str, dict[str, int]]:
         """For each kind how many are planned, done, trapped, failed and missing."""
         result = {}
         for kind, table in schema.TABLE_OF.items():
-            found = dict(
-                self._database.execute(
-                    "SELECT coalesce(t.status, 'missing'), count(*) "
-                    f"FROM planned p LEFT JOIN {table} t ON t.key = p.key WHERE p.kind = ? GROUP BY 1",
-                    (kind,),
-                ).fetchall()
+            query = (
+                "SELECT coalesce(t.status, 'missing'), count(*) "
+                f"FROM planned p LEFT JOIN {table} t ON t.key = p.key WHERE p.kind = ? GROUP BY 1"
             )
+            with _told(self.path):
+                found = dict(self._database.execute(query, (kind,)).fetchall())
             result[kind] = {"planned": sum(found.values())} | {
                 status: int(found.get(status, 0)) for status in ("done", "trapped", "failed", "missing")
             }
@@ -194,6 +232,7 @@ class ResultStore:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._is_new = False
         with _told(self.path), self._database:
             yield self._database
 
@@ -208,12 +247,29 @@ def _told(path: Path) -> Iterator[None]:
                 f"the disk of {path} is full ({error}); what was kept stays: free some space, and the same command "
                 "goes on"
             ) from None
+        if "locked" in str(error):
+            raise ValueError(f"{path} is locked by another program ({error}): try again when it is done") from None
+        raise damaged(path, error) from None
+    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
         raise
+    except (sqlite3.DatabaseError, json.JSONDecodeError) as error:
+        raise damaged(path, error) from None
+
+
+def damaged(path: Path, reason: object) -> ValueError:
+    """The error for a store with something in it that no run of a study leaves."""
+    return ValueError(
+        f"{path} is damaged ({reason}): put a copy of it in its place, or move it away and run ptqsim sweep again"
+    )
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
 
 
 def _locked(path: Path) -> IO[bytes]:
     """A lock that ends with the process."""
-    lock = path.with_name(path.name + ".lock").open("ab")
+    lock = _lock_of(path).open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

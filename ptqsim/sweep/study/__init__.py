@@ -1,4 +1,4 @@
-"""A study as its author writes it: the file, its axes, its conditions, and the points that they span.
+"""The definition of a study: its file, axes and conditions, and the points that result from them.
 
 Nothing here runs or stores anything.
 """

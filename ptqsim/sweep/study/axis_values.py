@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, parse_order
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.errors import out_of_range, unknown_name
+from ptqsim.validation import MAX_SEED
 
 EXACT: Final = "exact"
 SEARCHED: Final = "searched"
@@ -85,7 +86,7 @@ Width = Annotated[int, _width(2, 16, "a width of codes")]
 AccBits = Annotated[int | Literal["exact"], _width(MIN_REGISTER_BITS, MAX_REGISTER_BITS, "acc_bits", EXACT)]
 Shift = Annotated[int | Literal["searched"], _width(0, MAX_SHIFT, "a shift", SEARCHED)]
 Count = Annotated[int, _width(1, 10_000_000, "a number of images")]
-Seed = Annotated[int, _width(0, 2**32 - 1, "a seed")]
+Seed = Annotated[int, _width(0, MAX_SEED, "a seed")]
 Mode = Annotated[str, one_of("mode", MODES)]
 Overflow = Annotated[str, one_of("overflow mode", tuple(str(mode) for mode in OverflowMode))]
 Aligned = Annotated[str, one_of("alignment", tuple(str(alignment) for alignment in Alignment))]

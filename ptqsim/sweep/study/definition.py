@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -26,6 +26,9 @@ from ptqsim.sweep.study.axis_values import (
 )
 from ptqsim.sweep.study.expression import Condition, parse
 
+if TYPE_CHECKING:
+    from ptqsim.ptq.zoo.options import ModelOptions
+
 
 class Part(BaseModel):
     """A mapping of the file; a key that it doesn't know is an error."""
@@ -42,6 +45,8 @@ class ModelChoice(Part):
         A bundled model, a short name of the papers' networks, or a model of timm.
     pretrained, checkpoint : bool, str or None
         Where a timm model has its weights from.
+    img_size, num_classes, in_chans, model_kwargs : int or list of int, int, int and dict
+        As for :func:`ptqsim.ptq.load_model`.
     data : str or None
         The study's by default.
     label : str or None
@@ -51,6 +56,10 @@ class ModelChoice(Part):
     name: str
     pretrained: bool = False
     checkpoint: str | None = None
+    img_size: int | list[int] | None = None
+    num_classes: int | None = None
+    in_chans: int | None = None
+    model_kwargs: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     label: str | None = None
 
@@ -58,6 +67,26 @@ class ModelChoice(Part):
     def called(self) -> str:
         """Name in conditions and results."""
         return self.label or self.name
+
+    @property
+    def options(self) -> ModelOptions:
+        """The options that the network is made with."""
+        from ptqsim.ptq.zoo.options import ModelOptions
+
+        return ModelOptions.of(
+            img_size=self.img_size,
+            num_classes=self.num_classes,
+            in_chans=self.in_chans,
+            model_kwargs=self.model_kwargs,
+        )
+
+    @model_validator(mode="after")
+    def _makeable(self) -> ModelChoice:
+        try:
+            self.options  # noqa: B018 - for what it raises
+        except ArgumentTypeError as error:  # pydantic takes ValueErrors only for findings
+            raise ValueError(str(error)) from None
+        return self
 
     @field_validator("name")
     @classmethod

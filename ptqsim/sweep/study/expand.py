@@ -76,7 +76,7 @@ def point_of(values: Mapping[str, Any]) -> Point:
 
 
 def shifted_of(values: Mapping[str, Any]) -> Datapath:
-    """A datapath with the shifts of one combination, and nothing else said."""
+    """A datapath with the shifts of one combination; its other fields have their defaults."""
     return _shifted(values["softmax_shift"], values["gelu_shift"])
 
 

@@ -51,7 +51,7 @@ def parse_study(text: str, name: str = "study") -> Study:
     try:
         return Study.model_validate(_plain(document))
     except ValidationError as error:
-        # a name that nobody knows is often the one that is missing
+        # an unknown name is often a misspelling of the missing one
         errors = sorted(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
         line, column = _position(document, errors[0]["loc"], errors[0]["type"])
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

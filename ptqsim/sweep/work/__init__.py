@@ -1,4 +1,4 @@
-"""A task as a worker runs it: models and data by content, calibration and evaluation.
+"""The work of a task in a worker process: models and data by content, calibration and evaluation.
 
 Nothing here knows the study or the store.
 """

@@ -39,7 +39,7 @@ class ContentCache:
         files.write(self.path(name), content)
 
     def token(self) -> str:
-        """A word that is in this folder and in no other one; who reads it there shares the folder."""
+        """A word written to this folder only: a worker that can read it there shares the folder."""
         if not self.has(_TOKEN):
             self.put(_TOKEN, secrets.token_hex(16).encode())
         return self.path(_TOKEN).read_text(encoding="utf-8")

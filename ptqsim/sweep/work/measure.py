@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -78,6 +79,8 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
         )
         made.info |= {"model": source.source.name, "data": source.source.calibration_data}
         made.info["data_fingerprint"] = payload["content"]
+        if source.source.options:
+            made.info["model_options"] = dict(source.source.options)
         cache.folder.mkdir(parents=True, exist_ok=True)
         made.save(cache.path(name))
         kept.remove()
@@ -136,11 +139,21 @@ def _evaluate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCach
     values: dict[str, Any] = {
         "top1": found.top1,
         "cross_entropy": found.cross_entropy,
+        **_divergence(found, source, payload, images),
         "logits_sha256": fingerprint.data(found.logits.contiguous().numpy()),
     }
     if isinstance(model, ptq.QuantizedModel) and model.statistics:
         values["observed"] = {name: op.integer.overflow.bits_needed for name, op in model.layers.items()}
     return values
+
+
+def _divergence(
+    found: ptq.Evaluation, source: OpenSource, payload: Mapping[str, Any], images: ptq.Dataset
+) -> dict[str, float | None]:
+    """Divergence from the float network, with its standard error (None for one image), and the agreement."""
+    exact = source.float_logits(images, payload["content"])
+    gap = ptq.difference(found, ptq.Evaluation(exact, found.labels)).metrics
+    return {name: value if math.isfinite(value) else None for name, value in gap.items()}
 
 
 def _set(quantized: ptq.QuantizedModel, datapath: Mapping[str, Any]) -> None:

@@ -6,16 +6,19 @@ images is read where it is mounted; where it is not, the client packs the images
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptqsim import fingerprint, ptq
 from ptqsim.ptq.datasets.load import DIGITS, sample_indices
 from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
 from ptqsim.ptq.evaluation.evaluate import check_classes
 from ptqsim.ptq.network.identity import weights_fingerprint
+from ptqsim.ptq.network.task import Classification, task_of
+from ptqsim.ptq.tensor_files import load_tensors, tensor_bytes
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache, MissingContent
 
@@ -44,6 +47,8 @@ class StudySource:
     calibration_data, validation_data : str
         Names of the splits.  What is in them counts by the images that a task uses: the fingerprint of these is its
         ``content``.
+    options : dict
+        What the network is made with, see `ptqsim.ptq.options_of`.
     """
 
     name: str
@@ -52,6 +57,7 @@ class StudySource:
     data: str
     calibration_data: str
     validation_data: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 class OpenSource:
@@ -76,7 +82,7 @@ class OpenSource:
         if source.weights is None:
             network = ptq.load_model(source.name)
         else:
-            network = ptq.load_model(source.name, checkpoint=self._file(source.weights))
+            network = ptq.load_model(source.name, checkpoint=self._file(source.weights), **source.options)
         if weights_fingerprint(network) != source.sha256:
             raise ValueError(
                 f"{source.name} has other weights here than on the client: install the same ptqsim on both"
@@ -107,6 +113,15 @@ class OpenSource:
         paths = [self._cache.path(name) for name in names]
         return PackedImages(self.source.validation_data, content, paths, BATCH)
 
+    def float_logits(self, images: ptq.Dataset, content: str) -> torch.Tensor:
+        """Logits [N, classes] of the float network on images of this content; kept on this machine."""
+        about = fingerprint.value([self.source.sha256, content, len(images), code_version()])
+        name = f"float-{about[:32]}.safetensors"
+        if not self._cache.has(name):
+            logits = ptq.evaluate(self.network, images, batch=BATCH).logits
+            self._cache.put(name, tensor_bytes({"logits": logits}))
+        return load_tensors(self._cache.path(name))["logits"]
+
     def _file(self, name: str) -> Path:
         if not self._cache.has(name):
             raise MissingContent((name,))
@@ -125,9 +140,9 @@ class OpenSource:
 def packed_name(source: StudySource, content: str, first: int, seed: int | None) -> str:
     """File with preprocessed images: of the calibration their number and seed, else the first image of a batch.
 
-    How images are preprocessed follows from the network's name and the code.
+    How images are preprocessed follows from the network's name, what it is made with, and the code.
     """
-    about = fingerprint.value([source.name, content, first, seed, code_version()])
+    about = fingerprint.value([source.name, dict(source.options), content, first, seed, code_version()])
     return f"images-{about[:32]}.safetensors"
 
 
@@ -145,19 +160,25 @@ class SourceFiles:
         self._networks: dict[StudySource, nn.Module] = {}
         self._data: dict[tuple[StudySource, str], ptq.Dataset] = {}
 
-    def add(self, name: str, data: str, *, pretrained: bool, checkpoint: Path | None) -> StudySource:
+    def add(
+        self, name: str, data: str, options: ptq.ModelOptions, *, pretrained: bool, checkpoint: Path | None
+    ) -> StudySource:
         """A source of the study: loaded once, its weights kept where they are not in the package."""
-        network = ptq.load_model(name, pretrained=pretrained, checkpoint=checkpoint)
+        network = ptq.load_with_options(name, options, pretrained=pretrained, checkpoint=checkpoint)
+        if (task := task_of(network).name) != Classification.name:
+            raise ValueError(f"model {name} is one of {task}, and studies are of classifiers: leave it out")
         found = weights_fingerprint(network)
         weights = None
-        if name not in ptq.BUNDLED or checkpoint is not None:
+        made_with = ptq.options_of(network)
+        if name not in ptq.BUNDLED or checkpoint is not None or made_with:
             weights = f"weights-{found[:32]}.safetensors"
             if not self._cache.has(weights):
                 self._cache.put(weights, pack_weights(network))
         place = data if data == DIGITS else str(Path(data).resolve())
         splits = {split: ptq.load_data(place, network, split=split) for split in ("calibration", "validation")}
         check_classes(splits["validation"], getattr(network, "num_classes", None))
-        source = StudySource(name, found, weights, place, *(opened.name for opened in splits.values()))
+        calibration, validation = (opened.name for opened in splits.values())
+        source = StudySource(name, found, weights, place, calibration, validation, made_with)
         self._networks[source] = network
         self._data |= {(source, split): opened for split, opened in splits.items()}
         return source

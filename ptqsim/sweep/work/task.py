@@ -77,7 +77,7 @@ class Outcome:
 
 
 def perform(task: WorkTask) -> Outcome:
-    """Do a task in a worker; whatever goes wrong is an outcome, so that the others go on."""
+    """Do a task in a worker. Every error becomes an outcome, so that other tasks continue."""
     host, process = socket.gethostname(), os.getpid()
     start = time.perf_counter()
 

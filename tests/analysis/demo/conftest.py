@@ -7,6 +7,7 @@ import pytest
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
 from analysis.demo.width_curve import WidthCurve
+from analysis.framework.artifact import Figure
 from analysis.papers.ptq4vit.fig4_twin_points import TwinPoints
 from analysis.simulator.safe_width import SafeWidth
 from ptqsim.cli.framework.app import main
@@ -22,6 +23,12 @@ def small_plan(monkeypatch):
         TwinPoints(),
     ]
     monkeypatch.setattr("analysis.commands.demo.plan", lambda workload, full: parts)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Figures are computed and not drawn, which takes most of the time."""
+    monkeypatch.setattr(Figure, "files", lambda self, data: {})
 
 
 @pytest.fixture

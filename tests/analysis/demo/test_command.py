@@ -35,6 +35,7 @@ def test_everything_is_printed_and_written(demo, tmp_path, capsys):
     assert all(int(row["outputs"]) >= 60 and row["mismatches"] == "0" for row in checks)
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_json_is_all_that_reaches_stdout(demo, tmp_path, capsys):
     assert demo("--json") == 0
     result = json.loads(capsys.readouterr().out)
@@ -50,6 +51,7 @@ def test_json_is_all_that_reaches_stdout(demo, tmp_path, capsys):
     ]
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_a_mismatch_makes_the_exit_status_1(demo, monkeypatch, capsys):
     honest = ptq.verify
 
@@ -65,6 +67,7 @@ def test_a_mismatch_makes_the_exit_status_1(demo, monkeypatch, capsys):
     assert "2 outputs are not what the reference computes" in printed
 
 
+@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("fatal", [1, 3, 5])
 def test_an_interrupted_demo_keeps_what_was_finished(demo, monkeypatch, capsys, fatal):
     evaluate, calls = ptq.evaluate, []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from analysis.demo import plan as plan_module
 from analysis.demo.accuracy import Accuracy
 from analysis.demo.exactness import Exactness
 from analysis.demo.plan import plan
@@ -38,3 +39,11 @@ def test_every_exactness_check_has_ten_thousand_outputs(workload):
     checks = [part for part in plan(workload, full=False) if isinstance(part, Exactness)]
     assert checks
     assert all(part.outputs >= 10_000 for part in checks)
+
+
+def test_a_large_network_does_less(workload, monkeypatch):
+    assert plan_module.sizes(workload, full=False) == plan_module.QUICK
+    monkeypatch.setattr(plan_module, "_SMALL", sum(p.numel() for p in workload.network.parameters()) - 1)
+    assert plan_module.sizes(workload, full=False) == plan_module.LARGE
+    assert plan_module.sizes(workload, full=True).accuracy == 10_000
+    assert sizes(workload, full=False) == (132, (8,), 44, 44)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure as Drawing
 
 from analysis.docs.overflow import Overflow
 from analysis.docs.requantize import RequantizeRoundings
@@ -114,7 +113,9 @@ def test_text_is_inside_the_picture_and_tick_labels_apart(data, name):
 
 
 def test_a_staircase_fills_the_dot_that_belongs_to_a_step():
-    axes = Drawing().subplots()
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
     x = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
     staircase(axes, x, np.array([0, 0, 1, 1, 1]), jumps=np.array([0.0]))
     dots = {(line.get_xdata()[0], line.get_ydata()[0]): line.get_markerfacecolor() for line in axes.lines

@@ -9,13 +9,23 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from analysis.framework.workload import Setting
+from analysis.framework.store import ArtifactStore
+from analysis.framework.workload import Setting, Workload
 from analysis.hardware.area import Area
 from analysis.hardware.area_accuracy import UNITS, AreaAccuracy
 from ptqsim import ptq
 from ptqsim.ptq.network.operations import OperandFormats
 
 SMALL = AreaAccuracy(code_bits=(6,), trees=(4,), widths=(20, 16, 12), images=6, floor=-1.0)
+
+
+@pytest.fixture(scope="module")
+def data(tiny_model, tmp_path_factory):
+    """What `SMALL` finds with a network of its own."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch, Workload(store=ArtifactStore(folder), images=4) as made:
+        patch.setattr(ptq, "load_model", lambda name, **options: tiny_model)
+        return SMALL.compute(made)
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +82,8 @@ def by_hand(workload, operand, shift, accumulator):
     return found.top1, found.cross_entropy
 
 
-def test_accuracy_and_gates_of_a_point(workload, counts):
-    points = SMALL.compute(workload)["points"]
+def test_accuracy_and_gates_of_a_point(data, workload, counts):
+    points = data["points"]
     assert {(row["row"], row["operand"]) for row in points.records()} == {
         (row, operand) for row in ("format", "datapath") for operand in ("softmax", "gelu")
     }
@@ -94,9 +104,9 @@ def test_accuracy_and_gates_of_a_point(workload, counts):
             assert row["transistors"] == counted(counts, **cells)
 
 
-def test_the_front_is_what_none_is_better_than(workload):
+def test_the_front_is_what_none_is_better_than(data):
     """From the other side: walked from the smallest unit to the largest, accuracy has to rise."""
-    points = SMALL.compute(workload)["points"]
+    points = data["points"]
     for row in ("format", "datapath"):
         for operand in ("softmax", "gelu"):
             shown = points.where(row=row, operand=operand)
@@ -111,8 +121,7 @@ def test_the_front_is_what_none_is_better_than(workload):
             assert front.tolist() == shown.column("front")
 
 
-def test_printed_width_keeps_the_accuracy(workload):
-    data = SMALL.compute(workload)
+def test_printed_width_keeps_the_accuracy(data):
     printed = SMALL.printed(data)
     assert printed.rows
     for row in printed.rows:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
+from tests.ptq.networks import vision_transformer
 
 
 @pytest.mark.parametrize("method", ["ptq4vit", "liu2021", "bit_split", "percentile"])
@@ -50,12 +51,10 @@ def test_float_mode_and_attention_products_know_no_correction(model: nn.Module, 
 
 
 def test_a_layer_without_bias_gets_one(images: torch.Tensor) -> None:
-    from timm.models.vision_transformer import VisionTransformer
-
     torch.manual_seed(0)
-    model = VisionTransformer(
+    model = vision_transformer(
         img_size=32, patch_size=8, num_classes=10, embed_dim=32, depth=1, num_heads=2, qkv_bias=False
-    ).eval()
+    )
     q = ptq.calibrate(model, images, method="percentile", w_bits=3, a_bits=3, bias_correction=True)
     bias = q.layers["blocks.0.attn.qkv"].corrected_bias
     assert isinstance(bias, torch.Tensor)

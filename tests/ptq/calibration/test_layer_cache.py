@@ -14,13 +14,11 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
+from ptqsim.cli.framework.app import main
 from ptqsim.ptq.calibration import layerwise
 from ptqsim.ptq.calibration.layer import LayerResult
 
-COMMAND = [
-    sys.executable, "-m", "ptqsim.cli", "calibrate", "--w-bits", "4", "--a-bits", "4", "--images", "4",
-    "-O", "n=40", "-O", "rounds=1",
-]  # fmt: skip
+ARGUMENTS = ["calibrate", "--w-bits", "4", "--a-bits", "4", "--images", "4", "-O", "n=40", "-O", "rounds=1"]
 
 
 class Counted(Exception):  # noqa: N818 - an interruption
@@ -111,13 +109,14 @@ def test_a_damaged_file_is_done_again(model: nn.Module, images: torch.Tensor, tm
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     output = tmp_path_factory.mktemp("whole") / "m.safetensors"
-    subprocess.run([*COMMAND, "-o", str(output)], check=True, capture_output=True, timeout=300)
+    assert main([*ARGUMENTS, "-o", str(output)]) == 0
     return output.read_bytes()
 
 
 def interrupted(end: signal.Signals, folder: Path) -> tuple[int, str]:
     """Status and stderr of a calibration that was sent a signal when it had finished a layer."""
-    process = subprocess.Popen([*COMMAND, "-o", str(folder / "m.safetensors")], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "ptqsim.cli", *ARGUMENTS]
+    process = subprocess.Popen([*command, "-o", str(folder / "m.safetensors")], stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None and not list(folder.glob("*.state/*.safetensors")):
         time.sleep(0.002)
@@ -142,7 +141,7 @@ def test_a_real_process_ended_by_a_real_signal(end: signal.Signals, tmp_path: Pa
         assert f"{kept} layers are kept in {state}: the same command goes on from them" in " ".join(errors.split())
         assert "Traceback" not in errors
     assert not output.exists()
-    subprocess.run([*COMMAND, "-o", str(output)], check=True, capture_output=True, timeout=300)
+    assert main([*ARGUMENTS, "-o", str(output)]) == 0
     assert not state.exists()
     assert output.read_bytes() == uninterrupted
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.search import candidates as search_space
+from tests.ptq.networks import vision_transformer
 
 IMAGES = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 METHODS = ["percentile", "base_ptq", "bit_split", "liu2021", "ptq4vit"]
 
 
-def network() -> VisionTransformer:
+def network() -> nn.Module:
     torch.manual_seed(0)
-    return VisionTransformer(img_size=32, patch_size=8, embed_dim=32, depth=1, num_heads=2, num_classes=5).eval()
+    return vision_transformer(img_size=32, patch_size=8, embed_dim=32, depth=1, num_heads=2, num_classes=5)
 
 
 def calibrated(model: nn.Module, images: torch.Tensor, method: str = "ptq4vit") -> ptq.QuantizedModel:

@@ -6,12 +6,12 @@ from dataclasses import asdict
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch.utils.data import TensorDataset
 
 from ptqsim import ptq
 from ptqsim.ptq.calibration.methods import METHODS, VARIANTS, make_method
 from tests.ptq import names
+from tests.ptq.networks import vision_transformer
 
 
 def test_every_method_is_exported() -> None:
@@ -28,7 +28,7 @@ def test_an_object_is_its_name(name: str) -> None:
 
 def test_an_object_and_a_name_calibrate_alike() -> None:
     torch.manual_seed(0)
-    network = VisionTransformer(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=3).eval()
+    network = vision_transformer(img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=3)
     images = torch.randn(4, 3, 16, 16)
     named = ptq.calibrate(network, images, method="ptq4vit", w_bits=4, a_bits=4, rounds=2, range_choice="nearest")
     made = ptq.calibrate(

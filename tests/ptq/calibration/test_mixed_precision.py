@@ -15,6 +15,7 @@ from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, frontier
 from ptqsim.ptq.calibration.mixed_precision.hessian import hutchinson_traces
 from ptqsim.ptq.calibration.mixed_precision.modules import transformer_modules
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import nuclear_norm
+from tests.ptq.networks import timm_model
 
 FEW = {"n": 6, "rounds": 1}
 
@@ -111,10 +112,9 @@ def test_hutchinson_estimates_the_traces_of_the_exact_hessian() -> None:
 
 
 def test_modules_are_msa_and_mlp() -> None:
-    import timm
 
     for name, count in (("vit_tiny_patch16_224", 24), ("swin_tiny_patch4_window7_224", 24)):
-        layers = ptq.QuantizedModel(timm.create_model(name, pretrained=False)).layers
+        layers = ptq.QuantizedModel(timm_model(name)).layers
         modules = transformer_modules(layers)
         assert [m.kind for m in modules] == ["msa", "mlp"] * (count // 2)
         inside = {op.name for m in modules for op in m.operations}

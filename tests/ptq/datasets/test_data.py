@@ -5,27 +5,37 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from timm.data import create_transform, resolve_data_config
 from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.datasets.compositing import scans_of
 from ptqsim.ptq.datasets.load import DigitScenes
 from tests.ptq.names import BUNDLED
+from tests.ptq.networks import timm_model
+
+
+def preprocessing(network: nn.Module) -> Callable[[Image.Image], torch.Tensor]:
+    """timm's own."""
+    from timm.data import create_transform, resolve_data_config
+
+    transform: Callable[[Image.Image], torch.Tensor] = create_transform(
+        **resolve_data_config({}, model=network), is_training=False
+    )
+    return transform
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     """Takes 160x160 pixels, by a transform with a crop of 0.95 and bicubic interpolation."""
-    return timm.create_model("test_vit", num_classes=100).eval()
+    return timm_model("test_vit", num_classes=100)
 
 
 def test_fingerprints_follow_the_images(folder: Path) -> None:
@@ -78,7 +88,7 @@ def test_scenes_read_again_are_those_of_one_by_one(monkeypatch: pytest.MonkeyPat
 
 
 def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
-    model = timm.create_model("test_vit", num_classes=100).eval()
+    model = timm_model("test_vit", num_classes=100)
     with pytest.raises(
         ValueError, match=r"32x32 pixels in 3 channels, and the model takes 160x160 in 3: name a folder"
     ):
@@ -87,7 +97,7 @@ def test_scenes_for_a_model_of_another_image_size_are_refused() -> None:
 
 def test_images_are_preprocessed_as_timm_does(folder: Path, network: nn.Module) -> None:
     images, labels = ptq.load_data(folder, network).read([1, 4])
-    transform = create_transform(**resolve_data_config({}, model=network), is_training=False)
+    transform = preprocessing(network)
     files = [folder / "val" / "cat" / "1.png", folder / "val" / "dog" / "1.png"]
     expected = torch.stack([transform(Image.open(file).convert("RGB")) for file in files])
     assert images.shape == (2, 3, 160, 160)
@@ -111,10 +121,10 @@ def test_some_classes_of_imagenet_keep_their_numbers(tmp_path: Path) -> None:
     for wnid in ("n01440764", "n01443537", "n15075141"):  # the first two and the last of ImageNet-1k
         (tmp_path / "val" / wnid).mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(tmp_path / "val" / wnid / "image.JPEG")
-    all_classes = timm.create_model("test_vit").eval()
+    all_classes = timm_model("test_vit")
     assert ptq.load_data(tmp_path, all_classes).read(range(3))[1].tolist() == [0, 1, 999]
     assert ptq.load_data(tmp_path, all_classes).classes is None  # type: ignore[attr-defined]
-    three = timm.create_model("test_vit", num_classes=3).eval()
+    three = timm_model("test_vit", num_classes=3)
     assert ptq.load_data(tmp_path, three).classes == 3  # type: ignore[attr-defined]
     assert ptq.load_data(tmp_path, three).read(range(3))[1].tolist() == [0, 1, 2]
 
@@ -148,7 +158,7 @@ def test_cifar10_in_its_binary_version(cifar10: Path, network: nn.Module) -> Non
     record = np.frombuffer((cifar10 / "data_batch_2.bin").read_bytes(), np.uint8).reshape(2, 3073)[1]
     expected = torch.from_numpy(record[1:].reshape(3, 32, 32) / 127.5 - 1).float()
     torch.testing.assert_close(plain[0], expected, rtol=0, atol=1e-6)
-    transform = create_transform(**resolve_data_config({}, model=network), is_training=False)
+    transform = preprocessing(network)
     assert torch.equal(images[2], transform(Image.fromarray(record[1:].reshape(3, 32, 32).transpose(1, 2, 0).copy())))
 
 

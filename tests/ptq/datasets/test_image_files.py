@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from torch import nn
-from torchvision.datasets import ImageFolder as TorchvisionFolder
 
 from ptqsim import ptq
 from ptqsim.ptq.image_files import class_folders, image_names, read_image, to_rgb
@@ -134,9 +133,11 @@ def test_hidden_folders_and_files_are_no_classes_and_no_images(
 
 
 def test_the_order_is_torchvisions(tmp_path: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
     for name in ("b/2.png", "b/10.png", "b/b-c/1.PNG", "b/b/1.jpg", "a/Z.png", "a/é.webp", "a/x.gif", "B/0.png"):
         saved(tmp_path / name, Image.new("RGB", (2, 2)), format="PNG")
-    expected = [Path(path).relative_to(tmp_path).as_posix() for path, _ in TorchvisionFolder(str(tmp_path)).samples]
+    expected = [Path(path).relative_to(tmp_path).as_posix() for path, _ in ImageFolder(str(tmp_path)).samples]
     found = [f"{name}/{image}" for name in class_folders(tmp_path) for image in image_names(tmp_path / name)]
     assert found == expected
 

@@ -133,7 +133,9 @@ def test_networks_are_measured_by_what_they_are_for(detector: Detector, quantize
     assert found.metrics == mean_average_precision(found.logits, data.ground_truth(range(7)))
     gap = ptq.difference(ptq.measure(quantized, data, limit=7), found)
     assert gap.of == 7 * 8 * 15
-    assert ptq.difference(found, found) == ptq.Difference(logits=0, of=gap.of, predictions=0, largest=0.0)
+    assert ptq.difference(found, found) == ptq.Difference(
+        logits=0, of=gap.of, predictions=0, images=found.images, largest=0.0, divergence=ptq.Mean(0.0, 0.0)
+    )
     assert found.metrics == mean_average_precision(found.logits, data.ground_truth(range(7)))
     other = ptq.measure(quantized, data, limit=7)
     gap = ptq.difference(other, found)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torchvision.ops import generalized_box_iou
 
 from ptqsim.ptq.network.detr.boxes import centered, corners, generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
@@ -26,6 +25,8 @@ def some(seed: int, images: int = 4, queries: int = 5, objects: int = 3) -> tupl
 
 
 def test_overlap_is_torchvisions() -> None:
+    from torchvision.ops import generalized_box_iou
+
     one, other = torch.rand(6, 4) + 0.01, torch.rand(5, 4) + 0.01
     expected = generalized_box_iou(corners(one), corners(other))
     torch.testing.assert_close(generalized_iou(one[:, None], other[None]), expected)
@@ -34,6 +35,8 @@ def test_overlap_is_torchvisions() -> None:
 
 
 def test_the_assignment_is_the_cheapest_of_all() -> None:
+    from torchvision.ops import generalized_box_iou
+
     logits, boxes, targets = some(0)
     found = match(logits, boxes, targets)
     probability = logits.softmax(-1)
@@ -120,9 +123,19 @@ def test_drawn_labels_follow_the_generator_and_soft_ones_say_nothing() -> None:
 def test_divergence_is_least_for_the_same_outputs() -> None:
     exact = outputs(3).detach()
     task = Detection()
-    least = task.divergence(exact, exact)
-    soft = split_outputs(exact)[0].double().softmax(-1)
-    assert least == pytest.approx(float(-(soft * soft.log()).sum()), rel=1e-9)
+    assert (task.divergence(exact, exact) == 0).all()
     torch.manual_seed(0)
-    far = [task.divergence(exact + size * torch.randn_like(exact), exact) for size in (0.01, 0.1)]
-    assert least < far[0] < far[1]
+    near, far = (task.divergence(exact + size * torch.randn_like(exact), exact) for size in (0.01, 0.1))
+    assert near.shape == (len(exact),)
+    assert (near > 0).all()
+    assert (near < far).all()
+
+
+def test_divergence_of_classes_is_that_of_their_distributions() -> None:
+    exact = outputs(3).detach()
+    other = exact.clone()
+    other[..., :-4] += torch.randn(other[..., :-4].shape, generator=torch.Generator().manual_seed(0))
+    p, q = (split_outputs(each)[0].double().softmax(-1) for each in (exact, other))
+    from scipy.stats import entropy
+
+    assert Detection().divergence(other, exact).numpy() == pytest.approx(entropy(p, q, axis=-1).sum(axis=1))

@@ -191,7 +191,9 @@ def test_other_convolutions_are_refused_by_name(detector: Detector) -> None:
 
     model = deepcopy(detector)
     model.detr.model.input_projection = nn.Conv2d(16, 32, 1, padding=1, padding_mode="reflect")
-    with pytest.raises(ValueError, match=r"operation 'detr\.model\.input_projection' is a convolution with padding mode"):
+    with pytest.raises(
+        ValueError, match=r"operation 'detr\.model\.input_projection' is a convolution with padding mode"
+    ):
         wrap(model)
 
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-import timm
-import timm.layers as L
 import torch
 from torch import nn
 
 from ptqsim.ptq.network.after_gelu import layers_after_gelu
 from ptqsim.ptq.network.wrap import wrap
+from tests.ptq.networks import timm_model
 
 
-@pytest.mark.parametrize(
-    ("network", "expected"),
-    [
-        (L.Mlp(8, 16), {"fc2"}),
-        (L.Mlp(8, 16, act_layer=nn.SiLU), set()),
-        (L.Mlp(8, 16, act_layer=L.QuickGELU), {"fc2"}),
-        (L.Mlp(8, 16, norm_layer=nn.LayerNorm), set()),
-        (L.Mlp(8, 16, use_conv=True), {"fc2"}),
-        (L.ConvMlp(8, 16, act_layer=nn.GELU), {"fc2"}),
-        (L.ConvMlp(8, 16), set()),  # ReLU
-        (L.GluMlp(8, 16, act_layer=nn.GELU), set()),  # times a gate
-        (L.SwiGLU(8, 16), set()),
-        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Dropout(), nn.Conv2d(4, 4, 1)), {"3"}),
-        (nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 4)), set()),
-        (nn.Sequential(nn.GELU(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))), {"1.0"}),
-    ],
-)
-def test_layers(network: nn.Module, expected: set[str]) -> None:
-    assert layers_after_gelu(network) == expected
+def networks() -> Iterator[tuple[nn.Module, set[str]]]:
+    """Networks, and the layers of theirs behind a GELU."""
+    import timm.layers as L
+
+    yield L.Mlp(8, 16), {"fc2"}
+    yield L.Mlp(8, 16, act_layer=nn.SiLU), set()
+    yield L.Mlp(8, 16, act_layer=L.QuickGELU), {"fc2"}
+    yield L.Mlp(8, 16, norm_layer=nn.LayerNorm), set()
+    yield L.Mlp(8, 16, use_conv=True), {"fc2"}
+    yield L.ConvMlp(8, 16, act_layer=nn.GELU), {"fc2"}
+    yield L.ConvMlp(8, 16), set()  # ReLU
+    yield L.GluMlp(8, 16, act_layer=nn.GELU), set()  # times a gate
+    yield L.SwiGLU(8, 16), set()
+    yield nn.Sequential(nn.Conv2d(3, 4, 3), nn.GELU(), nn.Dropout(), nn.Conv2d(4, 4, 1)), {"3"}
+    yield nn.Sequential(nn.Linear(3, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 4)), set()
+    yield nn.Sequential(nn.GELU(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))), {"1.0"}
+
+
+def test_layers() -> None:
+    for network, expected in networks():
+        assert layers_after_gelu(network) == expected, network
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ def test_what_is_said_to_follow_a_gelu_is_its_output(
 ) -> None:
     """Seen by the memory of the tensors, on a network that runs."""
     torch.manual_seed(0)
-    network = timm.create_model(name, num_classes=3).eval().requires_grad_(False)
+    network = timm_model(name, num_classes=3).requires_grad_(False)
     outputs: dict[int, torch.Tensor] = {}
     original = torch.nn.functional.gelu
 

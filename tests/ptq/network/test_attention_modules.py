@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
-import timm.layers as L
 import torch
-from timm.layers.attention import AttentionRope
-from timm.layers.attention2d import Attention2d, MultiQueryAttention2d
-from timm.layers.diff_attention import DiffAttention
-from timm.models import (
-    beit, cait, coat, convit, crossvit, davit, edgenext, efficientformer, efficientformer_v2, efficientvit_mit,
-    efficientvit_msra, eva, fastvit, hiera, iformer, levit, lowformer, maxxvit, metaformer, mvitv2, nest, nextvit,
-    pvt_v2, shvit, swiftformer, swin_transformer_v2, swin_transformer_v2_cr, tiny_vit, tnt, twins, visformer,
-    vision_transformer, vision_transformer_relpos, vision_transformer_sam, volo, xcit,
-)  # fmt: skip
 from torch import nn
 
 from ptqsim import ptq
@@ -26,6 +17,11 @@ from ptqsim.ptq.network.attention.timm_modules import TABLE, attention_adapters
 from ptqsim.ptq.network.wrap import wrap
 
 C, SIDE = 16, 4
+
+
+def of(module: str) -> Any:
+    """A module of timm, imported where a test needs it."""
+    return import_module(f"timm.{module}")
 
 
 class Network(nn.Module):
@@ -51,73 +47,73 @@ class Network(nn.Module):
 
 SIZE = (SIDE, SIDE)
 MODULES: dict[str, tuple[Callable[[], nn.Module], str, tuple[Any, ...], int]] = {
-    "gated": (lambda: L.Attention(C, 2, gated=True), "tokens", (), 5),
-    "rope": (lambda: AttentionRope(C, 2), "tokens", (torch.randn(SIDE * SIDE - 1, 2 * C // 2),), 4),
-    "grouped_queries": (lambda: AttentionRope(C, 4, num_kv_heads=2, qkv_fused=False), "tokens", (), 6),
-    "attention2d": (lambda: Attention2d(C, num_heads=2), "map", (), 4),
-    "one_key_for_all": (lambda: MultiQueryAttention2d(C, num_heads=2, kv_stride=2, query_strides=2), "map", (), 8),
-    "pool_latent": (lambda: L.AttentionPoolLatent(C, num_heads=2, mlp_ratio=1), "tokens", (), 7),
-    "differential": (lambda: DiffAttention(C, 2), "tokens", (), 6),
-    "beit": (lambda: beit.Attention(C, 2, qkv_bias=True, window_size=None), "tokens", (), 4),
-    "class": (lambda: cait.ClassAttn(C, 2), "tokens", (), 6),
-    "talking_heads": (lambda: cait.TalkingHeadAttn(C, 2), "tokens", (), 6),
-    "gated_positions": (lambda: convit.GPSA(C, 2), "tokens", (), 6),
-    "convit": (lambda: convit.MHSA(C, 2), "tokens", (), 4),
-    "crossvit": (lambda: crossvit.CrossAttention(C, 2), "tokens", (), 6),
-    "channels": (lambda: davit.ChannelAttention(C, 2), "tokens", (), 4),
-    "davit_window": (lambda: davit.WindowAttention(C, SIZE, 2), "tokens", (), 4),
-    "cross_covariance": (lambda: edgenext.CrossCovarianceAttn(C, 2), "tokens", (), 4),
-    "efficientformer": (lambda: efficientformer.Attention(C, 8, 2, 2, SIDE), "tokens", (), 4),
-    "efficientformer_v2": (lambda: efficientformer_v2.Attention2d(C, 8, 2, 2, SIZE), "map", (), 9),
-    "linear": (lambda: efficientvit_mit.LiteMLA(C, C, 2, dim=8), "map", (), 6),
+    "gated": (lambda: of("layers").Attention(C, 2, gated=True), "tokens", (), 5),
+    "rope": (lambda: of("layers.attention").AttentionRope(C, 2), "tokens", (torch.randn(SIDE * SIDE - 1, 2 * C // 2),), 4),
+    "grouped_queries": (lambda: of("layers.attention").AttentionRope(C, 4, num_kv_heads=2, qkv_fused=False), "tokens", (), 6),
+    "attention2d": (lambda: of("layers.attention2d").Attention2d(C, num_heads=2), "map", (), 4),
+    "one_key_for_all": (lambda: of("layers.attention2d").MultiQueryAttention2d(C, num_heads=2, kv_stride=2, query_strides=2), "map", (), 8),
+    "pool_latent": (lambda: of("layers").AttentionPoolLatent(C, num_heads=2, mlp_ratio=1), "tokens", (), 7),
+    "differential": (lambda: of("layers.diff_attention").DiffAttention(C, 2), "tokens", (), 6),
+    "beit": (lambda: of("models.beit").Attention(C, 2, qkv_bias=True, window_size=None), "tokens", (), 4),
+    "class": (lambda: of("models.cait").ClassAttn(C, 2), "tokens", (), 6),
+    "talking_heads": (lambda: of("models.cait").TalkingHeadAttn(C, 2), "tokens", (), 6),
+    "gated_positions": (lambda: of("models.convit").GPSA(C, 2), "tokens", (), 6),
+    "convit": (lambda: of("models.convit").MHSA(C, 2), "tokens", (), 4),
+    "crossvit": (lambda: of("models.crossvit").CrossAttention(C, 2), "tokens", (), 6),
+    "channels": (lambda: of("models.davit").ChannelAttention(C, 2), "tokens", (), 4),
+    "davit_window": (lambda: of("models.davit").WindowAttention(C, SIZE, 2), "tokens", (), 4),
+    "cross_covariance": (lambda: of("models.edgenext").CrossCovarianceAttn(C, 2), "tokens", (), 4),
+    "efficientformer": (lambda: of("models.efficientformer").Attention(C, 8, 2, 2, SIDE), "tokens", (), 4),
+    "efficientformer_v2": (lambda: of("models.efficientformer_v2").Attention2d(C, 8, 2, 2, SIZE), "map", (), 9),
+    "linear": (lambda: of("models.efficientvit_mit").LiteMLA(C, C, 2, dim=8), "map", (), 6),
     "cascaded": (
-        lambda: efficientvit_msra.CascadedGroupAttention(C, 4, 2, 2.0, SIDE, (3, 3)), "map", (), 9
+        lambda: of("models.efficientvit_msra").CascadedGroupAttention(C, 4, 2, 2.0, SIDE, (3, 3)), "map", (), 9
     ),
-    "eva": (lambda: eva.EvaAttention(C, 2, norm_layer=nn.LayerNorm), "tokens", (torch.randn(SIDE * SIDE - 1, C),), 4),
-    "eva_split": (lambda: eva.EvaAttention(C, 2, qkv_fused=False, scale_norm=False), "tokens", (), 6),
-    "fastvit": (lambda: fastvit.Attention(C, head_dim=8), "map", (), 4),
-    "mask_units": (lambda: hiera.MaskUnitAttention(C, C, 2, q_stride=4, window_size=4), "tokens", (), 4),
-    "iformer": (lambda: iformer.SHMA(C), "map", (), 6),
-    "levit": (lambda: levit.Attention(C, 4, 2, 2, SIZE), "tokens", (), 4),
-    "levit_convolutions": (lambda: levit.Attention(C, 4, 2, 2, SIZE, use_conv=True), "map", (), 4),
+    "eva": (lambda: of("models.eva").EvaAttention(C, 2, norm_layer=nn.LayerNorm), "tokens", (torch.randn(SIDE * SIDE - 1, C),), 4),
+    "eva_split": (lambda: of("models.eva").EvaAttention(C, 2, qkv_fused=False, scale_norm=False), "tokens", (), 6),
+    "fastvit": (lambda: of("models.fastvit").Attention(C, head_dim=8), "map", (), 4),
+    "mask_units": (lambda: of("models.hiera").MaskUnitAttention(C, C, 2, q_stride=4, window_size=4), "tokens", (), 4),
+    "iformer": (lambda: of("models.iformer").SHMA(C), "map", (), 6),
+    "levit": (lambda: of("models.levit").Attention(C, 4, 2, 2, SIZE), "tokens", (), 4),
+    "levit_convolutions": (lambda: of("models.levit").Attention(C, 4, 2, 2, SIZE, use_conv=True), "map", (), 4),
     "levit_downsampling": (
-        lambda: levit.AttentionDownsample(C, C, 4, 2, 2.0, 2, SIZE), "tokens", (), 5
+        lambda: of("models.levit").AttentionDownsample(C, C, 4, 2, 2.0, 2, SIZE), "tokens", (), 5
     ),
-    "lowformer": (lambda: lowformer.ConvAttention(C, att_stride=2), "map", (), 6),
-    "maxvit": (lambda: maxxvit.Attention2d(C, dim_head=8), "map", (), 4),
-    "maxvit_channels_last": (lambda: maxxvit.AttentionCl(C, dim_head=8), "tokens", (), 4),
+    "lowformer": (lambda: of("models.lowformer").ConvAttention(C, att_stride=2), "map", (), 6),
+    "maxvit": (lambda: of("models.maxxvit").Attention2d(C, dim_head=8), "map", (), 4),
+    "maxvit_channels_last": (lambda: of("models.maxxvit").AttentionCl(C, dim_head=8), "tokens", (), 4),
     "maxvit_table": (
-        lambda: maxxvit.AttentionCl(C, dim_head=8, rel_pos_cls=partial(L.RelPosBiasTf, window_size=SIZE)), "grid", (), 6
+        lambda: of("models.maxxvit").AttentionCl(C, dim_head=8, rel_pos_cls=partial(of("layers").RelPosBiasTf, window_size=SIZE)), "grid", (), 6
     ),
-    "metaformer": (lambda: metaformer.Attention(C, head_dim=8), "tokens", (), 4),
+    "metaformer": (lambda: of("models.metaformer").Attention(C, head_dim=8), "tokens", (), 4),
     "mvit": (
-        lambda: mvitv2.MultiScaleAttention(C, C, SIZE, 2, stride_q=(2, 2), stride_kv=(2, 2), has_cls_token=False),
+        lambda: of("models.mvitv2").MultiScaleAttention(C, C, SIZE, 2, stride_q=(2, 2), stride_kv=(2, 2), has_cls_token=False),
         "tokens", (SIZE,), 9,
     ),
-    "nest": (lambda: Nested(nest.Attention(C, 2)), "tokens", (), 4),
-    "nextvit": (lambda: nextvit.EfficientAttention(C, head_dim=8, sr_ratio=1), "tokens", (), 6),
-    "pvt": (lambda: pvt_v2.Attention(C, 2, sr_ratio=2), "tokens", (SIZE,), 6),
-    "one_head": (lambda: shvit.SHSA(C, 8, 8), "map", (), 4),
-    "additive": (lambda: swiftformer.EfficientAdditiveAttention(C, C), "map", (), 5),
-    "swin_v2": (lambda: swin_transformer_v2.WindowAttention(C, SIZE, 2), "tokens", (), 6),
+    "nest": (lambda: Nested(of("models.nest").Attention(C, 2)), "tokens", (), 4),
+    "nextvit": (lambda: of("models.nextvit").EfficientAttention(C, head_dim=8, sr_ratio=1), "tokens", (), 6),
+    "pvt": (lambda: of("models.pvt_v2").Attention(C, 2, sr_ratio=2), "tokens", (SIZE,), 6),
+    "one_head": (lambda: of("models.shvit").SHSA(C, 8, 8), "map", (), 4),
+    "additive": (lambda: of("models.swiftformer").EfficientAdditiveAttention(C, C), "map", (), 5),
+    "swin_v2": (lambda: of("models.swin_transformer_v2").WindowAttention(C, SIZE, 2), "tokens", (), 6),
     "swin_v2_cr": (
-        lambda: swin_transformer_v2_cr.WindowMultiHeadAttention(C, 2, SIZE), "tokens", (), 6
+        lambda: of("models.swin_transformer_v2_cr").WindowMultiHeadAttention(C, 2, SIZE), "tokens", (), 6
     ),
-    "tiny_vit": (lambda: tiny_vit.Attention(C, 8, 2, resolution=SIZE), "tokens", (), 4),
-    "tnt": (lambda: tnt.Attention(C, C, 2), "tokens", (), 5),
-    "twins_local": (lambda: twins.LocallyGroupedAttn(C, 2, ws=2), "tokens", (SIZE,), 4),
-    "twins_global": (lambda: twins.GlobalSubSampleAttn(C, 2, sr_ratio=2), "tokens", (SIZE,), 6),
-    "visformer": (lambda: visformer.Attention(C, 2), "map", (), 4),
-    "parallel": (lambda: vision_transformer.ParallelScalingBlock(C, 2), "tokens", (), 5),
+    "tiny_vit": (lambda: of("models.tiny_vit").Attention(C, 8, 2, resolution=SIZE), "tokens", (), 4),
+    "tnt": (lambda: of("models.tnt").Attention(C, C, 2), "tokens", (), 5),
+    "twins_local": (lambda: of("models.twins").LocallyGroupedAttn(C, 2, ws=2), "tokens", (SIZE,), 4),
+    "twins_global": (lambda: of("models.twins").GlobalSubSampleAttn(C, 2, sr_ratio=2), "tokens", (SIZE,), 6),
+    "visformer": (lambda: of("models.visformer").Attention(C, 2), "map", (), 4),
+    "parallel": (lambda: of("models.vision_transformer").ParallelScalingBlock(C, 2), "tokens", (), 5),
     "relative_positions": (
-        lambda: vision_transformer_relpos.RelPosAttention(C, 2), "tokens", (), 4
+        lambda: of("models.vision_transformer_relpos").RelPosAttention(C, 2), "tokens", (), 4
     ),
     "sam": (
-        lambda: vision_transformer_sam.Attention(C, 2, use_rel_pos=True, input_size=SIZE), "grid", (), 6
+        lambda: of("models.vision_transformer_sam").Attention(C, 2, use_rel_pos=True, input_size=SIZE), "grid", (), 6
     ),
-    "volo": (lambda: volo.Attention(C, 2), "grid", (), 4),
-    "outlook": (lambda: volo.OutlookAttention(C, 2), "grid", (), 4),
-    "xcit": (lambda: xcit.XCA(C, 2), "tokens", (), 4),
+    "volo": (lambda: of("models.volo").Attention(C, 2), "grid", (), 4),
+    "outlook": (lambda: of("models.volo").OutlookAttention(C, 2), "grid", (), 4),
+    "xcit": (lambda: of("models.xcit").XCA(C, 2), "tokens", (), 4),
 }  # fmt: skip
 
 
@@ -146,7 +142,9 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_products_are_operations_and_float_mode_is_the_modules_own(name: str, count_products: Callable[[], Any]) -> None:
+def test_products_are_operations_and_float_mode_is_the_modules_own(
+    name: str, count_products: Callable[[], Any]
+) -> None:
     network = made(name)
     images = torch.randn(3, *network.input_size)
     with count_products() as counted:
@@ -158,7 +156,9 @@ def test_products_are_operations_and_float_mode_is_the_modules_own(name: str, co
         op.observer = lambda op, a, b, out: seen.update({op.name: (a, b)})
     with count_products() as beside:
         got = wrapped(images)
-    assert list(seen) != [] and set(seen) == set(operations) and len(operations) == counted.count
+    assert list(seen) != []
+    assert set(seen) == set(operations)
+    assert len(operations) == counted.count
     assert beside.count == counted.count
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
     assert torch.equal(ptq.QuantizedModel(network)(images), expected)
@@ -223,11 +223,11 @@ def test_what_is_no_matrix_product_is_refused(equation: str) -> None:
 
 
 def test_a_product_that_the_table_does_not_know_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = eva.EvaAttention.forward
+    own = of("models.eva").EvaAttention.forward
 
     def more(self: Any, x: torch.Tensor, *rest: Any) -> torch.Tensor:
         return own(self, x, *rest) + x @ torch.eye(C)
 
-    monkeypatch.setattr(eva.EvaAttention, "forward", more)
+    monkeypatch.setattr(of("models.eva").EvaAttention, "forward", more)
     with pytest.raises(ValueError, match=r"EvaAttention multiplies matrices more often than the 2 times"):
         ptq.calibrate(made("eva_split"), torch.randn(2, C, SIDE, SIDE), method="percentile")

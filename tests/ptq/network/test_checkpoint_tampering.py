@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -19,6 +18,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.network.identity import tensors_fingerprint
 from ptqsim.ptq.network.operations import OperandFormats
+from tests.ptq.networks import timm_model
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_files_of_version_2_are_read(
 def with_formats(name: str, bits: int) -> ptq.QuantizedModel:
     """Random weights, every operand in a uniform format that reaches to the largest weight, or to 4."""
     torch.manual_seed(0)
-    quantized = ptq.QuantizedModel(timm.create_model(name, pretrained=False), {"model": name})
+    quantized = ptq.QuantizedModel(timm_model(name), {"model": name})
     top = 2 ** (bits - 1) - 1
     for op in quantized.layers.values():
         reach = 4.0 if op.constant_b is None else float(op.constant_b.abs().max())

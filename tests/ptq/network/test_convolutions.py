@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from timm.layers.conv2d_same import Conv2dSame
-from timm.layers.linear import Linear
-from timm.layers.std_conv import ScaledStdConv2d, ScaledStdConv2dSame, StdConv2d, StdConv2dSame
 from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.network.wrap import wrap
+
+
+def of(module: str) -> Any:
+    """A module of timm's layers, imported where a test needs it."""
+    return import_module(f"timm.layers.{module}")
+
 
 CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "plain": lambda: nn.Conv2d(6, 8, 3, stride=2, padding=1),
@@ -24,12 +29,12 @@ CONVOLUTIONS: dict[str, Callable[[], nn.Module]] = {
     "patches_in_groups": lambda: nn.Conv2d(6, 6, 2, stride=2, groups=2),
     "padded_by_name": lambda: nn.Conv2d(6, 4, (3, 2), padding="same", dilation=(1, 2)),
     "no_padding_by_name": lambda: nn.Conv2d(6, 4, 3, padding="valid"),
-    "same": lambda: Conv2dSame(6, 4, 3, stride=2),
-    "same_depthwise": lambda: Conv2dSame(6, 6, 5, stride=2, groups=6),
-    "standardized": lambda: StdConv2d(6, 4, 3),
-    "standardized_same": lambda: StdConv2dSame(6, 4, 3, stride=2),
-    "scaled": lambda: ScaledStdConv2d(6, 4, 3, groups=2),
-    "scaled_same": lambda: ScaledStdConv2dSame(6, 4, 3, stride=2),
+    "same": lambda: of("conv2d_same").Conv2dSame(6, 4, 3, stride=2),
+    "same_depthwise": lambda: of("conv2d_same").Conv2dSame(6, 6, 5, stride=2, groups=6),
+    "standardized": lambda: of("std_conv").StdConv2d(6, 4, 3),
+    "standardized_same": lambda: of("std_conv").StdConv2dSame(6, 4, 3, stride=2),
+    "scaled": lambda: of("std_conv").ScaledStdConv2d(6, 4, 3, groups=2),
+    "scaled_same": lambda: of("std_conv").ScaledStdConv2dSame(6, 4, 3, stride=2),
     "transposed": lambda: nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1),
     "transposed_in_groups": lambda: nn.ConvTranspose2d(6, 12, (2, 3), stride=(3, 1), groups=3, dilation=(2, 1)),
 }
@@ -71,7 +76,8 @@ def test_the_product_is_the_convolution(network: nn.Module) -> None:
         op.observer = lambda op, a, b, out: seen.append(out.shape)
     torch.testing.assert_close(wrapped(images), network(images), rtol=1e-5, atol=1e-6)
     conv = next(iter(operations.values()))
-    assert len(seen) == 2 and seen[0][0] == conv.groups[1]
+    assert len(seen) == 2
+    assert seen[0][0] == conv.groups[1]
     assert torch.equal(ptq.QuantizedModel(network)(images), network(images))
 
 
@@ -110,7 +116,7 @@ def test_other_paddings_are_refused() -> None:
 
 
 def test_the_linear_layer_of_timm_is_one() -> None:
-    network = nn.Sequential(nn.Flatten(), Linear(12, 3)).eval()
+    network = nn.Sequential(nn.Flatten(), of("linear").Linear(12, 3)).eval()
     _, operations = wrap(network)
     assert operations["1"].kind == "linear"
 

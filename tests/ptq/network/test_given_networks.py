@@ -17,6 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from ptqsim import ptq
 from ptqsim.ptq.network.admission.alterations import alteration
 from ptqsim.ptq.network.wrap import wrap
+from tests.ptq.networks import vision_transformer
 
 QUICK: dict[str, Any] = {"method": "percentile", "w_bits": 6, "a_bits": 6}
 
@@ -192,24 +193,77 @@ def test_a_layer_that_runs_twice_or_never_is_refused(model: nn.Module, images: t
 
 
 def test_networks_that_give_no_logits_are_refused(model: nn.Module, images: torch.Tensor) -> None:
-    from timm.models.vision_transformer import VisionTransformer
-
     def features(pool: str) -> nn.Module:
         sizes: dict[str, Any] = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2}
-        return VisionTransformer(**sizes, num_classes=0, global_pool=pool).eval()
+        return vision_transformer(**sizes, num_classes=0, global_pool=pool)
 
     headless, pair = copy.deepcopy(model), copy.deepcopy(model)
     headless.head = nn.Identity()
     pair.register_forward_hook(lambda m, args, out: (out, out))
     for network, words in (
-        (features("token"), "num_classes=0 and gives features; legal is a classifier"),
-        (features(""), "num_classes=0 and gives features; legal is a classifier"),
+        (features(""), r"gives outputs \(2, 17, 32\) for 2 images; legal is a feature extractor"),
         (headless, "num_classes=10 and gives 32 values per image; legal is a classifier"),
         (pair, "the model gives a tuple; legal is a classifier"),
     ):
         with pytest.raises(ValueError, match=words):
             ptq.calibrate(network, images, **QUICK)
-    with pytest.raises(ValueError, match="num_classes=0 and gives features"):
+    with pytest.raises(ValueError, match="top-1 is of a classifier"):
         ptq.evaluate(features("token"), ptq.load_data("digits", model), limit=2)
-    with pytest.raises(ValueError, match="num_classes is 0; legal is 1 or more"):
-        ptq.load_model("vit_small", num_classes=0)
+
+
+def closure_over_forward(network: Any) -> None:
+    forward = network.forward
+    network.forward = lambda images: 2 * forward(images)
+
+
+def default_of_forward(network: Any) -> None:
+    network.forward = lambda images, forward=network.forward: forward(images)
+
+
+def nested_closure(network: Any) -> None:
+    def run(images: torch.Tensor) -> torch.Tensor:
+        return network.head(network.forward_features(images)[:, 0])
+
+    network.forward = lambda images: run(images)
+
+
+def block(network: Any) -> None:
+    forward = network.blocks[1].forward
+    network.blocks[1].forward = lambda *args, **kwargs: forward(*args, **kwargs)
+
+
+def features(network: Any) -> None:
+    forward = network.forward_features
+    network.forward_features = lambda *args, **kwargs: forward(*args, **kwargs)
+
+
+def hook_on_a_block(network: Any) -> None:
+    network.blocks[1].register_forward_hook(lambda module, args, output: output + network.pos_embed.mean())
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (closure_over_forward, "^the model has a forward of its own, set on the module, that refers to the model"),
+        (default_of_forward, "^the model has a forward of its own, set on the module, that refers to the model"),
+        (nested_closure, "^the model has a forward of its own, set on the module, that refers to the model"),
+        (block, "^module 'blocks.1' of the model has a forward of its own, set on the module, that refers"),
+        (features, "^the model has a forward_features of its own, set on the module, that refers"),
+        (hook_on_a_block, "^module 'blocks.1' of the model has a forward hook that refers to the model itself"),
+    ],
+)
+def test_functions_that_a_copy_would_share_are_refused_by_name(
+    own: Any, images: torch.Tensor, change: Callable[[Any], None], reason: str
+) -> None:
+    change(own)
+    with pytest.raises(ValueError, match=reason):
+        ptq.calibrate(own, images, method="base_ptq", n=2)
+
+
+def test_a_method_and_a_function_that_a_copy_takes_along(own: Any, images: torch.Tensor) -> None:
+    own.forward = types.MethodType(lambda self, x: 2 * type(self).forward(self, x), own)
+    own.blocks[0].mlp.act.forward = torch.relu
+    quantized = ptq.calibrate(own, images, method="base_ptq", n=2)
+    quantized.mode = "float"
+    with torch.no_grad():
+        assert torch.equal(quantized(images), own(images))

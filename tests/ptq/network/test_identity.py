@@ -8,17 +8,17 @@ from functools import partial
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint, weights_fingerprint
+from tests.ptq.networks import vision_transformer
 
 
 def vit(**options: object) -> nn.Module:
     torch.manual_seed(0)
     sizes = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2, "num_classes": 5}
-    return VisionTransformer(**sizes | options).eval()  # type: ignore[arg-type]
+    return vision_transformer(**sizes | options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

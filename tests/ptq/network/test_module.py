@@ -7,11 +7,11 @@ import pickle
 
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
+from tests.ptq.networks import vision_transformer
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -19,7 +19,7 @@ IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
 @pytest.fixture(scope="module")
 def quantized() -> ptq.QuantizedModel:
     torch.manual_seed(0)
-    network = VisionTransformer(
+    network = vision_transformer(
         img_size=16, patch_size=8, embed_dim=16, depth=1, num_heads=2, num_classes=3, proj_drop_rate=0.5
     )
     return ptq.calibrate(network, IMAGES, method="percentile", w_bits=6, a_bits=6)

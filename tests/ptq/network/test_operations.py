@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import timm
 import torch
 from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.network.input_size import input_size
 from ptqsim.ptq.network.wrap import wrap
+from tests.ptq.networks import timm_model
 
 
 def test_a_product_outside_of_every_module_is_refused_by_its_name(model: nn.Module, images: torch.Tensor) -> None:
@@ -47,7 +47,7 @@ def test_every_product_of_a_timm_model_is_found_and_float_mode_agrees(
     name: str, count_products: Callable[[], Any]
 ) -> None:
     torch.manual_seed(0)
-    model = timm.create_model(name, pretrained=False, num_classes=10).eval()
+    model = timm_model(name, num_classes=10)
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad(), count_products() as counted:
         expected = model(image)
@@ -98,7 +98,7 @@ def test_the_original_is_left_alone(model: nn.Module) -> None:
 )
 def test_other_networks_are_refused_by_the_first_operation_that_they_run(name: str, operation: str) -> None:
     with pytest.raises(ValueError, match=f"operation '{re.escape(operation)}' "):
-        wrap(timm.create_model(name, pretrained=False))
+        wrap(timm_model(name))
 
 
 class Attention(nn.Module):
@@ -124,7 +124,7 @@ def test_an_attention_that_no_table_knows_is_refused(own: Any, images: torch.Ten
 @pytest.mark.parametrize("name", ["mixer_s32_224", "resmlp_12_224", "test_vit2", "test_vit4"])
 def test_other_networks_of_supported_operations_run_in_integers(name: str, count_products: Callable[[], Any]) -> None:
     torch.manual_seed(0)
-    network = timm.create_model(name, pretrained=False, num_classes=10).eval()
+    network = timm_model(name, num_classes=10)
     image = torch.randn(1, *input_size(network))
     quantized = ptq.calibrate(network, image, method="percentile")
     quantized.mode = "integer"

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 
 from ptqsim import ptq
 from ptqsim.cli.framework import app
+from tests.ptq.networks import timm_model
 
 
 @pytest.mark.parametrize("name", ["vit_digits", "deit_digits", "swin_digits"])
@@ -58,7 +58,7 @@ def test_wrong_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_models_of_timm(name: str, bits: int, tmp_path: Path) -> None:
     """Random weights; the check is of the arithmetic."""
     torch.manual_seed(0)
-    network = timm.create_model(name, pretrained=False).eval()
+    network = timm_model(name)
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1))
     quantized = ptq.calibrate(network, images[:1], method="ptq4vit", w_bits=bits, a_bits=bits, n=4, rounds=1)
     report = ptq.export_onnx(quantized, tmp_path / "m.onnx")

@@ -81,10 +81,11 @@ def test_what_has_no_bytes_is_multiplied_in_floats(x: torch.Tensor, formats: tup
     assert not takes_integers(x, formats, (pq.Uniform(8, scale=1.0),))
 
 
+@pytest.mark.parametrize("n", [30, pytest.param(100, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["ptq4vit", "base_ptq"])
-def test_integers_and_floats_make_the_same_choices(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_integers_and_floats_make_the_same_choices(method: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ptq.load_model("vit_digits")
-    images = ptq.sample_images(ptq.load_data("digits", model, split="calibration"), 8, seed=3)
+    images = ptq.sample_images(ptq.load_data("digits", model, split="calibration"), 4, seed=3)
     multiplied = 0
 
     def counting(a: Factor, b: Factor, out: torch.Tensor) -> torch.Tensor:
@@ -93,11 +94,11 @@ def test_integers_and_floats_make_the_same_choices(method: str, monkeypatch: pyt
         return multiply(a, b, out)
 
     monkeypatch.setattr(products, "multiply", counting)
-    in_integers = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5)
+    in_integers = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5, n=n)
     assert multiplied > 0
     multiplied = 0
     monkeypatch.setattr(products, "takes_integers", lambda *_: False)
-    in_floats = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5)
+    in_floats = ptq.calibrate(model, images, method=method, w_bits=5, a_bits=5, n=n)
     assert multiplied == 0
     for name, layer in in_integers.layers.items():
         assert layer.formats == in_floats.layers[name].formats, name

@@ -6,7 +6,6 @@ import itertools
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 
 from ptqsim.ptq.search.capture import OperationData
@@ -52,6 +51,8 @@ def test_kept_order_with_a_margin_costs_nothing() -> None:
 
 @pytest.mark.parametrize("windows", [1, 2])
 def test_objective_is_similarity_plus_gamma_times_the_ranking(windows: int) -> None:
+    from scipy.stats import pearsonr
+
     generator = torch.Generator().manual_seed(4)
     images, heads, h, w = 3, 2, 4, 5
     out = torch.randn(heads, images * windows, h, w, generator=generator)
@@ -67,5 +68,5 @@ def test_objective_is_similarity_plus_gamma_times_the_ranking(windows: int) -> N
             unit = o.std(ddof=1)
             loss = sum(by_loops(x / unit, y / unit, theta) for x, y in zip(o_hat, o, strict=True))
             pairs = windows * h * w * (w - 1) / 2
-            expected += 1 - scipy.stats.pearsonr(o.ravel(), o_hat.ravel()).statistic + gamma * loss / pairs
+            expected += 1 - pearsonr(o.ravel(), o_hat.ravel()).statistic + gamma * loss / pairs
         assert found[head] == pytest.approx(expected, rel=1e-4)

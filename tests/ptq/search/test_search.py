@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 
 import ptqsim as pq
@@ -32,6 +31,8 @@ def in_type(data: OperationData, dtype: torch.dtype) -> OperationData:
 
 
 def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarray) -> list[float]:
+    from scipy.stats import pearsonr
+
     scores = []
     for o, h, g in zip(out.astype(float), out_hat.astype(float), grad.astype(float), strict=True):
         match name:
@@ -40,10 +41,10 @@ def numpy_scores(name: str, out: np.ndarray, out_hat: np.ndarray, grad: np.ndarr
             case "cosine":
                 scores.append(1 - (o * h).sum() / np.sqrt((o**2).sum() * (h**2).sum()))
             case "pearson":
-                scores.append(1 - scipy.stats.pearsonr(o.ravel(), h.ravel()).statistic)
+                scores.append(1 - pearsonr(o.ravel(), h.ravel()).statistic)
             case "similarity":
                 images = zip(o.reshape(8, -1), h.reshape(8, -1), strict=True)
-                scores.append(sum(1 - scipy.stats.pearsonr(x, y).statistic for x, y in images))
+                scores.append(sum(1 - pearsonr(x, y).statistic for x, y in images))
             case "hessian":
                 scores.append((g**2 * (h - o) ** 2).sum())
     return scores

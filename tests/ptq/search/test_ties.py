@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from ptqsim import ptq
@@ -23,14 +22,15 @@ from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import OBJECTIVES, Objective
 from ptqsim.ptq.search.ranking import ranking_objective
 from tests.ptq import names
+from tests.ptq.networks import vision_transformer
 
 RATIOS = search_space.linear_ratios(0.0, 1.2, 12)
 
 
-def small(seed: int = 0, **options: object) -> VisionTransformer:
+def small(seed: int = 0, **options: object) -> nn.Module:
     torch.manual_seed(seed)
     kind = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 1, "num_heads": 2, "num_classes": 5}
-    return VisionTransformer(**{**kind, **options}).eval()  # type: ignore[arg-type]
+    return vision_transformer(**{**kind, **options})  # type: ignore[arg-type]
 
 
 def random_data(
@@ -176,7 +176,7 @@ def test_a_single_logit_is_kept(method: str, tmp_path: Path) -> None:
         assert {tie["decided_by"] for tie in report["ties"]} == {"mse"}  # type: ignore[attr-defined]
     json.dumps(q.info | {"report": dict(report)}, allow_nan=False)
     if method == "ptq4vit_plus":
-        assert {step["cross_entropy"] for step in q.info["selection"]} == {0.0}
+        assert {step["divergence"] for step in q.info["selection"]} == {0.0}
         decided = [step for step in q.info["selection"] if "decided_by" in step]
         assert decided
         assert all(s["kept"] == (s["squared_error"] < s["squared_error_before"]) for s in decided)
@@ -213,8 +213,8 @@ def test_a_held_out_loss_that_cannot_tell_leaves_it_to_the_squared_error() -> No
     assert Loss(0.0, 1.0) < Loss(0.0, 2.0)
     assert Loss(0.5, 9.0) < Loss(0.6, 1.0)
     assert not Loss(float("inf"), 1.0) < Loss(0.1, 2.0)
-    assert Loss(0.0, 1.0).entry(Loss(0.0, 1.0)) == {"cross_entropy": 0.0}
-    assert Loss(float("inf"), 1.0).entry(Loss(0.0, 1.0)) == {"cross_entropy": None}
+    assert Loss(0.0, 1.0).entry(Loss(0.0, 1.0)) == {"divergence": 0.0}
+    assert Loss(float("inf"), 1.0).entry(Loss(0.0, 1.0)) == {"divergence": None}
 
 
 def test_mixed_precision_without_a_hessian_takes_the_nuclear_norm() -> None:

@@ -72,7 +72,7 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names.BUNDLED)
 def test_every_bundled_model_has_a_recipe_and_learns(name: str, tmp_path: Path) -> None:
     losses: list[float] = []
-    recipe = replace(RECIPES[name], images=16 * 40, batch=16, warmup=0.2, bfloat16=False)
+    recipe = replace(RECIPES[name], images=16 * 24, batch=16, warmup=0.2, bfloat16=False)
     network = train(
         BUNDLED[name],
         recipe,

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 
 from ptqsim import ptq
 from ptqsim.ptq.network.input_size import input_size
+from tests.ptq.networks import timm_model
 
 
 def test_the_bundled_model_loads_and_is_accurate() -> None:
@@ -22,7 +22,7 @@ def test_the_bundled_model_loads_and_is_accurate() -> None:
 
 def test_a_timm_model_from_a_local_checkpoint_calibrates_on_a_folder(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    original = timm.create_model("test_vit", num_classes=2).eval()
+    original = timm_model("test_vit", num_classes=2)
     save_file({k: v.contiguous() for k, v in original.state_dict().items()}, tmp_path / "w.safetensors")
     model = ptq.load_model("test_vit", checkpoint=tmp_path / "w.safetensors")
     data = ptq.load_data(folder, model)
@@ -69,7 +69,7 @@ def test_weights_that_can_not_be_fetched_name_the_other_way(monkeypatch: pytest.
         asked.append((name, pretrained))
         raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(timm, "create_model", offline)
+    monkeypatch.setattr("timm.create_model", offline)
     with pytest.raises(
         ValueError, match=r"could not be fetched \(no route to host\): check the network, .*--checkpoint"
     ):
@@ -80,7 +80,7 @@ def test_weights_that_can_not_be_fetched_name_the_other_way(monkeypatch: pytest.
 def test_files_of_the_hub_are_read_under_their_old_names(tmp_path: Path) -> None:
     """timm's Swin files are of its first release: merging at the end of the stage before, and index tables stored."""
     torch.manual_seed(0)
-    original = timm.create_model("swin_tiny_patch4_window7_224", num_classes=5).eval()
+    original = timm_model("swin_tiny_patch4_window7_224", num_classes=5)
     stored: dict[str, torch.Tensor] = {}
     for key, tensor in original.state_dict().items():
         _, _, rest = key.partition(".downsample.")
@@ -98,7 +98,7 @@ def test_files_of_the_hub_are_read_under_their_old_names(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["test_vit", "deit_tiny_distilled_patch16_224", "swin_s3_tiny_224"])
 def test_the_number_of_classes_is_that_of_the_checkpoint(name: str, tmp_path: Path) -> None:
-    original = timm.create_model(name, num_classes=7)
+    original = timm_model(name, num_classes=7)
     save_file({key: tensor.contiguous() for key, tensor in original.state_dict().items()}, tmp_path / "w.safetensors")
     model = ptq.load_model(name, checkpoint=tmp_path / "w.safetensors")
     assert model.num_classes == 7
@@ -163,14 +163,14 @@ def test_tensors_that_are_no_weights_are_refused_by_name(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224", "mixer_s32_224"])
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_the_channels_of_images_are_those_of_the_first_convolution(name: str, channels: int) -> None:
-    network = timm.create_model(name, in_chans=channels)
+    network = timm_model(name, in_chans=channels)
     assert input_size(network) == (channels, 224, 224)
     assert input_size(ptq.QuantizedModel(network).model) == (channels, 224, 224)
 
 
 def test_a_model_of_one_channel_sees_the_luminance_of_a_folder(folder: Path) -> None:
-    gray = timm.create_model("test_vit", in_chans=1, num_classes=2).eval()
-    color = timm.create_model("test_vit", num_classes=2).eval()
+    gray = timm_model("test_vit", in_chans=1, num_classes=2)
+    color = timm_model("test_vit", num_classes=2)
     one, three = (ptq.load_data(folder, network).read([0, 4])[0] for network in (gray, color))
     assert (one.shape, three.shape) == ((2, 1, 160, 160), (2, 3, 160, 160))
     mean, std = (torch.tensor(color.pretrained_cfg[key])[:, None, None] for key in ("mean", "std"))
@@ -179,9 +179,9 @@ def test_a_model_of_one_channel_sees_the_luminance_of_a_folder(folder: Path) -> 
     off = one.flatten(2)[:, 0] * std.mean() + mean.mean() - luminance
     assert float(off.abs().mean()) < 1 / 255
     with pytest.raises(ValueError, match="32x32 pixels in 3 channels, and the model takes 32x32 in 1"):
-        ptq.load_data("digits", timm.create_model("test_vit", in_chans=1, img_size=32))
+        ptq.load_data("digits", timm_model("test_vit", in_chans=1, img_size=32))
     with pytest.raises(ValueError, match="image files have 1 or 3 channels, and the model takes 4"):
-        ptq.load_data(folder, timm.create_model("test_vit", in_chans=4))
+        ptq.load_data(folder, timm_model("test_vit", in_chans=4))
 
 
 def test_evaluation_counts_what_it_says() -> None:
@@ -199,6 +199,6 @@ def test_evaluation_counts_what_it_says() -> None:
 
 
 def test_data_with_more_classes_than_the_model_is_refused() -> None:
-    model = timm.create_model("test_vit", num_classes=3, img_size=32).eval()
+    model = timm_model("test_vit", num_classes=3, img_size=32)
     with pytest.raises(ValueError, match="has 100 classes, but the model knows 3"):
         ptq.evaluate(model, ptq.load_data("digits", model), limit=1)

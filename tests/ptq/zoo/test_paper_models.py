@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -66,6 +65,8 @@ def test_every_product_is_found_quantized_and_run_in_integers(name: str, count_p
 
 
 def test_short_names_are_of_networks_that_timm_has_weights_for() -> None:
+    import timm
+
     assert PAPER_MODELS.keys() == {*SMALL, *OTHERS}
     for short, full in PAPER_MODELS.items():
         assert timm_name(short) == full

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ptqsim.errors import unknown_name
+from ptqsim.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch
 from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.search.objectives import OBJECTIVES, Objective, find_objective
+from ptqsim.ptq.search.objectives import Objective, find_objective
+
+
+class Metric(Choice):
+    """Distance between the outputs of the float and of the quantized layer."""
+
+    COSINE = "cosine"
+    PEARSON = "pearson"
+    SIMILARITY = "similarity"
+    MSE = "mse"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,20 +29,20 @@ class BasePTQ(LinearSearch):
 
     Attributes
     ----------
-    metric : {"cosine", "pearson", "mse"}
-        What the search minimizes.  The others are options of :class:`LinearSearch`.
+    metric : Metric or {"cosine", "pearson", "similarity", "mse"}
+        The distance that the search minimizes.  Other options are those of :class:`LinearSearch`.
     """
 
     name: ClassVar[str] = "base_ptq"
 
-    metric: str = "cosine"
+    metric: Metric | str = Metric.COSINE
 
     def __post_init__(self) -> None:
-        LinearSearch.__post_init__(self)
         if self.metric == "hessian":
-            raise ValueError("metric is 'hessian', but Base PTQ takes no gradients; legal is cosine, pearson or mse")
-        if self.metric not in OBJECTIVES:
-            raise unknown_name("metric", self.metric, [name for name in OBJECTIVES if name != "hessian"])
+            raise ValueError(
+                f"metric is 'hessian', but Base PTQ takes no gradients; legal are {', '.join(Metric)}: try ptq4vit"
+            )
+        LinearSearch.__post_init__(self)
 
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective(self.metric)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, ClassVar, Final, Protocol, cast
 
-import numpy as np
 import torch
 
 from ptqsim.choice import Choice
@@ -21,7 +20,7 @@ from ptqsim.ptq.search.objectives import Objective
 
 
 class Paradigm(Choice):
-    """Input of a layer in calibration: that of the float network, or what the quantized layers before it give."""
+    """Input of a layer in calibration: that in the float network, or the output of the quantized layers before it."""
 
     PARALLEL = "parallel"
     SEQUENTIAL = "sequential"
@@ -194,5 +193,5 @@ def settle_options(method: Any) -> None:
                 f"option {option.name!r} of method {method.name!r} is {value!r}; legal is {legal}: the default is "
                 f"{option.default!r}"
             )
-        if isinstance(value, np.number):  # checkpoints hold Python's numbers
-            object.__setattr__(method, option.name, value.item())
+        if kind in (int, float) and type(value) not in (int, float):  # checkpoints hold Python's numbers
+            object.__setattr__(method, option.name, kind(value))

@@ -43,17 +43,17 @@ class PTQ4ViT(LinearSearch):
     gradient : Gradient or {"pseudo_label", "sampled", "released", "random"}
         The labels of the task loss whose gradient weighs the errors (docs/calibration.md).
     gelu_pair : GeluPair or {"fixed_negative", "covering"}
-        How the GELU pair stays a power of two apart (docs/formats.md).
+        Rule by which the two GELU scales stay a power of two apart (docs/formats.md).
     max_shift : int
         Largest m of the softmax search; the paper's 11 is Delta_R1 = 2**-(bits+10).
     range_choice : RangeChoice or {"paper", "nearest"}
-        How softmax codes choose their range, and on which side ties fall (docs/formats.md).
+        Rule by which softmax codes choose their range, and which side ties go to (docs/formats.md).
     weight_rounding : WeightRounding or {"nearest", "bit_split"}
-        How weights are rounded once the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
+        Rounding of weights after the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
         reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.
         Not in the paper.
     epochs, damping : int, float
-        Of bit splitting, as in :class:`~ptqsim.ptq.calibration.methods.bit_split.BitSplit`.
+        Options of bit splitting, as in :class:`~ptqsim.ptq.calibration.methods.bit_split.BitSplit`.
     """
 
     name: ClassVar[str] = "ptq4vit"

@@ -25,7 +25,7 @@ ADDITIONS: Final[tuple[Mapping[str, Any], ...]] = (
 class PTQ4ViTPlus(PTQ4ViT):
     """A preset: PTQ4ViT as the paper has it, to which each of :data:`ADDITIONS` is added in turn and kept if it helps.
 
-    :class:`ptqsim.ptq.calibration.selection.Selection` decides what helps: less cross-entropy against the float
+    :class:`ptqsim.ptq.calibration.selection.Selection` decides what helps: less divergence from the float
     network's own probabilities on calibration images that the scales were not searched on.  No label and no validation
     image is seen. The choice is made anew for every network and bit-width; it stands in
     ``QuantizedModel.info["selection"]``.

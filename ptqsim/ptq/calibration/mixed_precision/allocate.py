@@ -10,7 +10,6 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 Floats = NDArray[np.float64]
 Choice = NDArray[np.int64]
@@ -26,7 +25,7 @@ class Allocation:
     omega : float64 array [modules, widths]
         Omega_i of each width; the widths are in rising order.
     size : float64 array [modules, widths]
-        What each takes, in any unit.
+        Size of each, in any unit.
     sensitivity : float64 array [modules]
         By which the modules are sorted: tr(A_i) or tr(O_j), or the trace of the Hessian.
     budget : float
@@ -96,6 +95,8 @@ def pareto(allocation: Allocation) -> Choice:
 
 def optimum(allocation: Allocation) -> Choice:
     """The least Omega of all choices within the budget, by integer programming: a 0/1 variable per module and width."""
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
     modules, widths = allocation.omega.shape
     one_each = np.kron(np.eye(modules), np.ones(widths))
     found = milp(

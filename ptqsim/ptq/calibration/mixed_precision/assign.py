@@ -38,7 +38,7 @@ def assign_bits(
     network : nn.Module
         The float network.
     layerwise : Layerwise
-        Of that network and the calibration images.
+        The calibration of its layers on the calibration images.
     method : Method
     target : int
         The width whose uniform use gives the default model size.

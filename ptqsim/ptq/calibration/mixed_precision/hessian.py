@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.layer import LayerResult
-from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.operations import WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.task import task_of
@@ -47,7 +46,7 @@ def hutchinson_traces(
 
 
 def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: int) -> dict[str, float]:
-    """Mean trace, tr(H) / size, of every weight; the loss is the task's with the network's own arg max.
+    """Mean trace, tr(H) / size, of every weight; the loss is the task's, of a classifier with its own arg max.
 
     The same signs meet every batch of images, so that batches do not change what is estimated.  A trace below zero,
     which the estimate can give where the true one is small, counts as zero.
@@ -62,7 +61,7 @@ def weight_traces(network: nn.Module, images: torch.Tensor, probes: int, seed: i
         part = images[start : start + BATCH].to(device)
 
         def loss(part: torch.Tensor = part) -> torch.Tensor:
-            return task.loss(quantized.model(part), Gradient.PSEUDO_LABEL, torch.Generator()) / len(images)
+            return task.traced_loss(quantized.model(part)) / len(images)
 
         with one_thread(device):
             found = hutchinson_traces(loss, weights, probes, torch.Generator().manual_seed(seed))

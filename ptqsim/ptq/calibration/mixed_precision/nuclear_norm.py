@@ -45,11 +45,11 @@ def module_errors(
         In mode ``float``, as it is afterwards.
     images : float tensor [N, C, H, W]
     modules : sequence of TransformerModule
-        Of that model.
+        Modules of that model.
     results : mapping
         By width, the calibrated layers.
     attention : {"scores", "probabilities"}
-        Whether A is Q K^T or its softmax.
+        The attention map A: Q K^T or its softmax.
 
     Returns
     -------

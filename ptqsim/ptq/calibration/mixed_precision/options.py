@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Final
 
 from ptqsim.choice import Choice
 from ptqsim.errors import ArgumentTypeError
+
+MOST_PROBES: Final = 100_000
+"""Random vectors at most; each takes two passes through the network, and the error falls with their square root."""
 
 
 class Sensitivity(Choice):
@@ -45,16 +50,16 @@ class MixedPrecision:
     Attributes
     ----------
     sensitivity : Sensitivity or {"nuclear_norm", "hessian"}
-        What the error of a module is weighed by: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
+        Weight of the error of a module: the nuclear norm of its attention map or output (Liu et al. Eq. 17),
         or the trace of the loss's Hessian (their Table 4, after HAWQ-V2).
     attention : Attention or {"scores", "probabilities"}
-        What the attention map A of Eq. 17 is: Q K^T, as in Eq. 3, where A is defined; or its softmax, as the words have
+        The attention map A of Eq. 17: Q K^T, as A is defined in Eq. 3; or its softmax, as the text describes
         it.  Scores are not bounded, so that their errors outweigh those of the MLPs' outputs in the sum.
     solver : Solver or {"pareto", "milp"}
-        How the widths are chosen: as the paper, among those that give a more sensitive module no fewer bits; or as the
+        Choice of the widths: as in the paper, among those that give a more sensitive module no fewer bits; or as the
         optimum of the same sum over all widths, by integer programming.
     model_size : float, optional
-        Megabytes (10**6 bytes) that the packed weights may take; by default what uniform precision takes.
+        Largest size of the packed weights in megabytes (10**6 bytes); by default their size at uniform precision.
     widths : tuple of int, optional
         By default the target's width and up to two less and more: {4..8} for 6 and {6..10} for 8, as in section 4.1.
     probes : int
@@ -79,12 +84,12 @@ class MixedPrecision:
             raise ArgumentTypeError(f"widths are {widths!r}; legal are integers from 2 to 16: try (4, 5, 6, 7, 8)")
         if not _is_integer(self.probes):
             raise ArgumentTypeError(f"probes is {self.probes!r}; legal is an integer of 1 or more: try 32")
-        if self.model_size is not None and not 0 < self.model_size < float("inf"):
+        if self.model_size is not None and not 0 < self.model_size <= sys.float_info.max:
             raise ValueError(f"model_size is {self.model_size} MB; legal is a number above 0")
         if self.widths is not None and (not self.widths or not all(2 <= width <= 16 for width in self.widths)):
             raise ValueError(f"widths are {self.widths}; legal are one or more from 2 to 16: try (4, 5, 6, 7, 8)")
-        if self.probes < 1:
-            raise ValueError(f"probes is {self.probes}; legal is 1 or more: try 32")
+        if not 1 <= self.probes <= MOST_PROBES:
+            raise ValueError(f"probes is {self.probes}; legal is 1 to {MOST_PROBES:,}: try 32")
 
     def widths_for(self, target: int) -> tuple[int, ...]:
         """The widths to choose from, least first."""

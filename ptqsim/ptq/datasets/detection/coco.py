@@ -78,7 +78,7 @@ def mean_average_precision(outputs: torch.Tensor, truth: GroundTruth) -> dict[st
     ----------
     outputs : float tensor [N, queries, classes + 5]
     truth : GroundTruth
-        Of the same N images, in the same order.
+        Ground truth of the same N images, in the same order.
 
     Returns
     -------

@@ -32,7 +32,7 @@ class CocoFolder:
     ----------
     folder : Path
     model : Detector
-        Whose preprocessing is used, and whose classes are the category ids.
+        The model whose preprocessing is used, and whose classes are the category ids.
     split : {"train", "calibration", "validation"}
 
     Raises
@@ -65,6 +65,7 @@ class CocoFolder:
         self._preprocessing = model.preprocessing
         self._path = path
         self.name = f"{folder.name}/{self._images_folder.name}"
+        self.place = str(self._images_folder)
 
     @property
     def fingerprint(self) -> str:

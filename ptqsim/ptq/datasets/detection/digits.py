@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ptqsim import fingerprint
-from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, Split, normalize, scans_of
+from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
 from ptqsim.ptq.datasets.detection.scenes import CLASSES, SIZE, DetectionScenes, make_detection_scenes
 
@@ -19,8 +19,8 @@ _CATEGORIES: Final = [{"id": digit, "name": str(digit)} for digit in range(CLASS
 class DetectionDigits:
     """A split of the bundled detection scenes; labels are the scenes' numbers."""
 
-    def __init__(self, split: Split) -> None:
-        self.split: Split = split
+    def __init__(self, split: DataSplit) -> None:
+        self.split = split
         self.name = f"digits/{split} (detection)"
 
     @property

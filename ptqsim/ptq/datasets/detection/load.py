@@ -8,7 +8,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import torch
 
-from ptqsim.ptq.datasets.compositing import Split
+from ptqsim.ptq.datasets.compositing import DataSplit
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
 from ptqsim.ptq.datasets.detection.coco_folder import CocoFolder
 from ptqsim.ptq.datasets.detection.digits import DetectionDigits
@@ -40,7 +40,7 @@ class DetectionData(Protocol):
         """Ground truth of the images of these numbers."""
 
 
-def load_detection_data(source: str | Path, model: Detector, split: Split) -> DetectionData:
+def load_detection_data(source: str | Path, model: Detector, split: DataSplit) -> DetectionData:
     """A data set for a detector; see :func:`ptqsim.ptq.load_data`."""
     folder = Path(source)
     if str(source) == DIGITS and not folder.is_dir():

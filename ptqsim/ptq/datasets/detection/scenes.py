@@ -9,25 +9,12 @@ found in eight draws is left out.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.ptq.datasets.compositing import (
-    ONE,
-    Split,
-    add_grain,
-    alpha_of,
-    bands,
-    blend,
-    colors,
-    gradient,
-    integers,
-    pieces,
-    random_words,
-    scans_of,
-)
+from ptqsim.ptq.datasets.compositing import ONE, DataSplit, alpha_of, draw, integers, painted, pieces
 from ptqsim.ptq.datasets.scenes import SceneStyle
 
 SIZE: Final = 64
@@ -40,8 +27,6 @@ _CLUTTER: Final = 6  # most pieces of clutter in one scene; they lie below the d
 _OBJECTS: Final = _CLUTTER + DIGITS
 _DRAWS: Final = 8  # places drawn for a digit
 _FIELDS: Final = 8 + 2 * _DRAWS  # random words per object
-_NOISE_WORDS: Final = SIZE * SIZE // 8  # one random byte per pixel
-_WORDS: Final = 8 + _OBJECTS * _FIELDS + _NOISE_WORDS  # a multiple of 4, as Philox makes 4 words per step
 _INK: Final = 64  # opacity, of 256, from which on a pixel belongs to a digit
 _STREAM: Final = 2**63  # apart from the classification scenes' keys
 
@@ -65,20 +50,20 @@ class DetectionScenes:
 
 
 def make_detection_scenes(
-    split: Split, start: int, count: int, *, seed: int = 0, style: SceneStyle | None = None, chunk: int = 128
+    split: DataSplit | str, start: int, count: int, *, seed: int = 0, style: SceneStyle | None = None, chunk: int = 128
 ) -> DetectionScenes:
     """Compose scenes ``start`` to ``start + count - 1`` of a split.
 
     Parameters
     ----------
-    split : {"train", "calibration", "validation"}
-        Which source scans are used; the three share none.
+    split : DataSplit or {"train", "calibration", "validation"}
+        The split, whose source scans are used; no scan is in two splits.
     start, count : int
         The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
     seed : int
         Seed of the whole data set, 0 to 2**60 - 1.  The bundled model and all printed numbers use 0.
     style : SceneStyle, optional
-        How hard the scenes are; the default is the data set itself.
+        Difficulty of the scenes; by default that of the data set.
     chunk : int
         Scenes composed at a time; changes memory, never the result.
 
@@ -87,21 +72,20 @@ def make_detection_scenes(
     ValueError
         For an unknown split, a range outside of it, or a seed out of range.
     """
+    chosen = DataSplit.of(split, "split")
     parts = [
-        _compose(split, first, size, seed, style or SceneStyle())
-        for first, size in pieces(split, start, count, seed, 2**60, chunk)
+        _compose(chosen, first, size, seed, style or SceneStyle())
+        for first, size in pieces(chosen, start, count, seed, 2**60, chunk)
     ]
     return DetectionScenes(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("images", "labels", "boxes")))
 
 
-def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> DetectionScenes:
-    scans, digits = scans_of(split)
-    words = random_words(_STREAM + seed * 4 + get_args(Split).index(split), start, n, _WORDS)
-    scene, objects, noise = np.split(words, [8, 8 + _OBJECTS * _FIELDS], axis=1)
-    fields = objects.reshape(n, _OBJECTS, _FIELDS)
+def _compose(split: DataSplit, start: int, n: int, seed: int, style: SceneStyle) -> DetectionScenes:
+    drawn = draw(
+        split, _STREAM + seed * 4, start, n, clutter=_CLUTTER, objects=_OBJECTS, fields=_FIELDS, banded=3, size=SIZE
+    )
+    scene, fields = drawn.scene, drawn.fields
     is_digit = np.arange(_OBJECTS) >= _CLUTTER
-    which = (fields[..., 0] % np.uint64(len(scans))).astype(np.int64)
-    sources = scans[which] * (bands(fields[..., 3:6]) | is_digit[:, None, None])
 
     size = _sizes(fields[..., 1])
     height = size
@@ -112,15 +96,12 @@ def _compose(split: Split, start: int, n: int, seed: int, style: SceneStyle) -> 
         fits & (np.arange(_OBJECTS) - _CLUTTER < integers(scene[:, :1], 1, DIGITS)),
         np.arange(_OBJECTS) < integers(scene[:, 6:7], 0, style.clutter),
     )
-    alpha = alpha_of(sources, center_y, center_x, height, width, SIZE)
+    alpha = alpha_of(drawn.scans, center_y, center_x, height, width, SIZE)
     alpha[~shown] = 0
 
-    background, color = colors(scene[:, 1:4], fields[..., 6:8], style.contrast)
-    canvas = gradient(background, scene[:, 4:6], SIZE)
-    blend(canvas, color, alpha)
-    images = add_grain(canvas, noise, style.noise)
+    images = painted(drawn, alpha, 6, style.contrast, style.noise)
     boxes = _boxes(alpha[:, _CLUTTER:])
-    labels = np.where(shown[:, _CLUTTER:], digits[which[:, _CLUTTER:]], -1)
+    labels = np.where(shown[:, _CLUTTER:], drawn.digits[:, _CLUTTER:], -1)
     order = np.argsort(labels < 0, axis=1, kind="stable")  # the digits that are there first
     return DetectionScenes(
         images, np.take_along_axis(labels, order, axis=1), np.take_along_axis(boxes, order[..., None], axis=1)

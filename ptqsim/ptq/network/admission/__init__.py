@@ -1,4 +1,4 @@
-"""The admission of networks: the checks that decide whether a network is taken, each naming what stands against it.
+"""The admission of networks: checks that accept a network, or refuse it with the reason.
 
 Nothing here changes a network.
 """

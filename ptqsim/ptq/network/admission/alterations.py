@@ -6,7 +6,9 @@ parametrization or a pruning mask would be lost on the way, and the quantized ne
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
+from types import FunctionType, MethodType
 from typing import Final
 
 import torch
@@ -19,7 +21,7 @@ _HOOKS: Final = {
     "_backward_pre_hooks": "a backward pre-hook",
     "_backward_hooks": "a backward hook",
 }
-_RECORDER: Final = "transformers.utils.output_capturing"
+RECORDER: Final = "transformers.utils.output_capturing"
 """Module of hooks that transformers leaves on a layer once its attention was read; they change nothing."""
 _METHODS: Final = ("forward", "__call__", "_conv_forward", "_get_rel_pos_bias")
 
@@ -50,7 +52,7 @@ def alteration(module: nn.Module, base: type[nn.Module]) -> str | None:
             )
     for attribute, what in _HOOKS.items():
         hooks = (getattr(module, attribute, None) or {}).values()
-        if any(getattr(hook, "__module__", None) != _RECORDER for hook in hooks):
+        if any(getattr(hook, "__module__", None) != RECORDER for hook in hooks):
             return f"has {what}: remove it by the handle that registering it returned"
     for method in _METHODS:
         if method in vars(module):
@@ -79,6 +81,43 @@ def _altered_weight(module: nn.Module) -> str | None:
         if type(tensor.data) is not torch.Tensor:
             return f"has a {name} of type {type(tensor.data).__name__}: make it a plain tensor of floats"
     return None
+
+
+def reaches_back(model: nn.Module) -> tuple[str, str] | None:
+    """The first function, set on a module or registered as its hook, that refers to a module of the network itself.
+
+    A copy of the network shares its functions, which would go on to run the layers of the original. Bound methods and
+    partial functions are copied with what they are bound to.
+
+    Returns
+    -------
+    tuple of (str, str) or None
+        Name of the module, and in words the function.
+    """
+    own = {id(module) for module in model.modules()}
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute in _HOOKS:
+                if any(_refers_to(hook, own) for hook in (value or {}).values()):
+                    return name, _HOOKS[attribute]
+            elif isinstance(value, FunctionType) and _refers_to(value, own):
+                return name, f"a {attribute} of its own, set on the module,"
+    return None
+
+
+def _refers_to(function: object, modules: set[int], depth: int = 3) -> bool:
+    """True if a function holds one of these modules, or a method of one, in its closure, defaults or globals."""
+    if not isinstance(function, FunctionType) or function.__module__ == RECORDER:
+        return False
+    cells = inspect.getclosurevars(function).nonlocals.values()
+    named = [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__]
+    for value in (*cells, *named, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+        owner = value.__self__ if isinstance(value, MethodType) else value
+        if isinstance(owner, nn.Module) and id(owner) in modules:
+            return True
+        if depth and _refers_to(value, modules, depth - 1):
+            return True
+    return False
 
 
 def left_out(module: nn.Module, names: Iterable[str]) -> str | None:

@@ -37,7 +37,7 @@ def check_float(model: nn.Module, wrapped: nn.Module, images: torch.Tensor) -> N
     model : nn.Module
         The network as it was given; it is left as it is.
     wrapped : nn.Module
-        What :func:`ptqsim.ptq.network.wrap.wrap` made of it, in float mode.
+        The result of :func:`ptqsim.ptq.network.wrap.wrap`, in float mode.
     images : float tensor [N, C, H, W]
 
     Raises

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from torch import nn
 
 from ptqsim.ptq.network.attention.own_forward import with_operations
 from ptqsim.ptq.network.attention.product import Product
+from ptqsim.ptq.network.timm_classes import timm_class
 
 Products = tuple[Product, ...]
 
@@ -154,8 +154,7 @@ def attention_adapters(only: Iterable[str] = TABLE) -> dict[type[nn.Module], Cal
     """The adapters of the table, by the class that they take the place of."""
     found: dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]] = {}
     for path in only:
-        module, _, name = path.rpartition(".")
-        kind = getattr(sys.modules.get(f"timm.{module}"), name, None)
+        kind = timm_class(path)
         if kind is not None:
             found[kind] = partial(adapter, TABLE[path])
     return found

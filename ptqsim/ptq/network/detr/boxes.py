@@ -21,6 +21,8 @@ def generalized_iou(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 
     Leading axes broadcast: ``one[..., :, None, :]`` with ``other[..., None, :, :]`` gives all pairs.
     """
+    # Not torchvision.ops: it takes the area of a box from its corners instead of its sides, and so rounds most values
+    # and gradients to other bits, with which the bundled detector would not have been trained.
     a, b = corners(one), corners(other)
     shared = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0).prod(dim=-1)
     hull = (torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(a[..., :2], b[..., :2])).prod(dim=-1)

@@ -25,7 +25,7 @@ class Detector(nn.Module):
     Attributes
     ----------
     task : Detection
-        What its outputs are compared by.
+        The task, which defines how outputs are compared.
     preprocessing : Preprocessing
     """
 

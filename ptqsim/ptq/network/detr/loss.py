@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch.nn import functional as F
 
 from ptqsim.ptq.network.detr.boxes import generalized_iou
@@ -49,6 +48,8 @@ def match(logits: torch.Tensor, boxes: torch.Tensor, targets: Targets) -> torch.
     int64 tensor [N, queries]
         Index of the target, -1 for none.
     """
+    from scipy.optimize import linear_sum_assignment
+
     with torch.no_grad():
         labels = targets.labels.clamp(min=0)
         probability = logits.float().softmax(dim=-1)
@@ -78,7 +79,7 @@ def matched_loss(
     logits, boxes, targets : torch.Tensor and Targets
         As for :func:`match`.
     matched : int64 tensor [N, queries]
-        What :func:`match` gave.
+        The result of :func:`match`.
     no_object_weight : float
     """
     chosen = matched.clamp(min=0)

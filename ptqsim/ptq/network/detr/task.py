@@ -15,6 +15,7 @@ from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match
 from ptqsim.ptq.network.detr.outputs import split_outputs
 from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.input_size import input_size
+from ptqsim.ptq.network.task import kl_divergence
 
 GRID: Final = 1000
 """Box coordinates of pseudo-labels are whole thousandths of the image's side, as annotations are whole pixels."""
@@ -65,16 +66,21 @@ class Detection:
         by_class, by_box, by_giou = matched_loss(logits, boxes, targets, match(logits, boxes, targets))
         return by_class + BOX_WEIGHT * by_box + GIOU_WEIGHT * by_giou
 
-    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> float:
-        """The same loss query by query with soft labels, boxes weighed by the float network's belief in an object."""
+    def traced_loss(self, outputs: torch.Tensor) -> torch.Tensor:
+        return self.loss(outputs, Gradient.PSEUDO_LABEL, torch.Generator())
+
+    def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+        """Loss of an image's queries against the float network's: KL of the classes, and the boxes.
+
+        Boxes count as in the training loss, by L1 and GIoU, weighted by the float network's belief in an object.
+        """
         logits, boxes = (part.double() for part in split_outputs(outputs))
         exact_logits, exact_boxes = (part.double() for part in split_outputs(exact))
         soft = exact_logits.softmax(dim=-1)
-        by_class = F.cross_entropy(logits.flatten(0, 1), soft.flatten(0, 1), reduction="sum")
         objects = 1 - soft[..., -1]
         apart = BOX_WEIGHT * (boxes - exact_boxes).abs().sum(dim=-1)
         apart = apart + GIOU_WEIGHT * (1 - generalized_iou(boxes, exact_boxes))
-        return float(by_class + (objects * apart).sum())
+        return (kl_divergence(logits, exact_logits) + objects * apart).sum(dim=1)
 
 
 def _packed(labels: torch.Tensor, boxes: torch.Tensor, none: int) -> Targets:

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(not COMPILED, reason="nothing is compiled")
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder for machine code."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "code"))
-    monkeypatch.setattr(_cache, "_warned", set())
+    monkeypatch.setattr(_cache, "_warned", [])
     return tmp_path / "code"
 
 
@@ -119,6 +119,22 @@ def test_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert made()(3) == 6
     assert made()(3) == native().ctypes(3) == 6  # and no second warning
     assert files(folder) == []
+
+
+def test_a_damaged_file_on_a_full_disk_is_one_warning(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading fails, and so does writing anew."""
+    assert made()(3) == 6
+    files(folder)[0].write_bytes(b"")
+
+    def write(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.warns(RuntimeWarning) as caught:
+        assert made()(3) == made()(1.5) * 2 == native().ctypes(3) == 6
+    assert len(caught) == 1
+    assert "cannot be read" in str(caught[0].message)
+    assert "\n" not in str(caught[0].message)
 
 
 def test_no_folder_that_can_be_written_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from analysis.report.page import study_page
 from analysis.report.study_data import study_data
 from benchmarks.study import study_of
 from ptqsim.sweep.results.store import ResultStore
-from tests.report.cases import large_store
+from tests.analysis.report.cases import large_store
 
 READY = "document.body.dataset.ready !== undefined"
 WIDE, NARROW = {"width": 1400, "height": 1000}, {"width": 390, "height": 844}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.report.cases import pretended_store
+from tests.analysis.report.cases import pretended_store
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

@@ -7,9 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from scipy.spatial.distance import cosine
 from scipy.special import log_softmax, softmax
-from scipy.stats import pearsonr
 from torch.nn import functional as F
 
 from analysis.framework.store import ArtifactStore
@@ -43,6 +41,9 @@ def trace(model, module, images):
 
 
 def expected_distances(o, o_hat, grad):
+    from scipy.spatial.distance import cosine
+    from scipy.stats import pearsonr
+
     return {
         "mse": np.mean((o_hat - o) ** 2),
         "cosine": cosine(o.ravel(), o_hat.ravel()),

@@ -77,6 +77,7 @@ def test_values(text, value):
         ("deep=1", "legal is true or false"),
         ("widths=4,x", "legal is one or more values with commas between them, each an integer"),
         ("bits", "legal is name=value"),
+        ("bits=", "option 'bits' has no value; legal is bits=value: leave it out for its default"),
     ],
 )
 def test_what_is_refused(text, line):

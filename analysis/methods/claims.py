@@ -1,0 +1,201 @@
+"""The papers' claims about methods, each beside the control that could refute it, by the divergence from float.
+
+Two methods are compared image by image on the same images, which tells them apart with a few hundred images where top-1
+needs many thousands: what makes an image hard for both cancels.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from ptqsim.errors import unknown_name
+
+from ..framework import style
+from ..framework.artifact import Table
+from ..framework.frame import Data, Frame
+from ..framework.points import UnitOfWork
+from ..framework.text_table import Printed
+from ..framework.workload import Workload, bundled_models
+from .entries import entry
+from .point import MethodPoint
+
+CERTAIN: Final = 2.0
+"""Standard errors that a difference is away from zero where it decides a claim."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement that one method is nearer to the float network than another.
+
+    Attributes
+    ----------
+    name : str
+    text : str
+        As printed.
+    better, control : str
+        Lines of :data:`analysis.methods.entries.ENTRIES`.
+    """
+
+    name: str
+    text: str
+    better: str
+    control: str
+
+
+CLAIMS: Final[dict[str, Claim]] = {
+    claim.name: claim
+    for claim in (
+        # PTQ4ViT Tables 1 and 3, and controls that the paper has not
+        Claim("ptq4vit", "PTQ4ViT beats Base PTQ", "ptq4vit", "base_ptq"),
+        Claim("hessian", "the Hessian guided metric beats cosine", "ptq4vit", "ptq4vit.twin"),
+        Claim("gradient", "the gradient beats random numbers in its place", "ptq4vit", "ptq4vit.random"),
+        Claim("pseudo_labels", "pseudo-labels beat labels drawn from the prediction", "ptq4vit", "ptq4vit.sampled"),
+        Claim("twins", "the twin formats help", "ptq4vit", "ptq4vit.hessian"),
+        Claim("softmax_twin", "the twin after softmax helps", "ptq4vit", "ptq4vit.gelu"),
+        Claim("gelu_twin", "the twin after GELU helps", "ptq4vit", "ptq4vit.softmax"),
+        Claim("twins_alone", "twins without the Hessian lose to Base PTQ", "base_ptq", "ptq4vit.twin"),
+        # Liu et al. Tables 3 and 4
+        Claim("ranking", "Liu: the ranking loss helps", "liu2021.ranking", "liu2021.similarity"),
+        Claim("liu_bias", "Liu: bias correction helps", "liu2021.bias", "liu2021.similarity"),
+        Claim("bias", "bias correction helps PTQ4ViT", "ptq4vit.bias", "ptq4vit"),
+        Claim("mixed", "mixed precision by the nuclear norm helps", "ptq4vit.mixed", "ptq4vit"),
+        Claim("mixed_hessian", "mixed precision by the Hessian helps", "ptq4vit.mixed_hessian", "ptq4vit"),
+    )
+}
+"""In the order of the table."""
+
+
+@dataclass(frozen=True)
+class Claims(Table):
+    """Options.
+
+    Attributes
+    ----------
+    models : tuple of str
+        Every bundled one by default.
+    widths : tuple of int
+        Of weights and activations.
+    claims : tuple of str
+        By the names of :data:`CLAIMS`.
+    seeds : tuple of int
+        Draws of the calibration images.
+    images : int
+        Validation images.
+    """
+
+    models: tuple[str, ...] = field(default_factory=bundled_models)
+    widths: tuple[int, ...] = (8, 6, 4)
+    claims: tuple[str, ...] = tuple(CLAIMS)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    images: int = 2000
+    name: ClassVar[str] = "methods.claims"
+    title: ClassVar[str] = "Claims about methods, and whether they hold"
+
+    def __post_init__(self) -> None:
+        for name in self.claims:
+            if name not in CLAIMS:
+                raise unknown_name("claim", name, CLAIMS)
+
+    def key(self, workload: Workload) -> dict[str, Any]:
+        """The options, and every model on every draw of calibration images."""
+        options = json.loads(json.dumps(asdict(self)))
+        return {"options": options, "workloads": [one.key() for one in self._workloads(workload)]}
+
+    def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
+        """Every method that a claim needs, at every width, on every draw."""
+        for one in self._workloads(workload):
+            yield from ((one, point) for _, _, point in self._points())
+
+    def compute(self, workload: Workload) -> Data:
+        """One row per model, width and claim."""
+        found: dict[tuple[str, int, str], list[Data]] = {}
+        for one in self._workloads(workload):
+            with one:
+                for method, bits, point in self._points():
+                    found.setdefault((one.model, bits, method), []).append(point.data(one))
+        rows = [
+            {"model": model, "bits": bits, "claim": claim.name}
+            | compared(found[model, bits, claim.better], found[model, bits, claim.control])
+            for model in self.models
+            for bits in self.widths
+            for claim in self._claims()
+        ]
+        return {"claims": Frame.of_rows(rows)}
+
+    def _claims(self) -> list[Claim]:
+        return [CLAIMS[name] for name in self.claims]
+
+    def _workloads(self, workload: Workload) -> list[Workload]:
+        return [replace(workload, model=model, seed=seed) for model in self.models for seed in self.seeds]
+
+    def _points(self) -> Iterator[tuple[str, int, MethodPoint]]:
+        """Every method that a claim needs, at every width."""
+        methods = dict.fromkeys(name for claim in self._claims() for name in (claim.better, claim.control))
+        for bits in self.widths:
+            yield from ((name, bits, MethodPoint(entry(name), bits, self.images)) for name in methods)
+
+    def printed(self, data: Data) -> Printed:
+        """Both divergences, their difference with its standard error, and the verdict."""
+        rows = [
+            (
+                row["model"],
+                style.bits_label(row["bits"], row["bits"]),
+                CLAIMS[row["claim"]].text,
+                f"{row['kl']:.4f}",
+                f"{row['kl_control']:.4f}",
+                f"{row['difference']:.4f} ± {row['standard_error']:.4f}",
+                f"{row['top1_difference']:+.2f}",
+                verdict(row["difference"], row["standard_error"]),
+            )
+            for row in data["claims"].records()
+        ]
+        images = data["claims"].column("images")[0]
+        notes = (
+            "Divergences KL(float || quantized) in nats, by fake quantization, of the method that is said to be better "
+            f"and of the other one: means over {images:,} validation images and {len(self.seeds)} draws of the "
+            "calibration images. Their difference is taken image by image; its standard error is that of the images "
+            f"and that of the draws together. A claim holds, or fails, where it is {CERTAIN:g} standard errors below, "
+            "or above, zero. Top-1: difference in points.",
+        )
+        columns = ("Model", "Bits", "Claim", "KL", "Other", "Difference", "Top-1", "Verdict")
+        return Printed(self.title, columns, tuple(rows), notes)
+
+
+def compared(better: list[Data], control: list[Data]) -> dict[str, Any]:
+    """Means of two methods' divergences over draws and images, and their paired difference with its standard error.
+
+    Parameters
+    ----------
+    better, control : list of data of :class:`~analysis.methods.point.MethodPoint`
+        One for each draw, in the same order.
+    """
+    one, other = (np.stack([data["images"].values("kl") for data in found]) for found in (better, control))
+    difference = one - other  # [draws, images]
+    draws, images = difference.shape
+    error = difference.mean(axis=0).var(ddof=1) / images if images > 1 else math.nan
+    if draws > 1:
+        error += difference.mean(axis=1).var(ddof=1) / draws
+    top1 = [np.mean([data["point"].column("top1")[0] for data in found]) for found in (better, control)]
+    return {
+        "images": images,
+        "draws": draws,
+        "kl": float(one.mean()),
+        "kl_control": float(other.mean()),
+        "difference": float(difference.mean()),
+        "standard_error": math.sqrt(error),
+        "draws_below_zero": int((difference.mean(axis=1) < 0).sum()),
+        "top1_difference": float(top1[0] - top1[1]),
+    }
+
+
+def verdict(difference: float, error: float) -> str:
+    """``holds`` or ``fails`` where the difference is certainly below or above zero, else ``undecided``."""
+    if difference < -CERTAIN * error:
+        return "holds"
+    return "fails" if difference > CERTAIN * error else "undecided"
