@@ -59,7 +59,7 @@ def page_of(version: str, verdicts: Mapping[str, Verdict]) -> str:
     for family, members in sorted(families.items()):
         works = sum(verdict.works for verdict in members.values())
         reason = next((verdict.refused for verdict in members.values() if verdict.refused), "")
-        text += f"| [{family}](#{family}) | {len(members)} | {works} | {_cell(reason)} |\n"
+        text += f"| {family} | {len(members)} | {works} | {_cell(reason)} |\n"
     for family, members in sorted(families.items()):
         text += f"\n## {family}\n\n"
         text += _listed(members)
@@ -84,4 +84,4 @@ def _names(names: list[str]) -> str:
 
 def _cell(reason: str) -> str:
     """The beginning of a refusal, up to the advice that it ends with."""
-    return reason.partition(", which is not supported")[0].partition(": ")[0].replace("|", "\\|")
+    return reason.partition(", which is not supported")[0].partition(": ")[0].partition(", and one format")[0]

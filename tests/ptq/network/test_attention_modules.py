@@ -46,12 +46,18 @@ class Network(nn.Module):
 
 
 SIZE = (SIDE, SIDE)
+ROTATIONS = torch.linspace(-1, 1, (SIDE * SIDE - 1) * C).reshape(-1, C)  # of all tokens but the first
 MODULES: dict[str, tuple[Callable[[], nn.Module], str, tuple[Any, ...], int]] = {
     "gated": (lambda: of("layers").Attention(C, 2, gated=True), "tokens", (), 5),
-    "rope": (lambda: of("layers.attention").AttentionRope(C, 2), "tokens", (torch.randn(SIDE * SIDE - 1, 2 * C // 2),), 4),
-    "grouped_queries": (lambda: of("layers.attention").AttentionRope(C, 4, num_kv_heads=2, qkv_fused=False), "tokens", (), 6),
+    "rope": (lambda: of("layers.attention").AttentionRope(C, 2), "tokens", (ROTATIONS,), 4),
+    "grouped_queries": (
+        lambda: of("layers.attention").AttentionRope(C, 4, num_kv_heads=2, qkv_fused=False), "tokens", (), 6
+    ),
     "attention2d": (lambda: of("layers.attention2d").Attention2d(C, num_heads=2), "map", (), 4),
-    "one_key_for_all": (lambda: of("layers.attention2d").MultiQueryAttention2d(C, num_heads=2, kv_stride=2, query_strides=2), "map", (), 8),
+    "one_key_for_all": (
+        lambda: of("layers.attention2d").MultiQueryAttention2d(C, num_heads=2, kv_stride=2, query_strides=2),
+        "map", (), 8,
+    ),
     "pool_latent": (lambda: of("layers").AttentionPoolLatent(C, num_heads=2, mlp_ratio=1), "tokens", (), 7),
     "differential": (lambda: of("layers.diff_attention").DiffAttention(C, 2), "tokens", (), 6),
     "beit": (lambda: of("models.beit").Attention(C, 2, qkv_bias=True, window_size=None), "tokens", (), 4),
@@ -69,7 +75,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str, tuple[Any, ...], int]] = 
     "cascaded": (
         lambda: of("models.efficientvit_msra").CascadedGroupAttention(C, 4, 2, 2.0, SIDE, (3, 3)), "map", (), 9
     ),
-    "eva": (lambda: of("models.eva").EvaAttention(C, 2, norm_layer=nn.LayerNorm), "tokens", (torch.randn(SIDE * SIDE - 1, C),), 4),
+    "eva": (lambda: of("models.eva").EvaAttention(C, 2, norm_layer=nn.LayerNorm), "tokens", (ROTATIONS,), 4),
     "eva_split": (lambda: of("models.eva").EvaAttention(C, 2, qkv_fused=False, scale_norm=False), "tokens", (), 6),
     "fastvit": (lambda: of("models.fastvit").Attention(C, head_dim=8), "map", (), 4),
     "mask_units": (lambda: of("models.hiera").MaskUnitAttention(C, C, 2, q_stride=4, window_size=4), "tokens", (), 4),
@@ -83,11 +89,16 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], str, tuple[Any, ...], int]] = 
     "maxvit": (lambda: of("models.maxxvit").Attention2d(C, dim_head=8), "map", (), 4),
     "maxvit_channels_last": (lambda: of("models.maxxvit").AttentionCl(C, dim_head=8), "tokens", (), 4),
     "maxvit_table": (
-        lambda: of("models.maxxvit").AttentionCl(C, dim_head=8, rel_pos_cls=partial(of("layers").RelPosBiasTf, window_size=SIZE)), "grid", (), 6
+        lambda: of("models.maxxvit").AttentionCl(
+            C, dim_head=8, rel_pos_cls=partial(of("layers").RelPosBiasTf, window_size=SIZE)
+        ),
+        "grid", (), 6,
     ),
     "metaformer": (lambda: of("models.metaformer").Attention(C, head_dim=8), "tokens", (), 4),
     "mvit": (
-        lambda: of("models.mvitv2").MultiScaleAttention(C, C, SIZE, 2, stride_q=(2, 2), stride_kv=(2, 2), has_cls_token=False),
+        lambda: of("models.mvitv2").MultiScaleAttention(
+            C, C, SIZE, 2, stride_q=(2, 2), stride_kv=(2, 2), has_cls_token=False
+        ),
         "tokens", (SIZE,), 9,
     ),
     "nest": (lambda: Nested(of("models.nest").Attention(C, 2)), "tokens", (), 4),
