@@ -13,12 +13,18 @@ a family, most of an hour for all of them on one core.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from ptqsim.ptq.survey import Verdict
+
+_LISTED = 40
+"""Architectures up to which each has a line; of more, only the refused ones have, and families are counted."""
 
 
 def models(
@@ -31,7 +37,7 @@ def models(
         typer.Option("--from", parser=places.path, help="A file of verdicts, which are not found anew."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", parser=places.path, help="Keep the verdicts in this file.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="Keep the verdicts in this file.")
     ] = None,
     page: Annotated[
         Path | None, typer.Option("--page", parser=places.path, help="Write the verdicts as a page of Markdown.")
@@ -41,6 +47,12 @@ def models(
     from ptqsim.files import write as write_text
     from ptqsim.ptq.survey import check_models, entry_points, installed, page_of, read_verdicts, write_verdicts
 
+    places.check_file("--output", output, [page])  # it may be what --from names: verdicts are added to those
+    places.check_file("--page", page, [known])
+    if page is not None and known is None and not check:
+        raise ValueError(
+            "a page was asked for without verdicts: find them out with --check, or name a file with --from"
+        )
     out = Output(as_json)
     names = entry_points(pattern)
     version, verdicts = installed(), {}
@@ -63,9 +75,19 @@ def models(
         out.table(["architecture", "family"], list(names.items()))
         out.result({"architectures": names})
         return
+    if len(chosen) > _LISTED:
+        families: dict[str, list[Verdict]] = {}
+        for verdict in chosen.values():
+            families.setdefault(verdict.family, []).append(verdict)
+        counts = [[family, len(of), sum(v.works for v in of)] for family, of in families.items()]
+        out.table(["family", "architectures", "work"], counts)
     out.table(
         ["architecture", "family", "products", "run as", "verdict"],
-        [[name, v.family, v.products, v.run, v.refused or "works"] for name, v in chosen.items()],
+        [
+            [name, v.family, v.products, v.run, v.refused or "works"]
+            for name, v in chosen.items()
+            if len(chosen) <= _LISTED or not v.works
+        ],
     )
     working = sum(verdict.works for verdict in chosen.values())
     out.note(f"{working} of {len(chosen)} architectures work")

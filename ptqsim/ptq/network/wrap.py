@@ -147,8 +147,8 @@ def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: 
 def _refuse(name: str, what: str) -> None:
     raise ValueError(
         f"operation {name!r} is {what}, which is not supported; supported are fully-connected layers, "
-        "convolutions and the attention modules of the models that docs/models.md lists: choose one of them, or add the "
-        "module to the table in ptqsim/ptq/network/attention/timm_modules.py"
+        "convolutions and the attention modules of the models that docs/models.md lists: choose one of them, or add "
+        "the module to the table in ptqsim/ptq/network/attention/timm_modules.py"
     )
 
 

@@ -140,7 +140,7 @@ class Captured(Mapping[str, OperationData]):
 
 
 def _images(images: int, rows: int) -> int:
-    """How many images the rows are of; each counts as one where they are of parameters alone, as many as it may be."""
+    """Number of images that rows are of; of parameters alone, whose rows may be any number, each row counts as one."""
     return images if rows % images == 0 else rows
 
 

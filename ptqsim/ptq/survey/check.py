@@ -34,7 +34,8 @@ def check_models(
     Yields
     ------
     dict of str to Verdict
-        Verdicts on architectures of one kind, as they come.
+        Verdicts on architectures of one kind, as they come: those that are refused by their structure, then kinds of
+        many architectures first.
     """
     known = known or {}
     families = {name: family for name, family in entry_points(pattern).items() if name not in known}
@@ -49,7 +50,7 @@ def check_models(
         else:
             kinds.setdefault(seen.signature, []).append(name)
     done = 2 * len(families) - sum(map(len, kinds.values()))
-    for names in kinds.values():
+    for names in sorted(kinds.values(), key=len, reverse=True):
         smallest = min(names, key=lambda name: found[name].parameters)
         progress(done, 2 * len(families), smallest)
         count, fault = products(smallest)

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from ptqsim.cli.framework import app
 from ptqsim.ptq.network.operations import LinearOperation
 from ptqsim.ptq.survey import check_models, entry_points, installed, page_of, read_verdicts, write_verdicts

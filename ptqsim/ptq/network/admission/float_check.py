@@ -104,7 +104,7 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _counted(wrapped: nn.Module) -> Iterator[dict[str, int]]:
-    """How often every operation has run."""
+    """Count the runs of every operation."""
     runs = {name: 0 for name, module in wrapped.named_modules() if isinstance(module, MatmulOperation)}
 
     def count(name: str) -> Any:

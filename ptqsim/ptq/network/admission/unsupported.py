@@ -116,7 +116,7 @@ class _Watch(TorchFunctionMode):
             raise StrayProductError(
                 name,
                 f"{what} multiplies matrices by {getattr(func, '__name__', func)}, which is not supported, as it would "
-                "stay unquantized; supported are the networks that docs/models.md lists: choose one of them, or add the "
-                "module to the table in ptqsim/ptq/network/attention/timm_modules.py",
+                "stay unquantized; supported are the networks that docs/models.md lists: choose one of them, or add "
+                "the module to the table in ptqsim/ptq/network/attention/timm_modules.py",
             )
         return func(*args, **(kwargs or {}))
