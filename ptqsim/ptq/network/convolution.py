@@ -18,10 +18,10 @@ POSITIONS: Final = 128
 
 @dataclass(frozen=True)
 class Geometry:
-    """What an operation reads of a convolution, where it has other values than the layer that it stands for."""
+    """The part of a convolution that an operation reads, with other values than the layer that it stands for."""
 
     weight: nn.Parameter
-    bias: nn.Parameter | None
+    bias: torch.Tensor | None
     groups: int
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]

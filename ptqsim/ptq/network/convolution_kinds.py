@@ -64,5 +64,5 @@ class TransposedConvOperation(ConvOperation):
 
 def _reversed(weight: torch.Tensor, groups: int) -> torch.Tensor:
     """From [C, N / groups, H, W] to [N, C / groups, H, W] with the kernel reversed; twice is nothing."""
-    parts = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    parts = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
     return parts.flip(2, 3).contiguous()

@@ -55,6 +55,6 @@ _ADAPTERS: Final = {
 
 
 def layer_adapters() -> dict[type[nn.Module], Callable[[str, nn.Module], nn.Module]]:
-    """What takes the place of these layers, by the class of timm."""
+    """The operations that take the place of these layers, by the class of timm."""
     found = {timm_class(f"layers.{path}"): made for path, made in _ADAPTERS.items()}
     return {kind: made for kind, made in found.items() if kind is not None}

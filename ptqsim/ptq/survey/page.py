@@ -9,7 +9,8 @@ from ptqsim.ptq.survey.verdict import Verdict
 
 _HEAD: Final = """# Models of timm
 
-<!-- Made by `ptqsim models --from docs/models/timm.json --page docs/models.md`; change that, not this. -->
+<!-- Made by `make docs-models`, or from kept verdicts by
+     `ptqsim models --from docs/models/timm.json --page docs/models.md`. -->
 
 Of the {total} architectures of timm {version} that are no plain convolutional networks, **{working}** can be quantized
 ({share:.0f} %): every matrix product of theirs is an operation with formats of its own, in float, fake quantization and

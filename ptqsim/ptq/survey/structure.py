@@ -126,6 +126,6 @@ def _described(module: nn.Module) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The first line of an error, or its class."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0]

@@ -14,7 +14,7 @@ from ptqsim import files, strict_json
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the survey found of one architecture.
+    """The verdict on one architecture.
 
     Attributes
     ----------

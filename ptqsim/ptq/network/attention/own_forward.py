@@ -33,9 +33,9 @@ class OwnForward(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         operations = [module for module in self.modules() if isinstance(module, MatmulOperation)]
         if given_sums_wanted() and not any(op.watched or op.mode != "float" for op in operations):
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
+            return super().forward(*args, **kwargs)
         with _Redirected(self):
-            return super().forward(*args, **kwargs)  # type: ignore[misc]
+            return super().forward(*args, **kwargs)
 
 
 def with_operations(name: str, module: nn.Module, products: Sequence[Product], heads: int) -> nn.Module:
@@ -71,7 +71,7 @@ def _multiplies(module: nn.Module) -> bool:
 
 
 @functools.cache
-def _mixed(kind: type[nn.Module]) -> type[nn.Module]:
+def _mixed(kind: Any) -> type[nn.Module]:
     return type(kind.__name__, (OwnForward, kind), {"__module__": kind.__module__})
 
 

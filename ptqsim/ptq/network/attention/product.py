@@ -73,7 +73,7 @@ class ActivationMatmul(MatmulOperation):
         if self.heads == 1:
             return x[None]
         if x.ndim == 3:
-            return x.unflatten(0, (-1, self.heads)).transpose(0, 1)
+            return x.reshape(-1, self.heads, *x.shape[1:]).transpose(0, 1)
         return x.movedim(self.axis, 0).expand(self.heads, *[-1] * (x.ndim - 1))
 
     def _ungrouped(self, out: torch.Tensor, axes: int) -> torch.Tensor:

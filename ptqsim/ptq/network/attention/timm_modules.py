@@ -145,7 +145,7 @@ TABLE: Final[dict[str, Products | Callable[[nn.Module], Products]]] = {
 
 
 def adapter(products: Products | Callable[[nn.Module], Products], name: str, module: nn.Module) -> nn.Module:
-    """What takes the place of a module: itself, multiplying by operations."""
+    """Have a module multiply by operations."""
     heads = getattr(module, "num_heads", None) or getattr(module, "groups", None) or 1
     return with_operations(name, module, products(module) if callable(products) else products, int(heads))
 
