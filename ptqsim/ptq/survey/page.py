@@ -28,8 +28,8 @@ integers.  `ptqsim models --check` finds out, and counts:
 
 Accuracy is not checked here: there are no weights. What a product is quantized by follows from its module:
 
-- Q K^T and P V have one group per head, P the format for probabilities (`softmax`), and so have the products of linear,
-  channel and relative-position attention, without a format of their own where nothing is a probability.
+- Q K^T and P V have one group per head, and P the format for probabilities (`softmax`). Other products of attention,
+  such as those of linear attention or with relative positions, are uniform.
 - The input of a layer right behind a GELU has the format for that; behind SiLU, ReLU or Hardswish it is uniform.
 - A convolution in groups has one group of formats per group, so that every channel of a depthwise convolution has its
   own scale.

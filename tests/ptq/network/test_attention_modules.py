@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -231,6 +233,16 @@ def test_einsum(equation: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
 def test_what_is_no_matrix_product_is_refused(equation: str) -> None:
     with pytest.raises(ValueError, match="is no matrix product of two operands"):
         einsum(equation, torch.zeros(2, 2), torch.zeros(2, 2), torch.matmul)
+
+
+def test_a_quantized_network_is_copied_and_pickled() -> None:
+    network = made("eva")
+    images = torch.randn(3, *network.input_size)
+    quantized = ptq.calibrate(network, images, method="percentile")
+    for again in (copy.deepcopy(quantized), pickle.loads(pickle.dumps(quantized))):
+        assert torch.equal(again(images), quantized(images))
+        assert list(again.layers) == list(quantized.layers)
+        assert again.layers["module.qkv"] is again.model.module.qkv
 
 
 def test_a_product_that_the_table_does_not_know_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

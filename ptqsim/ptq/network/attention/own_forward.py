@@ -30,6 +30,9 @@ class OwnForward(nn.Module):
     products: tuple[str, ...]
     """Names of the operations, as attributes, in the order of their calls."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _new, (type(self).__mro__[2],), self.__dict__  # the mixed class has no name to be found by
+
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         operations = [module for module in self.modules() if isinstance(module, MatmulOperation)]
         if given_sums_wanted() and not any(op.watched or op.mode != "float" for op in operations):
@@ -73,6 +76,11 @@ def _multiplies(module: nn.Module) -> bool:
 @functools.cache
 def _mixed(kind: Any) -> type[nn.Module]:
     return type(kind.__name__, (OwnForward, kind), {"__module__": kind.__module__})
+
+
+def _new(kind: type[nn.Module]) -> nn.Module:
+    mixed = _mixed(kind)
+    return mixed.__new__(mixed)
 
 
 class _Redirected(TorchFunctionMode):
