@@ -50,8 +50,8 @@ def check_models(
         else:
             kinds.setdefault(seen.signature, []).append(name)
     done = 2 * len(families) - sum(map(len, kinds.values()))
-    for names in sorted(kinds.values(), key=len, reverse=True):
-        smallest = min(names, key=lambda name: found[name].parameters)
+    smallest_of = {min(names, key=lambda name: found[name].parameters): names for names in kinds.values()}
+    for smallest, names in sorted(smallest_of.items(), key=lambda kind: (-len(kind[1]), found[kind[0]].parameters)):
         progress(done, 2 * len(families), smallest)
         count, fault = products(smallest)
         fault = fault or trial(smallest)
