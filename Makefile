@@ -38,7 +38,8 @@ DOCS_STAMP := $(VENV)/.installed-docs
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup fetch demo demo-real figures docs-site docs-links docs-pictures gallery test test-fast test-slow test-rtl test-rtl-full \
+.PHONY: help setup fetch demo demo-real figures docs-site docs-links docs-models docs-pictures gallery test test-fast test-slow test-rtl \
+    test-rtl-full \
     test-minimum test-next-numba mutants coverage lint format wheel clean
 
 help:  ## show this list
@@ -92,6 +93,9 @@ demo-real: $(STAMP)  ## the same on a real pretrained ViT-S, which it fetches fi
 figures: $(STAMP)  ## make every figure and table into figures/ (ARGS="--jobs 2" for two at a time)
 	$(BIN)/ptqsim figures $(ARGS)
 	$(BIN)/ptqsim tables $(ARGS)
+
+docs-models: $(STAMP)  ## check every transformer of timm anew, for docs/models.md (most of an hour)
+	$(BIN)/ptqsim models --check -o docs/models/timm.json --page docs/models.md
 
 docs-site: $(DOCS_STAMP)  ## build the documentation site into build/site; a warning or a dead internal link is an error
 	rm -rf build/site

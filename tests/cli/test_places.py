@@ -25,6 +25,8 @@ FILE = [
     ["sweep", "study.yaml", "--parquet"],
     ["report", "results.sqlite", "-o"],
     ["bench", "--out"],
+    ["models", "--check", "-o"],
+    ["models", "--check", "--page"],
 ]
 FOLDER = [
     ["calibrate", "-o", "weights.safetensors", "--state"],

@@ -70,7 +70,8 @@ def count_products() -> Callable[[], Any]:
 
         PRODUCTS: ClassVar = {
             torch.nn.functional.linear, torch.nn.functional.conv2d, torch.conv2d, torch.matmul, torch.Tensor.matmul,
-            torch.Tensor.__matmul__, torch.bmm, torch.einsum,
+            torch.Tensor.__matmul__, torch.bmm, torch.einsum, torch.nn.functional.conv1d, torch.conv1d,
+            torch.nn.functional.conv_transpose2d,
         }  # fmt: skip
 
         def __init__(self) -> None:

@@ -38,6 +38,7 @@ BUILT_IN: Final = {
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl.app:rtl",
     "sweep": "ptqsim.cli.sweep:sweep",
+    "models": "ptqsim.cli.models:models",
 }
 
 # The repository has these packages beside ptqsim; an installation has analysis in it and benchmarks not at all.

@@ -50,7 +50,7 @@ def calibrate(
     Parameters
     ----------
     model : nn.Module
-        A timm ViT, DeiT or Swin; it is left as it is. Its parameters are float32 or float64.
+        A vision transformer of timm (docs/models.md); it is left as it is. Its parameters are float32 or float64.
     images : float tensor [N, C, H, W], DataLoader or Dataset
         Calibration images, preprocessed as the model expects, in the type of its parameters. Batches of a DataLoader
         and items of a Dataset are images, or tuples that begin with them, such as pairs of images and labels.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any
 
@@ -131,7 +131,7 @@ class Layerwise:
             result = self._kept.get(op.name, key)
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
-                result = calibrate_layer(op, replace(exact, a=op.calibrated_rows(a), b=b), method, *bits[op.name])
+                result = calibrate_layer(op, exact.with_operands(op.calibrated_rows(a), b), method, *bits[op.name])
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT

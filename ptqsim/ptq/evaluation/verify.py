@@ -126,7 +126,7 @@ def _sample(
     """Positions of the result, and the rows and columns of Python integers (deferred: operands) that meet there."""
     shape = result.acc.shape
     chosen = random.permutation(result.acc.size)[:count]
-    a_values, b_values = _meanings(a, deferred), _meanings(b, deferred)
+    a_values, b_values = _Meanings(a.format, deferred), _Meanings(b.format, deferred)
     a_codes = np.broadcast_to(a.codes, shape[:-2] + a.codes.shape[-2:])
     b_codes = np.broadcast_to(b.codes, shape[:-2] + b.codes.shape[-2:])
     for flat in chosen:
@@ -137,7 +137,14 @@ def _sample(
         yield position, row, column
 
 
-def _meanings(array: pq.QuantizedArray, deferred: bool) -> list[Any]:
-    """Mantissa of each code of the array's format by the reference, with its range where that matters."""
-    operands = [pq.reference.operand(code, array.format) for code in range(array.format.code_count)]
-    return operands if deferred else [operand.aligned for operand in operands]
+class _Meanings(dict[int, Any]):
+    """Mantissa of each code of a format by the reference, with its range where that matters; found when asked for."""
+
+    def __init__(self, number_format: pq.NumberFormat, deferred: bool) -> None:
+        super().__init__()
+        self._format, self._deferred = number_format, deferred
+
+    def __missing__(self, code: int) -> Any:
+        operand = pq.reference.operand(code, self._format)
+        self[code] = operand if self._deferred else operand.aligned
+        return self[code]

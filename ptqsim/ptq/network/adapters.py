@@ -14,7 +14,11 @@ from typing import Final
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.operations import AttentionMatmul, given_sums_wanted
+from ptqsim.ptq.network.as_given import given_sums_wanted
+from ptqsim.ptq.network.attention.timm_modules import attention_adapters
+from ptqsim.ptq.network.operations import AttentionMatmul
+from ptqsim.ptq.network.standardized import layer_adapters
+from ptqsim.ptq.network.timm_classes import timm_class
 
 
 class _Attention(nn.Module):
@@ -75,11 +79,6 @@ class ViTAttention(_Attention):
 
     def __init__(self, name: str, original: nn.Module) -> None:
         super().__init__(name, original)
-        if getattr(original, "gate", None) is not None:
-            raise ValueError(
-                f"operation {name!r} is a gated attention, which is not supported; supported are the plain attention "
-                "of ViT and DeiT and the window attention of Swin: choose such a model"
-            )
         self.q_norm: nn.Module = original.q_norm  # type: ignore[assignment]
         self.k_norm: nn.Module = original.k_norm  # type: ignore[assignment]
         self.norm: nn.Module = original.norm  # type: ignore[assignment]
@@ -125,8 +124,19 @@ LEFT_OUT: Final = ("attn_drop", "proj_drop", "softmax")
 
 
 def classification_adapters() -> Adapters:
-    """By the type that they take the place of."""
-    from timm.layers.attention import Attention  # seconds, where nothing has imported timm yet
-    from timm.models.swin_transformer import WindowAttention
+    """By the type that they take the place of; those of timm, of what is imported of it."""
+    own = {
+        timm_class("layers.attention.Attention"): _vit_attention,
+        timm_class("models.swin_transformer.WindowAttention"): SwinAttention,
+    }
+    return {
+        **layer_adapters(),
+        **attention_adapters(),
+        **{kind: made for kind, made in own.items() if kind is not None},
+    }
 
-    return {Attention: ViTAttention, WindowAttention: SwinAttention}
+
+def _vit_attention(name: str, original: nn.Module) -> nn.Module:
+    """The plain attention; a gated one runs its own forward."""
+    gated = getattr(original, "gate", None) is not None
+    return attention_adapters()[type(original)](name, original) if gated else ViTAttention(name, original)

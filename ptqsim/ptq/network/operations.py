@@ -8,9 +8,7 @@ layout; how a module's tensors map to it is written once, here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,6 +18,7 @@ from torch.nn import functional as F
 
 import ptqsim as pq
 from ptqsim.choice import Choice
+from ptqsim.ptq.network.as_given import given_sums_wanted, own_products
 from ptqsim.ptq.network.bounds import operation_bounds
 from ptqsim.ptq.network.execute import IntegerProduct, WeightCodes
 from ptqsim.ptq.network.fake_quant import Format, decode_codes, fake_quantize
@@ -33,31 +32,9 @@ class Mode(Choice):
     INTEGER = "integer"
 
 
-Kind = Literal["linear", "qkv", "patch", "conv", "matmul_qk", "matmul_pv"]
+Kind = Literal["linear", "qkv", "patch", "conv", "matmul_qk", "matmul_pv", "matmul"]
 InputKind = Literal["uniform", "softmax", "gelu"]
 Observer = Callable[["MatmulOperation", torch.Tensor, torch.Tensor, torch.Tensor], None]
-
-
-_AS_GIVEN: ContextVar[bool] = ContextVar("as_given", default=False)
-
-
-@contextmanager
-def sums_as_given() -> Iterator[None]:
-    """Within it, operations in float mode sum in the order of the original network, to the last bit.
-
-    Attention and the patch projection then call the functions of torch that the original calls, in which no single
-    product can be seen.  An operation that has an observer or a hook keeps its visible product.
-    """
-    token = _AS_GIVEN.set(True)
-    try:
-        yield
-    finally:
-        _AS_GIVEN.reset(token)
-
-
-def given_sums_wanted() -> bool:
-    """True within :func:`sums_as_given`."""
-    return _AS_GIVEN.get()
 
 
 @dataclass(frozen=True)
@@ -89,7 +66,7 @@ class MatmulOperation(nn.Module):
     name : str
         Dotted path in the network, e.g. ``blocks.0.attn.qkv``.
     kind : str
-        ``linear``, ``qkv``, ``patch``, ``conv``, ``matmul_qk`` or ``matmul_pv``.
+        ``linear``, ``qkv``, ``patch``, ``conv``, ``matmul_qk``, ``matmul_pv`` or ``matmul``.
     a_kind : str
         Kind of values in the left operand: ``uniform`` (any), ``softmax`` (probabilities) or ``gelu``.
     formats : OperandFormats or None
@@ -114,6 +91,10 @@ class MatmulOperation(nn.Module):
         self.report: Mapping[str, object] = {}
         self.integer = IntegerProduct(name)
         self._formats: OperandFormats | None = None
+
+    def __call__(self, *args: torch.Tensor) -> torch.Tensor:
+        with own_products():
+            return super().__call__(*args)  # type: ignore[no-any-return]
 
     @property
     def formats(self) -> OperandFormats | None:
@@ -249,7 +230,10 @@ class WeightOperation(MatmulOperation):
             return F.linear(x, self.weight.flatten(1), self.bias)
         out = self.product(x.reshape(1, -1, x.shape[-1]), self.constant_b)
         # [G, rows, N / G] -> [rows, N]
-        out = out.transpose(0, 1).reshape(*x.shape[:-1], -1)
+        return self.with_bias(out.transpose(0, 1).reshape(*x.shape[:-1], -1))
+
+    def with_bias(self, out: torch.Tensor) -> torch.Tensor:
+        """Output of the product [..., N], plus the bias that holds in the operation's mode."""
         if self.mode == "float":  # an observer may have kept what came out
             return out if self.bias is None else out + self.bias
         bias = self.bias if self.corrected_bias is None else self.corrected_bias
@@ -269,9 +253,10 @@ class LinearOperation(WeightOperation):
 class PatchOperation(WeightOperation):
     """The patch projection: a convolution whose stride is its kernel is a product over non-overlapping patches."""
 
-    def __init__(self, name: str, conv: nn.Conv2d) -> None:
-        super().__init__(name, "patch", conv.weight, conv.bias, 1, "uniform")
+    def __init__(self, name: str, conv: nn.Conv2d, a_kind: InputKind = "uniform") -> None:
+        super().__init__(name, "patch", conv.weight, conv.bias, 1, a_kind)
         self.patch = (int(conv.kernel_size[0]), int(conv.kernel_size[1]))
+        self.kernel_size = self.stride = self.patch  # some networks pad by what they read here
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """x [B, C, H, W] -> [B, N, H // p, W // p]."""
@@ -280,7 +265,7 @@ class PatchOperation(WeightOperation):
         (p, q), (batch, channels) = self.patch, x.shape[:2]
         h, w = x.shape[2] // p, x.shape[3] // q
         patches = x[:, :, : h * p, : w * q].reshape(batch, channels, h, p, w, q).permute(0, 2, 4, 1, 3, 5)
-        return self.rows(patches.reshape(batch, h, w, -1)).permute(0, 3, 1, 2)
+        return self.rows(patches.reshape(batch, h, w, -1)).permute(0, 3, 1, 2).contiguous()  # as torch gives it
 
 
 class AttentionMatmul(MatmulOperation):

@@ -14,7 +14,8 @@ import ptqsim as pq
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
 from ptqsim.ptq.network.architecture import architecture
-from ptqsim.ptq.network.operations import MatmulOperation, Mode, sums_as_given
+from ptqsim.ptq.network.as_given import sums_as_given
+from ptqsim.ptq.network.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.task import task_of
 from ptqsim.ptq.network.wrap import wrap
 from ptqsim.validation import checked_path

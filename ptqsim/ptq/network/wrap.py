@@ -9,8 +9,13 @@ from torch import nn
 from ptqsim.ptq.network.adapters import LEFT_OUT, Adapters
 from ptqsim.ptq.network.admission.alterations import alteration, left_out, reaches_back, shared_modules
 from ptqsim.ptq.network.admission.unsupported import StrayProductError, first_stray_product
+from ptqsim.ptq.network.after_gelu import layers_after_gelu
+from ptqsim.ptq.network.convolution import ConvOperation
+from ptqsim.ptq.network.convolution_kinds import Conv1dOperation, TransposedConvOperation
 from ptqsim.ptq.network.operations import InputKind, LinearOperation, MatmulOperation, PatchOperation
 from ptqsim.ptq.network.task import task_of
+
+_CONVOLUTIONS = (nn.Conv2d, nn.Conv1d, nn.ConvTranspose2d)
 
 
 def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
@@ -19,14 +24,14 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     Parameters
     ----------
     model : nn.Module
-        A timm vision transformer (ViT, DeiT or Swin) or a :class:`~ptqsim.ptq.network.detr.detector.Detector`.  It is
+        A vision transformer of timm (docs/models.md) or a :class:`~ptqsim.ptq.network.detr.detector.Detector`.  It is
         left as it is.
 
     Returns
     -------
     wrapped : nn.Module
         In float mode it computes what ``model`` does, up to the rounding of float32 sums; within
-        :func:`~ptqsim.ptq.network.operations.sums_as_given` to the last bit.
+        :func:`~ptqsim.ptq.network.as_given.sums_as_given` to the last bit.
     operations : dict of str to MatmulOperation
         By dotted name, in the order of execution.
 
@@ -43,7 +48,7 @@ def wrap(model: nn.Module) -> tuple[nn.Module, dict[str, MatmulOperation]]:
     if shared := shared_modules(model, (nn.Linear, nn.modules.conv._ConvNd, *adapters)):
         raise _shared(*next(iter(shared.items())))
     wrapped = _copy(model, refused).eval()
-    gelu_inputs = _linears_after_gelu(wrapped)
+    gelu_inputs = layers_after_gelu(wrapped)
     # from the inside out: attention is replaced when its layers are
     for name, module in reversed([pair for pair in wrapped.named_modules() if pair[0] not in refused]):
         try:
@@ -69,8 +74,8 @@ def _altered_layers(model: nn.Module, adapters: Adapters) -> dict[str, ValueErro
     """The errors for layers that would be replaced, and compute something else than their class says."""
     found: dict[str, ValueError] = {}
     for name, module in model.named_modules():
-        base = next((kind for kind in (*adapters, nn.Linear, nn.Conv2d) if isinstance(module, kind)), None)
-        if base is None or (base in adapters and type(module) is not base and base is not nn.Conv2d):
+        base = next((kind for kind in (*adapters, nn.Linear, *_CONVOLUTIONS) if isinstance(module, kind)), None)
+        if base is None or (base in adapters and type(module) is not base and base not in _CONVOLUTIONS):
             continue
         what = alteration(module, base) or left_out(module, LEFT_OUT)
         if what is not None:
@@ -117,20 +122,20 @@ def _reason(stray: StrayProductError, refused: dict[str, ValueError]) -> ValueEr
 def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: Adapters) -> nn.Module | None:
     if type(module) in adapters:
         return adapters[type(module)](name, module)
+    a_kind: InputKind = "gelu" if name in gelu_inputs else "uniform"
     if isinstance(module, nn.Linear):
         groups = 3 if name.split(".")[-1] == "qkv" and module.out_features % 3 == 0 else 1
-        a_kind: InputKind = "gelu" if name in gelu_inputs else "uniform"
         return LinearOperation(name, module, groups, a_kind)
     if isinstance(module, nn.Conv2d):
         dense = module.dilation == (1, 1) or module.kernel_size == (1, 1)
         plain = dense and module.groups == 1 and module.padding in ((0, 0), "valid")
         if module.kernel_size == module.stride and plain:
-            return PatchOperation(name, module)
-        _refuse(
-            name,
-            f"a convolution with kernel {module.kernel_size}, stride {module.stride}, groups {module.groups}, padding "
-            f"{module.padding}, dilation {module.dilation}",
-        )
+            return PatchOperation(name, module, a_kind)
+        return ConvOperation(name, module, a_kind)
+    if isinstance(module, nn.Conv1d):
+        return Conv1dOperation(name, module)
+    if isinstance(module, nn.ConvTranspose2d):
+        return TransposedConvOperation(name, module)
     # timm marks every module that multiplies matrices inside its own forward by this attribute
     if hasattr(module, "fused_attn") or isinstance(module, nn.MultiheadAttention):
         _refuse(name, f"an attention of type {type(module).__name__}")
@@ -141,23 +146,10 @@ def _replacement(name: str, module: nn.Module, gelu_inputs: set[str], adapters: 
 
 def _refuse(name: str, what: str) -> None:
     raise ValueError(
-        f"operation {name!r} is {what}, which is not supported; supported are fully-connected layers, the patch "
-        "projection, and the attention of timm's ViT, DeiT and Swin: choose such a model, or write an adapter for it "
-        "(ptqsim/ptq/network/adapters.py)"
+        f"operation {name!r} is {what}, which is not supported; supported are fully-connected layers, "
+        "convolutions and the attention modules of the models that docs/models.md lists: choose one of them, or add "
+        "the module to the table in ptqsim/ptq/network/attention/timm_modules.py"
     )
-
-
-def _linears_after_gelu(model: nn.Module) -> set[str]:
-    """Names of the fully-connected layers whose input is the output of a GELU, with nothing in between."""
-    from timm.layers.mlp import Mlp  # seconds, where nothing has imported timm yet
-
-    return {
-        f"{name}.fc2" if name else "fc2"
-        for name, module in model.named_modules()
-        if type(module) is Mlp and isinstance(module.act, nn.GELU) and isinstance(module.norm, nn.Identity)
-        if all(alteration(part, type(part)) is None for part in (module, module.act, module.norm))
-        if left_out(module, ("drop1",)) is None
-    }
 
 
 def _set(root: nn.Module, name: str, replacement: nn.Module) -> None:

@@ -67,6 +67,13 @@ class OperationData:
     grad: torch.Tensor | None
     images: int = 1
 
+    def with_operands(self, a: torch.Tensor, b: torch.Tensor) -> OperationData:
+        """The same with operands of a pass of all images at once, to give the outputs of the float network."""
+        rows = a.shape[1]
+        # what follows from parameters alone, such as a table of positions, was captured once for every batch
+        grad = None if self.grad is None else self.grad[:, :rows]
+        return OperationData(a, b, self.out[:, :rows], grad, _images(self.images, rows))
+
 
 class Captured(Mapping[str, OperationData]):
     """The captured data by operation name, on the CPU; a context manager that owns the folder it is spilled to.
@@ -108,8 +115,8 @@ class Captured(Mapping[str, OperationData]):
         parts = [load_tensors(part, str(device)) if isinstance(part, Path) else part for part in self._parts[name]]
         joined = {key: torch.cat([part[key].to(device) for part in parts], dim=1) for key in parts[0]}  # 0 is the group
         weight = self._weights[name]
-        b = joined["b"] if weight is None else weight.to(device)
-        return OperationData(joined["a"], b, torch.matmul(joined["a"], b), joined.get("grad"), self.images)
+        a, b = joined["a"], joined["b"] if weight is None else weight.to(device)
+        return OperationData(a, b, torch.matmul(a, b), joined.get("grad"), _images(self.images, a.shape[1]))
 
     def __contains__(self, name: object) -> bool:
         return name in self._weights  # a Mapping would read the data to find out
@@ -130,6 +137,11 @@ class Captured(Mapping[str, OperationData]):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _images(images: int, rows: int) -> int:
+    """Number of images that rows are of; of parameters alone, whose rows may be any number, each row counts as one."""
+    return images if rows % images == 0 else rows
 
 
 def _has_room(tensors: Mapping[str, Tensors]) -> bool:

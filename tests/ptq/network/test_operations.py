@@ -66,8 +66,7 @@ def test_every_product_of_a_timm_model_is_found_and_float_mode_agrees(
 def test_a_patch_projection_has_no_holes() -> None:
     """A dilated kernel sees other pixels than the patches of its stride."""
     network = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2, dilation=2), nn.Flatten(), nn.Linear(8, 2))
-    with pytest.raises(ValueError, match=r"operation '0' is a convolution with .* dilation \(2, 2\)"):
-        wrap(network)
+    assert wrap(network)[1]["0"].kind == "conv"
 
 
 def test_the_bundled_model_has_38_operations_in_order() -> None:
@@ -93,18 +92,7 @@ def test_the_original_is_left_alone(model: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("name", "operation"),
     [
-        ("beit_base_patch16_224", "blocks.0.attn"),
-        ("cait_xxs24_224", "blocks.0.attn"),
-        ("eva02_tiny_patch14_224", "blocks.0.attn"),
-        ("pit_ti_224", "patch_embed.conv"),
-        ("twins_pcpvt_small", "blocks.0.0.attn"),
-        ("volo_d1_224", "patch_embed.conv.0"),
-        ("xcit_nano_12_p16_224", "patch_embed.proj.0.0"),
-        ("vit_base_patch16_siglip_224", "attn_pool"),  # behind twelve blocks that are supported
-        ("vit_tiny_r_s16_p8_224", "patch_embed.backbone.conv"),
-        ("convnext_atto", "stages.0.blocks.0.conv_dw"),
-        ("fastvit_t8", "stem.0.conv_scale.conv"),  # run first, though it stands behind stem.0.conv_kxk
-        ("resnet18", "conv1"),
+        ("coat_lite_tiny", "serial_blocks1.0.cpe"),  # the same module in every block
         ("sequencer2d_s", "stages.0.blocks.0.rnn_tokens.rnn_v"),
     ],
 )
@@ -113,18 +101,24 @@ def test_other_networks_are_refused_by_the_first_operation_that_they_run(name: s
         wrap(timm_model(name))
 
 
-@pytest.mark.parametrize(
-    ("name", "operation"),
-    [
-        ("convit_tiny", "blocks.0.attn"),
-        ("crossvit_tiny_240", "blocks.0.fusion.0.attn"),
-        ("swinv2_tiny_window8_256", "layers.0.blocks.0.attn"),
-    ],
-)
-def test_products_that_no_module_announces_are_refused_when_they_run(name: str, operation: str) -> None:
-    network = timm_model(name)
-    with pytest.raises(ValueError, match=f"operation '{re.escape(operation)}' "):
-        ptq.calibrate(network, torch.randn(1, *input_size(network)), method="percentile")
+class Attention(nn.Module):
+    """As timm marks those that multiply matrices in their own forward."""
+
+    fused_attn = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(32, 96)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return nn.functional.scaled_dot_product_attention(q, k, v)
+
+
+def test_an_attention_that_no_table_knows_is_refused(own: Any, images: torch.Tensor) -> None:
+    own.blocks[1].attn = Attention()
+    with pytest.raises(ValueError, match=r"operation 'blocks\.1\.attn' is an attention of type Attention"):
+        ptq.calibrate(own, images)
 
 
 @pytest.mark.parametrize("name", ["mixer_s32_224", "resmlp_12_224", "test_vit2", "test_vit4"])
@@ -143,12 +137,12 @@ def test_the_first_product_is_named_although_the_network_can_not_be_run_on_trial
     class Untraceable(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(3, 8, 3)
+            self.conv = nn.Conv3d(3, 8, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             if float(x.sum()) > 0:  # needs values, which the trial run has not
                 x = -x
             return self.conv(x)
 
-    with pytest.raises(ValueError, match=r"operation 'conv' is a convolution with kernel \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"operation 'conv' is a Conv3d"):
         wrap(Untraceable())

@@ -69,7 +69,7 @@ def alteration(module: nn.Module, base: type[nn.Module]) -> str | None:
 
 def _altered_weight(module: nn.Module) -> str | None:
     for name in ("weight", "bias"):
-        if not isinstance(module, nn.Linear | nn.Conv2d):
+        if not isinstance(module, nn.Linear | nn.modules.conv._ConvNd):
             break
         tensor = getattr(module, name, None)
         if tensor is None and name == "bias":

@@ -50,17 +50,16 @@ def check_float(model: nn.Module, wrapped: nn.Module, images: torch.Tensor) -> N
     part = images[:IMAGES].to(device)
     replaced = _replaced(model, wrapped)
     with torch.no_grad(), one_thread(device), _evaluating(model):
-        with _compared(model, replaced) as calls:
+        with _compared(model, replaced):
             expected = _run(model, part)
         check_outputs(model, expected, len(part))
         if not torch.isfinite(expected).all():
             raise ValueError("the float network gives NaN or infinite outputs for the first images: check its weights")
-        with refuse_stray_products(wrapped):
+        with refuse_stray_products(wrapped), _counted(wrapped) as runs:
             got = wrapped(part)
-        for name, module in wrapped.named_modules():
-            runs = calls[name] if name in replaced else 1
-            if isinstance(module, MatmulOperation) and runs != 1:
-                raise not_once(name, runs)
+        for name, times in runs.items():
+            if times != 1:
+                raise not_once(name, times)
         if not _agree(got, expected):
             name = _first_difference(model, wrapped, part)
             raise ValueError(
@@ -104,8 +103,27 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[Counter[str]]:
-    """Have every layer that was replaced compared with its replacement whenever it runs; how often each ran."""
+def _counted(wrapped: nn.Module) -> Iterator[dict[str, int]]:
+    """Count the runs of every operation."""
+    runs = {name: 0 for name, module in wrapped.named_modules() if isinstance(module, MatmulOperation)}
+
+    def count(name: str) -> Any:
+        def hook(*_: Any) -> None:
+            runs[name] += 1
+
+        return hook
+
+    handles = [wrapped.get_submodule(name).register_forward_hook(count(name)) for name in runs]
+    try:
+        yield runs
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Have every layer that was replaced compared with its replacement when it runs, which may be once."""
     calls: Counter[str] = Counter()
 
     def compare(name: str) -> Any:
@@ -131,7 +149,7 @@ def _compared(model: nn.Module, replaced: Mapping[str, nn.Module]) -> Iterator[C
 
     handles = [model.get_submodule(name).register_forward_hook(compare(name), with_kwargs=True) for name in replaced]
     try:
-        yield calls
+        yield
     finally:
         for handle in handles:
             handle.remove()

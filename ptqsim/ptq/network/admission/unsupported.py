@@ -33,6 +33,24 @@ _PRODUCTS: Final = frozenset(
 )  # fmt: skip
 
 
+_SEVERAL: Final = {F.scaled_dot_product_attention: 2, F.multi_head_attention_forward: 4}
+
+
+class ProductCount(TorchFunctionMode):
+    """Counts the matrix products that are asked of torch while it is entered, in ``count``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in _PRODUCTS:
+            self.count += _SEVERAL.get(func, 1)
+        return func(*args, **(kwargs or {}))
+
+
 class StrayProductError(ValueError):
     """A matrix product outside of every operation; ``name`` is that of its module, empty for the network itself."""
 
@@ -98,7 +116,7 @@ class _Watch(TorchFunctionMode):
             raise StrayProductError(
                 name,
                 f"{what} multiplies matrices by {getattr(func, '__name__', func)}, which is not supported, as it would "
-                "stay unquantized; supported are the products of timm's ViT, DeiT and Swin: choose such a model, "
-                "or write an adapter for it (ptqsim/ptq/network/adapters.py)",
+                "stay unquantized; supported are the networks that docs/models.md lists: choose one of them, or add "
+                "the module to the table in ptqsim/ptq/network/attention/timm_modules.py",
             )
         return func(*args, **(kwargs or {}))
