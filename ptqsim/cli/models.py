@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.framework.output import Cell, JsonOption, Output
 
 if TYPE_CHECKING:
     from ptqsim.ptq.survey import Verdict
@@ -55,7 +55,8 @@ def models(
         )
     out = Output(as_json)
     names = entry_points(pattern)
-    version, verdicts = installed(), {}
+    version = installed()
+    verdicts: dict[str, Verdict] = {}
     if known is not None:
         version, verdicts = read_verdicts(known)
     if check and version != installed():
@@ -79,7 +80,7 @@ def models(
         families: dict[str, list[Verdict]] = {}
         for verdict in chosen.values():
             families.setdefault(verdict.family, []).append(verdict)
-        counts = [[family, len(of), sum(v.works for v in of)] for family, of in families.items()]
+        counts: list[list[Cell]] = [[family, len(of), sum(v.works for v in of)] for family, of in families.items()]
         out.table(["family", "architectures", "work"], counts)
     out.table(
         ["architecture", "family", "products", "run as", "verdict"],

@@ -35,6 +35,18 @@ Accuracy is not checked here: there are no weights. What a product is quantized 
   own scale.
 - A layer with a standardized weight (`StdConv2d`) is quantized as standardized.
 
+```python
+>>> import timm
+>>> import torch
+>>> from ptqsim import ptq
+>>> network = timm.create_model("test_vit", num_classes=10).eval()
+>>> quantized = ptq.calibrate(network, torch.randn(2, 3, 160, 160), method="percentile")
+>>> quantized.mode = "integer"
+>>> quantized(torch.randn(1, 3, 160, 160)).shape
+torch.Size([1, 10])
+
+```
+
 | family | architectures | work | the first that stands against the others |
 | --- | ---: | ---: | --- |
 """

@@ -65,7 +65,8 @@ def with_operations(name: str, module: nn.Module, products: Sequence[Product], h
         setattr(module, product.name, ActivationMatmul(f"{name}.{product.name}", product, heads))
     module._modules.update({key: children[key] for key in behind})
     module.products = tuple(product.name for product in products)  # type: ignore[assignment]
-    module.__class__ = _mixed(type(module))
+    kind: Any = type(module)
+    module.__class__ = _mixed(kind)
     return module
 
 
@@ -78,9 +79,10 @@ def _mixed(kind: Any) -> type[nn.Module]:
     return type(kind.__name__, (OwnForward, kind), {"__module__": kind.__module__})
 
 
-def _new(kind: type[nn.Module]) -> nn.Module:
-    mixed = _mixed(kind)
-    return mixed.__new__(mixed)
+def _new(kind: Any) -> nn.Module:
+    mixed: Any = _mixed(kind)
+    made: nn.Module = mixed.__new__(mixed)
+    return made
 
 
 class _Redirected(TorchFunctionMode):
