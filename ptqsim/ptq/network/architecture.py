@@ -11,14 +11,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from timm.layers.drop import DropPath
 from torch import nn
 
 from ptqsim import fingerprint, strict_json
 from ptqsim.ptq.network.admission.alterations import RECORDER
 from ptqsim.ptq.network.identity import own_source, plain_settings
+from ptqsim.ptq.network.timm_classes import timm_class
 
-_INERT: Final = (nn.Identity, nn.modules.dropout._DropoutNd, DropPath)
+_INERT: Final = (nn.Identity, nn.modules.dropout._DropoutNd)
+_INERT_OF_TIMM: Final = "layers.drop.DropPath"
 _WITHOUT_EFFECT: Final = frozenset(
     {
         "activation_dropout", "all_tied_weights_keys", "attention_dropout", "config", "default_cfg", "device",
@@ -36,10 +37,12 @@ Architecture = dict[str, dict[str, Any]]
 
 def architecture(network: nn.Module) -> Architecture:
     """Describe a network."""
+    drop_path = timm_class(_INERT_OF_TIMM)
+    inert = _INERT if drop_path is None else (*_INERT, drop_path)
     found = {
         name: {"class": _class(module), **_settings(module)}
         for name, module in network.named_modules()
-        if not isinstance(module, _INERT)
+        if not isinstance(module, inert)
     }
     described: Architecture = json.loads(strict_json.dumps(found))
     return described
