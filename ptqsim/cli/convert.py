@@ -23,7 +23,7 @@ def convert(
         Path, typer.Argument(metavar="FILE", parser=places.path, help="The checkpoint, or its *.bin.index.json.")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", parser=places.path, help="Safetensors file to write.")
+        Path | None, typer.Option(*places.OUT, parser=places.path, help="Safetensors file to write.")
     ] = None,
     key: Annotated[
         str | None, typer.Option("--key", help="Dictionary to take, e.g. teacher; by default the usual ones.")

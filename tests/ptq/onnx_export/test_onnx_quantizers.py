@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 import ptqsim as pq
+from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.ptq.network.convolution import ConvOperation
 from ptqsim.ptq.network.fake_quant import Format, fake_quantize
@@ -170,5 +171,5 @@ def test_an_unknown_choice_suggests_the_nearest() -> None:
     op = AttentionMatmul("x", "matmul_qk", heads=1)
     with pytest.raises(ValueError, match="calibrate the model before exporting"):
         plan(op, "float")
-    with pytest.raises(ValueError, match="explicit"):
-        plan(op, "explict")
+    with pytest.raises(ValueError, match="Did you mean 'explicit'"):
+        ptq.export_onnx(ptq.QuantizedModel.__new__(ptq.QuantizedModel), "m.onnx", other_formats="explict")
