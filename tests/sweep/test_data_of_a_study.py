@@ -153,13 +153,13 @@ def test_calibration_images_are_sent_too(images: Path, tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_classes_than_the_model(images: Path, tmp_path: Path) -> None:
-    (images / "val" / "100").mkdir()
-    (images / "val" / "000" / "x.bmp").rename(images / "val" / "100" / "x.bmp")
-    (images / "val" / "000").rmdir()
+    for split in ("train", "val"):
+        (images / split / "000").rename(images / split / "100")
     assert keys(tmp_path)  # as many as before
-    exchange(images / "val" / "001" / "x.bmp", images / "val" / "002" / "x.bmp")
-    (images / "val" / "001" / "x.bmp").unlink()
-    (images / "val" / "001").rmdir()
+    (images / "val" / "001").rename(tmp_path / "aside")
+    with pytest.raises(ValueError, match="train alone has 001"):
+        opened(tmp_path)
+    (images / "train" / "001").rename(tmp_path / "aside too")
     with pytest.warns(UserWarning, match="val has 99 classes, and the model knows 100"):
         opened(tmp_path)
 
