@@ -22,7 +22,7 @@ def load_detector(model: DetrModel, pretrained: bool, checkpoint: Path | None) -
     """
     if model.hub is None:
         if pretrained:
-            raise ValueError(f"{model.name} is bundled with its weights: leave --pretrained out")
+            raise ValueError(f"{model.name} has its own weights: leave --pretrained out")
         detector = model.build()
         fill(detector, read_weights(checkpoint or model.weights), model.name)
         return detector

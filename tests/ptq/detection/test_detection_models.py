@@ -125,7 +125,7 @@ def test_weights_under_the_names_of_any_release(
 def test_weights_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--pretrained"):
         ptq.load_model("detr_resnet_50")
-    with pytest.raises(ValueError, match="bundled with its weights"):
+    with pytest.raises(ValueError, match="has its own weights"):
         ptq.load_model("detr_digits", pretrained=True)
     with pytest.raises(FileNotFoundError, match="there is no checkpoint"):
         ptq.load_model("detr_resnet_50", checkpoint=tmp_path / "none.safetensors")

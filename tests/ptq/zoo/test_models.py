@@ -106,7 +106,7 @@ def test_the_number_of_classes_is_that_of_the_checkpoint(name: str, tmp_path: Pa
 
 
 def test_wrong_models_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="bundled"):
+    with pytest.raises(ValueError, match="has its own weights"):
         ptq.load_model("vit_digits", pretrained=True)
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         ptq.load_model("vit_digits", checkpoint=tmp_path / "none.safetensors")
