@@ -87,7 +87,9 @@ require: {"w_bits >= 4" if points >= 100_000 else "w_bits == 8 and a_bits == 8 a
 def plan_of(text: str, cache: Path) -> Plan:
     """A plan whose work is pretended, so that it needs neither a network nor data."""
     study = parse_study(text)
-    sources = {choice.called: dict.fromkeys(_SOURCE, choice.called) | {"options": {}} for choice in study.axes.model}
+    sources: dict[str, dict[str, Any]] = {
+        choice.called: {**dict.fromkeys(_SOURCE, choice.called), "options": {}} for choice in study.axes.model
+    }
     return Plan(study, sources, ContentCache(cache), "none", work=WORK)
 
 
