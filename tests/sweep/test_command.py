@@ -47,7 +47,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def ran(study: Path) -> dict[str, Any]:
-    """What the command says in a process of its own, whose worker imports what it was started as."""
+    """Messages of the command in a process of its own, whose worker imports the module that was started."""
     command = [sys.executable, "-m", "ptqsim.cli", "sweep", str(study), "--jobs", "1", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -21,7 +21,7 @@ SMALL = AreaAccuracy(code_bits=(6,), trees=(4,), widths=(20, 16, 12), images=6, 
 
 @pytest.fixture(scope="module")
 def data(tiny_model, tmp_path_factory):
-    """What `SMALL` finds with a network of its own."""
+    """The data that `SMALL` finds with a network of its own."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch, Workload(store=ArtifactStore(folder), images=4) as made:
         patch.setattr(ptq, "load_model", lambda name, **options: tiny_model)
