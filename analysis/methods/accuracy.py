@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload, bundled_models
+from .draws import key_of, on_every_draw
 from .entries import ENTRIES, entry
 from .point import MethodPoint
 
@@ -53,11 +53,7 @@ class MethodAccuracy(Table):
 
     def key(self, workload: Workload) -> dict[str, Any]:
         """The options, and every model on every draw of calibration images."""
-        options = asdict(self)
-        return {
-            "options": json.loads(json.dumps(options)),
-            "workloads": [one.key() for one in self._workloads(workload)],
-        }
+        return key_of(self, self._workloads(workload))
 
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every cell of the table."""
@@ -75,7 +71,7 @@ class MethodAccuracy(Table):
         return {"points": Frame.of_rows(rows)}
 
     def _workloads(self, workload: Workload) -> list[Workload]:
-        return [replace(workload, model=model, seed=seed) for model in self.models for seed in self.seeds]
+        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self) -> Iterator[tuple[str, MethodPoint]]:
         yield "float", MethodPoint(None, None, self.images)

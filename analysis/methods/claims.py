@@ -6,10 +6,9 @@ needs many thousands: what makes an image hard for both cancels.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
 from ..framework.workload import Workload, bundled_models
+from .draws import key_of, on_every_draw
 from .entries import entry
 from .point import MethodPoint
 
@@ -104,8 +104,7 @@ class Claims(Table):
 
     def key(self, workload: Workload) -> dict[str, Any]:
         """The options, and every model on every draw of calibration images."""
-        options = json.loads(json.dumps(asdict(self)))
-        return {"options": options, "workloads": [one.key() for one in self._workloads(workload)]}
+        return key_of(self, self._workloads(workload))
 
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every method that a claim needs, at every width, on every draw."""
@@ -132,7 +131,7 @@ class Claims(Table):
         return [CLAIMS[name] for name in self.claims]
 
     def _workloads(self, workload: Workload) -> list[Workload]:
-        return [replace(workload, model=model, seed=seed) for model in self.models for seed in self.seeds]
+        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self) -> Iterator[tuple[str, int, MethodPoint]]:
         """Every method that a claim needs, at every width."""
