@@ -215,13 +215,14 @@ def quantize(real: ArrayLike, number_format: NumberFormat) -> QuantizedArray:
         If a value is NaN or infinite, or the scale of the format does not fit the type of `real`.
     """
     checked_type("number_format", number_format, NumberFormat, "such as ptqsim.Uniform(bits=8, scale=0.02)")
-    return encoded(number_format.encode(real), number_format)
+    return QuantizedArray(seal(number_format.encode(real)), number_format)  # the codes are new, so they need no copy
 
 
 def encoded(codes: NDArray[Any], number_format: NumberFormat) -> QuantizedArray:
-    """An array of codes that a format has just made.
+    """An array of codes that a format of this package has just made, for searches, which make very many.
 
-    The format gives no others than fit it, so they are not examined; nobody else has them, so they are not copied.
+    The format gives no others than fit it, so they are not examined, as `quantize` does, which takes formats of users
+    too. Nobody else has the codes, so they are not copied.
     """
     array = object.__new__(QuantizedArray)
     object.__setattr__(array, "codes", seal(codes))

@@ -38,6 +38,9 @@ def ptqsim(*arguments: object, expected: int = 0) -> None:
     assert main(list(map(str, arguments))) == expected
 
 
+DIVERGENCE = ("kl", "kl_standard_error", "agreement")
+
+
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("study") / "tiny.yaml"
@@ -81,6 +84,9 @@ def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], s
     integer = {row["acc_bits"]: row for row in table if row["mode"] == "integer"}
     # nothing overflows in 63 bits, so every logit is that of the exact accumulator
     assert integer[None]["logits_sha256"] == integer[63]["logits_sha256"]
+    assert [integer[None][name] for name in DIVERGENCE] == [integer[63][name] for name in DIVERGENCE]
+    assert integer[63]["kl"] > 0
+    assert [(row["kl"], row["agreement"]) for row in table if row["mode"] == "float"] in ([], [(0.0, 100.0)])
     assert integer[None]["accumulator_bits"] == max(json.loads(integer[None]["observed"]).values())
 
 

@@ -190,6 +190,22 @@ def test_a_network_of_other_options_is_another_source(images: Path) -> None:
         source("num_classes: 0")
 
 
+def test_logits_of_the_float_network_are_kept_by_its_options(images: Path) -> None:
+    """The same weights on the same images, in one cache: pooled otherwise, they give other logits."""
+    text = STUDY.replace("vit_digits", "{name: vit_digits, OPTIONS}")
+    cache = ContentCache(images.parent / "cache")
+    found = []
+    for options in ("img_size: 32", "model_kwargs: {global_pool: avg, fc_norm: false}"):
+        study = OpenStudy(parse_study(text.replace("OPTIONS", options)), images.parent / "study.yaml", cache.folder)
+        source = OpenSource(StudySource(**study.plan.sources["vit_digits"]), cache)
+        data = ptq.load_data(images, source.network)
+        for _ in range(2):  # computed, then kept
+            logits = source.float_logits(data, data.fingerprint)
+            assert torch.equal(logits, ptq.evaluate(source.network, data, batch=100).logits)
+        found.append(logits)
+    assert not torch.equal(*found)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

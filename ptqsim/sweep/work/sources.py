@@ -115,7 +115,9 @@ class OpenSource:
 
     def float_logits(self, images: ptq.Dataset, content: str) -> torch.Tensor:
         """Logits [N, classes] of the float network on images of this content; kept on this machine."""
-        about = fingerprint.value([self.source.sha256, content, len(images), code_version()])
+        source = self.source
+        network = [source.name, source.options, source.sha256]  # equal weights may be pooled in another way
+        about = fingerprint.value([network, content, len(images), code_version()])
         name = f"float-{about[:32]}.safetensors"
         if not self._cache.has(name):
             logits = ptq.evaluate(self.network, images, batch=BATCH).logits
