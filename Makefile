@@ -21,6 +21,8 @@ FAST := $(addprefix tests/,cli datapath formats gemm kernels)
 CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
     hardware.area_accuracy
+# Figures of the fetched network that the documentation shows; their files are called real.NAME.svg
+REAL := methods.operand_loss
 
 GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
     simulator.departure simulator.power_of_two
@@ -38,7 +40,7 @@ DOCS_STAMP := $(VENV)/.installed-docs
 PYTEST := -m pytest -n $(JOBS) --dist worksteal
 UNFINISHED := $(VENV)/.unfinished
 
-.PHONY: help setup fetch demo demo-real figures docs-site docs-links docs-models docs-pictures gallery test test-fast test-slow test-rtl \
+.PHONY: help setup fetch demo demo-real figures docs-site docs-links docs-models docs-pictures docs-pictures-real gallery test test-fast test-slow test-rtl \
     test-rtl-full \
     test-minimum test-next-numba mutants coverage lint format wheel clean
 
@@ -108,6 +110,13 @@ docs-links: $(DOCS_STAMP)  ## ask the network whether the links to other sites a
 docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
 	cp $(PICTURES:%=build/docs/%.svg) docs/images/
+
+docs-pictures-real: $(STAMP)  ## draw those of the fetched network anew (half an hour)
+	$(BIN)/ptqsim fetch dinov2_small_photos
+	for name in $(REAL); do \
+	  $(BIN)/ptqsim figures $$name --model dinov2_small_photos --data photos --out build/docs-real -O images=44 $(ARGS); \
+	  cp build/docs-real/$$name.svg docs/images/real.$$name.svg; \
+	done
 
 gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew
 	$(BIN)/ptqsim figures $(GALLERY) --out build/gallery $(ARGS)
