@@ -20,13 +20,13 @@ import typer
 import ptqsim as pq
 from benchmarks import process, record, report
 from benchmarks import start as start_module
-from benchmarks.measure import Plan
+from benchmarks.products.measure import Plan
+from benchmarks.products.shapes import QUICK, QUICK_PEERS
 from benchmarks.run import run
-from benchmarks.shapes import QUICK, QUICK_PEERS
-from ptqsim import files, strict_json
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import DeviceOption, SeedOption
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.common import files, strict_json
 
 
 def bench(
@@ -114,7 +114,7 @@ def bench(
 def _calibration(
     model: str, device: str, images: int, every: bool, seed: int, out: Path | None, output: Output
 ) -> None:
-    from benchmarks import calibration  # torch is for this alone
+    from benchmarks.networks import calibration  # torch is for this alone
     from ptqsim.ptq import check_device
 
     with output.progress(model, "operation") as told:
@@ -124,7 +124,7 @@ def _calibration(
 
 
 def _networks(only: str, rounds: int, seed: int, out: Path | None, output: Output) -> None:
-    from benchmarks import network  # torch is for this alone
+    from benchmarks.networks import network  # torch is for this alone
 
     found = network.measure(only, rounds, seed, output)
     network.show(found, output)
@@ -132,7 +132,7 @@ def _networks(only: str, rounds: int, seed: int, out: Path | None, output: Outpu
 
 
 def _study(points: int, seed: int, out: Path | None, output: Output) -> None:
-    from benchmarks import study  # torch and dask are for this alone
+    from benchmarks.studies import study  # torch and dask are for this alone
 
     found = study.measure(points, 2, output)
     _write(record.made_by(seed) | {"study": study.show(found, output)}, out, output)

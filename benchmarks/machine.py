@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ptqsim import installed
+from ptqsim.common import installed
 from ptqsim.kernels.runtime import machine
 
 _MEASURED: Final = ("python", "ptqsim", "numpy", "numba", "llvmlite", "torch", "apytypes", "fxpmath")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks import machine, targets
-from benchmarks.measure import Plan, Row
-from benchmarks.overflow_peers import Verdict
+from benchmarks import machine
+from benchmarks.products import targets
+from benchmarks.products.measure import Plan, Row
+from benchmarks.products.overflow_peers import Verdict
 from benchmarks.run import Results
 from benchmarks.start import Start
 

@@ -7,12 +7,13 @@ from itertools import groupby
 from statistics import median
 from typing import Final
 
-from benchmarks import machine, targets
-from benchmarks.measure import Row
-from benchmarks.overflow_peers import Verdict
+from benchmarks import machine
+from benchmarks.products import targets
+from benchmarks.products.measure import Row
+from benchmarks.products.overflow_peers import Verdict
+from benchmarks.products.threads import Threaded
 from benchmarks.run import Results
 from benchmarks.start import Start
-from benchmarks.threads import Threaded
 from ptqsim.cli.framework.output import Cell, Output
 
 COLUMNS: Final = ("Datapath", "ready", "fresh", "ms", "GMAC/s", "+-%", "over%", "sure%", "goal", "met")

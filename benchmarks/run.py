@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
-from benchmarks import measure, overflow_peers, threads
-from benchmarks.cases import groups_for
-from benchmarks.measure import Plan, Row
-from benchmarks.overflow_peers import Verdict
-from benchmarks.threads import Threaded
+from benchmarks.products import measure, overflow_peers, threads
+from benchmarks.products.cases import groups_for
+from benchmarks.products.measure import Plan, Row
+from benchmarks.products.overflow_peers import Verdict
+from benchmarks.products.threads import Threaded
 from ptqsim.cli.framework.output import Output
 
 

@@ -23,7 +23,7 @@ a = pq.QuantizedArray(codes, pq.Uniform(8, 0.1))
 assert pq.matmul(a, a, pq.Accumulator(12, "saturate")).acc.shape == (8, 8)
 """
 
-EVERY_KERNEL: Final = ("-m", "benchmarks.every_kernel")
+EVERY_KERNEL: Final = ("-m", "benchmarks.products.every_kernel")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wanting = [item for item in items if item.get_closest_marker("fetched")]
     if not wanting:
         return
-    from ptqsim.ptq.fetched_folder import State
+    from ptqsim.ptq.files.fetched_folder import State
     from ptqsim.ptq.zoo.fetched import DINOV2_SMALL_PHOTOS
 
     state = DINOV2_SMALL_PHOTOS.folder.state()

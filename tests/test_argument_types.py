@@ -10,8 +10,8 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import formats, golden, rtl
-from ptqsim.choice import Choice
 from ptqsim.cli.framework.errors import explain
+from ptqsim.common.choice import Choice
 from ptqsim.datapath.order import parse_order
 from ptqsim.errors import ArgumentTypeError
 

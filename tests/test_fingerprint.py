@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptqsim import fingerprint, installed
+from ptqsim.common import fingerprint, installed
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_versions_of_packages_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({before, other, fingerprint.packages(), fingerprint.packages(["not-installed"])}) == 4
 
 
-@pytest.mark.parametrize("part", ["formats", "datapath", "gemm", "kernels", "ptq", "errors.py", "fingerprint.py"])
+@pytest.mark.parametrize("part", ["formats", "datapath", "gemm", "kernels", "ptq", "errors.py", "common"])
 def test_the_arithmetic_is_all_of_the_package_that_is_not_named_as_something_else(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +147,7 @@ def test_the_arithmetic_is_the_same_in_a_wheel(tmp_path: Path, monkeypatch: pyte
     """It has `analysis` inside the package."""
     (tmp_path / "formats").mkdir()
     (tmp_path / "formats" / "twin.py").write_text("a = 1\n")
-    monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "fingerprint.py"))
+    monkeypatch.setattr(fingerprint, "__file__", str(tmp_path / "common" / "fingerprint.py"))
     before = fingerprint.arithmetic.__wrapped__()
     (tmp_path / "analysis").mkdir()
     (tmp_path / "analysis" / "figure.py").write_text("b = 1\n")

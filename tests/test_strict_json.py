@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptqsim import strict_json
+from ptqsim.common import strict_json
 
 
 @dataclass

@@ -10,7 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ptqsim import files, strict_json
+from ptqsim.common import files, strict_json
 from ptqsim.ptq.zoo.detector_names import DETECTORS
 
 from . import provenance, style

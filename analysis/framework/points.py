@@ -21,8 +21,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import ptqsim as pq
-from ptqsim import fingerprint
-from ptqsim.progress import no_bar
+from ptqsim.common import fingerprint
+from ptqsim.common.progress import no_bar
 
 from .frame import Data
 from .workload import Workload

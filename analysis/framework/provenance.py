@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import fingerprint, installed
+from ptqsim.common import fingerprint, installed
 
 from .frame import Data
 

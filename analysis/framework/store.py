@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import files, fingerprint
+from ptqsim.common import files, fingerprint
 
 from .. import ROOT
 from .frame import Data, Frame

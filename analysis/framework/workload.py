@@ -12,12 +12,13 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ptqsim import files, ptq
-from ptqsim.progress import Bars, no_bar
+from ptqsim import ptq
+from ptqsim.common import files
+from ptqsim.common.progress import Bars, no_bar
 from ptqsim.ptq.datasets.load import sample_indices
-from ptqsim.ptq.network.identity import weights_fingerprint
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.files.tensors import load_tensors
+from ptqsim.ptq.network.description.identity import weights_fingerprint
+from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.threads import one_thread
 
 from .store import ArtifactStore

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.rtl.synthesis import kept
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.sweep import Cost, DesignPoint, sweep

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.datapath.order import parse_order
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products.operations import OperandFormats
 
 from ..framework.activations import TITLES, Special
 from ..framework.frame import Data, Frame

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from ptqsim import ptq
 from ptqsim.ptq.calibration.methods import make_method
-from ptqsim.ptq.network.summary import weight_bits
+from ptqsim.ptq.evaluation.summary import weight_bits
 
 from ..framework import style
 from ..framework.frame import Data, Frame

@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
-from ptqsim import files
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.common import files
 
 from .gallery import gallery_page
 

@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import strict_json
+from ptqsim.common import strict_json
 
 from .page import asset, page
 

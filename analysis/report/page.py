@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from plotly.offline import get_plotlyjs
 
-from ptqsim import strict_json
+from ptqsim.common import strict_json
 
 _SCRIPTS: Final = ("columns", "command", "table", "filters", "chart", "layers", "answers", "main")
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network.fake_quant import decode_codes
+from ptqsim.ptq.network.products.fake_quant import decode_codes
 from ptqsim.ptq.threads import one_thread
 
 from ..framework import style

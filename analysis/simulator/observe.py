@@ -8,7 +8,7 @@ from typing import Final
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network.execute import OverflowCount
+from ptqsim.ptq.network.products.execute import OverflowCount
 
 THEOREMS: Final = ("datatype", "weight_aware", "row_stochastic")
 BOUNDS: Final = (*THEOREMS, "calibrated")

@@ -20,7 +20,7 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import GELU_MIN, ReleasedTwinGELU
 from ptqsim.ptq.evaluation.operand_loss import product_replaced
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search.candidates import group_max, linear_ratios
 from ptqsim.ptq.threads import one_thread
 

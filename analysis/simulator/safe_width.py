@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from matplotlib.ticker import MaxNLocator
 
-from ptqsim import fingerprint, ptq
-from ptqsim.ptq.network.summary import format_facts
+from ptqsim import ptq
+from ptqsim.common import fingerprint
+from ptqsim.ptq.evaluation.summary import format_facts
 
 from ..framework import style
 from ..framework.artifact import IllustratedTable

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products.operations import OperandFormats
 
 from ..framework import style
 from ..framework.activations import TITLES, Special

@@ -24,7 +24,7 @@ import ptqsim as pq
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import DataOption
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.layer_bounds import layer_bounds
+from ptqsim.cli.network.layer_bounds import layer_bounds
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")

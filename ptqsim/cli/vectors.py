@@ -35,7 +35,7 @@ from ptqsim.cli.framework.options import (
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 
 _ROWS: Final = 8
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import bits_for
-from ptqsim.formats.immutable import Constructed, sealed
+from ptqsim.formats.arrays.immutable import Constructed, sealed
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ from itertools import pairwise, product
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.common.validation import checked_integer, checked_scale, checked_type
 from ptqsim.datapath.bound import Bound as Bound
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import GridRange, NumberFormat
-from ptqsim.formats.immutable import checked_anew
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import TwinSoftmax
 from ptqsim.formats.uniform import Uniform
-from ptqsim.validation import checked_integer, checked_scale, checked_type
 
 MAX_DEPTH = (1 << 31) - 1
 

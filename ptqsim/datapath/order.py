@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias
 
+from ptqsim.common.validation import checked_integer
 from ptqsim.errors import ArgumentTypeError, unknown_name
-from ptqsim.formats.immutable import Constructed
-from ptqsim.validation import checked_integer
+from ptqsim.formats.arrays.immutable import Constructed
 
 MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
 _MAX_GROUP = (1 << 31) - 1

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
+from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.formats.arrays.codes import in_default_environment
+from ptqsim.formats.arrays.given import as_integers
+from ptqsim.formats.arrays.immutable import Constructed, reconstructed
 from ptqsim.formats.base import Codes, NumberFormat
-from ptqsim.formats.codes import in_default_environment
-from ptqsim.formats.given import as_integers
-from ptqsim.formats.immutable import Constructed, reconstructed
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.uniform import Uniform
-from ptqsim.validation import checked_integer, checked_scale
 
 
 class RequantizeRounding(Choice):

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from ptqsim.datapath.register import plain
 from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
-from ptqsim.formats.immutable import checked_anew
+from ptqsim.formats.arrays.immutable import checked_anew
 
 
 def requantized(acc: int, requantizer: Requantizer) -> int:

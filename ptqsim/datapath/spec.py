@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
+from ptqsim.common.validation import checked_integer
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, ORDERS, Order, Sequential, as_order
 from ptqsim.errors import unknown_name
-from ptqsim.formats.immutable import Constructed
-from ptqsim.validation import checked_integer
+from ptqsim.formats.arrays.immutable import Constructed
 
 
 class OverflowMode(Choice):

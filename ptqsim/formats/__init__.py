@@ -3,10 +3,10 @@
 Nothing here multiplies or accumulates codes.
 """
 
-from ptqsim.formats.array import QuantizedArray, quantize
+from ptqsim.formats.arrays.array import QuantizedArray, quantize
+from ptqsim.formats.arrays.packing import pack, packed_size, unpack
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.log2 import Log2
-from ptqsim.formats.packing import pack, packed_size, unpack
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.registry import FORMATS, from_dict
 from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.formats import codes as code_arrays
-from ptqsim.formats.immutable import Constructed, reconstructed, seal
+from ptqsim.formats.arrays import codes as code_arrays
+from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]

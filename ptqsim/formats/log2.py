@@ -10,12 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.formats import codes as code_arrays
+from ptqsim.common.validation import checked_bits
+from ptqsim.formats.arrays import codes as code_arrays
+from ptqsim.formats.arrays.immutable import seal
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
-from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.kernels.runtime.environment import in_default_environment
-from ptqsim.validation import checked_bits
 
 MAX_BITS = 8
 """Above this the smallest power of two is no float64 any more."""

@@ -8,12 +8,12 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.formats import codes as code_arrays
+from ptqsim.common.validation import checked_bits, checked_scale
+from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.rounding import RoundingMode
 from ptqsim.formats.unaligned import Unaligned
 from ptqsim.kernels.runtime.environment import in_default_environment
-from ptqsim.validation import checked_bits, checked_scale
 
 MAX_BITS = 15
 """One less than of other formats: the range takes a bit of its own."""

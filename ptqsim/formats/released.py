@@ -16,10 +16,10 @@ from typing import Any, ClassVar, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.formats import codes as code_arrays
+from ptqsim.common.validation import checked_bits, checked_scale
+from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
 from ptqsim.formats.unaligned import Unaligned
-from ptqsim.validation import checked_bits, checked_scale
 
 
 class _Released(Unaligned):

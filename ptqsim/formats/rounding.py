@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 
 
 class RoundingMode(Choice):

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.formats import codes as code_arrays
+from ptqsim.common.validation import checked_bits, checked_scale
+from ptqsim.formats.arrays import codes as code_arrays
+from ptqsim.formats.arrays.codes import KernelConstants, Rounder
+from ptqsim.formats.arrays.immutable import seal
 from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest
-from ptqsim.formats.codes import KernelConstants, Rounder
-from ptqsim.formats.immutable import seal
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
-from ptqsim.validation import checked_bits, checked_scale
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import INT32_MAX, INT64_MAX
-from ptqsim.gemm.planes import BYTES, PAIRS, Parts, Planes, left_planes, number_of_planes, offset_sums, right_planes
+from ptqsim.gemm.operands.operand import INT32_MAX, INT64_MAX
+from ptqsim.gemm.operands.planes import (
+    BYTES,
+    PAIRS,
+    Parts,
+    Planes,
+    left_planes,
+    number_of_planes,
+    offset_sums,
+    right_planes,
+)
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.matmul import accumulate, convert, exact, matrix, prefix
 from ptqsim.kernels.runtime import machine

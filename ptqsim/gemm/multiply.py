@@ -12,15 +12,16 @@ from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.formats.array import QuantizedArray, set_product
+from ptqsim.formats.arrays.array import QuantizedArray, set_product
+from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import is_sealed, reader_of, reconstructed
-from ptqsim.gemm import operands, report
+from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
-from ptqsim.gemm.operands import settable
+from ptqsim.gemm.operands import operand as operands
+from ptqsim.gemm.operands.operand import settable
+from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import MatmulResult
-from ptqsim.gemm.weak_identity import WeakIdentityDict
 from ptqsim.kernels.runtime.environment import in_default_environment, is_default
 
 

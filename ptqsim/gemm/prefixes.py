@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from ptqsim.datapath.order import Split
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.datapath.statistics import PrefixRange
-from ptqsim.formats.codes import look_up
-from ptqsim.gemm import words
+from ptqsim.formats.arrays.codes import look_up
 from ptqsim.gemm.exact import all_tiles, as_bytes, grain
-from ptqsim.gemm.operands import INT32_MAX, PreparedOperand
+from ptqsim.gemm.operands import words
+from ptqsim.gemm.operands.operand import INT32_MAX, PreparedOperand
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.matmul import accumulate, prefix
 from ptqsim.kernels.runtime import machine

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, PreparedOperand
+from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, Keeper, LineNorms, Norms, PreparedOperand
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 # Covers the rounding of norms above 2**53: each of K < 2**31 additions is off by at most 2**-53, relatively.

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.order import Split
 from ptqsim.datapath.spec import Accumulator, OverflowMode
-from ptqsim.gemm import words
 from ptqsim.gemm.exact import grain
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
+from ptqsim.gemm.operands import words
+from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
+from ptqsim.gemm.operands.words import INT16_MAX
 from ptqsim.gemm.product import Product
-from ptqsim.gemm.words import INT16_MAX
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.matmul import accumulate
 from ptqsim.kernels.runtime import machine

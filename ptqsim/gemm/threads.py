@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ptqsim.common.validation import checked_integer
 from ptqsim.kernels.runtime import threads as _threads
-from ptqsim.validation import checked_integer
 
 
 def get_num_threads() -> int:

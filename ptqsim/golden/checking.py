@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import numpy as np
 
+from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats import registry
-from ptqsim.formats.array import QuantizedArray
+from ptqsim.formats.arrays.array import QuantizedArray
 from ptqsim.golden import archive, header, hexfile, manifest
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
 from ptqsim.golden.stimuli import stimulus
 from ptqsim.golden.text import Located, UnreadableError
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors, compute
-from ptqsim.progress import Progress, silent
 
 _MOST_LINES: Final = 10
 """Lines of a manifest that are reported: the first that differ tell what happened."""

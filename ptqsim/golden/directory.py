@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptqsim import files
+from ptqsim.common import files
 from ptqsim.golden import archive, header, hexfile, manifest
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, words
 from ptqsim.golden.vectors import GoldenVectors

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ptqsim.common.validation import checked_type
 from ptqsim.golden.vectors import GoldenVectors
-from ptqsim.validation import checked_type
 
 MANIFEST: Final = "manifest.json"
 HEADER: Final = "vectors.h"

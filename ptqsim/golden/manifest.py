@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ptqsim import installed, strict_json
+from ptqsim.common import installed, strict_json
 from ptqsim.golden.layout import CONVENTIONS, TRACE_BITS, TRACE_MEANINGS, words
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors
 

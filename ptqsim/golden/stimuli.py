@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.choice import Choice
-from ptqsim.formats.array import QuantizedArray
+from ptqsim.common.choice import Choice
+from ptqsim.common.validation import checked_integer, checked_seed
+from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.immutable import checked_anew
-from ptqsim.validation import checked_integer, checked_seed
 
 _MAX_SIZE = 1 << 20
 

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath import bounds, reference
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError
-from ptqsim.formats.array import QuantizedArray
-from ptqsim.formats.immutable import Constructed, sealed
+from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.arrays.immutable import Constructed, sealed
 from ptqsim.gemm import MatmulResult, matmul
-from ptqsim.progress import Progress, silent
 
 TRACE_COLUMNS: Final = ("depth_index", "register", "a_range", "b_range", "event", "before", "term", "after", "exact")
 REGISTERS: Final = ("accumulator", "inner")

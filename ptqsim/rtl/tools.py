@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from ptqsim import files
+from ptqsim.common import files
 from ptqsim.errors import ToolError as ToolError
 from ptqsim.errors import ToolTimeoutError as ToolTimeoutError
 from ptqsim.errors import unknown_name

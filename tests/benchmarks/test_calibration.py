@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import calibration
+from benchmarks.networks import calibration
 from ptqsim.cli.framework import app
 from tests.ptq.networks import vision_transformer
 

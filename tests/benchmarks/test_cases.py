@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle
-from benchmarks.cases import GROUPS, groups_for
-from benchmarks.draws import OperandKind, Operands
-from benchmarks.shapes import QUICK, SHAPES, Shape
+from benchmarks.products import oracle
+from benchmarks.products.cases import GROUPS, groups_for
+from benchmarks.products.draws import OperandKind, Operands
+from benchmarks.products.shapes import QUICK, SHAPES, Shape
 
 SMALL = Shape("small", 2, 9, 96, 12, attention=True)
 

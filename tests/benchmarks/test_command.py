@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks import process, start
-from benchmarks.contenders import Oracle
-from benchmarks.oracle import Expected
+from benchmarks.products.contenders import Oracle
+from benchmarks.products.oracle import Expected
 from benchmarks.start import Started
 from ptqsim.cli.framework import app
 

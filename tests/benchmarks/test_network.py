@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import network
+from benchmarks.networks import network
 from ptqsim.cli.framework import app
 from ptqsim.cli.framework.output import Output
 

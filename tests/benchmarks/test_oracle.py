@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle
+from benchmarks.products import oracle
 
 
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])

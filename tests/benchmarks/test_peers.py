@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from benchmarks import oracle, overflow_peers
-from benchmarks.measure import Plan
-from benchmarks.overflow_peers import EXAMPLE, MAKERS, Integers, Product, judge
-from benchmarks.shapes import Shape
+from benchmarks.products import oracle, overflow_peers
+from benchmarks.products.measure import Plan
+from benchmarks.products.overflow_peers import EXAMPLE, MAKERS, Integers, Product, judge
+from benchmarks.products.shapes import Shape
 
 SMALL = Shape("small", 1, 16, 384, 16)
 

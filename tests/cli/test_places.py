@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ptqsim import files
 from ptqsim.cli.framework import app, places
+from ptqsim.common import files
 
 for _package in ("torch", "matplotlib", "ruamel.yaml", "pydantic", "plotly"):
     pytest.importorskip(_package)  # every command is tried

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.formats.immutable import is_sealed
+from ptqsim.formats.arrays.immutable import is_sealed
 
 EIGHT = pq.Uniform(bits=8, scale=1 / 32)
 

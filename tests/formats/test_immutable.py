@@ -13,7 +13,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import golden, reference
 from ptqsim.datapath import bounds
-from ptqsim.formats.immutable import Constructed, is_sealed, reconstructed, seal, sealed
+from ptqsim.formats.arrays.immutable import Constructed, is_sealed, reconstructed, seal, sealed
 
 EIGHT = pq.Uniform(8, 1.0)
 NARROW = pq.Accumulator(14, "saturate")

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.formats import packed_size, packing
+from ptqsim.formats import packed_size
+from ptqsim.formats.arrays import packing
 
 
 @pytest.mark.parametrize("bits", range(2, 17))

@@ -14,7 +14,8 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import gemm
-from ptqsim.gemm import operands, product
+from ptqsim.gemm import product
+from ptqsim.gemm.operands import operand as operands
 
 SIXTEEN = pq.Uniform(16, 1.0)
 FLOATS = {"blas_float32": 2**24, "blas_float64": 2**53}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.gemm import operands
-from ptqsim.gemm.operands import FLOAT32_EXACT, FLOAT64_EXACT
+from ptqsim.gemm.operands import operand as operands
+from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT
 from ptqsim.kernels.runtime import machine
 from tests.oracle import stepping
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.gemm import operands
+from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.product import Product, magnitude_bound
 
 

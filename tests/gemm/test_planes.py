@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.gemm import operands, planes
+from ptqsim.gemm.operands import operand as operands
+from ptqsim.gemm.operands import planes
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.runtime import machine
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.gemm import operands
+from ptqsim.gemm.operands import operand as operands
 
 TWIN, UNIFORM = pq.TwinGELU(5, 3, 0.1), pq.Uniform(5, 0.1)
 ACCUMULATORS = (

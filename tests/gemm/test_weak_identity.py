@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-from ptqsim.gemm.weak_identity import WeakIdentityDict
+from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 
 
 class Equal:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study_work import pretend
+from benchmarks.studies.study_work import pretend
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.results.store import ResultStore

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmarks.study import plan_of
+from benchmarks.studies.study import plan_of
 from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run

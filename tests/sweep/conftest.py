@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.study import plan_of
+from benchmarks.studies.study import plan_of
 from ptqsim.sweep.execution import clusters
 from ptqsim.sweep.plan.planning import Plan
 

@@ -19,7 +19,7 @@ from tests.sweep.cases import SMALL
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, client: Client) -> bytes:
-    from benchmarks.study import plan_of
+    from benchmarks.studies.study import plan_of
 
     folder = tmp_path_factory.mktemp("whole")
     plan: Plan = plan_of(SMALL, folder / "cache")

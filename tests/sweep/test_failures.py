@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.study import plan_of
-from benchmarks.study_work import LOG, SECONDS
+from benchmarks.studies.study import plan_of
+from benchmarks.studies.study_work import LOG, SECONDS
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.study_work import pretend
+from benchmarks.studies.study_work import pretend
 from ptqsim.sweep.execution.pool import DaskPool
 from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.parts import merged
@@ -175,7 +175,7 @@ def test_widths_of_layers_hold_together(make_plan: MakePlan, tmp_path: Path, cli
 def test_failures_are_kept_and_do_not_stop_the_others(make_plan: MakePlan, tmp_path: Path, client: Client) -> None:
     plan = make_plan(SMALL)
     broken = make_plan(SMALL)
-    broken.work = "benchmarks.study_work:not_there"
+    broken.work = "benchmarks.studies.study_work:not_there"
     path = tmp_path / "s.sqlite"
     with ResultStore(path) as store:  # one calibration is there, and fails in its points; the others fail themselves
         run(replace(plan, study=plan.study.model_copy(update={"require": ["w_bits == 8 and a_bits == 8"]})),

@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.common.progress import Progress
 from ptqsim.errors import unknown_name
-from ptqsim.progress import Progress
 from ptqsim.ptq.evaluation.operand_loss import product_replaced
-from ptqsim.ptq.network.fake_quant import fake_quantize
-from ptqsim.ptq.network.gradients import random_gradient
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.fake_quant import fake_quantize
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.tasks.gradients import random_gradient
 from ptqsim.ptq.search.candidates import group_max
 from ptqsim.ptq.search.objectives import find_objective
 

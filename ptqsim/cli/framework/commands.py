@@ -26,19 +26,19 @@ from ptqsim.cli.framework.pairs import spread
 ENTRY_POINT_GROUP: Final = "ptqsim.commands"
 
 BUILT_IN: Final = {
-    "fetch": "ptqsim.cli.fetch:fetch",
-    "convert": "ptqsim.cli.convert:convert",
-    "train": "ptqsim.cli.train:train",
-    "calibrate": "ptqsim.cli.calibrate:calibrate",
-    "evaluate": "ptqsim.cli.evaluate:evaluate",
-    "simulate": "ptqsim.cli.simulate:simulate",
-    "verify": "ptqsim.cli.verify:verify",
+    "fetch": "ptqsim.cli.network.fetch:fetch",
+    "convert": "ptqsim.cli.network.convert:convert",
+    "train": "ptqsim.cli.network.train:train",
+    "calibrate": "ptqsim.cli.network.calibrate:calibrate",
+    "evaluate": "ptqsim.cli.network.evaluate:evaluate",
+    "simulate": "ptqsim.cli.network.simulate:simulate",
+    "verify": "ptqsim.cli.network.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
-    "export": "ptqsim.cli.export:export",
+    "export": "ptqsim.cli.network.export:export",
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl.app:rtl",
     "sweep": "ptqsim.cli.sweep:sweep",
-    "models": "ptqsim.cli.models:models",
+    "models": "ptqsim.cli.network.models:models",
 }
 
 # The repository has these packages beside ptqsim; an installation has analysis in it and benchmarks not at all.

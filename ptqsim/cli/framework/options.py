@@ -11,8 +11,8 @@ import typer
 import ptqsim as pq
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.pairs import parse_pairs, parse_size
+from ptqsim.common.validation import MAX_SEED
 from ptqsim.datapath.order import parse_order
-from ptqsim.validation import MAX_SEED
 
 if TYPE_CHECKING:
     from torch import nn

@@ -27,8 +27,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from ptqsim import strict_json
-from ptqsim.progress import Progress
+from ptqsim.common import strict_json
+from ptqsim.common.progress import Progress
 
 T = TypeVar("T")
 Cell = str | int | float | bool | None

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 import ptqsim as pq
-from ptqsim import files, rtl
+from ptqsim import rtl
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
 from ptqsim.cli.framework.output import JsonOption, Output
@@ -26,6 +26,7 @@ from ptqsim.cli.rtl.unit import (
     describe,
     make_unit,
 )
+from ptqsim.common import files
 from ptqsim.rtl.design import parts_of
 from ptqsim.rtl.hardware.unit import checked_name
 from ptqsim.rtl.picture import svg

@@ -20,7 +20,7 @@ from ptqsim.cli.framework.options import (
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.rtl.unit import (
     AFormatOption,
     BBitsOption,

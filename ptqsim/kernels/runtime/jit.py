@@ -15,7 +15,7 @@ from numba.core.ccallback import CFunc
 from numba.core.sigutils import normalize_signature
 
 import ptqsim.kernels
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.kernels.runtime import cache as _cache
 
 Function = TypeVar("Function", bound=Callable[..., object])

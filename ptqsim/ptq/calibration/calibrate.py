@@ -11,8 +11,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
+from ptqsim.common.progress import Progress, silent
+from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.progress import Progress, silent
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
@@ -23,7 +24,6 @@ from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.search.capture import Captured
-from ptqsim.validation import checked_integer, checked_path, checked_seed, checked_type
 
 
 @default_modes()

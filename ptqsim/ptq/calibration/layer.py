@@ -13,9 +13,9 @@ import ptqsim as pq
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.network.admission.finite import check_operands
-from ptqsim.ptq.network.execute import WeightCodes
-from ptqsim.ptq.network.fake_quant import decode_codes, fake_quantize
-from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.network.products.execute import WeightCodes
+from ptqsim.ptq.network.products.fake_quant import decode_codes, fake_quantize
+from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.search.alternate import alternate
 from ptqsim.ptq.search.candidates import group_max, uniform
 from ptqsim.ptq.search.capture import OperationData

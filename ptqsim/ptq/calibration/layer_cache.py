@@ -18,12 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 
 import ptqsim as pq
-from ptqsim import files, fingerprint
+from ptqsim.common import files, fingerprint
 from ptqsim.ptq.calibration.layer import LayerResult
-from ptqsim.ptq.network.identity import tensors_fingerprint
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.files.tensors import open_tensors
+from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.network.storage import read_formats
-from ptqsim.ptq.tensor_files import open_tensors
 
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 

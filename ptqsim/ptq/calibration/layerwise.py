@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.progress import Progress
+from ptqsim.common.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
-from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.description.identity import network_fingerprint, tensors_fingerprint
+from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search.capture import Captured, capture, content_of
 from ptqsim.ptq.threads import each, one_thread

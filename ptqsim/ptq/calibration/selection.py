@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.progress import Progress, prefixed
+from ptqsim.common.progress import Progress, prefixed
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import task_of
+from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.threads import each
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from ptqsim.common.validation import checked_seed
 from ptqsim.errors import ArgumentTypeError, check_positive
-from ptqsim.validation import checked_seed
 
 MOST: Final = 4096
 """Images that are taken without being asked for by number: more are a whole data set given by mistake."""

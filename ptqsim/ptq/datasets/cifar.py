@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.image_folder import make_transform
 
 _SITE: Final = "https://www.cs.toronto.edu/~kriz/"

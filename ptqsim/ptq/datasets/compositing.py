@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 
 
 class DataSplit(Choice):

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ptqsim import fingerprint
-from ptqsim.ptq.image_files import class_folders, extensions, image_names, read_image
+from ptqsim.common import fingerprint
+from ptqsim.ptq.files.images import class_folders, extensions, image_names, read_image
 from ptqsim.ptq.network.input_size import input_size
 
 _LISTED: Final = 5  # names in a message
@@ -46,7 +46,7 @@ class ImageFolder:
 
     Classes are numbered in the order of the folders' names.  Where all names are WordNet ids of ImageNet-1k and the
     model has its 1,000 classes, they keep ImageNet's numbers, even if the folder has only some of them.  Hidden files
-    and folders are passed over, see :mod:`ptqsim.ptq.image_files`.
+    and folders are passed over, see :mod:`ptqsim.ptq.files.images`.
 
     Parameters
     ----------

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
+from ptqsim.common.validation import checked_path, checked_seed, checked_type
 from ptqsim.errors import check_positive
 from ptqsim.ptq.datasets.cifar import find_cifar
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
@@ -19,10 +20,9 @@ from ptqsim.ptq.datasets.image_folder import ImageFolder, UnlabeledFolder, check
 from ptqsim.ptq.datasets.photos import PHOTOS, PhotoCrops, fetched_photographs
 from ptqsim.ptq.datasets.scenes import CLASSES, SIZE, Scenes, make_scenes
 from ptqsim.ptq.network.detr.task import Detection
-from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.task import Classification, task_of
-from ptqsim.validation import checked_path, checked_seed, checked_type
+from ptqsim.ptq.network.tasks.embedding import Embedding
+from ptqsim.ptq.network.tasks.task import Classification, task_of
 
 DIGITS: Final = "digits"
 NAMED: Final = (DIGITS, PHOTOS)

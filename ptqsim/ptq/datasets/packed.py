@@ -9,10 +9,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.load import Dataset, place_of
+from ptqsim.ptq.files.tensors import load_tensors
 from ptqsim.ptq.network.admission.given import stored_tensors
-from ptqsim.ptq.tensor_files import load_tensors
 
 
 def pack_weights(network: nn.Module) -> bytes:

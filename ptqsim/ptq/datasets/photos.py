@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.compositing import DataSplit
 from ptqsim.ptq.datasets.crops import make_crop
 from ptqsim.ptq.datasets.image_folder import make_transform
-from ptqsim.ptq.fetched_folder import FetchedFolder
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.files.fetched_folder import FetchedFolder
+from ptqsim.ptq.files.tensors import load_tensors
 
 PHOTOS: Final = "photos"
 """Name of the data set."""

@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.datasets.detection.coco import GroundTruth, mean_average_precision
 from ptqsim.ptq.datasets.detection.load import DetectionData
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, predict

@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, predict
-from ptqsim.ptq.network.embedding import Embedding, normalized
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import check_outputs
+from ptqsim.ptq.network.tasks.embedding import Embedding, normalized
+from ptqsim.ptq.network.tasks.task import check_outputs
 
 _AT_ONCE: Final = 2**24  # similarities in memory
 _TIE: Final = 1e-9  # of similarities: those of the same image twice are rounded differently by where they stand

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ptqsim.common.progress import Progress, silent
 from ptqsim.errors import check_positive
-from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset, place_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import Classification, check_outputs, task_of
+from ptqsim.ptq.network.tasks.task import Classification, check_outputs, task_of
 from ptqsim.ptq.threads import each
 
 BATCH: Final = 50

@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.evaluation.detection import evaluate_detections
 from ptqsim.ptq.evaluation.embedding import evaluate_embeddings
 from ptqsim.ptq.evaluation.evaluate import BATCH, Outputs, evaluate
 from ptqsim.ptq.network.detr.task import Detection
-from ptqsim.ptq.network.embedding import Embedding
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import Classification, task_of
+from ptqsim.ptq.network.tasks.embedding import Embedding
+from ptqsim.ptq.network.tasks.task import Classification, task_of
 
 
 def measure(

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import torch
 
+from ptqsim.common.progress import Progress, silent
 from ptqsim.errors import check_positive
-from ptqsim.progress import Progress, silent
 from ptqsim.ptq.datasets.load import Dataset
 from ptqsim.ptq.evaluation.difference import Mean
 from ptqsim.ptq.evaluation.recorded_blocks import RecordedBlocks
-from ptqsim.ptq.network.fake_quant import fake_quantize
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.products.fake_quant import fake_quantize
+from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import task_of
+from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.threads import one_thread
 
 Product = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 
 
 class RecordedBlocks:

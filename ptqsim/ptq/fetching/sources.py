@@ -103,4 +103,7 @@ PHOTOGRAPHS: Final = (
     ),
 )
 PIXELS: Final = "4bc155da3dd0c8d8db8d4c4a93464387378ce7c22949e2979545baf1db7c2edb"
-"""SHA-256 of the pixels of all photographs, see :func:`ptqsim.fingerprint.arrays`: decoders of JPEG can differ."""
+"""SHA-256 of the pixels of all photographs, see :func:`ptqsim.common.fingerprint.arrays`.
+
+Decoders of JPEG can differ.
+"""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptqsim import fingerprint
-from ptqsim.progress import Progress, silent
+from ptqsim.common import fingerprint
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.fetching.pip_download import pip_download
 
 _LARGEST = 2**27

@@ -11,14 +11,14 @@ import torch
 from torch import nn
 
 import ptqsim as pq
+from ptqsim.common.validation import checked_path
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
-from ptqsim.ptq.network.architecture import architecture
-from ptqsim.ptq.network.as_given import sums_as_given
-from ptqsim.ptq.network.operations import MatmulOperation, Mode
-from ptqsim.ptq.network.task import task_of
-from ptqsim.ptq.network.wrap import wrap
-from ptqsim.validation import checked_path
+from ptqsim.ptq.network.description.architecture import architecture
+from ptqsim.ptq.network.products.as_given import sums_as_given
+from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.tasks.task import task_of
+from ptqsim.ptq.network.wrapping.wrap import wrap
 
 
 class QuantizedModel(nn.Module):

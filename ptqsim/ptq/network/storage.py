@@ -19,16 +19,16 @@ from safetensors.torch import save as serialized
 from torch import nn
 
 import ptqsim as pq
-from ptqsim import files, fingerprint, strict_json
+from ptqsim.common import files, fingerprint, strict_json
+from ptqsim.common.validation import checked_path
 from ptqsim.formats import from_dict
+from ptqsim.ptq.files.tensors import open_tensors, refuse_pickle
 from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
-from ptqsim.ptq.network.architecture import architectural_difference
-from ptqsim.ptq.network.fake_quant import FORMATS, Format
-from ptqsim.ptq.network.identity import tensors_fingerprint
-from ptqsim.ptq.network.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.network.description.architecture import architectural_difference
+from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
+from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.tensor_files import open_tensors, refuse_pickle
-from ptqsim.validation import checked_path
 
 VERSION: Final = 4
 READABLE: Final = (1, 2, 3, 4)

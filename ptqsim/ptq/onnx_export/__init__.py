@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
+from ptqsim.common.validation import checked_path
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.operands import OtherFormats as OtherFormats
 from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
@@ -16,7 +17,6 @@ from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
 from ptqsim.ptq.onnx_export.report import OnnxCheck as OnnxCheck
-from ptqsim.validation import checked_path
 
 if TYPE_CHECKING:
     import torch

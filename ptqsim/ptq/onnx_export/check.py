@@ -16,8 +16,8 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
-from ptqsim.progress import Progress
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.common.progress import Progress
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 from ptqsim.ptq.onnx_export.compare import LayerComparison, Tensors
 from ptqsim.ptq.onnx_export.export import METADATA

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.ptq.network.fake_quant import Format, decode_codes, fake_quantize, per_group
-from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
+from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize, per_group
+from ptqsim.ptq.network.products.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.report import LayerCheck
 
 Tensors = tuple[torch.Tensor, ...]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import onnx
 from onnx import ModelProto, NodeProto, helper
 
-from ptqsim import files, strict_json
+from ptqsim.common import files, strict_json
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.layers import Values, expand
 from ptqsim.ptq.onnx_export.operands import OtherFormats, plan

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.ptq.network.fake_quant import decode_codes
-from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
+from ptqsim.ptq.network.products.fake_quant import decode_codes
+from ptqsim.ptq.network.products.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.nodes import Nodes
 from ptqsim.ptq.onnx_export.quantizers import quantize_dequantize
 from ptqsim.ptq.onnx_export.report import LayerExport

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import ptqsim as pq
-from ptqsim.choice import Choice
-from ptqsim.ptq.network.fake_quant import FORMATS
-from ptqsim.ptq.network.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
-from ptqsim.ptq.network.summary import describe
+from ptqsim.common.choice import Choice
+from ptqsim.ptq.evaluation.summary import describe
+from ptqsim.ptq.network.products.fake_quant import FORMATS
+from ptqsim.ptq.network.products.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
 
 How = Literal["q_dq", "explicit", "float"]
 

@@ -1,4 +1,4 @@
-"""The operators that round an activation to its formats: the ONNX twin of :mod:`ptqsim.ptq.network.fake_quant`.
+"""Operators that round an activation to its formats, the ONNX twin of :mod:`ptqsim.ptq.network.products.fake_quant`.
 
 Every function here computes what its namesake there does, to the last bit: ONNX's QuantizeLinear divides in float32 and
 rounds half to even, as torch does.
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
-from ptqsim.ptq.network.fake_quant import Format
+from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.onnx_export.nodes import Nodes, element_type
 from ptqsim.ptq.onnx_export.operands import Storage
 

@@ -10,7 +10,7 @@ from onnx import ModelProto
 from torch import nn
 
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.operations import MatmulOperation, PatchOperation, WeightOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 OPSET: Final = 21  # the first whose QuantizeLinear knows 4 and 16 bits

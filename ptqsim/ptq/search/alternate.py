@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from ptqsim.ptq.network.fake_quant import Format
+from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import Objective

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.rounding import RangeChoice
 from ptqsim.formats.twin import GELU_MIN
-from ptqsim.ptq.network.fake_quant import Format
+from ptqsim.ptq.network.products.fake_quant import Format
 
 MAX_SHIFT: Final = 24
 """Largest m of any search."""

@@ -18,21 +18,21 @@ import torch
 from safetensors.torch import save as serialized
 from torch import nn
 
-from ptqsim import files
+from ptqsim.common import files
+from ptqsim.common.progress import Progress, silent
+from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
-from ptqsim.progress import Progress, silent
+from ptqsim.ptq.files.tensors import load_tensors
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.float_check import check_float, not_once
 from ptqsim.ptq.network.admission.given import check_values, default_modes, ordinary
 from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
-from ptqsim.ptq.network.gradients import Gradient, random_gradient
-from ptqsim.ptq.network.identity import tensors_fingerprint, weights_fingerprint
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.description.identity import tensors_fingerprint, weights_fingerprint
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
-from ptqsim.ptq.network.task import task_of
-from ptqsim.ptq.tensor_files import load_tensors
+from ptqsim.ptq.network.tasks.gradients import Gradient, random_gradient
+from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.threads import one_thread
-from ptqsim.validation import checked_seed
 
 Tensors = Mapping[str, torch.Tensor]
 """By what they are to an operation."""
@@ -47,7 +47,7 @@ _ROOM = 8
 
 @dataclass(frozen=True)
 class OperationData:
-    """Tensors of one operation, in canonical layout (see :mod:`ptqsim.ptq.network.operations`).
+    """Tensors of one operation, in canonical layout (see :mod:`ptqsim.ptq.network.products.operations`).
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.factors import Factor, multiply, quantized, takes_integers
 from ptqsim.ptq.search.objectives import Objective, Sums, UnitSummer

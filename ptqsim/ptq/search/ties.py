@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 
-from ptqsim.ptq.network.fake_quant import fake_quantize
+from ptqsim.ptq.network.products.fake_quant import fake_quantize
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import find_objective

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.survey.families import entry_points
 from ptqsim.ptq.survey.structure import Structure, products, structure
 from ptqsim.ptq.survey.trial import trial

@@ -13,8 +13,8 @@ from torch.overrides import TorchFunctionMode
 
 from ptqsim.ptq.network.admission.unsupported import ProductCount, refuse_stray_products
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.wrapping.wrap import wrap
 
 CLASSES: Final = 10
 """Of every classifier that is built, where its architecture lets them be chosen."""

@@ -12,7 +12,7 @@ from ptqsim.ptq.calibration.calibrate import calibrate
 from ptqsim.ptq.evaluation.verify import verify
 from ptqsim.ptq.network.admission.unsupported import ProductCount, refuse_stray_products
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.survey.structure import build, first_line
 

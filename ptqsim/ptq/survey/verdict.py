@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ptqsim import files, strict_json
+from ptqsim.common import files, strict_json
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Final
 
 from torch import nn
 
+from ptqsim.common.progress import Progress
 from ptqsim.errors import unknown_name
-from ptqsim.progress import Progress
 from ptqsim.ptq.training.classifiers import train
 from ptqsim.ptq.training.detector_recipe import DETECTION_RECIPES, DetectionRecipe
 from ptqsim.ptq.training.detectors import train_detector

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save as serialized
 from torch import nn
 
-from ptqsim import files
-from ptqsim.progress import Progress, silent
+from ptqsim.common import files
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.scenes import Scenes, make_scenes
 from ptqsim.ptq.evaluation.evaluate import Outputs

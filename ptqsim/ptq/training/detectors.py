@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.ptq.datasets.compositing import normalize
 from ptqsim.ptq.datasets.detection.scenes import SIZE, DetectionScenes, make_detection_scenes
 from ptqsim.ptq.network.detr.boxes import centered

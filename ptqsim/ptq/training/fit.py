@@ -16,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import save as serialized
 from torch import nn
 
-from ptqsim import files
-from ptqsim.progress import Progress
-from ptqsim.ptq.tensor_files import open_tensors
+from ptqsim.common import files
+from ptqsim.common.progress import Progress
+from ptqsim.ptq.files.tensors import open_tensors
 from ptqsim.ptq.training.schedule import TrainingSchedule
 
 B = TypeVar("B")

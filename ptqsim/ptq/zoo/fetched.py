@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ptqsim.ptq.datasets.photos import FOLDER, PHOTOS
-from ptqsim.ptq.fetched_folder import FetchedFolder
+from ptqsim.ptq.files.fetched_folder import FetchedFolder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +32,8 @@ class FetchedModel:
     minutes : int
         That it takes to make on two cores.
     tensors : str
-        SHA-256 of the weights, see :func:`ptqsim.fingerprint.arrays`, as they were made for the documented numbers.
+        SHA-256 of the weights as they were made for the documented numbers,
+        see :func:`ptqsim.common.fingerprint.arrays`.
     """
 
     folder: FetchedFolder

@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.embedding import Embedding
+from ptqsim.ptq.network.tasks.embedding import Embedding
 from ptqsim.ptq.zoo.architecture import first_channels, head_classes, layer_names, make_network, stored_size
 from ptqsim.ptq.zoo.detector_names import DETECTORS
 from ptqsim.ptq.zoo.detectors import build_detector, load_detector

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError, out_of_range
 
 LARGEST_SIDE: Final = 4096

@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from ptqsim.ptq.files.tensors import load_tensors, refuse_pickle
 from ptqsim.ptq.network.admission.given import check_finite
-from ptqsim.ptq.tensor_files import load_tensors, refuse_pickle
 
 _FLOATS: Final = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 """Types that weights are read in; those of 8 bits are codes without their scales."""

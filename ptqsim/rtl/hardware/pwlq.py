@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ptqsim.common.validation import checked_bits, checked_integer
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.formats.pwlq import MAX_BITS, PWLQ
@@ -11,7 +12,6 @@ from ptqsim.rtl.hardware.accumulate import accumulate
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, wire
-from ptqsim.validation import checked_bits, checked_integer
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from ptqsim.common.validation import checked_integer
 from ptqsim.rtl.hardware.dot_product import tile_counter
 from ptqsim.rtl.hardware.element import processing_element
 from ptqsim.rtl.hardware.product import shift_ports
 from ptqsim.rtl.hardware.step import code_ports
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module, inp, instance, lines, out, part_of
-from ptqsim.validation import checked_integer
 
 MAX_COLUMNS = 256
 

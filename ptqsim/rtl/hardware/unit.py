@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
+from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.datapath import bounds
 from ptqsim.datapath.order import Split, Tree
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
@@ -17,7 +18,6 @@ from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.verilog import Signal
-from ptqsim.validation import checked_integer, checked_type
 
 FORMATS = (Uniform, TwinSoftmax, TwinGELU)
 MAX_DEPTH = 1 << 20

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from ptqsim import files
+from ptqsim.common import files
 from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.rtl import tools

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim import files
+from ptqsim.common import files
 from ptqsim.golden.layout import digits
 from ptqsim.rtl.hardware.verilog import Module, Port, block, lines
 from ptqsim.rtl.simulation.ports import packed, unpacked, words_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.formats.given import as_array
+from ptqsim.formats.arrays.given import as_array
 from ptqsim.rtl.hardware.verilog import Port
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ptqsim import files
-from ptqsim.formats.array import QuantizedArray
+from ptqsim.common import files
+from ptqsim.formats.arrays.array import QuantizedArray
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.bench import Bench

@@ -10,13 +10,13 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
+from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath.order import Sequential, Tree, parse_order
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
-from ptqsim.progress import Progress, silent
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.element import processing_element
 from ptqsim.rtl.hardware.pwlq import PWLQUnit

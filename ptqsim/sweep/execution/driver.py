@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ptqsim.progress import Progress, silent
+from ptqsim.common.progress import Progress, silent
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.parts import merged
 from ptqsim.sweep.plan.planning import Plan, result_columns

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptqsim import fingerprint
-from ptqsim.progress import Progress, silent
+from ptqsim.common import fingerprint
+from ptqsim.common.progress import Progress, silent
 from ptqsim.sweep.execution.driver import Driver, answered, planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.planning import Plan

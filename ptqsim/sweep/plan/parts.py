@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.evaluation.difference import Mean
 from ptqsim.sweep.work.task import Outcome
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import ptqsim
-from ptqsim import fingerprint, installed
+from ptqsim.common import fingerprint, installed
 from ptqsim.sweep.plan.parts import PART, part_key, ranges
 from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ptqsim import files, strict_json
+from ptqsim.common import files, strict_json
 from ptqsim.sweep.results import costs, schema
 from ptqsim.sweep.results.store import ResultStore
 from ptqsim.sweep.study.definition import Study, resolved

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator
 
+from ptqsim.common.validation import MAX_SEED
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, parse_order
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.errors import out_of_range, unknown_name
-from ptqsim.validation import MAX_SEED
 
 EXACT: Final = "exact"
 SEARCHED: Final = "searched"

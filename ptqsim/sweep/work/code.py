@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 
 _ROOT: Final = Path(__file__).parents[1]
 _OWN: Final = ("plan/parts.py", "work/measure.py", "work/sources.py")

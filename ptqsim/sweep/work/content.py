@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ptqsim import files
+from ptqsim.common import files
 
 _TOKEN: Final = ".token"
 

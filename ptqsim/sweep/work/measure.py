@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import ptqsim as pq
-from ptqsim import fingerprint, ptq
+from ptqsim import ptq
+from ptqsim.common import fingerprint
 from ptqsim.datapath.order import parse_order
 from ptqsim.ptq.calibration.methods import make_method
-from ptqsim.ptq.network.execute import OverflowCount
-from ptqsim.ptq.network.operations import OperandFormats
-from ptqsim.ptq.network.summary import format_facts, weight_bits
+from ptqsim.ptq.evaluation.summary import format_facts, weight_bits
+from ptqsim.ptq.network.products.execute import OverflowCount
+from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.threads import settle_on_one_thread
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
@@ -35,7 +36,7 @@ def measure(task: WorkTask) -> Mapping[str, Any]:
     if payload["code"] != code_version():
         raise ValueError(
             "this worker runs other code than the client, or other versions of Python or of packages that compute "
-            "(ptqsim.fingerprint): install the same on both"
+            "(ptqsim.common.fingerprint): install the same on both"
         )
     place = CachePlace(**payload["cache"])
     cache = place.open()

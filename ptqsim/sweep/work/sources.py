@@ -12,13 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptqsim import fingerprint, ptq
+from ptqsim import ptq
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.load import NAMED, sample_indices
 from ptqsim.ptq.datasets.packed import DatasetPart, PackedImages, pack_images, pack_weights, read_packed
 from ptqsim.ptq.evaluation.evaluate import check_classes
-from ptqsim.ptq.network.identity import weights_fingerprint
-from ptqsim.ptq.network.task import Classification, task_of
-from ptqsim.ptq.tensor_files import load_tensors, tensor_bytes
+from ptqsim.ptq.files.tensors import load_tensors, tensor_bytes
+from ptqsim.ptq.network.description.identity import weights_fingerprint
+from ptqsim.ptq.network.tasks.task import Classification, task_of
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import ContentCache, MissingContent
 

@@ -14,7 +14,7 @@ from analysis.framework.workload import Setting, Workload
 from analysis.hardware.area import Area
 from analysis.hardware.area_accuracy import UNITS, AreaAccuracy
 from ptqsim import ptq
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products.operations import OperandFormats
 
 SMALL = AreaAccuracy(code_bits=(6,), trees=(4,), widths=(20, 16, 12), images=6, floor=-1.0)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.study import plan_of
-from benchmarks.study_work import pretend
+from benchmarks.studies.study import plan_of
+from benchmarks.studies.study_work import pretend
 from ptqsim.sweep.execution.driver import planned_keys
 from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.execution.run import run

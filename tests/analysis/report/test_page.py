@@ -14,7 +14,7 @@ import pytest
 from analysis.report.gallery import gallery_page
 from analysis.report.page import study_page
 from analysis.report.study_data import study_data
-from benchmarks.study import study_of
+from benchmarks.studies.study import study_of
 from ptqsim.sweep.results.store import ResultStore
 from tests.analysis.report.cases import large_store
 

@@ -12,7 +12,7 @@ from analysis.framework.workload import Setting, Workload
 from analysis.simulator.safe_width import SafeWidth
 from analysis.simulator.width_accuracy import RegisterPoint, WidthAccuracy
 from ptqsim import ptq
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products.operations import OperandFormats
 
 
 @pytest.mark.parametrize(("operand", "shift"), [("softmax", 5), ("softmax", -1), ("gelu", 4)])

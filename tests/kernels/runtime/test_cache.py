@@ -16,7 +16,7 @@ import pytest
 from numba import types
 from numba.core import caching
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.kernels.runtime import cache as _cache
 from ptqsim.kernels.runtime import jit as _jit
 from ptqsim.kernels.runtime.machine import COMPILED

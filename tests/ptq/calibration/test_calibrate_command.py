@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from ptqsim import ptq
-from ptqsim.cli import calibrate as command
 from ptqsim.cli.framework import app
+from ptqsim.cli.network import calibrate as command
 from tests.ptq.conftest import tiny_vit
 from tests.ptq.names import METHODS
 

@@ -12,7 +12,7 @@ from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.methods.percentile import magnitude_percentile
-from ptqsim.ptq.network.fake_quant import fake_quantize
+from ptqsim.ptq.network.products.fake_quant import fake_quantize
 from ptqsim.ptq.search.candidates import linear_ratios, released_ratios
 from tests.ptq import names
 

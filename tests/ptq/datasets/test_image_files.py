@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.image_files import class_folders, image_names, read_image, to_rgb
+from ptqsim.ptq.files.images import class_folders, image_names, read_image, to_rgb
 
 GRAY16 = (np.arange(64, dtype=np.uint16).reshape(8, 8) * 1040) + 7  # 7 to 65,527
 UPPER = (GRAY16 >> 8).astype(np.uint8)

@@ -12,9 +12,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from ptqsim import ptq
-from ptqsim.ptq.network.convolution import POSITIONS, ConvOperation
+from ptqsim.ptq.network.convolutions.operation import POSITIONS, ConvOperation
 from ptqsim.ptq.network.detr.detector import Detector
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 from ptqsim.ptq.zoo.detector_names import DETR_DIGITS, DETR_RESNET_50
 
 
@@ -129,7 +129,7 @@ def test_a_convolution_is_a_product_of_patches(kernel: Any, stride: Any, padding
 def test_an_integer_convolution_adds_up_its_codes() -> None:
     """Against a convolution of the codes written out, pixel by pixel."""
     import ptqsim as pq
-    from ptqsim.ptq.network.operations import OperandFormats
+    from ptqsim.ptq.network.products.operations import OperandFormats
 
     torch.manual_seed(2)
     conv = nn.Conv2d(2, 3, 3, stride=2, padding=1)

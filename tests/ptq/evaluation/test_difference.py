@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptqsim import ptq
-from ptqsim.ptq.network.task import kl_divergence
+from ptqsim.ptq.network.tasks.task import kl_divergence
 
 
 def evaluations(count: int, images: int = 40, classes: int = 7) -> list[ptq.Evaluation]:

@@ -11,7 +11,7 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.ptq.evaluation.operand_loss import one_operand_quantized
 from ptqsim.ptq.evaluation.recorded_blocks import RecordedBlocks
-from ptqsim.ptq.network.fake_quant import fake_quantize
+from ptqsim.ptq.network.products.fake_quant import fake_quantize
 
 
 class Images:

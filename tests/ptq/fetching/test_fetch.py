@@ -13,13 +13,14 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from ptqsim import fingerprint, ptq
+from ptqsim import ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.fetched_folder import State
+from ptqsim.common import fingerprint
 from ptqsim.ptq.fetching import fetch as module
 from ptqsim.ptq.fetching.photographs import read_out
 from ptqsim.ptq.fetching.sources import Photograph
 from ptqsim.ptq.fetching.wheels import Wheel
+from ptqsim.ptq.files.fetched_folder import State
 from ptqsim.ptq.zoo.fetched import DINOV2_SMALL_PHOTOS, FETCHED
 from tests.ptq.fetching.making import DEPTH, WIDTH, png
 

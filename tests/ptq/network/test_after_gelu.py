@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.after_gelu import layers_after_gelu
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.after_gelu import layers_after_gelu
+from ptqsim.ptq.network.wrapping.wrap import wrap
 from tests.ptq.networks import timm_model
 
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from ptqsim import ptq, strict_json
+from ptqsim import ptq
+from ptqsim.common import strict_json
 from ptqsim.ptq.network import storage
-from ptqsim.ptq.network.architecture import architectural_difference, architecture
+from ptqsim.ptq.network.description.architecture import architectural_difference, architecture
 
 
 def vit(**options: Any) -> nn.Module:

@@ -16,7 +16,7 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.ptq.network.attention.einsum import einsum
 from ptqsim.ptq.network.attention.timm_modules import TABLE, attention_adapters
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 
 C, SIDE = 16, 4
 

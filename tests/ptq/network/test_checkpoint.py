@@ -16,7 +16,7 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.calibration.layer_cache import _read
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.zoo.weights import read_weights
 
 

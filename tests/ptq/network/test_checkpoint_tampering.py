@@ -16,8 +16,8 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network.identity import tensors_fingerprint
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.operations import OperandFormats
 from tests.ptq.networks import timm_model
 
 

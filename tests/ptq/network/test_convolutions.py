@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 
 
 def of(module: str) -> Any:

@@ -17,9 +17,9 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.mixed_precision.hessian import hutchinson_traces
-from ptqsim.ptq.network.embedding import Embedding
-from ptqsim.ptq.network.gradients import Gradient
-from ptqsim.ptq.network.task import task_of
+from ptqsim.ptq.network.tasks.embedding import Embedding
+from ptqsim.ptq.network.tasks.gradients import Gradient
+from ptqsim.ptq.network.tasks.task import task_of
 
 QUICK: dict[str, Any] = {"w_bits": 6, "a_bits": 6, "n": 6, "rounds": 1}
 

@@ -12,8 +12,8 @@ import torch
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network import execute
-from ptqsim.ptq.network.operations import OperandFormats
+from ptqsim.ptq.network.products import execute
+from ptqsim.ptq.network.products.operations import OperandFormats
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.ptq.network.fake_quant import Format, by_torch, decode_codes, fake_quantize
+from ptqsim.ptq.network.products.fake_quant import Format, by_torch, decode_codes, fake_quantize
 
 FakeQuantize = Callable[[torch.Tensor, Sequence[Format]], torch.Tensor]
 

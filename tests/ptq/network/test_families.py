@@ -14,7 +14,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 from ptqsim.ptq.training.recipe import RECIPES
 from ptqsim.ptq.zoo.bundled import BUNDLED
 from tests.ptq import names

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrizations, prune
 
 from ptqsim import ptq
 from ptqsim.ptq.network.admission.alterations import alteration
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 from tests.ptq.networks import vision_transformer
 
 QUICK: dict[str, Any] = {"method": "percentile", "w_bits": 6, "a_bits": 6}

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.ptq.network.identity import network_fingerprint, tensors_fingerprint, weights_fingerprint
+from ptqsim.ptq.network.description.identity import network_fingerprint, tensors_fingerprint, weights_fingerprint
 from tests.ptq.networks import vision_transformer
 
 

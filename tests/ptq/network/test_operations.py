@@ -13,7 +13,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.wrap import wrap
+from ptqsim.ptq.network.wrapping.wrap import wrap
 from tests.ptq.networks import timm_model
 
 

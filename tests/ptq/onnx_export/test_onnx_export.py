@@ -20,7 +20,7 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.network.operations import OperandFormats, WeightOperation
+from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.onnx_export.export import METADATA
 from tests.ptq.networks import timm_model
 

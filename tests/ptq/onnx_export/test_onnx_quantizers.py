@@ -15,9 +15,9 @@ from onnx import TensorProto, helper
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
-from ptqsim.ptq.network.convolution import ConvOperation
-from ptqsim.ptq.network.fake_quant import Format, fake_quantize
-from ptqsim.ptq.network.operations import AttentionMatmul, OperandFormats
+from ptqsim.ptq.network.convolutions.operation import ConvOperation
+from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.products.operations import AttentionMatmul, OperandFormats
 from ptqsim.ptq.onnx_export.nodes import Nodes
 from ptqsim.ptq.onnx_export.operands import TYPES, Storage, plan
 from ptqsim.ptq.onnx_export.quantizers import quantize_dequantize

@@ -11,7 +11,7 @@ import torch
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
-from ptqsim.ptq.network.fake_quant import Format, fake_quantize
+from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search import products
 from ptqsim.ptq.search.factors import CodedFactor, Factor, multiply, quantized, takes_integers
 

@@ -15,7 +15,7 @@ from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
-from ptqsim.ptq.network.fake_quant import Format
+from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search import race

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from ptqsim.cli import calibrate as command
 from ptqsim.cli.framework.output import Output
+from ptqsim.cli.network import calibrate as command
 from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, optimum, pareto
 from ptqsim.ptq.calibration.mixed_precision.assign import least_for_zero, tells_widths_apart
 from ptqsim.ptq.calibration.selection import Loss

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptqsim.cli.framework import app
-from ptqsim.ptq.network.operations import LinearOperation
+from ptqsim.ptq.network.products.operations import LinearOperation
 from ptqsim.ptq.survey import check_models, entry_points, installed, page_of, read_verdicts, write_verdicts
 from ptqsim.ptq.survey.structure import products, structure
 from ptqsim.ptq.survey.trial import smallest, trial

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from ptqsim.ptq.calibration.methods.protocol import LinearSearch, Paradigm, check_weight
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.objectives import Objective, find_objective
 from ptqsim.ptq.search.ranking import ranking_objective

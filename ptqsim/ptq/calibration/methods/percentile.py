@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 
 from ptqsim.ptq.calibration.methods.protocol import Paradigm, Plain, settle_options
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import SearchSchedule
 from ptqsim.ptq.search.candidates import Candidates

@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Final, Protocol, cast
 
 import torch
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.ptq.network.gradients import Gradient
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.tasks.gradients import Gradient
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.alternate import SearchSchedule, check_rounds
 from ptqsim.ptq.search.candidates import Candidates

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 import torch
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.formats.rounding import RangeChoice
 from ptqsim.ptq.calibration.methods.bit_split import check_bit_splitting
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch
-from ptqsim.ptq.network.gradients import Gradient
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.tasks.gradients import Gradient
 from ptqsim.ptq.search import candidates as search_space
 from ptqsim.ptq.search.candidates import Candidates, GeluPair
 from ptqsim.ptq.search.objectives import Objective, find_objective

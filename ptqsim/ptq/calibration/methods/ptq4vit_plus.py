@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Final
 
 from ptqsim.ptq.calibration.methods.protocol import Method, Select, Trail
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
-from ptqsim.ptq.network.gradients import Gradient
+from ptqsim.ptq.network.tasks.gradients import Gradient
 
 ADDITIONS: Final[tuple[Mapping[str, Any], ...]] = (
     {"range_choice": "nearest"},

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from ptqsim.progress import Progress, prefixed
+from ptqsim.common.progress import Progress, prefixed
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method
@@ -18,7 +18,7 @@ from ptqsim.ptq.calibration.mixed_precision.hessian import weight_error, weight_
 from ptqsim.ptq.calibration.mixed_precision.modules import TransformerModule, transformer_modules, weight_count
 from ptqsim.ptq.calibration.mixed_precision.nuclear_norm import module_errors
 from ptqsim.ptq.calibration.mixed_precision.options import MixedPrecision, Sensitivity
-from ptqsim.ptq.network.operations import WeightOperation
+from ptqsim.ptq.network.products.operations import WeightOperation
 
 _MEGABYTE = 8e6  # bits
 

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.layer import LayerResult
-from ptqsim.ptq.network.operations import WeightOperation
+from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.task import task_of
+from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.search.capture import BATCH
 from ptqsim.ptq.threads import one_thread
 

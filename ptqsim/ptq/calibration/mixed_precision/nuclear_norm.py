@@ -14,7 +14,7 @@ from torch.utils.hooks import RemovableHandle
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.mixed_precision.modules import TransformerModule
 from ptqsim.ptq.calibration.mixed_precision.options import Attention
-from ptqsim.ptq.network.operations import Mode
+from ptqsim.ptq.network.products.operations import Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search.capture import BATCH
 from ptqsim.ptq.threads import one_thread

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Final
 
-from ptqsim.choice import Choice
+from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError
 
 MOST_PROBES: Final = 100_000

@@ -8,10 +8,10 @@ from typing import Final
 
 import torch
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.detection.annotations import checked_objects, read_annotations
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
-from ptqsim.ptq.image_files import read_image
+from ptqsim.ptq.files.images import read_image
 from ptqsim.ptq.network.detr.detector import Detector
 
 _NAMES: Final = {

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from ptqsim import fingerprint
+from ptqsim.common import fingerprint
 from ptqsim.ptq.datasets.compositing import SPLIT_SIZES, DataSplit, normalize, scans_of
 from ptqsim.ptq.datasets.detection.coco import GroundTruth
 from ptqsim.ptq.datasets.detection.scenes import CLASSES, SIZE, DetectionScenes, make_detection_scenes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 
 
 def check_operands(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:

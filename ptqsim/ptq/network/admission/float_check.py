@@ -13,8 +13,8 @@ from torch import nn
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.operations import MatmulOperation
-from ptqsim.ptq.network.task import check_outputs
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.tasks.task import check_outputs
 from ptqsim.ptq.threads import one_thread
 
 IMAGES: Final = 2
@@ -37,7 +37,7 @@ def check_float(model: nn.Module, wrapped: nn.Module, images: torch.Tensor) -> N
     model : nn.Module
         The network as it was given; it is left as it is.
     wrapped : nn.Module
-        The result of :func:`ptqsim.ptq.network.wrap.wrap`, in float mode.
+        The result of :func:`ptqsim.ptq.network.wrapping.wrap.wrap`, in float mode.
     images : float tensor [N, C, H, W]
 
     Raises

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.ptq.network.operations import MatmulOperation
+from ptqsim.ptq.network.products.operations import MatmulOperation
 
 DTYPES: Final = (torch.float32, torch.float64)
 

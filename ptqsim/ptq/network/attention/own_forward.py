@@ -18,10 +18,10 @@ from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from ptqsim.ptq.network.as_given import given_sums_wanted, inside_operation
 from ptqsim.ptq.network.attention.einsum import einsum
 from ptqsim.ptq.network.attention.product import ActivationMatmul, Product
-from ptqsim.ptq.network.operations import MatmulOperation, WeightOperation
+from ptqsim.ptq.network.products.as_given import given_sums_wanted, inside_operation
+from ptqsim.ptq.network.products.operations import MatmulOperation, WeightOperation
 
 
 class OwnForward(nn.Module):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from ptqsim.ptq.network.operations import Kind, MatmulOperation
+from ptqsim.ptq.network.products.operations import Kind, MatmulOperation
 
 
 @dataclass(frozen=True)

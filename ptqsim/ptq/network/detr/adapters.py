@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ptqsim.ptq.network.adapters import Adapters
-from ptqsim.ptq.network.convolution import ConvOperation
-from ptqsim.ptq.network.operations import AttentionMatmul
+from ptqsim.ptq.network.attention.adapters import Adapters
+from ptqsim.ptq.network.convolutions.operation import ConvOperation
+from ptqsim.ptq.network.products.operations import AttentionMatmul
 
 if TYPE_CHECKING:
     from transformers.models.detr.modeling_detr import DetrCrossAttention, DetrSelfAttention

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from ptqsim.ptq.image_files import to_rgb
+from ptqsim.ptq.files.images import to_rgb
 
 
 @dataclass(frozen=True)

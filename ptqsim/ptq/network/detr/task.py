@@ -8,14 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ptqsim.ptq.network.adapters import Adapters
+from ptqsim.ptq.network.attention.adapters import Adapters
 from ptqsim.ptq.network.detr.adapters import detection_adapters
 from ptqsim.ptq.network.detr.boxes import generalized_iou
 from ptqsim.ptq.network.detr.loss import BOX_WEIGHT, GIOU_WEIGHT, Targets, match, matched_loss
 from ptqsim.ptq.network.detr.outputs import split_outputs
-from ptqsim.ptq.network.gradients import Gradient
 from ptqsim.ptq.network.input_size import input_size
-from ptqsim.ptq.network.task import kl_divergence
+from ptqsim.ptq.network.tasks.gradients import Gradient
+from ptqsim.ptq.network.tasks.task import kl_divergence
 
 GRID: Final = 1000
 """Box coordinates of pseudo-labels are whole thousandths of the image's side, as annotations are whole pixels."""

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ptqsim import files
+from ptqsim.common import files
 from ptqsim.errors import ArgumentTypeError, ToolTimeoutError
-from ptqsim.ptq.tensor_files import PICKLED, begins_as_pickle, begins_as_tensors, open_tensors
+from ptqsim.ptq.files.tensors import PICKLED, begins_as_pickle, begins_as_tensors, open_tensors
 from ptqsim.ptq.zoo.weights import shard_names
 
 INDEX: Final = ".bin.index.json"

@@ -1,0 +1,4 @@
+"""Overhead of a study.
+
+The work of its points is a stand-in; nothing is calibrated.
+"""

@@ -1,0 +1,57 @@
+"""Short descriptions of the formats of layers, for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ptqsim as pq
+from ptqsim.ptq.network.products.operations import MatmulOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+
+
+def describe(formats: Sequence[pq.NumberFormat]) -> str:
+    """Description of the formats of a layer's operand, its groups taken together.
+
+    >>> describe([pq.TwinSoftmax(bits=6, shift=4), pq.TwinSoftmax(bits=6, shift=7)])
+    'twin softmax 6 bit, m 4..7'
+    """
+    first = formats[0]
+    text = f"{first.kind.replace('_', ' ')} {first.bits} bit"
+    if isinstance(first, pq.TwinSoftmax | pq.TwinGELU):
+        text += f", m {_span([f.shift for f in formats], str)}"
+    if not isinstance(first, pq.TwinSoftmax):
+        text += f", scale {_span([f.scale for f in formats], '{:.3g}'.format)}"
+    return text
+
+
+def format_facts(op: MatmulOperation) -> dict[str, Any]:
+    """Kinds and widths of a calibrated operation's formats, its groups, and the least and greatest m among them."""
+    formats = op.formats
+    assert formats is not None, "a calibrated model has formats everywhere"
+    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
+    return {
+        "a_format": formats.a[0].kind,
+        "a_bits": formats.a[0].bits,
+        "b_format": formats.b[0].kind,
+        "b_bits": formats.b[0].bits,
+        "groups": max(len(formats.a), len(formats.b)),
+        "shift_min": min(shifts, default=None),
+        "shift_max": max(shifts, default=None),
+    }
+
+
+def weight_bits(quantized: QuantizedModel) -> int:
+    """Bits that the packed weights of all operations take."""
+    total = 0
+    for op in quantized.layers.values():
+        if op.constant_b is not None and op.formats is not None:
+            each = op.constant_b.numel() // len(op.formats.b)
+            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
+    return total
+
+
+def _span(values: Sequence[float], show: object) -> str:
+    low, high = min(values), max(values)
+    texts = [show(low), show(high)]  # type: ignore[operator]
+    return str(texts[0]) if texts[0] == texts[1] else f"{texts[0]}..{texts[1]}"

@@ -1,0 +1,4 @@
+"""Convolutions as matrix products.
+
+Kinds that are known, and the operation that replaces each.
+"""
