@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Final
 
-import timm
 import torch
 from torch import nn
 
@@ -69,6 +68,8 @@ def measure(only: str, rounds: int, seed: int, output: Output) -> list[NetworkTi
     names = [name for name in MODELS if not only or fnmatchcase(name, only)]
     if not names:
         raise ValueError(f"no network matches --only {only!r}; legal are {', '.join(MODELS)}, * being anything")
+    import timm  # after a wrong name was refused, as it takes seconds
+
     torch.set_num_threads(1)
     pq.set_num_threads(1)
     found = []

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 from PIL import Image
 from torch import nn
 
 from ptqsim import ptq
 from tests.ptq.conftest import tiny_vit
+from tests.ptq.networks import timm_model
 
 
 def fill(root: Path, **splits: list[str]) -> Path:
@@ -50,9 +50,9 @@ def test_the_same_classes_hidden_folders_and_one_split_are_taken(tmp_path: Path)
 
 def test_imagenets_numbers_do_not_depend_on_the_folders(tmp_path: Path) -> None:
     data = fill(tmp_path, train=["n01440764"], val=["n01440764", "n15075141"])
-    assert ptq.load_data(data, timm.create_model("test_vit").eval()).read([0, 1])[1].tolist() == [0, 999]
+    assert ptq.load_data(data, timm_model("test_vit")).read([0, 1])[1].tolist() == [0, 999]
     with pytest.raises(ValueError, match="val alone has n15075141"):
-        ptq.load_data(data, timm.create_model("test_vit", num_classes=2).eval())
+        ptq.load_data(data, timm_model("test_vit", num_classes=2))
 
 
 @pytest.mark.parametrize("given", ["photos", "photos/", "./photos", "absolute"])

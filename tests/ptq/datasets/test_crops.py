@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms.functional import gaussian_blur
 
 from ptqsim.ptq.datasets import crops as module
 from ptqsim.ptq.datasets.crops import SIZE, make_crop, resize
@@ -52,6 +51,8 @@ def test_resizing_is_that_of_pillow(height: int, width: int) -> None:
 
 @pytest.mark.parametrize("sixteenths", [8, 24, 64])
 def test_blurring_is_that_of_torchvision(sixteenths: int) -> None:
+    from torchvision.transforms.functional import gaussian_blur
+
     pixels = smooth(SIZE, SIZE)
     kernel = module._blurring(sixteenths)
     blurred = module._products(pixels, kernel, kernel)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import onnx
 import pytest
 import torch
-from timm.layers import resample_abs_pos_embed
 from torch import nn
 
 from ptqsim.ptq.fetching.encoder import encoder_weights, resized_positions
@@ -22,6 +21,8 @@ def test_every_weight_comes_back_under_its_name(encoder: nn.Module, onnx_file: b
 
 @pytest.mark.parametrize("side", [5, 16, 40])
 def test_positions_are_resized_as_timm_does_it(encoder: nn.Module, side: int) -> None:
+    from timm.layers import resample_abs_pos_embed
+
     positions = encoder.state_dict()["pos_embed"]
     wanted = resample_abs_pos_embed(positions, new_size=[side, side], num_prefix_tokens=1)
     assert torch.allclose(resized_positions(positions, side), wanted, atol=1e-6)

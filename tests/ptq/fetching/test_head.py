@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from ptqsim.ptq.fetching.head import GRID, fit_head
 
@@ -19,6 +18,8 @@ def features() -> np.ndarray:
 
 @pytest.mark.parametrize("inverse_penalty", [0.01, 0.1])
 def test_it_is_the_minimum_that_scikit_learn_finds(features: np.ndarray, inverse_penalty: float) -> None:
+    from sklearn.linear_model import LogisticRegression
+
     head = fit_head(features, LABELS, inverse_penalty=inverse_penalty)
     other = LogisticRegression(C=inverse_penalty, max_iter=10_000, tol=1e-9).fit(features, LABELS)
     assert np.abs(head["head.weight"] - other.coef_).max() < 4 * GRID

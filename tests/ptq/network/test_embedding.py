@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from ptqsim import ptq
@@ -134,6 +133,8 @@ def test_outputs_that_are_no_vectors_are_refused(pool: str, extractor: nn.Module
 
 
 def test_nearest_neighbors_are_those_of_another_library() -> None:
+    from sklearn.neighbors import NearestNeighbors
+
     vectors = torch.randn(60, 8, generator=torch.Generator().manual_seed(0))
     _, found = NearestNeighbors(n_neighbors=2, metric="cosine").fit(vectors.numpy()).kneighbors(vectors.numpy())
     assert ptq.nearest_neighbors(vectors).tolist() == found[:, 1].tolist()

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import timm
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -17,6 +16,7 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.cli.framework.pairs import parse_pairs, parse_size, spread
+from tests.ptq.networks import timm_model
 
 
 def saved(network: nn.Module, path: Path) -> Path:
@@ -28,12 +28,14 @@ def saved(network: nn.Module, path: Path) -> Path:
 def small(tmp_path: Path) -> Path:
     """Weights of a network of timm for 96 pixels in place of 160."""
     torch.manual_seed(0)
-    return saved(timm.create_model("test_vit", img_size=96, num_classes=7), tmp_path / "small.safetensors")
+    return saved(timm_model("test_vit", img_size=96, num_classes=7), tmp_path / "small.safetensors")
 
 
 def of_timm(name: str, path: Path, classes: int, **arguments: Any) -> nn.Module:
     """The network as timm reads pretrained weights: from this file."""
     source = {"file": str(path), "num_classes": classes}
+    import timm
+
     return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=source, num_classes=classes, **arguments)
 
 
@@ -63,7 +65,7 @@ def test_other_tables_of_positions_are_resized_when_asked(tmp_path: Path) -> Non
     """Swin's bias tables are of the size of its windows."""
     torch.manual_seed(0)
     name, depths = "swin_tiny_patch4_window7_224", (1, 1)
-    original = timm.create_model(name, img_size=64, window_size=4, num_classes=3, depths=depths)
+    original = timm_model(name, img_size=64, window_size=4, num_classes=3, depths=depths)
     path = saved(original, tmp_path / "w.safetensors")
     kwargs = {"window_size": 8, "depths": [1, 1]}
     with pytest.raises(ValueError, match=r"bias_table' of the checkpoint has shape"):
@@ -76,7 +78,7 @@ def test_class_tokens_beside_the_positions_are_told_from_patches(tmp_path: Path)
     """DINOv2's own files with registers have a position for the class token; timm has it in the token."""
     torch.manual_seed(0)
     kwargs: dict[str, Any] = {"depth": 1, "embed_dim": 32, "num_heads": 2}
-    expected: Any = timm.create_model("vit_small_patch14_reg4_dinov2", img_size=56, **kwargs)
+    expected: Any = timm_model("vit_small_patch14_reg4_dinov2", img_size=56, **kwargs)
     state = {name: tensor.clone() for name, tensor in expected.state_dict().items()}
     state["register_tokens"], state["mask_token"] = state.pop("reg_token"), torch.zeros(1, 32)
     cls = torch.randn(1, 1, 32)
@@ -93,7 +95,7 @@ def test_class_tokens_beside_the_positions_are_told_from_patches(tmp_path: Path)
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_the_channels_are_those_of_the_checkpoint(channels: int, tmp_path: Path) -> None:
-    path = saved(timm.create_model("test_vit", in_chans=channels), tmp_path / "w.safetensors")
+    path = saved(timm_model("test_vit", in_chans=channels), tmp_path / "w.safetensors")
     network: Any = ptq.load_model("test_vit", checkpoint=path)
     assert network.patch_embed.proj.in_channels == channels
     assert ptq.load_model("test_vit", checkpoint=path, in_chans=channels).num_classes == 1000
@@ -110,7 +112,7 @@ def test_a_head_is_left_out_when_asked(small: Path) -> None:
 
 def test_weights_without_a_head_are_those_of_a_feature_extractor(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    original = timm.create_model("test_vit", num_classes=0)
+    original = timm_model("test_vit", num_classes=0)
     network = ptq.load_model("test_vit", checkpoint=saved(original, tmp_path / "w.safetensors"))
     assert same(network, original)
     with pytest.raises(ValueError, match="num_classes was given as 5, and the checkpoint's weights have no head"):
@@ -205,7 +207,7 @@ def test_a_calibrated_file_says_how_its_model_is_made(
     """From the command line: other images, pooling and classes; every later command needs none of it."""
     data = ["--data", str(folder)]
     made = tmp_path / "q.safetensors"
-    small = saved(timm.create_model("test_vit", img_size=96, num_classes=2), tmp_path / "small.safetensors")
+    small = saved(timm_model("test_vit", img_size=96, num_classes=2), tmp_path / "small.safetensors")
     network: Any = ptq.load_model(
         "test_vit", checkpoint=small, img_size=64, model_kwargs={"global_pool": "avg", "fc_norm": False}
     )
@@ -230,7 +232,7 @@ def test_a_calibrated_file_says_how_its_model_is_made(
         capsys.readouterr()
         assert app.main(["evaluate", str(made), *data, *option]) == 2
         assert re.search(rf"says itself how its model is made: leave {option[0]} out", capsys.readouterr().err)
-    other = saved(timm.create_model("test_vit", img_size=96, num_classes=2), tmp_path / "other.safetensors")
+    other = saved(timm_model("test_vit", img_size=96, num_classes=2), tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"was calibrated from other weights than .*other\.safetensors"):
         ptq.load_with_model(made, checkpoint=other)
 
