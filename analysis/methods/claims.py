@@ -60,6 +60,9 @@ CLAIMS: Final[dict[str, Claim]] = {
         Claim("softmax_twin", "the twin after softmax helps", "ptq4vit", "ptq4vit.gelu"),
         Claim("gelu_twin", "the twin after GELU helps", "ptq4vit", "ptq4vit.softmax"),
         Claim("twins_alone", "twins without the Hessian lose to Base PTQ", "base_ptq", "ptq4vit.twin"),
+        # options that the paper does not have
+        Claim("nearest", "the nearest range after softmax helps", "ptq4vit.nearest", "ptq4vit"),
+        Claim("covering", "GELU pairs that cover the negatives help", "ptq4vit.covering", "ptq4vit"),
         # Liu et al. Tables 3 and 4
         Claim("ranking", "Liu: the ranking loss helps", "liu2021.ranking", "liu2021.similarity"),
         Claim("liu_bias", "Liu: bias correction helps", "liu2021.bias", "liu2021.similarity"),

@@ -72,6 +72,8 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit", "PTQ4ViT", "ptq4vit"),
         Entry("ptq4vit.released", "PTQ4ViT, released code", "ptq4vit", variant="released"),
         Entry("ptq4vit.sequential", "PTQ4ViT, in sequence", "ptq4vit", {"paradigm": "sequential"}),
+        Entry("ptq4vit.nearest", "PTQ4ViT: nearest range", "ptq4vit", {"range_choice": "nearest"}),
+        Entry("ptq4vit.covering", "PTQ4ViT: covering GELU pair", "ptq4vit", {"gelu_pair": "covering"}),
         Entry("ptq4vit.bias", "PTQ4ViT + BC", "ptq4vit", {"bias_correction": True}),
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),
