@@ -18,8 +18,8 @@ from ptqsim.datapath.spec import Alignment as Alignment
 from ptqsim.datapath.spec import OverflowMode as OverflowMode
 from ptqsim.datapath.statistics import OverflowStatistics as OverflowStatistics
 from ptqsim.errors import AccumulatorOverflowError as AccumulatorOverflowError
-from ptqsim.formats.arrays.array import QuantizedArray as QuantizedArray
-from ptqsim.formats.arrays.array import quantize as quantize
+from ptqsim.formats.array import QuantizedArray as QuantizedArray
+from ptqsim.formats.array import quantize as quantize
 from ptqsim.formats.arrays.packing import pack as pack
 from ptqsim.formats.arrays.packing import unpack as unpack
 from ptqsim.formats.base import NumberFormat as NumberFormat

@@ -19,7 +19,7 @@ from ptqsim.datapath.bound import Bound as Bound
 from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import GridRange, NumberFormat
 from ptqsim.formats.rounding import RangeChoice, RoundingMode

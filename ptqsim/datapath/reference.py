@@ -32,7 +32,7 @@ from ptqsim.datapath.requantize_reference import requantized
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2

@@ -3,7 +3,7 @@
 Nothing here multiplies or accumulates codes.
 """
 
-from ptqsim.formats.arrays.array import QuantizedArray, quantize
+from ptqsim.formats.array import QuantizedArray, quantize
 from ptqsim.formats.arrays.packing import pack, packed_size, unpack
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
 from ptqsim.formats.log2 import Log2

@@ -12,7 +12,7 @@ from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.formats.arrays.array import QuantizedArray, set_product
+from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import report

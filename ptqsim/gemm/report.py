@@ -14,7 +14,7 @@ from ptqsim.datapath.register import Step, first_event
 from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange, no_event
 from ptqsim.errors import AccumulatorOverflowError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.accumulation import Accumulated
 from ptqsim.gemm.exact import exact_product
 from ptqsim.gemm.prefixes import prefixes

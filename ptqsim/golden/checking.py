@@ -14,7 +14,7 @@ import numpy as np
 from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats import registry
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.golden import archive, header, hexfile, manifest
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
 from ptqsim.golden.stimuli import stimulus

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_seed
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
 

@@ -13,7 +13,7 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath import bounds, reference
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import Constructed, sealed
 from ptqsim.gemm import MatmulResult, matmul
 

@@ -1,4 +1,4 @@
-"""Arrays of codes: immutable, packed, from and to reals.
+"""Arrays of codes as plain data: immutable, packed, from and to reals.
 
 Nothing here knows a particular format.
 """

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.codes import look_up
 from ptqsim.formats.arrays.immutable import reconstructed, sealed
 from ptqsim.formats.base import GridRange, NumberFormat

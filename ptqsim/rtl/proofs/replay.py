@@ -10,7 +10,7 @@ import numpy as np
 from ptqsim.datapath import bounds
 from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import matmul
 from ptqsim.rtl.proofs.arithmetic import overflowing_codes

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ptqsim.datapath import reference
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
 from ptqsim.errors import AccumulatorOverflowError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import matmul
 from ptqsim.rtl.simulation.matmul import HardwareResult
 

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module

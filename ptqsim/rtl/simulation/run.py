@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptqsim.datapath.spec import Accumulator
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.rtl.design import tops
 from ptqsim.rtl.hardware.unit import Multiplier, Unit
 from ptqsim.rtl.simulation.engines import CXXRTL, build

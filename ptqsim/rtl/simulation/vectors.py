@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptqsim.common import files
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.bench import Bench
