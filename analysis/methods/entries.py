@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from ptqsim import ptq
@@ -26,6 +26,8 @@ class Entry:
     variant : str
     mixed : mapping or None
         Options of mixed precision, or None for the same width everywhere.
+    folds : tuple of Smoothing
+        Made in the float network first.
     """
 
     name: str
@@ -34,11 +36,13 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     variant: str = "paper"
     mixed: Mapping[str, Any] | None = None
+    folds: tuple[ptq.Smoothing, ...] = ()
 
     def key(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values."""
         mixed = None if self.mixed is None else dict(self.mixed)
-        return {"method": self.method, "options": dict(self.options), "variant": self.variant, "mixed": mixed}
+        key = {"method": self.method, "options": dict(self.options), "variant": self.variant, "mixed": mixed}
+        return {**key, "folds": [asdict(fold) for fold in self.folds]} if self.folds else key
 
     def mixed_precision(self) -> ptq.MixedPrecision | None:
         """The mixed precision asked for."""
@@ -74,6 +78,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.sequential", "PTQ4ViT, in sequence", "ptq4vit", {"paradigm": "sequential"}),
         Entry("ptq4vit.nearest", "PTQ4ViT: nearest range", "ptq4vit", {"range_choice": "nearest"}),
         Entry("ptq4vit.covering", "PTQ4ViT: covering GELU pair", "ptq4vit", {"gelu_pair": "covering"}),
+        Entry("ptq4vit.smoothing", "PTQ4ViT + smoothing", "ptq4vit", folds=(ptq.Smoothing(),)),
         Entry("ptq4vit.bias", "PTQ4ViT + BC", "ptq4vit", {"bias_correction": True}),
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),

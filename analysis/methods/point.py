@@ -75,7 +75,7 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
     """The network calibrated by an entry, its layers kept as they finish."""
     method = make_method(entry.method, entry.options, entry.variant)
     # one capture with the gradients of pseudo-labels serves every method that needs these or none
-    shared = method.served_by(ptq.Gradient.PSEUDO_LABEL)
+    shared = method.served_by(ptq.Gradient.PSEUDO_LABEL) and not entry.folds
     with workload.progress(label, "layer") as report:
         return ptq.calibrate(
             workload.network,
@@ -88,6 +88,7 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
             mixed_precision=entry.mixed_precision(),
             state=workload.store.directory / "layers",
             captured=workload.captured if shared else None,
+            folds=entry.folds,
             progress=report,
             **entry.options,
         )

@@ -68,6 +68,14 @@ def calibrate(
             help="Take the expected error of each output off the bias; the method's choice by default.",
         ),
     ] = None,
+    smoothing: Annotated[
+        float | None,
+        typer.Option(
+            "--smoothing",
+            help="Before anything is calibrated, divide the channels that LayerNorm puts out by this power of their "
+            "magnitude, 0 to 1, and multiply the next weights by it; by default not.",
+        ),
+    ] = None,
     mixed_precision: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +132,7 @@ def calibrate(
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
+    folds = [] if smoothing is None else [ptq.Smoothing(power=smoothing)]
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")
@@ -143,6 +152,7 @@ def calibrate(
             seed=seed,
             mixed_precision=mixed,
             state=kept.folder,
+            folds=folds,
             progress=report,
             **options,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
@@ -40,6 +42,7 @@ def calibrate(
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
+    folds: Sequence[Fold] = (),
     progress: Progress = silent,
     **options: Any,
 ) -> QuantizedModel:
@@ -73,6 +76,9 @@ def calibrate(
     captured : Captured, optional
         The result of :func:`ptqsim.ptq.capture` for this model and these images, to share one capture among several
         calibrations.
+    folds : sequence of Fold
+        Exact transformations of the float network that are made first, such as ``[ptq.Smoothing(power=0.5)]``.  Float
+        mode then equals the original network but for rounding.
     progress : callable
         Called with the number of finished layers, the number of all layers, and the name of the last finished layer.
     **options : object
@@ -116,6 +122,12 @@ def calibrate(
     check_images(images, model)
     check_values(model)
     images = ordinary(images)
+    if folds and captured is not None:
+        raise ValueError(
+            "folds and a capture were given, and the capture is of the network before it is folded; legal is one of "
+            "them: leave captured out"
+        )
+    model, foldings = fold(model, images, folds)
     kept = LayerCache(folder)
     info: dict[str, Any] = {
         "method": chosen.name,
@@ -125,6 +137,8 @@ def calibrate(
         "seed": seed,
     }
     info |= {"images": len(images), "ptqsim": pq.__version__}
+    if folds:
+        info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
     with Layerwise(model, images, seed, kept, captured) as layerwise:
         check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
@@ -136,6 +150,7 @@ def calibrate(
             widths, info["mixed_precision"] = assign_bits(mixed_precision, model, layerwise, chosen, w_bits, progress)
         results = layerwise.run(chosen, widths, progress)
     quantized = QuantizedModel(model, info)
+    quantized.foldings = tuple(foldings)
     for name, result in results.items():
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"

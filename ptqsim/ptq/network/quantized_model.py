@@ -18,6 +18,7 @@ from ptqsim.ptq.network.description.architecture import architecture
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.tasks.task import task_of
+from ptqsim.ptq.network.wrapping.folding import Folding
 from ptqsim.ptq.network.wrapping.wrap import wrap
 
 
@@ -36,7 +37,7 @@ class QuantizedModel(nn.Module):
     mode : Mode or {"float", "fake_quant", "integer"}
         Mode in which ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes;
         softmax, LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original
-        network, to the last bit.
+        network, to the last bit; where something was folded, but for rounding.
     accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
         Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
         every layer, assigning a mapping sets the layers that it names.
@@ -46,6 +47,8 @@ class QuantizedModel(nn.Module):
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
         Classes and settings of the modules of the network, by name; plain data.
+    foldings : tuple of Folding
+        Factors that were moved between the parameters of the float network before it was calibrated.
     info : dict
         Record of the calibration as plain data: method, widths, options, seed.
 
@@ -66,6 +69,7 @@ class QuantizedModel(nn.Module):
             self.architecture = architecture(model)
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
+        self.foldings: tuple[Folding, ...] = ()
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
         super().train(False)
 

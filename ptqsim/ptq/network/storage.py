@@ -1,8 +1,9 @@
 """Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``float/<parameter>`` what is not
-quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected; the metadata key ``ptqsim``
-holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
+quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors
+of a folding; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was
+calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.wrapping.folding import Folding, folded
 
 VERSION: Final = 4
 READABLE: Final = (1, 2, 3, 4)
@@ -73,6 +75,9 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "classes": getattr(quantized.model, "num_classes", None),
         "weights": tensors_fingerprint(_weight_tensors(quantized)),
     }
+    if quantized.foldings:
+        header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
+        tensors |= {f"fold/{i}": one.factors.cpu().contiguous() for i, one in enumerate(quantized.foldings)}
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = _digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
@@ -118,7 +123,12 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
 @default_modes()
 def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor], model: nn.Module) -> QuantizedModel:
     """The calibrated model that header and tensors of a file describe; arguments and errors as for :func:`load`."""
-    quantized = QuantizedModel(model, header["info"])
+    foldings = tuple(
+        Folding(one["norm"], tuple(one["linears"]), tensors[f"fold/{i}"])
+        for i, one in enumerate(header.get("foldings", []))
+    )
+    quantized = QuantizedModel(folded(model, foldings) if foldings else model, header["info"])
+    quantized.foldings = foldings
     if header["layers"].keys() != quantized.layers.keys():
         odd = sorted(header["layers"].keys() ^ quantized.layers.keys())[0]
         raise ValueError(

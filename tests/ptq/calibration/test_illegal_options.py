@@ -33,6 +33,7 @@ ILLEGAL: dict[str, tuple[list[object], str]] = {
     "bias_correction": ([1, "true", None], "option 'bias_correction'"),
     "paradigm": ([None, 3, "serial"], "paradigm"),
     "variant": ([None, 3, "papr"], "variant"),
+    "folds": ([None, 3, "smoothing", ptq.Smoothing(), [ptq.Smoothing], ["smoothing"]], "legal is a sequence of folds"),
     "method": ([None, 3, "ptq4", ptq.PTQ4ViT], "method"),
 }
 OF_MIXED_PRECISION: dict[str, list[object]] = {

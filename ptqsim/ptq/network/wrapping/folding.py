@@ -1,0 +1,72 @@
+"""Factors moved from the parameters of a normalization layer into those of the linear layers that read its output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Folding:
+    """Channels of the output of a normalization layer divided by factors, which the next weights are multiplied by.
+
+    Attributes
+    ----------
+    norm : str
+        Name of the normalization layer.
+    linears : tuple of str
+        Names of all layers that read its output; they are linear and read nothing else.
+    factors : float tensor [C]
+        Positive, one per channel.
+    """
+
+    norm: str
+    linears: tuple[str, ...]
+    factors: torch.Tensor
+
+
+def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
+    """A copy of a network with factors moved: it computes the same function, but for rounding.
+
+    Parameters
+    ----------
+    model : nn.Module
+    foldings : iterable of Folding
+
+    Returns
+    -------
+    nn.Module
+
+    Raises
+    ------
+    ValueError
+        Where the network has no such layers, or they have another number of channels.
+    """
+    copied = deepcopy(model)
+    modules = dict(copied.named_modules())
+    with torch.no_grad():
+        for folding in foldings:
+            norm = _module(modules, folding.norm, len(folding.factors))
+            factors = folding.factors.to(norm.weight)
+            norm.weight.div_(factors)
+            if getattr(norm, "bias", None) is not None:
+                norm.bias.div_(factors)
+            for name in folding.linears:
+                _module(modules, name, len(folding.factors)).weight.mul_(factors)
+    return copied
+
+
+def _module(modules: dict[str, nn.Module], name: str, channels: int) -> Any:
+    """The module of that name, whose weight has so many channels in its last dimension."""
+    weight = getattr(modules.get(name), "weight", None)
+    if not isinstance(weight, nn.Parameter) or weight.shape[-1] != channels:
+        raise ValueError(
+            f"factors of {channels} channels were to be moved into or out of {name!r}, and the network has no such "
+            "layer with a weight of that many: name the network that it was calibrated from"
+        )
+    return modules[name]
