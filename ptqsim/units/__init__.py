@@ -1,0 +1,24 @@
+"""Integer units between the matrix products of a network: rescaling, residual sums, LayerNorm, softmax, activations.
+
+Every unit is a frozen dataclass of integer constants, with a definition in docs/units/, a reference in Python integers
+and a kernel that equals it. Nothing here knows a network.
+"""
+
+from ptqsim.units.accuracy import greatest_error, steps
+from ptqsim.units.activation import GELU, Activation, QuickGELU, ReLU, SiLU
+from ptqsim.units.constants import Multiplier
+from ptqsim.units.interval import Interval
+from ptqsim.units.layer_norm import LayerNorm
+from ptqsim.units.protocol import Input, Unit
+from ptqsim.units.reference.layer_norm import RootMethod
+from ptqsim.units.registry import UNITS, from_dict
+from ptqsim.units.rescale import Rescale
+from ptqsim.units.residual_add import ResidualAdd
+from ptqsim.units.softmax import Softmax
+from ptqsim.units.softmax_unit import Division, DivisionMethod, SoftmaxUnit
+
+__all__ = [
+    "GELU", "UNITS", "Activation", "Division", "DivisionMethod", "Input", "Interval", "LayerNorm", "Multiplier",
+    "QuickGELU", "ReLU", "Rescale", "ResidualAdd", "RootMethod", "SiLU", "Softmax", "SoftmaxUnit", "Unit", "from_dict",
+    "greatest_error", "steps",
+]  # fmt: skip
