@@ -13,7 +13,7 @@ from ptqsim.formats.log2 import Log2
 from ptqsim.kernels.units import softmax as kernels
 from ptqsim.units import exact_functions
 from ptqsim.units.constants import Multiplier, checked_integers
-from ptqsim.units.interval import Interval, half_up
+from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import softmax as reference
 from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit
@@ -100,7 +100,7 @@ class Softmax(SoftmaxUnit):
         out_format: NumberFormat,
         length: int,
         score_bits: int = 32,
-        entries: int = 16,
+        entries: int = 64,
         table_bits: int = 15,
         position_bits: int | None = None,
         multiplier_bits: int = 16,
@@ -150,7 +150,7 @@ class Softmax(SoftmaxUnit):
             "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
             "distance": distance,
             "product": product,
-            "unbounded": Interval(0, half_up(product.highest, self.multiplier.shift[0])),
+            "unbounded": product.shifted(self.multiplier.shift[0]),
             "position": Interval(0, (1 << self.position_bits) - 1),
             "exponential": self.exponential,
         }

@@ -122,11 +122,7 @@ class SoftmaxUnit(Unit):
     @cached_property
     def gain(self) -> tuple[int, int]:
         """Mantissa and shift of 1 / (step of `out_format`); a power of two for all but `Uniform`."""
-        factor = 1 / Fraction(target.unit_scale(self.out_format))
-        if factor.denominator == 1 and not factor.numerator & (factor.numerator - 1):
-            return 1, 1 - factor.numerator.bit_length()
-        found = Multiplier.of(float(factor), _GAIN_BITS)
-        return found.mantissa[0], found.shift[0]
+        return gain_of(self.out_format)
 
     @property
     @abstractmethod
@@ -177,6 +173,15 @@ class SoftmaxUnit(Unit):
         exact = int(self.division.method == DivisionMethod.EXACT)
         division = self._constant("division", (exact, self.division.bits, *self.gain), 4)
         run_rows(kernel, rows[0], rows[0], *constants, division, target.kernel_constants(self.out_format), codes)
+
+
+def gain_of(out_format: NumberFormat) -> tuple[int, int]:
+    """Mantissa and shift of 1 / (step of a format); the mantissa is 1 for all but `Uniform`."""
+    factor = 1 / Fraction(target.unit_scale(out_format))
+    if factor.denominator == 1 and not factor.numerator & (factor.numerator - 1):
+        return 1, 1 - factor.numerator.bit_length()
+    found = Multiplier.of(float(factor), _GAIN_BITS)
+    return found.mantissa[0], found.shift[0]
 
 
 def checked_scores(score_scale: float, highest: float, what: str) -> Fraction:

@@ -35,8 +35,16 @@ def cases() -> dict[str, units.Unit]:
         made[f"rescale-{name}"] = units.Rescale.from_real(SCALES, fmt, BIAS, acc_bits=14)
         made[f"layer_norm-{name}"] = units.LayerNorm.from_real(GAMMA, BETA, 1e-6, 2**-8, fmt, x_bits=12)
         for division in (units.Division(), RECIPROCAL):
-            unit = units.Softmax.from_real(1 / 40, fmt, 64, score_bits=10, division=division)
+            unit = units.Softmax.from_real(1 / 40, fmt, 64, 10, entries=16, division=division)
             made[f"softmax-{name}-{division.method}"] = unit
+            if name in {"softmax", "uniform_at_255", "softmax_nearest"} or (name == "log2" and division is RECIPROCAL):
+                made[f"shiftmax-{name}-{division.method}"] = units.Shiftmax.from_real(0.03, fmt, 64, 9, 10, division)
+                made[f"i_exp-{name}-{division.method}"] = units.IExpSoftmax.from_real(0.03, fmt, 64, 9, division)
+                for part in (0, 16):
+                    unit = units.ITASoftmax.from_real(0.03, fmt, 64, 9, part=part, division=division)
+                    made[f"ita{part}-{name}-{division.method}"] = unit
+        if name not in {"log2"}:
+            made[f"tflite-{name}"] = units.TFLiteSoftmax.from_real(0.05, fmt, 64)
     eight = FORMATS["uniform8"]
     residual = pq.Uniform(12, 2**-7)
     made["rescale-tensor"] = units.Rescale.from_real(0.4, eight, acc_bits=10)
@@ -52,6 +60,10 @@ def cases() -> dict[str, units.Unit]:
     made["softmax-1"] = units.Softmax.from_real(0.2, FORMATS["softmax"], 64, 8, entries=1, table_bits=8)
     for activation in (units.GELU, units.SiLU, units.QuickGELU, units.ReLU):
         made[activation.kind] = activation.from_real(SCALES, pq.Uniform(8, 0.06), FORMATS["gelu"], BIAS, acc_bits=14)
+    for gelu in (units.ShiftGELU, units.IGELU):
+        for name in ("gelu", "uniform8", "uniform12"):
+            index = pq.Uniform(8, 0.06)
+            made[f"{gelu.kind}-{name}"] = gelu.from_real(SCALES, index, FORMATS[name], BIAS, acc_bits=14)
     made["gelu-twin"] = units.GELU.from_real(SCALES, pq.TwinGELU(9, 4, 0.004), pq.TwinGELU(8, 5, 0.0014), acc_bits=14)
     return made
 

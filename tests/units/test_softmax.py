@@ -70,7 +70,7 @@ def test_exponentials_are_powers_of_two() -> None:
 
 
 def test_what_is_far_away_has_an_exponential_of_zero() -> None:
-    unit = units.Softmax.from_real(1.0, TWIN, 2, score_bits=8)
+    unit = units.Softmax.from_real(1.0, TWIN, 2, score_bits=8, entries=16)
     trace = unit.trace([[0, -10], [0, -11], [0, -12], [0, -127]])
     assert trace["position"][:, 1].tolist() == [231, 254, 255, 255]
     assert trace["exponential"][:, 1].tolist() == [1, 1, 0, 0]
@@ -153,7 +153,7 @@ def test_the_reciprocal_is_rarely_another_code() -> None:
     [
         ({"table_bits": 6}, "entries up to 63 is too small for .*whose codes have 127 steps; give entries of 7 bits"),
         ({"entries": 12}, "a power of two of entries, 1 to 1024, got 12"),
-        ({"position_bits": 3}, "position_bits must be an integer from 4 to 10"),
+        ({"position_bits": 3}, "position_bits must be an integer from 6 to 12"),
         ({"division": units.Division("reciprocal", 20)}, "a reciprocal of 20 bits is zero for sums of up to 6455099"),
         ({"length": 0}, "length must be"),
         ({"score_bits": 60}, "score_bits must be"),
