@@ -43,7 +43,7 @@ UNITS: dict[str, type[Unit]] = {
 }
 """Every formulation by its `kind`."""
 
-_PARTS: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+_PARTS: dict[str, Callable[[Any], Any]] = {
     "out_format": format_from_dict,
     "multiplier": lambda data: Multiplier(**data) if isinstance(data, Mapping) else data,
     "division": lambda data: Division(**data),

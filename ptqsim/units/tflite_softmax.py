@@ -19,9 +19,10 @@ from ptqsim.units.constants import nearest
 from ptqsim.units.interval import Interval, check_words, hull
 from ptqsim.units.protocol import Input, Trace, Unit, run_rows
 from ptqsim.units.reference import tflite_softmax as reference
-from ptqsim.units.reference.fixed_point import EXP_INTEGER_BITS, MOST, SUM_INTEGER_BITS
+from ptqsim.units.reference.fixed_point import EXP_INTEGER_BITS, MOST, SUM_INTEGER_BITS, doubled_high
 from ptqsim.units.softmax_unit import gain_of
 
+MAX_LEFT_SHIFT = 30
 MAX_TERMS = (1 << SUM_INTEGER_BITS) - 1
 
 
@@ -38,7 +39,7 @@ class TFLiteSoftmax(Unit):
     multiplier : int
         Of 31 bits, with `left_shift` the real value of one unit of a score times 2**26.
     left_shift : int
-        0 to 23.
+        0 to 30.
     score_bits : int, optional
         Signed width of a score, 2 to 8.
 
@@ -66,7 +67,7 @@ class TFLiteSoftmax(Unit):
         object.__setattr__(self, "out_format", target.checked_target(out_format))
         object.__setattr__(self, "length", checked_integer("length", length, 1, MAX_TERMS))
         object.__setattr__(self, "multiplier", checked_integer("multiplier", multiplier, 1 << 30, MOST))
-        object.__setattr__(self, "left_shift", checked_integer("left_shift", left_shift, 0, 23))
+        object.__setattr__(self, "left_shift", checked_integer("left_shift", left_shift, 0, MAX_LEFT_SHIFT))
         object.__setattr__(self, "score_bits", checked_integer("score_bits", score_bits, 2, 8))
         check_words("a TFLiteSoftmax", self.widths(), "take a smaller shift of out_format")
 
@@ -77,7 +78,7 @@ class TFLiteSoftmax(Unit):
         Parameters
         ----------
         score_scale : float
-            Real value of one unit of a score (beta times the scale of the input), from 2**-26 on, below 1/8.
+            Real value of one unit of a score (beta times the scale of the input), from 2**-26 on, below 16.
         out_format : NumberFormat
             As for the unit.
         length : int
@@ -85,11 +86,11 @@ class TFLiteSoftmax(Unit):
         score_bits : int, optional
             As for the unit.
         """
-        factor = min(Fraction(checked_scale(score_scale, "score_scale")) * (1 << (31 - EXP_INTEGER_BITS)), MOST)
-        if not 1 <= factor < 1 << 23:
+        factor = Fraction(checked_scale(score_scale, "score_scale")) * (1 << (31 - EXP_INTEGER_BITS))
+        if not 1 <= factor < 1 << MAX_LEFT_SHIFT:
             raise ValueError(
-                f"TFLite's multiplier takes scores of a scale from 2**-26 to below 1/8, got {score_scale!r}; take "
-                "scores on a finer grid"
+                f"TFLite's multiplier takes scores of a scale from 2**-26 to below 16, got {score_scale!r}; take "
+                "scores on another grid"
             )
         left_shift = (factor.numerator // factor.denominator).bit_length()
         multiplier = nearest(factor * (1 << 31) / (1 << left_shift))
@@ -132,7 +133,7 @@ class TFLiteSoftmax(Unit):
         return {
             "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
             "difference": Interval(1 - (1 << self.score_bits), 0),
-            "argument": Interval(reference.doubled_high(lowest << self.left_shift, self.multiplier), 0),
+            "argument": Interval(doubled_high(lowest << self.left_shift, self.multiplier), 0),
             "exponential": Interval(0, MOST),
             "total": total,
             "excess": excess,

@@ -101,6 +101,8 @@ LITERT = [
     (65, 0.12, "35e7bbc2e70eadb4538687c5301975f5357191bbdd8e4be465bfcdc5cfda2a4c"),
     (197, 0.0625, "acf370a6ea679cb58d8ee71c835279ac00361732dd260f681e64dde247ba3608"),
     (500, 0.03, "ee03cecb38728afee1d077a0606b9f13d8e7a7caaafba55c59197f1cf55a8367"),
+    (64, 0.5, "f8622c61506d037906914d459a8910f28e7b49ef57e2bab406080f4ec95b2470"),
+    (64, 3.0, "d4dab6c9837dcf0229ae0dd692ed858eb80b8aefe4832927fa7fbe94bff35ba6"),
 ]  # fmt: skip
 
 
@@ -131,7 +133,7 @@ def test_constants_of_tflite() -> None:
     """0.05 * 2**26 = 3355443.2 = 0.8 * 2**22, and 31 * 2**26 >> 22 = 496."""
     unit = units.TFLiteSoftmax.from_real(0.05, UNSIGNED, 64)
     assert (unit.multiplier, unit.left_shift, unit.least_difference) == (round(0.8 * 2**31), 22, -496)
-    for scale, message in ((0.2, "below 1/8"), (2.0**-27, "below 1/8")):
+    for scale, message in ((16.0, "below 16"), (2.0**-27, "below 16")):
         with pytest.raises(ValueError, match=message):
             units.TFLiteSoftmax.from_real(scale, UNSIGNED, 64)
     with pytest.raises(ValueError, match="length must be an integer from 1 to 4095"):
