@@ -139,11 +139,11 @@ def test_both_ways_to_the_root_give_the_same_codes() -> None:
 
 
 def test_constants_of_real_parameters() -> None:
-    unit = units.LayerNorm.from_real([1.0, 0.5], [0.25, -0.25], 1e-3, 0.5, pq.Uniform(8, 0.25), gain_bits=8)
+    unit = units.LayerNorm.from_real([1.0, 0.5], [0.25, -0.25], 0.7, 0.5, pq.Uniform(8, 0.25), gain_bits=8)
     assert unit.gain_fraction == 4  # 1 / 0.25 = 4 = 64 / 16, and 128 takes more than 8 signed bits
     assert unit.gain == (64, 32)
     assert unit.offset == (1 << 16, -(1 << 16))
-    assert unit.epsilon == round(4 * 1e-3 / 0.25)
+    assert unit.epsilon == 11  # N**2 eps / S**2 = 4 * 0.7 / 0.25 = 11.2
     assert units.LayerNorm.from_real(1.0, 0.0, 0.0, 1.0, EIGHT, 48).channels == 48
 
 

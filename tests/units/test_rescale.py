@@ -12,6 +12,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import units
 from ptqsim.units import target
+from ptqsim.units.interval import Interval
 from ptqsim.units.reference.target import encoded, shifted
 
 ACC = np.arange(-(2**11), 2**11)
@@ -43,11 +44,29 @@ def test_every_accumulator_becomes_the_code_of_its_real(number_format: Any, mant
 
 @pytest.mark.parametrize("number_format", FORMATS, ids=lambda fmt: fmt.short())
 def test_a_shift_is_a_quotient_by_a_power_of_two(number_format: Any) -> None:
-    for numerator in range(-300, 300):
-        for shift in range(6):
+    for shift in range(6):
+        reals = np.arange(-300, 300) * 2.0**-shift * target.unit_scale(number_format)
+        for numerator, code in zip(range(-300, 300), number_format.encode(reals).tolist(), strict=True):
             by_shift = shifted(numerator, shift, number_format)
             by_quotient = encoded(numerator, 1 << shift, number_format, doubled=True)
             assert by_shift[1:] == by_quotient[1:]
+            assert by_shift.code == code
+
+
+@pytest.mark.parametrize("number_format", FORMATS, ids=lambda fmt: fmt.short())
+@pytest.mark.parametrize("divisor", [1, 3, 4])
+def test_widths_of_every_short_interval(number_format: Any, divisor: int) -> None:
+    """The widest numerator decides, also where R1 is the nearer range for values far above its top."""
+    shift = divisor.bit_length() - 1
+    for highest in range(0, 300, 11):
+        scaled = Interval(-highest // 2, highest)
+        by_quotient = target.widths_of_quotient(scaled, Interval(divisor, divisor), number_format)
+        by_shift = target.widths_of_shift(scaled, shift, number_format)
+        for numerator in range(scaled.lowest, scaled.highest + 1):
+            found = encoded(numerator, divisor, number_format, doubled=True)
+            assert all(getattr(found, name) in interval for name, interval in by_quotient.items())
+            found = shifted(numerator, shift, number_format)
+            assert all(getattr(found, name) in interval for name, interval in by_shift.items())
 
 
 def test_it_is_the_requantizer_with_half_up() -> None:
