@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SITE = {"index.md", "gallery.md"}  # pages of the site alone, made of other pages
-ESSAYS = sorted(path for path in DOCS.glob("*.md") if path.name not in SITE)
+ESSAYS = sorted(path for path in (*DOCS.glob("*.md"), *DOCS.glob("units/*.md")) if path.name not in SITE)
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
 GALLERY = ROOT / "figures" / "README.md"
 PAGES = [ROOT / "README.md", GALLERY, DOCS / "index.md", *ESSAYS, *TUTORIALS, *sorted((DOCS / "results").glob("*.md"))]

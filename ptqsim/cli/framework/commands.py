@@ -34,6 +34,7 @@ BUILT_IN: Final = {
     "simulate": "ptqsim.cli.network.simulate:simulate",
     "verify": "ptqsim.cli.network.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
+    "units": "ptqsim.cli.units:units",
     "export": "ptqsim.cli.network.export:export",
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl.app:rtl",

@@ -1,0 +1,121 @@
+"""Shiftmax, the softmax of I-ViT: exponentials by shifts and additions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ptqsim.common.validation import checked_integer, checked_scale
+from ptqsim.formats.base import NumberFormat
+from ptqsim.kernels.units import published_softmax as kernels
+from ptqsim.units.constants import nearest
+from ptqsim.units.interval import Interval
+from ptqsim.units.protocol import Trace
+from ptqsim.units.reference import published_softmax as reference
+from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
+
+MAX_INVERSE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Shiftmax(SoftmaxUnit):
+    """Shiftmax of I-ViT: log2(e) is 1.0111 in binary, and 2**-f is 1 - f / 2.
+
+    Parameters
+    ----------
+    out_format : NumberFormat
+        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
+    length : int
+        Greatest number of scores in a row, for which the widths are proven.
+    score_bits : int
+        Signed width of a score, 2 to 48.
+    division : Division
+        Way from exponential and sum to a code. The paper's is a reciprocal whose quotient is truncated to 8 bits.
+    inverse_step : int
+        1 / (real value of one unit of a score), rounded; 1 to 2**30.
+    shift : int
+        N, the shift of the exponential of the greatest score, 1 to 30; 15 in the released code.
+
+    Raises
+    ------
+    TypeError
+        If a parameter has the wrong type.
+    ValueError
+        If a parameter is out of its range, or a value needs more than 63 bits.
+    """
+
+    kind: ClassVar[str] = "shiftmax"
+    source: ClassVar[str] = "I-ViT, Li and Gu, ICCV 2023, section 3.3, Algorithm 1"
+
+    inverse_step: int
+    shift: int
+
+    # Written out, because it takes more types than the fields have.
+    def __init__(
+        self,
+        out_format: NumberFormat,
+        length: int,
+        score_bits: int,
+        division: Division,
+        inverse_step: int,
+        shift: int = 15,
+    ) -> None:
+        self._set_common(out_format, length, score_bits, division)
+        object.__setattr__(self, "inverse_step", checked_integer("inverse_step", inverse_step, 1, MAX_INVERSE))
+        object.__setattr__(self, "shift", checked_integer("shift", shift, 1, 30))
+        self._check()
+
+    @classmethod
+    def from_real(
+        cls,
+        score_scale: float,
+        out_format: NumberFormat,
+        length: int,
+        score_bits: int = 32,
+        shift: int = 15,
+        division: Division = EXACT,
+    ) -> Shiftmax:
+        """The unit for scores of a real scale.
+
+        Parameters
+        ----------
+        score_scale : float
+            Real value of one unit of a score, at most 1.
+        out_format : NumberFormat
+            As for the unit.
+        length : int
+            Greatest number of scores in a row.
+        score_bits, shift : int, optional
+            As for the unit.
+        division : Division, optional
+            As for the unit.
+        """
+        step = checked_scores(checked_scale(score_scale, "score_scale"), 1.0, "Shiftmax")
+        return cls(out_format, length, score_bits, division, nearest(1 / step), shift)
+
+    @property
+    def exponential(self) -> Interval:
+        """The integers that an exponential can be; none is zero, however far away its score is."""
+        return Interval((self.inverse_step + 1) // 2, self.inverse_step << self.shift)
+
+    def own_widths(self) -> dict[str, Interval]:
+        """Intervals of the named values before the sum."""
+        unit = self.inverse_step
+        return {
+            "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
+            "distance": Interval(0, (1 << self.score_bits) - 1),
+            "magnified": Interval(-self.shift * unit, 0),
+            "whole": Interval(0, self.shift),
+            "rest": Interval(0, unit - 1),
+            "mantissa": Interval((unit + 1) // 2, unit),
+            "exponential": self.exponential,
+        }
+
+    def exponentials(self, row: Sequence[int]) -> Trace:
+        """The reference up to the exponentials."""
+        return reference.shiftmax(self, row)
+
+    @property
+    def _kernel(self) -> tuple[Callable[..., int], tuple[Any, ...]]:
+        return kernels.shiftmax, (self.inverse_step, self.shift)
