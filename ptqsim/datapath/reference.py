@@ -40,8 +40,8 @@ from ptqsim.formats.arrays.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 
 __all__ = [
-    "Correction", "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
-    "requantized", "saturate", "steps", "trace", "wrap",
+    "Correction", "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand",
+    "operands", "requantized", "saturate", "steps", "trace", "wrap",
 ]  # fmt: skip
 
 # --- one output -----------------------------------------------------------------------------------------------------
@@ -88,9 +88,7 @@ def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulato
     return output, done
 
 
-def _terms(
-    both: Sequence[tuple[Operand, Operand] | None], accumulator: Accumulator
-) -> tuple[list[int], Correction]:
+def _terms(both: Sequence[tuple[Operand, Operand] | None], accumulator: Accumulator) -> tuple[list[int], Correction]:
     """The products of one register, with None for 0, and what corrects them."""
     if accumulator.zero_point == ZeroPoint.OPERAND:
         return [one[0].mantissa * one[1].mantissa if one else 0 for one in both], Correction()
@@ -256,5 +254,7 @@ def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: 
     if accumulator.alignment == Alignment.DEFERRED:
         why = "deferred alignment keeps one register per range, and an integer does not say which range it came from"
     else:
-        why = "a correction multiplies what codes are before zero points are subtracted, and an integer has lost its own"
+        why = (
+            "a correction multiplies what codes are before zero points are subtracted, and an integer has lost its own"
+        )
     raise ArgumentTypeError(f"{why}; give QuantizedArray or Operand instead")

@@ -43,9 +43,9 @@ def plain(value: Any) -> Any:
 class Step(NamedTuple):
     """One addition into a register.
 
-    The depth index of the preload of a correction is -1, and that of its rest is the depth K. `before` and `after` are what the register held and `term` is what was added; `exact` is what it would hold after
-    this step had it never been bounded; `depth_index` is l of the (last) product that it brings in. `pair` is the
-    pair of ranges that the register serves, (0, 0) unless deferred.
+    `before` and `after` are what the register held and `term` is what was added; `exact` is what it would hold after
+    this step had it never been bounded; `depth_index` is l of the (last) product that it brings in, -1 for the preload
+    of a correction and K for its rest. `pair` is the pair of ranges that the register serves, (0, 0) unless deferred.
     """
 
     depth_index: int

@@ -42,9 +42,9 @@ class Alignment(Choice):
 class ZeroPoint(Choice):
     """Place where zero points are subtracted, for operands whose integers A and B stand for A - z_a and B - z_b.
 
-    ``operand``: before the multiplier. ``correction``: the integers are multiplied as they are. The register then starts
-    from the constant -z_a * sum(B) + K * z_a * z_b, which the right operand decides, and -z_b * sum(A) is added at the
-    end, in one addition. Both are equal where nothing overflows and where a register wraps (docs/accumulation.md).
+    ``operand``: before the multiplier. ``correction``: the integers are multiplied as they are. The register then
+    starts from the constant -z_a * sum(B) + K * z_a * z_b, which the right operand decides, and -z_b * sum(A) is added
+    at the end, in one addition. Both are equal where nothing overflows and where registers wrap (docs/accumulation.md).
     """
 
     OPERAND = "operand"

@@ -64,7 +64,7 @@ class NumberFormat(Constructed, ABC):
 
     @property
     def zero_point(self) -> int:
-        """The integer whose code stands for 0, which is subtracted from the integer of every code; 0 if there is none."""
+        """The integer whose code stands for 0, which is subtracted from that of every code; 0 if there is none."""
         return 0
 
     @property

@@ -8,8 +8,8 @@ from weakref import ref
 
 import numpy as np
 
-from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
+from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.array import QuantizedArray, set_product
@@ -187,7 +187,7 @@ def _checked_shape(
         lead = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:
         raise ValueError(f"leading dimensions of a {a} and b {b} do not broadcast") from None
-    bits = bounds.result_bits(a_format, b_format, a[-1], accumulator)
+    bits = result_bits(a_format, b_format, a[-1], accumulator)
     if bits > MAX_REGISTER_BITS:
         raise ValueError(
             f"the exact result of {a_format} times {b_format} at depth {a[-1]} could need {bits} bits, and "

@@ -9,8 +9,8 @@ from typing import Any
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_type
-from ptqsim.datapath import bounds
 from ptqsim.datapath.order import Split, Tree
+from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import registry
@@ -89,7 +89,7 @@ class Unit:
             )
         if self.runtime_shift and not any(twin(number_format) for number_format in (self.a, self.b)):
             raise ValueError("runtime_shift=True needs a twin format: a uniform operand is not shifted")
-        bits = bounds.result_bits(self.a, self.b, self.depth, self.accumulator)
+        bits = result_bits(self.a, self.b, self.depth, self.accumulator)
         if bits > 63:
             raise ValueError(f"the exact result could need {bits} bits, and 63 are simulated; lower shifts or depth")
 
@@ -202,7 +202,7 @@ class Unit:
         """The output: P bits, or what the adder behind deferred registers needs if that is more."""
         bits = self.accumulator.bits
         if self.deferred:
-            bits = max(bits, bounds.result_bits(self.a, self.b, self.depth, self.accumulator))
+            bits = max(bits, result_bits(self.a, self.b, self.depth, self.accumulator))
         return Signal("result", bits, signed=True)
 
     # --- as data
