@@ -152,9 +152,9 @@ def by_words(
     per pair of ranges, each shifted (PTQ4ViT, Eq. 5, with the shift after the sum). Left mantissas that can be negative
     are raised by 128 to be unsigned, or by the zero point; what that adds, a multiple of the sum of a column, is
     subtracted at the end. Right ones that are no signed bytes are lowered, which adds a multiple of the sum of a row.
-    Wider ones are int16. The machine computes mod 2**32. Reduction mod 2**32 is a ring homomorphism, so the result is right
-    mod 2**32 even where intermediate sums wrap: it is exact if it fits 32 bits, and otherwise its low 32 bits are
-    right.
+    Wider ones are int16. The machine computes mod 2**32. Reduction mod 2**32 is a ring homomorphism, so the result is
+    right mod 2**32 even where intermediate sums wrap: it is exact if it fits 32 bits, and otherwise its low 32 bits
+    are right.
 
     Parameters
     ----------

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product as pairs_of
+from itertools import repeat
 from weakref import ref
 
 import numpy as np
 
 from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.datapath.result_bits import result_bits
-from ptqsim.datapath.spec import Accumulator, Alignment
+from ptqsim.datapath.spec import Accumulator, Alignment, ZeroPoint
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.array import QuantizedArray, set_product
 from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
+from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.operands.operand import settable
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
@@ -152,11 +154,32 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    accumulations = [Accumulation.of(product, accumulator) for product in products]
+    corrections = _corrections(a, b, accumulator, products)
+    accumulations = [Accumulation.of(*each) for each in zip(products, repeat(accumulator), corrections)]
     plan = _Plan(a, b, accumulator, shape, accumulations, shifts)
     if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
     return plan
+
+
+def _corrections(
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, products: list[Product]
+) -> list[Correction | None]:
+    """What is multiplied in place of each product where zero points are corrected; None where there are none."""
+    zeros = a.format.zero_point, b.format.zero_point
+    if accumulator.zero_point == ZeroPoint.OPERAND or not any(zeros):
+        return [None] * len(products)
+    return [
+        Correction(
+            Product(
+                operands.left(a, product.left.kind[1], uncorrected=True),
+                operands.right(b, product.right.kind[1], uncorrected=True),
+            ),
+            product,
+            *zeros,
+        )
+        for product in products
+    ]
 
 
 def _check_types(a: object, b: object, accumulator: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
@@ -234,7 +235,7 @@ class _Kept(NamedTuple):
     codes: NDArray[Any]
     format: NumberFormat
     layout: tuple[Any, ...]
-    operands: dict[tuple[bool, int | None], PreparedOperand]
+    operands: dict[tuple[bool, int | None, bool], PreparedOperand]
 
 
 settable = attrgetter("shape", "strides", "dtype")
@@ -249,18 +250,22 @@ def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
 
 
-def left(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
-    """The left operand: all of it aligned, or the mantissas of one range only."""
-    return _operand(array, True, grid_range)
+def left(array: QuantizedArray, grid_range: int | None = None, uncorrected: bool = False) -> PreparedOperand:
+    """The left operand: all of it aligned, or the mantissas of one range only.
+
+    If `uncorrected`, the zero point is not subtracted: the values are those that the codes have without one.
+    """
+    return _operand(array, True, grid_range, uncorrected)
 
 
-def right(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
-    """The right operand: all of it aligned, or the mantissas of one range only."""
-    return _operand(array, False, grid_range)
+def right(array: QuantizedArray, grid_range: int | None = None, uncorrected: bool = False) -> PreparedOperand:
+    """The right operand, likewise."""
+    return _operand(array, False, grid_range, uncorrected)
 
 
-def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> PreparedOperand:
-    kept, key = _known.get(array), (is_left, grid_range)
+def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None, uncorrected: bool) -> PreparedOperand:
+    uncorrected = uncorrected and array.format.zero_point != 0
+    kept, key = _known.get(array), (is_left, grid_range, uncorrected)
     if kept is None or kept.codes is not array.codes or kept.format != array.format:
         kept = _kept(array, is_new=kept is None)
     elif kept.layout != layout_of(kept.codes):
@@ -270,7 +275,10 @@ def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> Pr
         )
     operand = kept.operands.get(key)
     if operand is None:
-        operand = kept.operands[key] = PreparedOperand(kept.codes, kept.format, is_left, grid_range)
+        number_format: Any = kept.format
+        if uncorrected:
+            number_format = replace(number_format, zero_point=0)
+        operand = kept.operands[key] = PreparedOperand(kept.codes, number_format, is_left, grid_range)
     return operand
 
 
