@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +21,24 @@ from ptqsim.gemm.product import Product
 from ptqsim.gemm.stepwise import Groups
 
 
-class Correction(NamedTuple):
+class Correction:
     """The products that a register takes in place of those of aligned values, and the zero points that this leaves out.
 
     Parameters
     ----------
-    product : Product
-        Of the integers of the codes, before zero points are subtracted.
     aligned : Product
         Of the aligned values.
     a_zero, b_zero : int
         The zero points.
     """
 
-    product: Product
-    aligned: Product
-    a_zero: int
-    b_zero: int
+    def __init__(self, aligned: Product, a_zero: int, b_zero: int) -> None:
+        self.aligned, self.a_zero, self.b_zero = aligned, a_zero, b_zero
+
+    @cached_property
+    def product(self) -> Product:
+        """The product of the integers of the codes, before zero points are subtracted."""
+        return Product(self.aligned.left.uncorrected(), self.aligned.right.uncorrected())
 
     def constants(self) -> NDArray[np.int64]:
         """What the registers start from, [B, N]: -z_a * sum(B) + K * z_a * z_b, which is -z_a times sum(b)."""
@@ -52,7 +54,7 @@ class Correction(NamedTuple):
     def fits_by_formats(self, groups: Groups) -> int | None:
         """The largest magnitude that a register can hold with any codes; None if one of them could overflow."""
         a, b = _side(self.aligned.left, self.a_zero), _side(self.aligned.right, self.b_zero)
-        depth, largest = self.product.depth, 0
+        depth, largest = self.aligned.depth, 0
         for bits, tile in ((groups.bits, False), (groups.inner_bits, True)):
             low, high = of_one_product(a, b, corrected=True, tile=tile)
             if bits is not None and bits_for(depth * low, depth * high) > bits:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product as pairs_of
-from itertools import repeat
 from weakref import ref
 
 import numpy as np
@@ -154,32 +153,17 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    corrections = _corrections(a, b, accumulator, products)
-    accumulations = [Accumulation.of(*each) for each in zip(products, repeat(accumulator), corrections)]
+    zeros = a.format.zero_point, b.format.zero_point
+    corrects = accumulator.zero_point == ZeroPoint.CORRECTION and any(zeros)
+    corrections = [Correction(product, *zeros) if corrects else None for product in products]
+    accumulations = [
+        Accumulation.of(product, accumulator, correction)
+        for product, correction in zip(products, corrections, strict=True)
+    ]
     plan = _Plan(a, b, accumulator, shape, accumulations, shifts)
     if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
     return plan
-
-
-def _corrections(
-    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, products: list[Product]
-) -> list[Correction | None]:
-    """What is multiplied in place of each product where zero points are corrected; None where there are none."""
-    zeros = a.format.zero_point, b.format.zero_point
-    if accumulator.zero_point == ZeroPoint.OPERAND or not any(zeros):
-        return [None] * len(products)
-    return [
-        Correction(
-            Product(
-                operands.left(a, product.left.kind[1], uncorrected=True),
-                operands.right(b, product.right.kind[1], uncorrected=True),
-            ),
-            product,
-            *zeros,
-        )
-        for product in products
-    ]
 
 
 def _check_types(a: object, b: object, accumulator: object) -> None:

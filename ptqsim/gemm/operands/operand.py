@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -19,7 +18,8 @@ from numpy.typing import NDArray
 from ptqsim.formats.arrays.array import QuantizedArray
 from ptqsim.formats.arrays.codes import look_up
 from ptqsim.formats.arrays.immutable import reconstructed, sealed
-from ptqsim.formats.base import GridRange, NumberFormat
+from ptqsim.formats.base import NumberFormat
+from ptqsim.gemm.operands.kind import Kind, values_of, without_zero_point
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -55,31 +55,6 @@ class LineNorms(NamedTuple):
     peak: NDArray[np.float64]
     total: NDArray[np.float64]
     energy: NDArray[np.float64]
-
-
-Kind = tuple[NumberFormat, int | None]
-"""Meaning of codes in a product: a whole format, or the mantissas of one of its ranges."""
-
-
-def ranges_of(kind: Kind) -> tuple[GridRange, ...]:
-    """The ranges that the values are put together from."""
-    number_format, grid_range = kind
-    ranges = number_format.ranges()
-    return ranges if grid_range is None else (GridRange(0, ranges[grid_range].mantissa),)
-
-
-def table_of(kind: Kind) -> NDArray[np.int64]:
-    """The value of every code."""
-    number_format, grid_range = kind
-    return number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
-
-
-# A layer uses the same formats in every call.
-@lru_cache(maxsize=256)
-def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], int]:
-    """Ranges and table of a kind, and the largest magnitude in the table."""
-    table = table_of(kind)
-    return ranges_of(kind), table, max(-int(table.min()), int(table.max()))
 
 
 class Keeper:
@@ -130,7 +105,15 @@ class PreparedOperand(Keeper):
         self.lead, self.is_left = tuple(lead), is_left
         self.kind: Kind = number_format, grid_range
         self.codes = np.ascontiguousarray(codes).reshape(math.prod(lead), rows, columns)
-        self.ranges, self.table, self.largest = _values_of(self.kind)
+        self.ranges, self.table, self.largest = values_of(self.kind)
+
+    def uncorrected(self) -> PreparedOperand:
+        """The operand as it is before its zero point is subtracted: this one, if it has none."""
+        number_format, grid_range = self.kind
+        if not number_format.zero_point:
+            return self
+        codes, without = self.codes.reshape(*self.lead, *self.codes.shape[1:]), without_zero_point(number_format)
+        return self.make("uncorrected", PreparedOperand, codes, without, self.is_left, grid_range)
 
     @cached_property
     def float_type(self) -> type[np.float32] | type[np.float64]:
@@ -235,7 +218,7 @@ class _Kept(NamedTuple):
     codes: NDArray[Any]
     format: NumberFormat
     layout: tuple[Any, ...]
-    operands: dict[tuple[bool, int | None, bool], PreparedOperand]
+    operands: dict[tuple[bool, int | None], PreparedOperand]
 
 
 settable = attrgetter("shape", "strides", "dtype")
@@ -250,22 +233,18 @@ def layout_of(codes: NDArray[Any]) -> tuple[Any, ...]:
 _known: WeakIdentityDict[QuantizedArray, _Kept] = WeakIdentityDict()
 
 
-def left(array: QuantizedArray, grid_range: int | None = None, uncorrected: bool = False) -> PreparedOperand:
-    """The left operand: all of it aligned, or the mantissas of one range only.
-
-    If `uncorrected`, the zero point is not subtracted: the values are those that the codes have without one.
-    """
-    return _operand(array, True, grid_range, uncorrected)
+def left(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
+    """The left operand: all of it aligned, or the mantissas of one range only."""
+    return _operand(array, True, grid_range)
 
 
-def right(array: QuantizedArray, grid_range: int | None = None, uncorrected: bool = False) -> PreparedOperand:
-    """The right operand, likewise."""
-    return _operand(array, False, grid_range, uncorrected)
+def right(array: QuantizedArray, grid_range: int | None = None) -> PreparedOperand:
+    """The right operand: all of it aligned, or the mantissas of one range only."""
+    return _operand(array, False, grid_range)
 
 
-def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None, uncorrected: bool) -> PreparedOperand:
-    uncorrected = uncorrected and array.format.zero_point != 0
-    kept, key = _known.get(array), (is_left, grid_range, uncorrected)
+def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None) -> PreparedOperand:
+    kept, key = _known.get(array), (is_left, grid_range)
     if kept is None or kept.codes is not array.codes or kept.format != array.format:
         kept = _kept(array, is_new=kept is None)
     elif kept.layout != layout_of(kept.codes):
@@ -275,10 +254,7 @@ def _operand(array: QuantizedArray, is_left: bool, grid_range: int | None, uncor
         )
     operand = kept.operands.get(key)
     if operand is None:
-        number_format: Any = kept.format
-        if uncorrected:
-            number_format = replace(number_format, zero_point=0)
-        operand = kept.operands[key] = PreparedOperand(kept.codes, number_format, is_left, grid_range)
+        operand = kept.operands[key] = PreparedOperand(kept.codes, kept.format, is_left, grid_range)
     return operand
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ptqsim.formats.arrays.codes import look_up
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands.operand import Kind, PreparedOperand, ranges_of, table_of
+from ptqsim.gemm.operands.kind import Kind, ranges_of, table_of
+from ptqsim.gemm.operands.operand import PreparedOperand
 from ptqsim.kernels.codegen import matrix_unit as _matrix_unit
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -124,8 +125,8 @@ def row_sums(left: PreparedOperand, rows: int, offset: int) -> NDArray[np.int32]
     """
 
     def find() -> NDArray[np.int32]:
-        sums = look_up(left.blocks(rows)[0], left.table).sum(axis=2)
-        return np.ascontiguousarray((sums * offset).astype(np.int32))  # which keeps the low 32 bits
+        values = look_up(left.blocks(rows)[0], left.table.astype(np.int32))
+        return np.asarray(values.sum(axis=2, dtype=np.int32) * np.int32(offset))
 
     return left.make(("row_sums", rows, offset), find)
 
