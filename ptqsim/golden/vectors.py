@@ -215,9 +215,9 @@ def _pairs(
 
 
 def _meanings(array: QuantizedArray, accumulator: Accumulator) -> dict[int, Any]:
-    """Mantissa of each code of the array, with its range where each range has registers of its own."""
+    """What each code of the array stands for, with all that the datapath has to know of it."""
     operands = {code: reference.operand(code, array.format) for code in np.unique(array.codes).tolist()}
-    if accumulator.alignment == Alignment.DEFERRED:
+    if reference.needs_operands(accumulator):
         return operands
     return {code: operand.aligned for code, operand in operands.items()}
 
