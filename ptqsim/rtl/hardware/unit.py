@@ -77,6 +77,11 @@ class Unit:
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
+            if isinstance(number_format, Uniform) and not (number_format.signed and number_format.zero_point == 0):
+                raise ValueError(
+                    f"no multiply-accumulate unit is generated for unsigned codes or zero points, got "
+                    f"{number_format.short()}; legal is Uniform with signed codes and a zero point of 0"
+                )
         checked_type("accumulator", self.accumulator, Accumulator)
         for field in ("a", "b", "accumulator"):
             object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
