@@ -74,7 +74,9 @@ def datatype(
         for a, b in product(sides(a_format, alignment), sides(b_format, alignment))
     ]
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
-    what = "products" if not corrected else "products of uncorrected codes" if tile else "products, corrected to be"
+    what = (
+        "products" if not corrected else "products of uncorrected codes" if tile else "products with their corrections"
+    )
     why = f"up to {depth} {what} between {low} and {high} each"
     return Bound("datatype", "theorem", depth * low, depth * high, why)
 

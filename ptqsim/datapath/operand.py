@@ -1,4 +1,4 @@
-"""What a code stands for before it is shifted, in plain Python integers: part of the reference."""
+"""The meaning of a code before it is shifted, in plain Python integers: part of the reference."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Step(NamedTuple):
 
 
 class Correction(NamedTuple):
-    """What zero points add to products of uncorrected codes, in one register: both parts of it, None if left out."""
+    """The correction of the products of codes for their zero points, in one register; a part left out is None."""
 
     constant: int | None = None
     rest: int | None = None

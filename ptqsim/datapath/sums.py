@@ -23,7 +23,7 @@ class Side(NamedTuple):
 
 
 def grid_ranges(number_format: NumberFormat, alignment: Alignment | str) -> tuple[GridRange, ...]:
-    """What each register sees of an operand: its ranges if they are deferred, else one of all aligned values."""
+    """The ranges of an operand, one for each register: its own if they are deferred, else one of all values."""
     if Alignment.of(alignment) == Alignment.DEFERRED:
         return number_format.ranges()
     return (GridRange(0, number_format.aligned_table()),)

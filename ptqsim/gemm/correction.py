@@ -41,12 +41,12 @@ class Correction:
         return Product(self.aligned.left.uncorrected(), self.aligned.right.uncorrected())
 
     def constants(self) -> NDArray[np.int64]:
-        """What the registers start from, [B, N]: -z_a * sum(B) + K * z_a * z_b, which is -z_a times sum(b)."""
+        """Start values of the registers, [B, N]: -z_a * sum(B) + K * z_a * z_b, which is -z_a times sum(b)."""
         right = self.aligned.right
         return right.make(("constants", self.a_zero), lambda: -self.a_zero * _sums(right, 1))
 
     def rests(self) -> NDArray[np.int64]:
-        """What is added at the end, [A, M]: -z_b * sum(A)."""
+        """Terms that are added at the end, [A, M]: -z_b * sum(A)."""
         left = self.product.left
         sums = left.make(("rests", self.b_zero), lambda: -self.b_zero * _sums(left, 2))
         return self.product.rows_of(sums)
@@ -126,7 +126,7 @@ def _sums(operand: PreparedOperand, axis: int) -> NDArray[np.int64]:
 
 
 def _bounded(values: NDArray[np.int64], bits: int, overflow: OverflowMode) -> NDArray[np.int64]:
-    """What registers of some bits hold of the values; a trap saturates here, as its event is what counts."""
+    """The values as registers of some bits hold them; a trap saturates here, as its event is what counts."""
     if overflow == OverflowMode.WRAP:
         return wrapped(values, bits)
     return np.clip(values, -_largest(bits) - 1, _largest(bits))

@@ -15,7 +15,7 @@ from ptqsim.kernels.runtime import threads as _threads
 
 
 class Preload(NamedTuple):
-    """What the P-bit registers start from, [B, N], and whether they are the only ones, in the sequential order."""
+    """Start values of the P-bit registers, [B, N]; `on` if these are the only ones, in the sequential order."""
 
     values: NDArray[np.int64]
     on: bool

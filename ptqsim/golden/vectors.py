@@ -215,7 +215,7 @@ def _pairs(
 
 
 def _meanings(array: QuantizedArray, accumulator: Accumulator) -> dict[int, Any]:
-    """What each code of the array stands for, with all that the datapath has to know of it."""
+    """Meaning of each code of the array, with all that the datapath has to know of it."""
     operands = {code: reference.operand(code, array.format) for code in np.unique(array.codes).tolist()}
     if reference.needs_operands(accumulator):
         return operands

@@ -119,7 +119,7 @@ def offset_sums(
 
 
 def row_sums(left: PreparedOperand, rows: int, offset: int) -> NDArray[np.int32]:
-    """What the offset of a right operand adds to each row of matrices of `rows` rows each, [A, rows] mod 2**32.
+    """The share of a right operand's offset in each row of matrices of `rows` rows each, [A, rows] mod 2**32.
 
     Offsets of the left operand are not in it: those are in `offset_sums`.
     """

@@ -138,7 +138,7 @@ def _sample(
 
 
 class _Meanings(dict[int, Any]):
-    """What each code of a format stands for by the reference, as a whole where that matters; found when asked for."""
+    """Meaning of each code of a format by the reference, as a whole where that matters; found when asked for."""
 
     def __init__(self, number_format: pq.NumberFormat, whole: bool) -> None:
         super().__init__()

@@ -118,7 +118,8 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, co
         if constant:  # the codes are stored, whichever way they were rounded
             return OperandExport(words, "q_dq", Storage.of_weight(*first.code_range).kind, scales=len(formats))
         if first.rounding == "half_even":
-            storage = Storage.of_activation(*first.code_range)
+            low, high, _ = integers_of(formats)
+            storage = Storage.of_activation(low, high)
             clip = (storage.low, storage.high) if storage.clip else None
             return OperandExport(words, "q_dq", storage.kind, clip, len(formats))
     rounding, *_ = _choices(first)
@@ -127,6 +128,19 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, co
     reason = f"QuantizeLinear has one scale for all values of a group, {first.kind.replace('_', ' ')} has two"
     how: How = "explicit" if other_formats == OtherFormats.EXPLICIT else "float"
     return OperandExport(words, how, scales=len(formats), reason=reason)
+
+
+def integers_of(formats: Sequence[pq.NumberFormat]) -> tuple[int, int, list[int]]:
+    """Range of the integers of uniform activations, and the zero point of each group.
+
+    Unsigned codes of several groups are written as signed ones, integers and zero points less by half of the range:
+    ONNX Runtime makes one operator of an unsigned operand and its product, which takes no more than one zero point.
+    """
+    first = formats[0]
+    assert isinstance(first, pq.Uniform)
+    low, high = first.code_range
+    less = 0 if first.signed or len(formats) == 1 else 1 << (first.bits - 1)
+    return low - less, high - less, [each.zero_point - less for each in formats]
 
 
 def _choices(fmt: pq.NumberFormat) -> tuple[str, str, bool]:

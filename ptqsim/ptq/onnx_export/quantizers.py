@@ -16,7 +16,7 @@ import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.onnx_export.nodes import Nodes, element_type
-from ptqsim.ptq.onnx_export.operands import Storage
+from ptqsim.ptq.onnx_export.operands import Storage, integers_of
 
 HEAD_AXIS = 1
 """Axis of the groups of an attention operand [B, H, ...]."""
@@ -29,8 +29,8 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
     first = formats[0]
     scale = np.array([f.scale for f in formats], np.float32)
     if isinstance(first, pq.Uniform):
-        zeros = np.array([f.zero_point for f in formats])
-        return _uniform(nodes, x, label, scale, *first.code_range, zeros)
+        low, high, zeros = integers_of(formats)
+        return _uniform(nodes, x, label, scale, low, high, np.array(zeros))
     top = (1 << (first.bits - 1)) - 1
     if isinstance(first, ReleasedTwinSoftmax):
         split = np.array([f.split for f in formats if isinstance(f, ReleasedTwinSoftmax)], np.float32)

@@ -81,7 +81,7 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
 
 
 def _choices(fmt: Format) -> tuple[object, ...]:
-    """What formats of groups have to agree in to be rounded together."""
+    """Properties that formats of groups have to share to be rounded together."""
     limits = (fmt.aligned_min, fmt.aligned_max) if isinstance(fmt, pq.Uniform) else None
     return type(fmt), fmt.bits, getattr(fmt, "range_choice", None), limits
 
