@@ -9,6 +9,7 @@ from typing import Any
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_type
+from ptqsim.datapath.bounds import corrects
 from ptqsim.datapath.order import Split, Tree
 from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
@@ -77,14 +78,14 @@ class Unit:
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
-            if isinstance(number_format, Uniform) and not (number_format.signed and number_format.zero_point == 0):
-                raise ValueError(
-                    f"no multiply-accumulate unit is generated for unsigned codes or zero points, got "
-                    f"{number_format.short()}; legal is Uniform with signed codes and a zero point of 0"
-                )
         checked_type("accumulator", self.accumulator, Accumulator)
         for field in ("a", "b", "accumulator"):
             object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
+        if corrects(self.accumulator.zero_point, self.a, self.b):
+            raise ValueError(
+                "no multiply-accumulate unit is generated that corrects zero points behind the multiplier; legal is an "
+                "accumulator with zero_point='operand', which subtracts them before it"
+            )
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)
@@ -171,6 +172,11 @@ class Unit:
     def split(self) -> Split | None:
         """The split order, if it is one."""
         return self.accumulator.order if isinstance(self.accumulator.order, Split) else None
+
+    @property
+    def filler(self) -> str:
+        """The codes that fill up the last step of an output, in words: they stand for zero."""
+        return "codes of value 0" if self.a.zero_point or self.b.zero_point else "code 0"
 
     @property
     def steps(self) -> int:
