@@ -111,8 +111,11 @@ class Uniform(NumberFormat):
     def _encode(self, x: NDArray[Any]) -> Codes:
         """Codes by Eq. 2."""
         limits, rounding = _constants(self, x.dtype)
-        zero, mask = np.int32(self.zero_point), np.int32((1 << self.bits) - 1)
-        return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, zero, mask), rounding))
+        mask = np.int32((1 << self.bits) - 1)
+        if not self.zero_point:
+            return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
+        grid = (*limits, np.int32(self.zero_point), mask)
+        return code_arrays.encode(codec.encode_with_zero_point, x, self.bits, (grid, rounding))
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
         return _rounder(self, dtype)
