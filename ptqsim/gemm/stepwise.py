@@ -85,7 +85,7 @@ def run(
         counts = None if events is None else np.zeros_like(events)
         name = _loaded_in_words(product, groups, overflow, tiles, acc, counts, preload)
         name = name or _in_lanes(product, groups, overflow, tiles, acc, counts, preload)
-        if events is not None:
+        if events is not None and counts is not None:
             events += counts
         return name
     saturates = overflow != OverflowMode.WRAP and events is None
