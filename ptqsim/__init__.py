@@ -16,6 +16,7 @@ from ptqsim.datapath.requantize import requantize as requantize
 from ptqsim.datapath.spec import Accumulator as Accumulator
 from ptqsim.datapath.spec import Alignment as Alignment
 from ptqsim.datapath.spec import OverflowMode as OverflowMode
+from ptqsim.datapath.spec import ZeroPoint as ZeroPoint
 from ptqsim.datapath.statistics import OverflowStatistics as OverflowStatistics
 from ptqsim.errors import AccumulatorOverflowError as AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray as QuantizedArray

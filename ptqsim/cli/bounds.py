@@ -10,6 +10,9 @@ simulator.safe_width -O calibrated=FILE* draws them.
 
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
 *--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
+Unsigned activations with a zero point, times weights:
+
+    ptqsim bounds --a-unsigned --a-zero-point 113 --depth 384
 """
 
 from __future__ import annotations
@@ -22,7 +25,14 @@ import typer
 
 import ptqsim as pq
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.options import DataOption
+from ptqsim.cli.framework.options import (
+    AUnsignedOption,
+    AZeroPointOption,
+    BUnsignedOption,
+    BZeroPointOption,
+    DataOption,
+    ZeroPointOption,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_bounds import layer_bounds
 from ptqsim.errors import unknown_name
@@ -44,6 +54,11 @@ def bounds(
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
+    zero_point: ZeroPointOption = "operand",
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=0, help="Images for the calibrated bound; 0 for none.")] = 32,
     as_json: JsonOption = False,
@@ -51,15 +66,19 @@ def bounds(
     if calibrated is not None:
         if depth is not None or shift is not None or a_format is not None:
             raise ValueError(f"{calibrated} says what its layers are: leave --depth, --shift and --a-format out")
-        layer_bounds(calibrated, data, images, alignment, as_json)
+        if a_unsigned or a_zero_point or b_unsigned or b_zero_point:
+            raise ValueError(
+                f"{calibrated} says what its codes are: leave options of unsigned codes and zero points out"
+            )
+        layer_bounds(calibrated, data, images, alignment, zero_point, as_json)
         return
     if depth is None:
         raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
-    a = make_format(a_format, bits, shift)
-    b = pq.Uniform(bits if b_bits is None else b_bits, scale=1.0)
-    found = [pq.bounds.datatype(a, b, depth, alignment)]
+    a = make_format(a_format, bits, shift, a_unsigned, a_zero_point)
+    b = pq.Uniform(bits if b_bits is None else b_bits, 1.0, signed=not b_unsigned, zero_point=b_zero_point)
+    found = [pq.bounds.datatype(a, b, depth, alignment, zero_point)]
     if isinstance(a, pq.TwinSoftmax):
-        found.append(pq.bounds.row_stochastic(a, b, depth))
+        found.append(pq.bounds.row_stochastic(a, b, depth, zero_point=zero_point))
     output = Output(as_json)
     show(output, found, title=f"{a.kind} {a.bits} bits, shift {a.shift}, times {b.kind} {b.bits} bits, depth {depth}")
     output.note("Tighter bounds need more than formats: weight_aware the weights, calibrated the data.")
@@ -69,23 +88,29 @@ def bounds(
             "b": b.to_dict(),
             "depth": depth,
             "alignment": alignment,
+            "zero_point": zero_point,
             "bits": min(bound.bits for bound in found),
             "bounds": [describe(bound) for bound in found],
         }
     )
 
 
-def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberFormat:
+def make_format(
+    name: str | None, bits: int, shift: int | None, unsigned: bool = False, zero_point: int = 0
+) -> pq.NumberFormat:
     """The left operand's format; scales are 1 where they are free, as no bound depends on them.
 
     Raises
     ------
     ValueError
-        For an unknown name, a twin format without a shift, or a shift for one that has none.
+        For an unknown name, a twin format without a shift, a shift for one that has none, or unsigned codes or a zero
+        point of another format than uniform.
     """
+    if (unsigned or zero_point) and (shift is not None or name not in (None, "uniform")):
+        raise ValueError("unsigned codes and zero points are those of uniform: leave --shift and --a-format out")
     match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
-            return pq.Uniform(bits, scale=1.0)
+            return pq.Uniform(bits, 1.0, signed=not unsigned, zero_point=zero_point)
         case "log2", None:
             return pq.Log2(bits)
         case "uniform" | "log2" as plain, _:

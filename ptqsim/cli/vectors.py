@@ -27,11 +27,16 @@ from ptqsim.cli.bounds import A_FORMATS, make_format
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
+    AUnsignedOption,
+    AZeroPointOption,
     BitsOption,
+    BUnsignedOption,
+    BZeroPointOption,
     DataOption,
     OrderOption,
     OverflowOption,
     SeedOption,
+    ZeroPointOption,
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
@@ -50,6 +55,7 @@ def vectors(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
+    zero_point: ZeroPointOption = "operand",
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     rows: Annotated[
         int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_ROWS}, or all of a layer.")
@@ -61,6 +67,10 @@ def vectors(
     b_bits: Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
     a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
     pattern: Annotated[str | None, typer.Option("--codes", help="mixed, corners or random; mixed.")] = None,
     seed: SeedOption = 0,
     layer: LayerOption = None,
@@ -75,7 +85,8 @@ def vectors(
 ) -> None:
     out = Output(as_json)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
-             "--codes": pattern}  # fmt: skip
+             "--codes": pattern, "--a-unsigned": a_unsigned or None, "--a-zero-point": a_zero_point or None,
+             "--b-unsigned": b_unsigned or None, "--b-zero-point": b_zero_point or None}  # fmt: skip
     if checked is not None:
         given = plain | {"FILE": calibrated, "-o": output, "--layer": layer, "--trace": trace}
         refuse(given, f"{checked} says what it holds")
@@ -84,7 +95,7 @@ def vectors(
     if output is None:
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
     places.check_folder("-o", output)
-    accumulator = make_accumulator(bits, overflow, order, alignment)
+    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
@@ -97,7 +108,10 @@ def vectors(
                 "neither a calibrated model nor --depth was given: try ptqsim vectors --depth 64 -o vectors"
             )
         width = 8 if a_bits is None else a_bits
-        formats = make_format(a_format, width, shift), pq.Uniform(width if b_bits is None else b_bits, scale=1.0)
+        formats = (
+            make_format(a_format, width, shift, a_unsigned, a_zero_point),
+            pq.Uniform(width if b_bits is None else b_bits, 1.0, signed=not b_unsigned, zero_point=b_zero_point),
+        )
         chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
         a, b = golden.stimulus(*formats, rows or _ROWS, depth, cols or _ROWS, chosen, seed)
         source = {"kind": "stimulus", "pattern": str(chosen), "seed": seed}

@@ -32,6 +32,13 @@ def checked_integer(what: str, value: object, lowest: int, highest: int, advice:
     return int(value)
 
 
+def checked_bool(what: str, value: object) -> bool:
+    """`value` as a Python bool, if it is True or False."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ArgumentTypeError(f"{what} must be True or False, got {value!r} of type {type(value).__name__}")
+
+
 def checked_seed(seed: object) -> int:
     """`seed` as a Python integer, if every generator of random numbers takes it."""
     return checked_integer("seed", seed, 0, MAX_SEED)

@@ -4,10 +4,10 @@ Nothing here is fast: compiled loops are in `ptqsim.kernels`, and `ptqsim.gemm` 
 """
 
 from ptqsim.datapath.order import Order, Sequential, Split, Tree
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 
 __all__ = [
     "Accumulator", "Alignment", "FirstEvent", "Order", "OverflowMode", "OverflowStatistics", "PrefixRange",
-    "Sequential", "Split", "Tree",
+    "Sequential", "Split", "Tree", "ZeroPoint",
 ]  # fmt: skip

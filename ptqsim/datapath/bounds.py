@@ -6,25 +6,22 @@ of an adder tree and a tile of a split order are such sums, so one bound serves 
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
-from functools import lru_cache
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.common.validation import checked_integer, checked_scale, checked_type
 from ptqsim.datapath.bound import Bound as Bound
-from ptqsim.datapath.spec import Accumulator, Alignment, bits_for
+from ptqsim.datapath.softmax_rows import greatest_aligned_sum
+from ptqsim.datapath.spec import Alignment, ZeroPoint, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
+from ptqsim.datapath.sums import grid_ranges, of_one_product, sides
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
-from ptqsim.formats.base import GridRange, NumberFormat
-from ptqsim.formats.rounding import RangeChoice, RoundingMode
-from ptqsim.formats.twin import TwinSoftmax
-from ptqsim.formats.uniform import Uniform
+from ptqsim.formats.base import NumberFormat
 
 MAX_DEPTH = (1 << 31) - 1
 
@@ -35,12 +32,18 @@ def required_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int) ->
 
 
 def datatype(
-    a_format: NumberFormat, b_format: NumberFormat, depth: int, alignment: Alignment | str = Alignment.PRODUCT
+    a_format: NumberFormat,
+    b_format: NumberFormat,
+    depth: int,
+    alignment: Alignment | str = Alignment.PRODUCT,
+    zero_point: ZeroPoint | str = ZeroPoint.OPERAND,
+    tile: bool = False,
 ) -> Bound:
     """Bound from the formats and the depth alone.
 
     A product lies in [p_min, p_max], the extremes over the corners of the two aligned ranges, and zero. A sum of up
-    to K of them lies in [K * p_min, K * p_max], and both ends occur.
+    to K of them lies in [K * p_min, K * p_max], and both ends occur. Where zero points are corrected, p_min and p_max
+    are those of what one product can have added, with its share of the constant and of the rest.
 
     Parameters
     ----------
@@ -50,33 +53,48 @@ def datatype(
         Number of products per output, K.
     alignment : Alignment or str
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
+    zero_point : ZeroPoint or str
+        A `ZeroPoint`.
+    tile : bool
+        Whether the register is the tile register of a split order, into which no correction goes.
 
     Raises
     ------
     TypeError
         If an argument has the wrong type.
     ValueError
-        If the depth is negative, a format is not shift-alignable, or the alignment is unknown.
+        If the depth is negative, a format is not shift-alignable, or an alignment or zero point is unknown.
     """
     a_format = checked_anew("a_format", a_format, NumberFormat)
     b_format = checked_anew("b_format", b_format, NumberFormat)
     depth = checked_integer("depth", depth, 0, MAX_DEPTH)
-    low = high = 0
-    for (a_low, a_high), (b_low, b_high) in product(_extremes(a_format, alignment), _extremes(b_format, alignment)):
-        corners = [x * w for x, w in product((a_low, a_high), (b_low, b_high))]
-        low, high = min(low, *corners), max(high, *corners)
-    why = f"up to {depth} products between {low} and {high} each"
+    corrected = corrects(zero_point, a_format, b_format)
+    ends = [
+        of_one_product(a, b, corrected, tile)
+        for a, b in product(sides(a_format, alignment), sides(b_format, alignment))
+    ]
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    what = (
+        "products" if not corrected else "products of uncorrected codes" if tile else "products with their corrections"
+    )
+    why = f"up to {depth} {what} between {low} and {high} each"
     return Bound("datatype", "theorem", depth * low, depth * high, why)
 
 
 def weight_aware(
-    a_format: NumberFormat, weights: QuantizedArray, alignment: Alignment | str = Alignment.PRODUCT
+    a_format: NumberFormat,
+    weights: QuantizedArray,
+    alignment: Alignment | str = Alignment.PRODUCT,
+    zero_point: ZeroPoint | str = ZeroPoint.OPERAND,
+    tile: bool = False,
 ) -> Bound:
     """Bound from one format and the known other operand.
 
     With W+ and W- the sums of the positive and of the negated negative aligned weights of one output, and a in
     [a_min, a_max] around zero, a sum is at most a_max * W+ - a_min * W- and at least a_min * W+ - a_max * W-. Both
     occur (on the whole column). For a one-signed operand, as after softmax, a_min = 0 and the signs are told apart.
+    Where zero points are corrected, the same holds of the integers of the codes around the constant, which is known,
+    and at the end of the aligned values.
 
     Parameters
     ----------
@@ -86,13 +104,18 @@ def weight_aware(
         The right operand, [..., K, N].
     alignment : Alignment or str
         An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
+    zero_point : ZeroPoint or str
+        A `ZeroPoint`.
+    tile : bool
+        Whether the register is the tile register of a split order, into which no correction goes.
 
     Raises
     ------
     TypeError
         If an argument has the wrong type.
     ValueError
-        If a format is not shift-alignable, the weights have less than two dimensions, or the alignment is unknown.
+        If a format is not shift-alignable, the weights have less than two dimensions, or an alignment or zero point is
+        unknown.
     """
     a_format = checked_anew("a_format", a_format, NumberFormat)
     checked_type("weights", weights, QuantizedArray, "give the codes with their format")
@@ -100,13 +123,23 @@ def weight_aware(
     if weights.ndim < 2:
         raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
     checked_integer("depth", weights.shape[-2], 0, MAX_DEPTH)
-    lows, highs = [], []
-    for grid_range in _registers(weights.format, alignment):
+    corrected, z_b = corrects(zero_point, a_format, weights.format), weights.format.zero_point
+    lows: list[NDArray[np.object_]] = []
+    highs: list[NDArray[np.object_]] = []
+    for grid_range in grid_ranges(weights.format, alignment):
         values = grid_range.mantissa[weights.codes]
-        positive, negative = _exact_sums(np.maximum(values, 0)), _exact_sums(np.maximum(-values, 0))
-        for a_low, a_high in _extremes(a_format, alignment):
-            highs.append(a_high * positive - a_low * negative)
-            lows.append(a_low * positive - a_high * negative)
+        for a in sides(a_format, alignment):
+            if not corrected:
+                seen = [_subset_sums(values, a.low, a.high)]
+            elif tile:
+                seen = [_subset_sums(values + z_b, *a.integers)]
+            else:
+                constant = -a.zero_point * (_exact_sums(np.maximum(values, 0)) - _exact_sums(np.maximum(-values, 0)))
+                low, high = _subset_sums(values + z_b, *a.integers)
+                zero = np.zeros_like(constant)
+                seen = [(zero, zero), (constant + low, constant + high), _subset_sums(values, a.low, a.high)]
+            lows += [low for low, _ in seen]
+            highs += [high for _, high in seen]
     low, high = np.minimum.reduce(lows), np.maximum.reduce(highs)
     per_output = np.array([bits_for(*pair) for pair in zip(low.flat, high.flat, strict=True)], np.int64)
     lowest, highest = min(low.flat, default=0), max(high.flat, default=0)
@@ -115,6 +148,19 @@ def weight_aware(
         f"{lowest} .. {highest} at most"
     )
     return Bound("weight_aware", "theorem", int(lowest), int(highest), why, per_output.reshape(low.shape))
+
+
+def _subset_sums(values: NDArray[np.int64], low: int, high: int) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Least and greatest sum over a subset of each column of `values`, each times a factor from `low` to `high`."""
+    positive, negative = _exact_sums(np.maximum(values, 0)), _exact_sums(np.maximum(-values, 0))
+    least, greatest = min(0, low), max(0, high)
+    return least * positive - greatest * negative, greatest * positive - least * negative
+
+
+def corrects(zero_point: ZeroPoint | str, *formats: NumberFormat) -> bool:
+    """True if zero points are corrected, and there are any."""
+    corrects = ZeroPoint.of(zero_point) == ZeroPoint.CORRECTION
+    return corrects and any(number_format.zero_point for number_format in formats)
 
 
 def _exact_sums(values: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -128,13 +174,20 @@ def _exact_sums(values: NDArray[np.int64]) -> NDArray[np.object_]:
 
 
 def row_stochastic(
-    a_format: NumberFormat, b: NumberFormat | QuantizedArray, depth: int, row_sum: float | None = None
+    a_format: NumberFormat,
+    b: NumberFormat | QuantizedArray,
+    depth: int,
+    row_sum: float | None = None,
+    zero_point: ZeroPoint | str = ZeroPoint.OPERAND,
+    tile: bool = False,
 ) -> Bound:
     """Bound for softmax operands: the K reals of a row of the left operand are at least 0 and sum to at most 1.
 
     Let f(x) be the aligned value that x is encoded as, and F the least concave function above f with F(0) = 0. By
     Jensen's inequality sum f(x_l) <= sum F(x_l) <= K * F(row_sum / K) =: A, which is 1 / scale plus what the rounding
-    of K values can add. As a is not negative, a sum of products lies between A * min(w, 0) and A * max(w, 0).
+    of K values can add. As a is not negative, a sum of products lies between A * min(w, 0) and A * max(w, 0). Where
+    zero points are corrected, a sum of products of integers is one of a * W, for which the same holds, and of z_a * W,
+    and the constant is added; each is bounded by itself.
 
     Parameters
     ----------
@@ -147,6 +200,10 @@ def row_stochastic(
     row_sum : float, optional
         What the reals of a row sum to at most. By default 1 + (K + 2) * 2**-23: twice what a softmax in float32 can be
         above 1, whose numerators are summed in any order and divided by that sum.
+    zero_point : ZeroPoint or str
+        A `ZeroPoint`.
+    tile : bool
+        Whether the register is the tile register of a split order, into which no correction goes.
 
     Raises
     ------
@@ -166,14 +223,26 @@ def row_stochastic(
     # power-of-two scale both are exact. Together that is less than 2**-23, products of the two included: a threshold
     # of up to 2**15 half steps is no closer to a power of two from above than 2**-16 of its value.
     budget *= 1 + Fraction(1, 1 << 23)
-    total = _greatest_aligned_sum(_thresholds(a_format), depth, 2 * budget / Fraction(a_format.scale))
+    total = greatest_aligned_sum(a_format, depth, 2 * budget / Fraction(a_format.scale))
     values = b.aligned() if isinstance(b, QuantizedArray) else b.aligned_table()
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     why = (
         f"{depth} values that sum to {float(budget):.6g} at most are encoded as aligned values that sum to {total} at "
         f"most, times {low} .. {high}"
     )
-    return Bound("row_stochastic", "theorem", total * low, total * high, why)
+    b_format = b.format if isinstance(b, QuantizedArray) else b
+    lowest, highest = total * low, total * high
+    if corrects(zero_point, a_format, b_format):
+        z_a, z_b = a_format.zero_point, b_format.zero_point
+        least, greatest = min(0, low + z_b), max(0, high + z_b)
+        # Of one product: z_a * W once it was added; and -z_a * w of the constant from the preload on.
+        before = [0] if tile else [-z_a * low, -z_a * high]
+        added = [0, z_a * least, z_a * greatest] if tile else [*before, z_a * z_b]
+        own = [0, *before, *added]
+        ends = total * least + depth * min(own), total * greatest + depth * max(own)
+        lowest, highest = ends if tile else (min(lowest, ends[0]), max(highest, ends[1]))
+        why += f", with zero points of {z_a} and {z_b} corrected"
+    return Bound("row_stochastic", "theorem", lowest, highest, why)
 
 
 def calibrated(*observed: OverflowStatistics) -> Bound:
@@ -202,78 +271,3 @@ def calibrated(*observed: OverflowStatistics) -> Bound:
     highest = max(one.prefixes.highest for one in observed)
     why = f"exact prefix sums seen in {len(observed)} products on the data given"
     return Bound("calibrated", "observation", lowest, highest, why)
-
-
-def _thresholds(number_format: NumberFormat) -> list[tuple[int, int]]:
-    """For every positive aligned value v the least x that is encoded as v, in half steps of the finest grid; rising."""
-    if not isinstance(number_format, Uniform | TwinSoftmax):
-        raise ValueError(
-            f"the row-stochastic bound is for what follows a softmax, in Uniform or TwinSoftmax, not in "
-            f"{type(number_format).__name__}; use datatype or weight_aware"
-        )
-    early = 0 if number_format.rounding == RoundingMode.TOWARD_ZERO else 1  # half a step before the grid point
-    if isinstance(number_format, Uniform):
-        return [(2 * v - early, v) for v in range(1, number_format.aligned_max + 1)]
-    half, shift = 1 << (number_format.bits - 1), number_format.shift
-    if number_format.range_choice == RangeChoice.NEAREST:
-        values = sorted({int(v) for v in number_format.aligned_table()})
-        return [(before + v, v) for before, v in pairwise(values)]
-    first = [(2 * v - early, v) for v in range(1, half)]
-    # Eq. 4: R2 starts at 2**-m, that is at 2 * half half steps of R1.
-    second = [(max((2 * v - early) << shift, 2 * half), v << shift) for v in range(1, half)]
-    return first + [(x, v) for x, v in second if v >= half]
-
-
-def _greatest_aligned_sum(points: list[tuple[int, int]], depth: int, budget: Fraction) -> int:
-    """Floor of K * F(budget / K), with F the least concave function through zero above the rising `points`."""
-    if not depth:
-        return 0
-    hull: list[tuple[int, int]] = [(0, 0)]
-    for x, v in points:
-        while hull[-1][0] == x or (
-            len(hull) > 1
-            and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) <= (v - hull[-2][1]) * (hull[-1][0] - hull[-2][0])
-        ):
-            hull.pop()
-        hull.append((x, v))
-    mean = budget / depth
-    for (x0, v0), (x1, v1) in pairwise(hull):
-        if mean <= x1:
-            return math.floor(depth * (v0 + (v1 - v0) * (mean - x0) / (x1 - x0)))
-    return depth * hull[-1][1]
-
-
-def _extremes(number_format: NumberFormat, alignment: Alignment | str) -> list[tuple[int, int]]:
-    """Least and greatest operand of every register, zero included."""
-    tables = [grid_range.mantissa for grid_range in _registers(number_format, alignment)]
-    return [(min(0, int(table.min())), max(0, int(table.max()))) for table in tables]
-
-
-def _registers(number_format: NumberFormat, alignment: Alignment | str) -> tuple[GridRange, ...]:
-    if Alignment.of(alignment) == Alignment.DEFERRED:
-        return number_format.ranges()
-    return (GridRange(0, number_format.aligned_table()),)
-
-
-@lru_cache(maxsize=4096)
-def result_bits(a_format: NumberFormat, b_format: NumberFormat, depth: int, accumulator: Accumulator) -> int:
-    """Bits that the result of a datapath could need.
-
-    With one register that is the exact sum, whatever the register holds of it. With deferred alignment the registers
-    are shifted and summed, and one that overflowed can hold anything of its P bits.
-    """
-    if accumulator.alignment != Alignment.DEFERRED:
-        return datatype(a_format, b_format, depth).bits
-    low = high = 0
-    for a_range, b_range in product(a_format.ranges(), b_format.ranges()):
-        corners = [int(x) * int(w) for x, w in product(_ends(a_range), _ends(b_range))]
-        own_low, own_high = depth * min(0, *corners), depth * max(0, *corners)
-        if bits_for(own_low, own_high) > accumulator.bits:
-            own_low, own_high = accumulator.minimum, accumulator.maximum
-        low += own_low << (a_range.shift + b_range.shift)
-        high += own_high << (a_range.shift + b_range.shift)
-    return max(bits_for(low, high), datatype(a_format, b_format, depth, Alignment.DEFERRED).bits)
-
-
-def _ends(grid_range: GridRange) -> tuple[int, int]:
-    return int(grid_range.mantissa.min()), int(grid_range.mantissa.max())

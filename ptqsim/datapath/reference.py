@@ -10,90 +10,39 @@ silent, this file decides:
 - *deferred*. There is one register (and in a split order one tile register) for every pair of ranges. A product is
   added to the registers of its pair only, so its range, which is the flag of the code, has to be known. At the end the
   registers are shifted and summed without any overflow: that adder is as wide as its result.
+- *correction*. With ``zero_point="correction"`` products are those of the codes' integers, before their zero points are
+  subtracted. The constant and the rest, which make up for that, are steps of depth index -1 and K, each only where the
+  zero point that it comes from is not 0. Every deferred register has both for its own products.
 - *prefix*. Exact prefix sums are those of the unbounded registers in the order given, the empty one (zero) included; a
   width is what the widest of them needs.
 - *trap*. The error names the first event, and the width with which the register that failed would have held every
   prefix of the whole product.
 
-Operands are Python integers (aligned values), or `Operand` (mantissa, shift and range of a code), in nested lists.
+Operands are Python integers (aligned values), or `Operand` (mantissa, shift, range and zero point of a code), in nested
+lists.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from numbers import Integral
-from typing import Any, NamedTuple
+from typing import Any
 
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
+from ptqsim.datapath.operand import Operand, operand, operands
 from ptqsim.datapath.order import Sequential
-from ptqsim.datapath.register import Step, add, first_event, fits, plain, saturate, steps, wrap
+from ptqsim.datapath.register import Correction, Step, add, first_event, fits, plain, saturate, steps, wrap
 from ptqsim.datapath.requantize_reference import requantized
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
-from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.log2 import Log2
-from ptqsim.formats.twin import TwinGELU, TwinSoftmax
-from ptqsim.formats.uniform import Uniform
 
 __all__ = [
-    "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand", "operands",
-    "requantized", "saturate", "steps", "trace", "wrap",
+    "Correction", "Operand", "Step", "add", "dot", "first_event", "fits", "matmul", "matmul_with_statistics", "operand",
+    "operands", "requantized", "saturate", "steps", "trace", "wrap",
 ]  # fmt: skip
-
-# --- what a code stands for -----------------------------------------------------------------------------------------
-
-
-class Operand(NamedTuple):
-    """One operand before its shift: ``mantissa << shift``, of the range with that number (0 is R1, 1 is R2)."""
-
-    mantissa: int
-    shift: int
-    range: int
-
-    @property
-    def aligned(self) -> int:
-        """The integer on the finest grid."""
-        return self.mantissa << self.shift
-
-
-def operand(code: int, number_format: NumberFormat) -> Operand:
-    """Aligned value of one code of a shift-alignable format, with its range.
-
-    Raises
-    ------
-    ValueError
-        If the code does not fit the format, or the format is not shift-alignable.
-    """
-    given: object = code
-    if isinstance(given, bool) or not isinstance(given, Integral):
-        raise ArgumentTypeError(f"a code must be an integer, got {given!r}")
-    number_format = checked_anew("number_format", number_format, NumberFormat)
-    code = plain(code)
-    if not 0 <= code < 1 << number_format.storage_bits:
-        raise ValueError(f"code {code} is outside 0 .. {(1 << number_format.storage_bits) - 1}")
-    half = 1 << (number_format.bits - 1)
-    if isinstance(number_format, Uniform):
-        return Operand(code - 2 * half if code >= half else code, 0, 0)
-    if isinstance(number_format, TwinSoftmax | TwinGELU):
-        flag, magnitude = divmod(code, half)
-        if flag:
-            return Operand(magnitude, number_format.shift, 1)
-        return Operand(-magnitude if isinstance(number_format, TwinGELU) else magnitude, 0, 0)
-    if isinstance(number_format, Log2) and number_format.shift_alignable:
-        zero = 2 * half - 1
-        return Operand(0 if code == zero else 1 << (zero - 1 - code), 0, 0)
-    raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")
-
-
-def operands(array: QuantizedArray) -> Nested:
-    """The operands of a quantized array, nested as it is shaped."""
-    nested: Nested = mapped(array.codes.tolist(), lambda code: operand(code, array.format))
-    return nested
-
 
 # --- one output -----------------------------------------------------------------------------------------------------
 
@@ -117,26 +66,44 @@ def trace(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulato
     Raises
     ------
     ValueError
-        If the lengths differ, or alignment is deferred and the operands are integers.
+        If the lengths differ, or the operands are integers and alignment is deferred or zero points are corrected.
     """
     accumulator = checked_anew("accumulator", accumulator, Accumulator)
     _check_lengths(a_row, b_column)
+    if needs_operands(accumulator):
+        _check_operands(a_row, b_column, accumulator)
+    both = list(zip(a_row, b_column, strict=True))
     if accumulator.alignment != Alignment.DEFERRED:
-        products = [_aligned(x) * _aligned(w) for x, w in zip(a_row, b_column, strict=True)]
-        done = list(steps(products, accumulator))
+        products, correction = _terms([(_shifted(x), _shifted(w)) for x, w in both], accumulator)
+        done = list(steps(products, accumulator, correction=correction))
         return (done[-1].after if done else 0), done
-    _check_operands(a_row, b_column)
     output, done = 0, []
-    for pair in sorted({(x.range, w.range) for x, w in zip(a_row, b_column, strict=True)}):
-        products, shift = [], 0
-        for x, w in zip(a_row, b_column, strict=True):
-            mine = (x.range, w.range) == pair
-            products.append(x.mantissa * w.mantissa if mine else 0)
-            shift = x.shift + w.shift if mine else shift
-        own = list(steps(products, accumulator, pair))
+    for pair in sorted({(x.range, w.range) for x, w in both}):
+        mine = [(x, w) if (x.range, w.range) == pair else None for x, w in both]
+        shift = next(x.shift + w.shift for x, w in filter(None, mine))
+        products, correction = _terms(mine, accumulator)
+        own = list(steps(products, accumulator, pair, correction))
         output += own[-1].after << shift
         done += own
     return output, done
+
+
+def _terms(both: Sequence[tuple[Operand, Operand] | None], accumulator: Accumulator) -> tuple[list[int], Correction]:
+    """The products of one register, with None for 0, and what corrects them."""
+    if accumulator.zero_point == ZeroPoint.OPERAND:
+        return [one[0].mantissa * one[1].mantissa if one else 0 for one in both], Correction()
+    own = [one for one in both if one]
+    constant = sum(x.zero_point * w.zero_point - x.zero_point * w.integer for x, w in own)
+    rest = sum(-w.zero_point * x.integer for x, w in own)
+    correction = Correction(
+        constant if any(x.zero_point for x, _ in own) else None, rest if any(w.zero_point for _, w in own) else None
+    )
+    return [one[0].integer * one[1].integer if one else 0 for one in both], correction
+
+
+def _shifted(value: Any) -> Operand:
+    """The operand with its shift done."""
+    return Operand(_aligned(value), 0, 0, value.zero_point if isinstance(value, Operand) else 0)
 
 
 def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator | None = None) -> int:
@@ -157,7 +124,7 @@ def dot(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator 
         As for `trace`.
     """
     accumulator = _checked(accumulator)
-    if accumulator is not None and accumulator.alignment == Alignment.DEFERRED:
+    if accumulator is not None and needs_operands(accumulator):
         return _traced(a_row, b_column, accumulator)
     if isinstance(next(iter(a_row), None), Operand) or isinstance(next(iter(b_column), None), Operand):
         a_row, b_column = [_aligned(x) for x in a_row], [_aligned(w) for w in b_column]
@@ -264,8 +231,7 @@ def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> 
     if not isinstance(array, QuantizedArray):
         return array
     nested = operands(array)
-    deferred = accumulator is not None and accumulator.alignment == Alignment.DEFERRED
-    return nested if deferred else mapped(nested, _aligned)
+    return nested if accumulator is not None and needs_operands(accumulator) else mapped(nested, _aligned)
 
 
 def _aligned(value: Any) -> int:
@@ -277,9 +243,18 @@ def _check_lengths(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
         raise ValueError(f"a row of {len(a_row)} operands cannot meet a column of {len(b_column)}")
 
 
-def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any]) -> None:
-    if not all(isinstance(value, Operand) for value in (*a_row, *b_column)):
-        raise ArgumentTypeError(
-            "deferred alignment keeps one register per range, and an integer does not say which range it came from; "
-            "give QuantizedArray or Operand instead"
+def needs_operands(accumulator: Accumulator) -> bool:
+    """True if the datapath has to know more of a code than its aligned value."""
+    return accumulator.alignment == Alignment.DEFERRED or accumulator.zero_point == ZeroPoint.CORRECTION
+
+
+def _check_operands(a_row: Sequence[Any], b_column: Sequence[Any], accumulator: Accumulator) -> None:
+    if all(isinstance(value, Operand) for value in (*a_row, *b_column)):
+        return
+    if accumulator.alignment == Alignment.DEFERRED:
+        why = "deferred alignment keeps one register per range, and an integer does not say which range it came from"
+    else:
+        why = (
+            "a correction multiplies what codes are before zero points are subtracted, and an integer has lost its own"
         )
+    raise ArgumentTypeError(f"{why}; give QuantizedArray or Operand instead")

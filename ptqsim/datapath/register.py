@@ -44,8 +44,8 @@ class Step(NamedTuple):
     """One addition into a register.
 
     `before` and `after` are what the register held and `term` is what was added; `exact` is what it would hold after
-    this step had it never been bounded; `depth_index` is l of the (last) product that it brings in. `pair` is the
-    pair of ranges that the register serves, (0, 0) unless deferred.
+    this step had it never been bounded; `depth_index` is l of the (last) product that it brings in, -1 for the preload
+    of a correction and K for its rest. `pair` is the pair of ranges that the register serves, (0, 0) unless deferred.
     """
 
     depth_index: int
@@ -63,10 +63,23 @@ class Step(NamedTuple):
         return not fits(self.before + self.term, self.bits)
 
 
-def steps(products: Sequence[int], accumulator: Accumulator, pair: tuple[int, int] = (0, 0)) -> Iterator[Step]:
+class Correction(NamedTuple):
+    """The correction of the products of codes for their zero points, in one register; a part left out is None."""
+
+    constant: int | None = None
+    rest: int | None = None
+
+
+def steps(
+    products: Sequence[int], accumulator: Accumulator, pair: tuple[int, int] = (0, 0),
+    correction: Correction = Correction(),  # noqa: B008 - immutable
+) -> Iterator[Step]:  # fmt: skip
     """Every addition that accumulates `products` in one accumulator, in order; the last one leaves the result."""
     order, overflow = accumulator.order, accumulator.overflow
     register = exact = 0
+    if correction.constant is not None:
+        exact, register = correction.constant, add(0, correction.constant, accumulator.bits, overflow)
+        yield Step(-1, "accumulator", accumulator.bits, pair, 0, correction.constant, register, exact)
     for start in range(0, len(products), order.group):
         group = products[start : start + order.group]
         term = exact_term = sum(group)
@@ -80,6 +93,10 @@ def steps(products: Sequence[int], accumulator: Accumulator, pair: tuple[int, in
         exact += exact_term
         last = start + len(group) - 1
         yield Step(last, "accumulator", accumulator.bits, pair, before, term, register, exact)
+    if correction.rest is not None:
+        before, register = register, add(register, correction.rest, accumulator.bits, overflow)
+        exact += correction.rest
+        yield Step(len(products), "accumulator", accumulator.bits, pair, before, correction.rest, register, exact)
 
 
 def first_event(done: Sequence[Step]) -> Step | None:

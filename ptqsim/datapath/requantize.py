@@ -230,7 +230,7 @@ def requantize(
         aligned = Requantizer.of(factor, multiplier_bits, rounding).apply(values)
     clamped = np.clip(aligned, number_format.aligned_min, number_format.aligned_max)
     dtype: Any = number_format.code_dtype
-    return np.asarray(clamped & (number_format.code_count - 1), dtype)
+    return np.asarray((clamped + number_format.zero_point) & (number_format.code_count - 1), dtype)
 
 
 def _integers(what: str, given: ArrayLike) -> NDArray[np.int64]:

@@ -39,6 +39,18 @@ class Alignment(Choice):
     DEFERRED = "deferred"
 
 
+class ZeroPoint(Choice):
+    """Place where zero points are subtracted, for operands whose integers A and B stand for A - z_a and B - z_b.
+
+    ``operand``: before the multiplier. ``correction``: the integers are multiplied as they are. The register then
+    starts from the constant -z_a * sum(B) + K * z_a * z_b, which the right operand decides, and -z_b * sum(A) is added
+    at the end, in one addition. Both are equal where nothing overflows and where registers wrap (docs/accumulation.md).
+    """
+
+    OPERAND = "operand"
+    CORRECTION = "correction"
+
+
 @dataclass(frozen=True, slots=True)
 class Accumulator(Constructed):
     """A two's-complement accumulator of P bits, and how products reach it.
@@ -58,6 +70,8 @@ class Accumulator(Constructed):
         is narrower than the accumulator.
     alignment : Alignment or str
         An `Alignment`, or its name: "product", "operand" or "deferred".
+    zero_point : ZeroPoint or str
+        A `ZeroPoint`, or its name: "operand" or "correction". It makes no difference where all zero points are 0.
 
     Raises
     ------
@@ -71,6 +85,7 @@ class Accumulator(Constructed):
     overflow: OverflowMode = OverflowMode.WRAP
     order: Order = Sequential()  # noqa: RUF009 - immutable
     alignment: Alignment = Alignment.PRODUCT
+    zero_point: ZeroPoint = ZeroPoint.OPERAND
 
     # Written out, because it takes more types than the fields have.
     def __init__(
@@ -79,6 +94,7 @@ class Accumulator(Constructed):
         overflow: OverflowMode | str = OverflowMode.WRAP,
         order: Order | str = Sequential(),  # noqa: B008 - immutable
         alignment: Alignment | str = Alignment.PRODUCT,
+        zero_point: ZeroPoint | str = ZeroPoint.OPERAND,
     ) -> None:
         advice = "a register holds up to 63 bits so that every sum fits the 64 of a machine word"
         bits = checked_integer("accumulator bits", bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS, advice)
@@ -86,6 +102,14 @@ class Accumulator(Constructed):
         object.__setattr__(self, "overflow", OverflowMode.of(overflow))
         object.__setattr__(self, "order", replace(as_order(order)))  # a copy, checked and not shared
         object.__setattr__(self, "alignment", Alignment.of(alignment))
+        object.__setattr__(self, "zero_point", ZeroPoint.of(zero_point))
+
+    def __repr__(self) -> str:
+        later = f", zero_point={self.zero_point!r}" if self.zero_point != ZeroPoint.OPERAND else ""
+        return (
+            f"Accumulator(bits={self.bits!r}, overflow={self.overflow!r}, order={self.order!r}, "
+            f"alignment={self.alignment!r}{later})"
+        )
 
     @property
     def minimum(self) -> int:
@@ -100,7 +124,10 @@ class Accumulator(Constructed):
     def to_dict(self) -> dict[str, Any]:
         """The accumulator as plain data; `Accumulator.from_dict` is the way back."""
         order = {"kind": self.order.kind} | asdict(self.order)
-        return {"bits": self.bits, "overflow": str(self.overflow), "order": order, "alignment": str(self.alignment)}
+        fields = {"bits": self.bits, "overflow": str(self.overflow), "order": order, "alignment": str(self.alignment)}
+        # Left out by default: files from before there were zero points have the same bytes.
+        later = {"zero_point": str(self.zero_point)} if self.zero_point != ZeroPoint.OPERAND else {}
+        return fields | later
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Accumulator:

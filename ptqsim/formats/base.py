@@ -45,6 +45,9 @@ class NumberFormat(Constructed, ABC):
     kind: ClassVar[str]
     """Name under which the format is written to files."""
 
+    later_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are written only where they are not the default: files from before them have the same bytes."""
+
     if TYPE_CHECKING:
 
         @property
@@ -58,6 +61,11 @@ class NumberFormat(Constructed, ABC):
         @property
         def shift(self) -> int:
             """Alignment exponent m between the two ranges; 0 for a format with one range."""
+
+    @property
+    def zero_point(self) -> int:
+        """The integer whose code stands for 0, which is subtracted from that of every code; 0 if there is none."""
+        return 0
 
     @property
     def shift_alignable(self) -> bool:
@@ -206,7 +214,7 @@ class NumberFormat(Constructed, ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = {field.name: getattr(self, field.name) for field in written_fields(self)}
         return {"kind": self.kind} | {name: str(v) if isinstance(v, str) else v for name, v in fields.items()}
 
     def short(self) -> str:
@@ -229,6 +237,15 @@ class NumberFormat(Constructed, ABC):
         if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
             raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+def written_fields(number_format: NumberFormat) -> list[dataclasses.Field[Any]]:
+    """The fields that a format is written with: all but the later ones that have their default value."""
+    return [
+        field
+        for field in dataclasses.fields(number_format)  # type: ignore[arg-type]
+        if field.name not in number_format.later_fields or getattr(number_format, field.name) != field.default
+    ]
 
 
 @in_default_environment

@@ -1,4 +1,4 @@
-"""Uniform symmetric quantization."""
+"""Uniform quantization: one grid, symmetric or with a zero point."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.common.validation import checked_bits, checked_scale
+from ptqsim.common.validation import checked_bits, checked_bool, checked_integer, checked_scale
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.codes import KernelConstants, Rounder
 from ptqsim.formats.arrays.immutable import seal
-from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest
+from ptqsim.formats.base import Codes, GridRange, NumberFormat, check_largest, written_fields
 from ptqsim.formats.rounding import TIES, RoundingMode
 from ptqsim.kernels.codes import codec, grid
 
 
 @dataclass(frozen=True, slots=True)
 class Uniform(NumberFormat):
-    """Uniform symmetric format (PTQ4ViT, Eq. 2): aligned = clamp(round(x / scale), -2**(k-1), 2**(k-1) - 1).
+    """Uniform format (PTQ4ViT, Eq. 2): aligned = clamp(round(x / scale), low - zero_point, high - zero_point).
 
-    The code is the aligned value in two's complement of k bits.
+    The code is aligned + zero_point, in two's complement of k bits if `signed`, else in plain binary. That integer lies
+    in the code range low .. high: -2**(k-1) .. 2**(k-1) - 1 if signed, else 0 .. 2**k - 1. By default the format is
+    symmetric: signed, with a zero point of 0.
 
     Parameters
     ----------
@@ -31,7 +33,11 @@ class Uniform(NumberFormat):
     scale : float
         The step, finite and positive.
     rounding : RoundingMode or str
-        A `RoundingMode`, or its name.
+        A `RoundingMode`, or its name. x / scale is rounded before the zero point is added.
+    signed : bool
+        Whether a code is two's complement.
+    zero_point : int
+        The integer whose code stands for 0, in the code range.
 
     Raises
     ------
@@ -42,21 +48,52 @@ class Uniform(NumberFormat):
     """
 
     kind: ClassVar[str] = "uniform"
+    later_fields: ClassVar[frozenset[str]] = frozenset({"signed", "zero_point"})
 
     bits: int
     scale: float
     rounding: RoundingMode = RoundingMode.HALF_EVEN
+    signed: bool = True
+    zero_point: int = 0
 
     # Written out, because it takes more types than the fields have.
-    def __init__(self, bits: int, scale: float, rounding: RoundingMode | str = RoundingMode.HALF_EVEN) -> None:
+    def __init__(
+        self,
+        bits: int,
+        scale: float,
+        rounding: RoundingMode | str = RoundingMode.HALF_EVEN,
+        signed: bool = True,
+        zero_point: int = 0,
+    ) -> None:
         object.__setattr__(self, "bits", checked_bits(bits))
         object.__setattr__(self, "scale", checked_scale(scale))
         object.__setattr__(self, "rounding", RoundingMode.of(rounding))
+        object.__setattr__(self, "signed", checked_bool("signed", signed))
+        object.__setattr__(self, "zero_point", _checked_zero_point(zero_point, self))
         check_largest(self, self._largest)
+
+    def __repr__(self) -> str:
+        shown = (field.name for field in written_fields(self))
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+    @property
+    def code_range(self) -> tuple[int, int]:
+        """Least and greatest integer that a code is, before the zero point is subtracted."""
+        return (-(1 << (self.bits - 1)), (1 << (self.bits - 1)) - 1) if self.signed else (0, (1 << self.bits) - 1)
+
+    @property
+    def aligned_min(self) -> int:
+        """Least aligned value of any code."""
+        return self.code_range[0] - self.zero_point
+
+    @property
+    def aligned_max(self) -> int:
+        """Greatest aligned value of any code."""
+        return self.code_range[1] - self.zero_point
 
     @property
     def _largest(self) -> float:
-        return (1 << (self.bits - 1)) * self.scale
+        return max(-self.aligned_min, self.aligned_max) * self.scale
 
     @property
     def shift(self) -> int:
@@ -65,17 +102,20 @@ class Uniform(NumberFormat):
 
     def ranges(self) -> tuple[GridRange, ...]:
         """The one range, which is not shifted."""
-        return _ranges(self.bits)
+        return _ranges(self.bits, self.signed, self.zero_point)
 
     def aligned_table(self) -> NDArray[np.int64]:
-        """Two's complement of every code."""
-        return _ranges(self.bits)[0].mantissa
+        """The integer of every code, less the zero point."""
+        return _ranges(self.bits, self.signed, self.zero_point)[0].mantissa
 
     def _encode(self, x: NDArray[Any]) -> Codes:
         """Codes by Eq. 2."""
         limits, rounding = _constants(self, x.dtype)
         mask = np.int32((1 << self.bits) - 1)
-        return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
+        if not self.zero_point:
+            return code_arrays.encode(codec.encode_uniform, x, self.bits, ((*limits, mask), rounding))
+        grid = (*limits, np.int32(self.zero_point), mask)
+        return code_arrays.encode(codec.encode_with_zero_point, x, self.bits, (grid, rounding))
 
     def _rounder(self, dtype: np.dtype[Any]) -> Rounder:
         return _rounder(self, dtype)
@@ -91,13 +131,19 @@ def _rounder(uniform: Uniform, dtype: np.dtype[Any]) -> Rounder:
 @lru_cache(maxsize=1024)
 def _constants(uniform: Uniform, dtype: np.dtype[Any]) -> KernelConstants:
     """Scale and limits of Eq. 2, which are integers below 2**16 and exact in every float type; and the rounding."""
-    half, ties = 1 << (uniform.bits - 1), TIES[uniform.rounding]
-    limits = dtype.type(-half), dtype.type(half - 1)
+    ties = TIES[uniform.rounding]
+    limits = dtype.type(uniform.aligned_min), dtype.type(uniform.aligned_max)
     return (code_arrays.in_type(dtype, uniform.scale), *limits), ties.of_kernels(dtype)
 
 
 @lru_cache
-def _ranges(bits: int) -> tuple[GridRange, ...]:
+def _ranges(bits: int, signed: bool, zero_point: int) -> tuple[GridRange, ...]:
     codes = np.arange(1 << bits)
-    two_complement = np.where(codes >> (bits - 1), codes - (1 << bits), codes)
-    return (GridRange(0, seal(two_complement)),)
+    integers = np.where(codes >> (bits - 1), codes - (1 << bits), codes) if signed else codes
+    return (GridRange(0, seal(integers - zero_point)),)
+
+
+def _checked_zero_point(zero_point: object, uniform: Uniform) -> int:
+    what = f"the zero point of {'a signed' if uniform.signed else 'an unsigned'} code of {uniform.bits} bits"
+    advice = "it is the integer whose code stands for 0, so it must be one that a code can be"
+    return checked_integer(what, zero_point, *uniform.code_range, advice)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.gemm import stepwise
+from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.exact import all_tiles, by_words, exact_product
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
@@ -37,6 +38,8 @@ class Accumulated(NamedTuple):
         What ran, and why it may.
     exact : bool or callable
         Whether every register equals the unbounded sum, or how to find out.
+    correction : Correction or None
+        That of the accumulation.
     """
 
     product: Product
@@ -45,6 +48,7 @@ class Accumulated(NamedTuple):
     kernel: str
     certificate: Certificate
     exact: bool | Callable[[], bool]
+    correction: Correction | None = None
 
 
 class Accumulation(NamedTuple):
@@ -62,6 +66,8 @@ class Accumulation(NamedTuple):
         The largest sum that none of the registers changes.
     by_formats : Certificate or None
         Evidence that no codes of these formats reach that limit, if so.
+    correction : Correction or None
+        The products that are accumulated in place of `product`, and what makes up for them; None if there are none.
     """
 
     product: Product
@@ -69,12 +75,17 @@ class Accumulation(NamedTuple):
     groups: Groups
     limit: int
     by_formats: Certificate | None
+    correction: Correction | None = None
 
     @classmethod
-    def of(cls, product: Product, accumulator: Accumulator) -> Accumulation:
+    def of(cls, product: Product, accumulator: Accumulator, correction: Correction | None = None) -> Accumulation:
         """The accumulation of a product in an accumulator."""
         groups, bound = Groups.of(accumulator, product.depth), product.datatype_bound
         limit = (1 << (groups.narrowest - 1)) - 1
+        if correction is not None:
+            largest = correction.fits_by_formats(groups)
+            evidence = None if largest is None else _no_overflow(largest, product.outputs, product.depth)
+            return cls(product, accumulator, groups, limit, evidence, correction)
         certificate = _no_overflow(bound, product.outputs, product.depth) if bound <= limit else None
         return cls(product, accumulator, groups, limit, certificate)
 
@@ -91,18 +102,24 @@ def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
        (x + y) mod n. By induction over the steps, wrapping after every one of them leaves the exact sum mod 2**P. The
        same holds through a tile register of P bits or more, as reducing mod a multiple of 2**P first changes nothing.
     """
-    product, accumulator, groups, limit, certificate = accumulation
+    product, accumulator, groups, limit, certificate, correction = accumulation
     if certificate is None:
         # Where wrapping is one reduction at the end, no norm has to be found.
         if accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic:
             found = exact_product(product, accumulator.bits)
             certificate = _homomorphism(accumulator.bits, product.outputs)
-            return Accumulated(product, found.acc, None, found.kernel, certificate, _is_exact(product, found.acc))
-        if product.bound > limit:
+            exact = _is_exact(product, found.acc)
+            return Accumulated(product, found.acc, None, found.kernel, certificate, exact, correction)
+        bound = product.bound if product.bound <= limit else None
+        if correction is not None:
+            bound = correction.fits_by_norms(groups)
+        if bound is None:
+            if correction is not None:
+                return _corrected(accumulation, correction, statistics)
             return _stepped(product, accumulator, groups, limit, statistics)
-        certificate = _no_overflow(product.bound, product.outputs, None)
+        certificate = _no_overflow(bound, product.outputs, None)
     found = exact_product(product)
-    return Accumulated(product, found.acc, None, found.kernel, certificate, True)
+    return Accumulated(product, found.acc, None, found.kernel, certificate, True, correction)
 
 
 @lru_cache(maxsize=256)
@@ -156,6 +173,16 @@ def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: 
     certificate = _by_tiles(groups.narrowest, limit, count, product.outputs)
     exact = True if len(certified) == every else _is_exact(product, acc)
     return Accumulated(product, acc, events, "+".join(kernels), certificate, exact)
+
+
+def _corrected(accumulation: Accumulation, correction: Correction, statistics: bool) -> Accumulated:
+    """The steps of a correction, of every output."""
+    product, accumulator, groups, limit, *_ = accumulation
+    counting = statistics or accumulator.overflow == OverflowMode.TRAP
+    acc, events = np.empty(product.shape, np.int64), np.zeros(product.shape, np.int32) if counting else None
+    kernel = correction.step(accumulator, groups, acc, events)
+    certificate = _by_tiles(groups.narrowest, limit, 0, product.outputs)
+    return Accumulated(product, acc, events, kernel, certificate, _is_exact(product, acc), correction)
 
 
 def _is_exact(product: Product, acc: NDArray[np.int64]) -> Callable[[], bool]:

@@ -20,6 +20,7 @@ from ptqsim.gemm.operands.planes import (
     number_of_planes,
     offset_sums,
     right_planes,
+    row_sums,
 )
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.matmul import accumulate, convert, exact, matrix, prefix
@@ -149,10 +150,11 @@ def by_words(
 
     A mantissa of 8 bits is a byte, and a twin code has one per range, so the product is a sum of one product of bytes
     per pair of ranges, each shifted (PTQ4ViT, Eq. 5, with the shift after the sum). Left mantissas that can be negative
-    are raised by 128 to be unsigned; what that adds, 128 times the sum of a column, is subtracted at the end. Wider
-    ones are int16. The machine computes mod 2**32. Reduction mod 2**32 is a ring homomorphism, so the result is right
-    mod 2**32 even where intermediate sums wrap: it is exact if it fits 32 bits, and otherwise its low 32 bits are
-    right.
+    are raised by 128 to be unsigned, or by the zero point; what that adds, a multiple of the sum of a column, is
+    subtracted at the end. Right ones that are no signed bytes are lowered, which adds a multiple of the sum of a row.
+    Wider ones are int16. The machine computes mod 2**32. Reduction mod 2**32 is a ring homomorphism, so the result is
+    right mod 2**32 even where intermediate sums wrap: it is exact if it fits 32 bits, and otherwise its low 32 bits
+    are right.
 
     Parameters
     ----------
@@ -189,7 +191,9 @@ def _prepared(product: Product) -> _Call | None:
     kernel, left, right, terms = operands
     tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
     correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
-    return _Call(kernel, tiles, grain(product), (product.pairs, terms, left.values, right.values, correction))
+    offset = right.offsets[0]  # of several planes none has one
+    lines = row_sums(product.left, product.shape[1], offset) if offset else np.zeros((0, 0), np.int32)
+    return _Call(kernel, tiles, grain(product), (product.pairs, terms, left.values, right.values, correction, lines))
 
 
 # Two are kept per shape of a layer, and numba would compile kernels again for arrays that cannot be written to.

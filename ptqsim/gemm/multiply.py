@@ -8,15 +8,16 @@ from weakref import ref
 
 import numpy as np
 
-from ptqsim.datapath import bounds
 from ptqsim.datapath.order import MAX_REGISTER_BITS
-from ptqsim.datapath.spec import Accumulator, Alignment
+from ptqsim.datapath.result_bits import result_bits
+from ptqsim.datapath.spec import Accumulator, Alignment, ZeroPoint
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
+from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.operands.operand import settable
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
@@ -152,7 +153,13 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
         ranges = list(pairs_of(enumerate(a.format.ranges()), enumerate(b.format.ranges())))
         products = [Product(operands.left(a, i), operands.right(b, j)) for (i, _), (j, _) in ranges]
         shifts = [a_range.shift + b_range.shift for (_, a_range), (_, b_range) in ranges]
-    accumulations = [Accumulation.of(product, accumulator) for product in products]
+    zeros = a.format.zero_point, b.format.zero_point
+    corrects = accumulator.zero_point == ZeroPoint.CORRECTION and any(zeros)
+    corrections = [Correction(product, *zeros) if corrects else None for product in products]
+    accumulations = [
+        Accumulation.of(product, accumulator, correction)
+        for product, correction in zip(products, corrections, strict=True)
+    ]
     plan = _Plan(a, b, accumulator, shape, accumulations, shifts)
     if is_sealed(a.codes) and is_sealed(b.codes):
         _latest[a] = plan
@@ -187,7 +194,7 @@ def _checked_shape(
         lead = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:
         raise ValueError(f"leading dimensions of a {a} and b {b} do not broadcast") from None
-    bits = bounds.result_bits(a_format, b_format, a[-1], accumulator)
+    bits = result_bits(a_format, b_format, a[-1], accumulator)
     if bits > MAX_REGISTER_BITS:
         raise ValueError(
             f"the exact result of {a_format} times {b_format} at depth {a[-1]} could need {bits} bits, and "

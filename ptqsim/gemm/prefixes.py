@@ -73,7 +73,7 @@ def _by_segments(product: Product) -> tuple[Any, tuple[Any, ...]] | None:
     if product.depth < _SEGMENTS * prefix.SEGMENT or not product.is_below(prefix.LIMIT):
         return None
     operands = as_bytes(product)
-    if operands is None:
+    if operands is None or any(operands.right.offsets):
         return None
     left, right = product.left, product.right
     offset = sum(offset << shift for offset, shift in zip(operands.left.offsets, operands.left.shifts, strict=True))

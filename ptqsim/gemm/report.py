@@ -38,7 +38,7 @@ def combined(
     elif statistics:
         found = OverflowStatistics(0, 0, no_event, partial(_range_of_prefixes, parts, accumulator))
     if len(parts) == 1:  # its shift is 0
-        _, acc, _, kernel, certificate, exact = parts[0]
+        _, acc, _, kernel, certificate, exact, _ = parts[0]
     else:
         acc = _shifted_sum([part.acc for part in parts], shifts)
         kernel = ", ".join(dict.fromkeys(part.kernel for part in parts))
@@ -54,7 +54,11 @@ def _is_exact(acc: NDArray[np.int64], parts: list[Accumulated], shifts: list[int
 
 
 def _range_of_prefixes(parts: list[Accumulated], accumulator: Accumulator) -> PrefixRange:
-    return reduce(PrefixRange.joined, (prefixes(part.product, accumulator) for part in parts))
+    each = (
+        prefixes(part.product, accumulator) if part.correction is None else part.correction.prefixes(accumulator)
+        for part in parts
+    )
+    return reduce(PrefixRange.joined, each)
 
 
 def _counted(

@@ -14,9 +14,10 @@ from ptqsim.gemm.exact import grain
 from ptqsim.gemm.operands import words
 from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.operands.words import INT16_MAX
+from ptqsim.gemm.preload import Preload
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
-from ptqsim.kernels.matmul import accumulate
+from ptqsim.kernels.matmul import accumulate, preloaded
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -73,12 +74,20 @@ class Groups(NamedTuple):
 
 def run(
     product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
-    events: NDArray[np.int32] | None,
+    events: NDArray[np.int32] | None, preload: Preload | None = None,
 ) -> str:  # fmt: skip
     """Accumulate some tiles into `acc`, with their events in `events` if given; the kernel's name.
 
-    Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many.
+    Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many. With a preload
+    they are added to those that are there.
     """
+    if preload is not None:
+        counts = None if events is None else np.zeros_like(events)
+        name = _loaded_in_words(product, groups, overflow, tiles, acc, counts, preload)
+        name = name or _in_lanes(product, groups, overflow, tiles, acc, counts, preload)
+        if events is not None and counts is not None:
+            events += counts
+        return name
     saturates = overflow != OverflowMode.WRAP and events is None
     name = _in_halves(product, groups, tiles, acc, True) if saturates else None
     name = name or _in_words(product, groups, overflow, tiles, acc, events)
@@ -158,6 +167,23 @@ def _in_words(
     return ("wrap" if wraps else "saturate") + "_dot"
 
 
+def _loaded_in_words(
+    product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
+    events: NDArray[np.int32] | None, preload: Preload,
+) -> str | None:  # fmt: skip
+    """The steps as dot products of words from loaded registers on, in sequential order; None where that is wrong."""
+    if not machine.DOT or not preload.on or groups.bits > 32:
+        return None
+    pair = words.scaled(product.left, product.right, groups.bits)
+    if pair is None:
+        return None
+    strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
+    how = _WAYS[overflow][events is not None]
+    arguments = (strips, panels, preload.panels(np.int32), how, pair.scale)
+    _run(preloaded.word_tiles, product, tiles, arguments, acc, events)
+    return ("wrap" if overflow == OverflowMode.WRAP else "saturate") + "_dot"
+
+
 def _count_where_marked(
     product: Product, tiles: NDArray[np.int64], events: NDArray[np.int32],
     mark: Callable[[NDArray[np.int64]], None], count: Callable[[NDArray[np.int64]], None],
@@ -184,7 +210,7 @@ def _count_where_marked(
 
 def _in_lanes(
     product: Product, groups: Groups, overflow: OverflowMode, tiles: NDArray[np.int64], acc: NDArray[np.int64],
-    events: NDArray[np.int32] | None,
+    events: NDArray[np.int32] | None, preload: Preload | None = None,
 ) -> str:  # fmt: skip
     limits: tuple[Any, ...]
     if overflow == OverflowMode.WRAP:
@@ -199,7 +225,12 @@ def _in_lanes(
         limits = (*inner, *_limits(groups.bits, dtype))
     strips, panels = product.left.strips(dtype, product.shape[1]), product.right.panels(dtype)
     how = _WAYS[overflow][events is not None]
-    _run(accumulate.lane_tiles, product, tiles, (strips, panels, groups.group, how, *limits), acc, events)
+    steps = (groups.group, how, *limits)
+    if preload is None:
+        _run(accumulate.lane_tiles, product, tiles, (strips, panels, *steps), acc, events)
+    else:
+        loaded = preload.panels(dtype), preload.on
+        _run(preloaded.lane_tiles, product, tiles, (strips, panels, *loaded, *steps), acc, events)
     return f"{'wrap' if overflow == OverflowMode.WRAP else 'saturate'}_{np.dtype(dtype).name}"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ptqsim.datapath.order import ORDERS, Split
-from ptqsim.datapath.spec import Alignment, OverflowMode
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
@@ -59,6 +59,7 @@ def macros(vectors: GoldenVectors, name: str) -> dict[str, tuple[str, str]]:
         "ORDER_GROUP": (str(order.group), "products per addition into the accumulator: lanes, or tile"),
         "INNER_BITS": (str(order.inner_bits if isinstance(order, Split) else 0), "tile register of a split order"),
         "ALIGNMENT": _numbered(accumulator.alignment, [mode.value for mode in Alignment]),
+        **_of_zero_points(accumulator),
         "TRAPPED": (str(int(trapped is not None)), "1: an event is expected and there is no acc"),
         "TRACE_ELEMENT": (str(_flat(vectors.traced, vectors.output_shape)), "flat index into acc"),
         "TRACE_STEPS": (str(len(vectors.trace)), "additions on the way to that output"),
@@ -148,13 +149,24 @@ def _once(line: int, name: str, known: Container[str]) -> None:
         raise UnreadableError(line, f"{name} is there twice")
 
 
+def _of_zero_points(accumulator: Accumulator) -> dict[str, tuple[str, str]]:
+    """The macro of a correction; without one there is none, as in headers from before there were zero points."""
+    if accumulator.zero_point == ZeroPoint.OPERAND:
+        return {}
+    return {"ZERO_POINT": _numbered(accumulator.zero_point, [place.value for place in ZeroPoint])}
+
+
 def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:
-    return {
+    found = {
         f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS),
         f"{side}_BITS": (str(number_format.storage_bits), "of a code"),
         f"{side}_SHIFT": (str(number_format.shift), "alignment exponent m"),
         f"{side}_SCALE": (number_format.scale.hex(), f"{number_format.scale!r}, real value of one step"),
     }
+    if isinstance(number_format, Uniform) and not (number_format.signed and number_format.zero_point == 0):
+        found[f"{side}_SIGNED"] = str(int(number_format.signed)), "1: a code is two's complement, 0: plain binary"
+        found[f"{side}_ZERO_POINT"] = str(number_format.zero_point), "integer whose code stands for 0"
+    return found
 
 
 def _numbered(name: str, legal: Iterable[str]) -> tuple[str, str]:

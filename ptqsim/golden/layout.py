@@ -50,6 +50,23 @@ CONVENTIONS: Final = {
 }
 
 
+ZERO_POINTS: Final = {
+    "zero_points": "a uniform code is the integer c: two's complement if signed, else plain binary; aligned = c - "
+    "zero_point. Without zero_point in the accumulator, or if it says operand, aligned values are multiplied. If it "
+    "says correction, c_a * c_b are multiplied; before the first product the accumulator takes -z_a * sum of c_b + K * "
+    "z_a * z_b, unless z_a is 0, in a step of index -1, and after the last one -z_b * sum of c_a, unless z_b is 0, in "
+    "a step of index K; with deferred alignment every register has both for the products of its own pair of ranges",
+}
+
+
+def conventions(vectors: GoldenVectors) -> dict[str, str]:
+    """The conventions in words; those of zero points only where there are any, or codes that are unsigned."""
+    plain = all(
+        "signed" not in (data := x.format.to_dict()) and "zero_point" not in data for x in (vectors.a, vectors.b)
+    )
+    return CONVENTIONS if plain and vectors.accumulator.zero_point == "operand" else CONVENTIONS | ZERO_POINTS
+
+
 class HexColumn(NamedTuple):
     """One quantity as it stands in a hex file and a C array."""
 
@@ -86,7 +103,7 @@ def trace_row(word: int) -> list[int]:
     row = []
     for bits in reversed(TRACE_BITS):
         field = word & ((1 << bits) - 1)
-        row.append(signed(field, bits) if bits == 64 else field)
+        row.append(signed(field, bits) if bits >= 32 else field)
         word >>= bits
     return row[::-1]
 

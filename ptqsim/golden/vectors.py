@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.common.progress import Progress, silent
-from ptqsim.datapath import bounds, reference
+from ptqsim.datapath import reference
+from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
@@ -85,7 +86,7 @@ class GoldenVectors(Constructed):
         bits = self.accumulator.bits
         if self.accumulator.alignment != Alignment.DEFERRED:
             return bits
-        return max(bits, bounds.result_bits(self.a.format, self.b.format, self.a.shape[-1], self.accumulator))
+        return max(bits, result_bits(self.a.format, self.b.format, self.a.shape[-1], self.accumulator))
 
 
 def compute(
@@ -214,9 +215,9 @@ def _pairs(
 
 
 def _meanings(array: QuantizedArray, accumulator: Accumulator) -> dict[int, Any]:
-    """Mantissa of each code of the array, with its range where each range has registers of its own."""
+    """Meaning of each code of the array, with all that the datapath has to know of it."""
     operands = {code: reference.operand(code, array.format) for code in np.unique(array.codes).tolist()}
-    if accumulator.alignment == Alignment.DEFERRED:
+    if reference.needs_operands(accumulator):
         return operands
     return {code: operand.aligned for code, operand in operands.items()}
 

@@ -51,6 +51,21 @@ def test_deferred_registers_see_no_shift(capsys: pytest.CaptureFixture[str]) -> 
     assert result["bits"] == 16
 
 
+def test_unsigned_codes_with_a_zero_point(capsys: pytest.CaptureFixture[str]) -> None:
+    """(255 - 113) * -128 * 2 by operands; corrected, 255 * 127 more than -113 * 127, twice: 2 * 142 * 127."""
+    asymmetric = ("--a-unsigned", "--a-zero-point", "113", "--depth", "2")
+    by_operand = run(capsys, *asymmetric)
+    assert (by_operand["bounds"][0]["lowest"], by_operand["bounds"][0]["highest"]) == (-36352, 36068)
+    corrected = run(capsys, *asymmetric, "--zero-point", "correction")
+    assert (corrected["bounds"][0]["lowest"], corrected["bounds"][0]["highest"]) == (-36352, 36068)
+    assert corrected["a"]["zero_point"] == 113
+    assert run(capsys, "--b-unsigned", "--b-zero-point", "200", "--depth", "1")["b"]["signed"] is False
+    assert app.main(["bounds", "--a-zero-point", "5", "--shift", "3", "--depth", "2"]) == 2
+    assert "zero points are those of uniform" in capsys.readouterr().err
+    assert app.main(["bounds", "--a-zero-point", "128", "--depth", "2"]) == 2
+    assert "must be an integer from -128 to 127, got 128" in capsys.readouterr().err
+
+
 def test_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["bounds", "--shift", "8", "--depth", "1536"]) == 0
     told = capsys.readouterr()

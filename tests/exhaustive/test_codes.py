@@ -18,6 +18,15 @@ def test_every_code_of_every_aligned_format(bits: int) -> None:
     uniform = pq.Uniform(bits, 0.37)
     assert np.array_equal(uniform.align(codes), codes - (flag << bits))
     assert np.array_equal(uniform.decode(codes), (codes - (flag << bits)) * 0.37)
+    for zero_point in {0, 1, (1 << bits) // 3, (1 << bits) - 1}:
+        unsigned = pq.Uniform(bits, 0.37, signed=False, zero_point=zero_point)
+        assert np.array_equal(unsigned.align(codes), codes - zero_point)
+        assert np.array_equal(unsigned.decode(codes), (codes - zero_point) * 0.37)
+        signed = pq.Uniform(bits, 0.37, zero_point=zero_point - (1 << (bits - 1)))
+        assert np.array_equal(signed.align(codes), codes - (flag << bits) - zero_point + (1 << (bits - 1)))
+        for each in (unsigned, signed):
+            assert np.array_equal(each.encode(each.decode(codes)), codes)
+            assert (each.aligned_min, each.aligned_max) == (each.align(codes).min(), each.align(codes).max())
     for shift in range(33):
         softmax, gelu = pq.TwinSoftmax(bits, shift), pq.TwinGELU(bits, shift, 0.37)
         second = flag * magnitude * (1 << shift)

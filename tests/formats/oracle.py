@@ -52,7 +52,9 @@ def aligned(x: np.floating, number_format: pq.NumberFormat) -> int:
     bits, shift, rounding = number_format.bits, number_format.shift, str(number_format.rounding)
     top = (1 << (bits - 1)) - 1
     if isinstance(number_format, pq.Uniform):
-        return min(max(rounded(quotient(x, number_format.scale), rounding), -top - 1), top)
+        low, high = (-top - 1, top) if number_format.signed else (0, 2 * top + 1)
+        aligned = rounded(quotient(x, number_format.scale), rounding)
+        return min(max(aligned, low - number_format.zero_point), high - number_format.zero_point)
     if number_format.range_choice == "nearest":
         t, values = quotient(x, number_format.scale), reachable(number_format)
         above = bisect_left(values, t)

@@ -14,10 +14,20 @@ from tests.formats import oracle
 ROUNDINGS = ["half_even", "half_away", "half_up", "toward_zero"]
 
 
+def asymmetric(bits: int, rounding: str = "half_even") -> list[pq.Uniform]:
+    """Unsigned codes, and zero points at both ends, beside zero and between."""
+    half, top = 1 << (bits - 1), (1 << bits) - 1
+    return [
+        *(pq.Uniform(bits, 0.0137, rounding, False, zero) for zero in {0, 1, half, top // 3, top}),
+        *(pq.Uniform(bits, 0.0137, rounding, True, zero) for zero in {-half, -1, half // 2, half - 1} - {0}),
+    ]
+
+
 def every_format(bits: int) -> list[pq.NumberFormat]:
     shifts = range(12)
     return [
         pq.Uniform(bits, 0.0137),
+        *asymmetric(bits),
         *(pq.TwinSoftmax(bits, shift) for shift in shifts),
         *(pq.TwinGELU(bits, shift, 0.0013) for shift in shifts),
     ]
@@ -50,6 +60,7 @@ def test_encode_equals_rational_arithmetic(bits: int, rounding: str, dtype: type
     chosen = [
         pq.Uniform(bits, 0.0137, rounding),
         pq.Uniform(bits, 1.0, rounding),
+        *asymmetric(bits, rounding),
         *(pq.TwinSoftmax(bits, shift, rounding) for shift in (0, 1, 4, bits, 11)),
         *(pq.TwinGELU(bits, shift, 0.0013, rounding) for shift in (0, 3, 7)),
     ]

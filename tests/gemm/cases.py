@@ -19,9 +19,13 @@ class Case(NamedTuple):
 @st.composite
 def number_formats(draw: st.DrawFn) -> pq.NumberFormat:
     bits = draw(st.integers(2, 9))
-    match draw(st.sampled_from(["uniform", "softmax", "gelu"])):
+    match draw(st.sampled_from(["uniform", "asymmetric", "softmax", "gelu"])):
         case "uniform":
             return pq.Uniform(bits, 0.02)
+        case "asymmetric":
+            signed = draw(st.booleans())
+            zero_point = draw(st.integers(*pq.Uniform(bits, 0.02, signed=signed).code_range))
+            return pq.Uniform(bits, 0.02, signed=signed, zero_point=zero_point)
         case "softmax":
             return pq.TwinSoftmax(bits, draw(st.integers(0, 12)))
         case _:
@@ -51,4 +55,5 @@ def cases(draw: st.DrawFn) -> Case:
     )
     overflow = draw(st.sampled_from(["wrap", "saturate", "trap"]))
     alignment = draw(st.sampled_from(["product", "operand", "deferred"]))
-    return Case(a, b, pq.Accumulator(draw(width), overflow, order, alignment))
+    zero_point = draw(st.sampled_from(["operand", "correction"]))
+    return Case(a, b, pq.Accumulator(draw(width), overflow, order, alignment, zero_point))

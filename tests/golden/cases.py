@@ -16,6 +16,9 @@ FORMATS: dict[str, tuple[pq.NumberFormat, pq.NumberFormat]] = {
     "gelu": (pq.TwinGELU(5, 3, 0.1), pq.Uniform(12, 0.25)),
     "twin_pair": (pq.TwinSoftmax(4, 2), pq.TwinGELU(9, 4, 0.01)),
     "log2": (pq.Log2(4), pq.Uniform(4, 1.0)),
+    "asymmetric": (pq.Uniform(8, 0.5, signed=False, zero_point=113), pq.Uniform(6, 0.25, zero_point=-5)),
+    "unsigned": (pq.Uniform(7, 0.5, signed=False), pq.Uniform(5, 0.25, signed=False, zero_point=31)),
+    "twin_asymmetric": (pq.TwinGELU(5, 3, 0.1), pq.Uniform(8, 0.25, zero_point=100)),
 }
 ORDERS = {"sequential": pq.Sequential(), "tree": pq.Tree(4), "split": pq.Split(5, 9)}
 OVERFLOWS = ("wrap", "saturate", "trap")
@@ -23,12 +26,14 @@ ALIGNMENTS = ("product", "operand", "deferred")
 DATAPATHS = list(product(FORMATS, OVERFLOWS, ORDERS, ALIGNMENTS))
 
 
-def make(formats: str, overflow: str, order: str, alignment: str, bits: int | None = None) -> golden.GoldenVectors:
+def make(
+    formats: str, overflow: str, order: str, alignment: str, bits: int | None = None, zero_point: str = "operand"
+) -> golden.GoldenVectors:
     """Half of the width that the formats could need, so that most cases overflow."""
     a_format, b_format = FORMATS[formats]
     width = bits or (pq.required_bits(a_format, b_format, 11) + 3) // 2
     a, b = golden.stimulus(a_format, b_format, 7, 11, 5, seed=1)
-    return golden.compute(a, b, pq.Accumulator(width, overflow, ORDERS[order], alignment))
+    return golden.compute(a, b, pq.Accumulator(width, overflow, ORDERS[order], alignment, zero_point))
 
 
 def replace(path: Path, line: int, old: str, new: str) -> None:

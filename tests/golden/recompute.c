@@ -4,6 +4,19 @@
 
 #include "vectors.h"
 
+#ifndef GOLDEN_ZERO_POINT /* headers say it of a correction only, and the others of formats that have them */
+#define GOLDEN_ZERO_POINT 0
+#endif
+#ifndef GOLDEN_A_ZERO_POINT
+#define GOLDEN_A_ZERO_POINT 0
+#define GOLDEN_A_SIGNED 1
+#endif
+#ifndef GOLDEN_B_ZERO_POINT
+#define GOLDEN_B_ZERO_POINT 0
+#define GOLDEN_B_SIGNED 1
+#endif
+#define A_LEFT (GOLDEN_ZERO_POINT ? GOLDEN_A_ZERO_POINT : 0) /* what products still have of the zero points */
+#define B_LEFT (GOLDEN_ZERO_POINT ? GOLDEN_B_ZERO_POINT : 0)
 #define MATRIX(array, batch, rows, columns) ((array) + (int64_t)(batch) * (rows) * (columns))
 
 typedef struct { int64_t mantissa; int shift, range; } operand;
@@ -16,10 +29,10 @@ static void report(const char *what, int64_t where, int64_t got, int64_t expecte
     if (failures++ < 5) printf("%s %lld: %lld, expected %lld\n", what, (long long)where, (long long)got, (long long)expected);
 }
 
-static operand decode(unsigned code, int format, int bits, int shift) {
+static operand decode(unsigned code, int format, int bits, int shift, int is_signed, int zero_point) {
     unsigned half = 1u << (bits - 1);
     operand x = {0, 0, 0};
-    if (format == 0) x.mantissa = code >= half ? (int64_t)code - 2 * (int64_t)half : (int64_t)code;
+    if (format == 0) x.mantissa = (is_signed && code >= half ? (int64_t)code - 2 * (int64_t)half : (int64_t)code) - zero_point;
     else if (format == 3) x.mantissa = code == 2 * half - 1 ? 0 : (int64_t)1 << (2 * half - 2 - code);
     else if (code >= half) x = (operand){code - half, shift, 1};
     else x.mantissa = format == 1 ? (int64_t)code : -(int64_t)code;
@@ -48,8 +61,9 @@ static int64_t add(int64_t before, int64_t term, int bits, int reg, int64_t step
     return after;
 }
 
-static int64_t accumulate(const int64_t *p, int ra, int rb, int traced) {
+static int64_t accumulate(const int64_t *p, int64_t constant, int64_t rest, int ra, int rb, int traced) {
     int64_t reg = 0, exact = 0;
+    if (A_LEFT) exact = constant, reg = add(reg, constant, GOLDEN_ACCUMULATOR_BITS, 0, -1, ra, rb, exact, traced);
     for (int64_t start = 0; start < GOLDEN_K; start += GOLDEN_ORDER_GROUP) {
         int64_t end = start + GOLDEN_ORDER_GROUP < GOLDEN_K ? start + GOLDEN_ORDER_GROUP : GOLDEN_K;
         int64_t term = 0, exact_term = 0;
@@ -64,6 +78,7 @@ static int64_t accumulate(const int64_t *p, int ra, int rb, int traced) {
         exact += exact_term;
         reg = add(reg, term, GOLDEN_ACCUMULATOR_BITS, 0, end - 1, ra, rb, exact, traced);
     }
+    if (B_LEFT) exact += rest, reg = add(reg, rest, GOLDEN_ACCUMULATOR_BITS, 0, GOLDEN_K, ra, rb, exact, traced);
     return reg;
 }
 
@@ -79,24 +94,33 @@ int main(void) {
                 for (int l = 0; l < GOLDEN_K; l++) {
                     unsigned a = MATRIX(golden_a, batch, GOLDEN_M, GOLDEN_K)[i * GOLDEN_K + l];
                     unsigned b = MATRIX(golden_b, batch, GOLDEN_K, GOLDEN_N)[l * GOLDEN_N + j];
-                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT);
-                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT);
+                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT, GOLDEN_A_SIGNED, GOLDEN_A_ZERO_POINT);
+                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT, GOLDEN_B_SIGNED, GOLDEN_B_ZERO_POINT);
                 }
 #if GOLDEN_ALIGNMENT == 2
                 for (int pair = 0; pair < 4; pair++) {
                     int ra = pair / 2, rb = pair % 2, used = 0;
+                    int64_t constant = 0, rest = 0;
                     for (int l = 0; l < GOLDEN_K; l++) {
                         int mine = x[l].range == ra && w[l].range == rb;
                         used |= mine;
-                        p[l] = mine ? x[l].mantissa * w[l].mantissa : 0;
+                        p[l] = mine ? (x[l].mantissa + A_LEFT) * (w[l].mantissa + B_LEFT) : 0;
+                        constant -= mine ? A_LEFT * w[l].mantissa : 0;
+                        rest -= mine ? B_LEFT * (x[l].mantissa + A_LEFT) : 0;
                     }
                     int shift = (ra ? GOLDEN_A_SHIFT : 0) + (rb ? GOLDEN_B_SHIFT : 0);
-                    if (used) out += accumulate(p, ra, rb, traced) * ((int64_t)1 << shift);
+                    if (used) out += accumulate(p, constant, rest, ra, rb, traced) * ((int64_t)1 << shift);
                 }
 #else
-                for (int l = 0; l < GOLDEN_K; l++)
-                    p[l] = (x[l].mantissa * ((int64_t)1 << x[l].shift)) * (w[l].mantissa * ((int64_t)1 << w[l].shift));
-                out = accumulate(p, 0, 0, traced);
+                int64_t constant = 0, rest = 0;
+                for (int l = 0; l < GOLDEN_K; l++) {
+                    int64_t a = x[l].mantissa * ((int64_t)1 << x[l].shift) + A_LEFT;
+                    int64_t b = w[l].mantissa * ((int64_t)1 << w[l].shift) + B_LEFT;
+                    p[l] = a * b;
+                    constant -= A_LEFT * (b - B_LEFT);
+                    rest -= B_LEFT * a;
+                }
+                out = accumulate(p, constant, rest, 0, 0, traced);
 #endif
 #if GOLDEN_TRAPPED
                 if (first.found != (element >= GOLDEN_TRAP_ELEMENT) && element <= GOLDEN_TRAP_ELEMENT)

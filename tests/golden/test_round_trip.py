@@ -87,6 +87,31 @@ def test_recomputed_in_c(formats: str, overflow: str, order: str, alignment: str
     recompute_in_c(tmp_path)
 
 
+@pytest.mark.parametrize("formats", ["asymmetric", "unsigned", "twin_asymmetric"])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("overflow", OVERFLOWS)
+def test_zero_points_by_correction(overflow: str, order: str, formats: str, tmp_path: Path) -> None:
+    """The steps before the first product and after the last are in the trace, and the C program finds them as well."""
+    for alignment in ("product", "deferred"):
+        vectors = make(formats, overflow, order, alignment, zero_point="correction")
+        golden.write(vectors, tmp_path)
+        assert golden.check(tmp_path).ok
+        recompute_in_c(tmp_path)
+        indices = vectors.trace[:, 0].tolist()
+        assert (min(indices) == -1) == (vectors.a.format.zero_point != 0)
+        assert (max(indices) == 11) == (vectors.b.format.zero_point != 0)
+
+
+def test_vectors_without_zero_points_say_nothing_of_them(tmp_path: Path) -> None:
+    """They are what was written before there were any."""
+    golden.write(make("uniform", "wrap", "tree", "product"), tmp_path)
+    for name in ("manifest.json", "vectors.h"):
+        text = (tmp_path / name).read_text(encoding="utf-8").lower()
+        assert "zero_point" not in text
+        assert 'signed"' not in text
+        assert "_signed" not in text
+
+
 @pytest.mark.parametrize("bits", [2, 8, 9, 16, 17, 32, 33, 63])
 def test_every_width_of_words(bits: int, tmp_path: Path) -> None:
     """Words up to 63 bits, and codes above 8; the C type is the narrowest that holds an output."""

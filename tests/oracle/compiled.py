@@ -25,8 +25,8 @@ def _structure(name: str, kind: type, *fields: str) -> type[ctypes.Structure]:
     return type(name, (ctypes.Structure,), {"_fields_": [(field, kind) for field in fields]})
 
 
-_Format = _structure("_Format", ctypes.c_int32, "kind", "bits", "shift")
-_Datapath = _structure("_Datapath", ctypes.c_int32, "bits", "overflow", "group", "inner_bits", "deferred")
+_Format = _structure("_Format", ctypes.c_int32, "kind", "bits", "shift", "is_unsigned", "zero_point")
+_Datapath = _structure("_Datapath", ctypes.c_int32, "bits", "overflow", "group", "inner_bits", "deferred", "corrected")
 _Statistics = _structure(
     "_Statistics", ctypes.c_int64,
     "steps", "events", "outputs", "first_output", "first_step", "lowest", "highest", "inner_lowest", "inner_highest",
@@ -66,11 +66,16 @@ def matmul(a: pq.QuantizedArray, b: pq.QuantizedArray, accumulator: pq.Accumulat
     order = accumulator.order
     inner_bits = order.inner_bits if isinstance(order, pq.Split) else 0
     deferred = accumulator.alignment == "deferred"
-    datapath = _Datapath(accumulator.bits, MODES[str(accumulator.overflow)], order.group, inner_bits, deferred)
+    corrected = accumulator.zero_point == "correction"
+    mode = MODES[str(accumulator.overflow)]
+    datapath = _Datapath(accumulator.bits, mode, order.group, inner_bits, deferred, corrected)
     codes = [np.ascontiguousarray(array.codes, np.uint16) for array in (a, b)]
     scratch, out = np.empty(((rows + 1) * depth, 2), np.int64), np.empty((rows, columns), np.int64)
     found = _Statistics(first_output=-1)
-    formats = [_Format(KINDS[one.kind], one.bits, one.shift) for one in (a.format, b.format)]
+    formats = [
+        _Format(KINDS[one.kind], one.bits, one.shift, not getattr(one, "signed", True), one.zero_point)
+        for one in (a.format, b.format)
+    ]
     pointers = [array.ctypes.data for array in (*codes, scratch, out)]
     _library().matmul(*pointers[:2], rows, depth, columns, *formats, datapath, *pointers[2:], ctypes.byref(found))
     first = None if found.first_output < 0 else (divmod(found.first_output, columns), found.first_step)

@@ -6,7 +6,7 @@
 enum kind { UNIFORM, SOFTMAX, GELU };
 enum overflow { WRAP, SATURATE, TRAP };
 
-struct format { int32_t kind, bits, shift; };
+struct format { int32_t kind, bits, shift, is_unsigned, zero_point; };
 struct operand { int64_t mantissa; int shift, range; };
 
 struct datapath {
@@ -14,6 +14,7 @@ struct datapath {
     int32_t group;      /* products per addition into the register of `bits` bits */
     int32_t inner_bits; /* width of the tile register of a split order, else 0 */
     int32_t deferred;   /* a register per pair of ranges, shifted and summed at the end */
+    int32_t corrected;  /* zero points are made up for in the registers, and not subtracted before the product */
 };
 
 struct statistics {
@@ -27,7 +28,8 @@ static struct operand decode(uint16_t code, struct format f)
     int64_t magnitude = code % half;
     struct operand x = {code, 0, 0};
     if (f.kind == UNIFORM) {
-        if (code >= half) x.mantissa = code - 2 * half;
+        if (code >= half && !f.is_unsigned) x.mantissa = code - 2 * half;
+        x.mantissa -= f.zero_point;
     } else if (code >= half) {
         x.mantissa = magnitude;
         x.shift = f.shift;
@@ -73,14 +75,31 @@ void matmul(const uint16_t *a, const uint16_t *b, int64_t rows, int64_t depth, i
         for (int64_t l = 0; l < depth; l++) column[l] = decode(b[l * columns + j], fb);
         for (int64_t i = 0; i < rows; i++) {
             const struct operand *row = scratch + i * depth;
-            int64_t result = 0, first = -1;
+            int64_t result = 0, first = INT64_MAX;
             for (int pair = 0; pair < (d.deferred ? 4 : 1); pair++) {
                 struct accumulator outer = {0, 0};
+                int64_t za = d.corrected ? fa.zero_point : 0, zb = d.corrected ? fb.zero_point : 0;
+                int64_t count = 0, sum_a = 0, sum_b = 0; /* of the integers of the codes that meet in this register */
+                for (int64_t l = 0; l < depth; l++) {
+                    if (d.deferred && row[l].range * 2 + column[l].range != pair) continue;
+                    count++;
+                    sum_a += (row[l].mantissa + za) * ((int64_t)1 << (d.deferred ? 0 : row[l].shift));
+                    sum_b += (column[l].mantissa + zb) * ((int64_t)1 << (d.deferred ? 0 : column[l].shift));
+                }
+                if (za != 0) {
+                    int64_t constant = -za * sum_b + count * za * zb;
+                    s->steps++;
+                    if (add(&outer, constant, constant, d.bits, d.overflow)) {
+                        s->events++;
+                        first = -1;
+                    }
+                    widen(&s->lowest, &s->highest, outer.exact);
+                }
                 for (int64_t start = 0; start < depth; start += d.group) {
                     int64_t stop = start + d.group < depth ? start + d.group : depth;
                     struct accumulator inner = {0, 0};
                     for (int64_t l = start; l < stop; l++) {
-                        int64_t product = row[l].mantissa * column[l].mantissa;
+                        int64_t product = (row[l].mantissa + za) * (column[l].mantissa + zb);
                         if (d.deferred) {
                             if (row[l].range * 2 + column[l].range != pair) product = 0;
                         } else {
@@ -94,14 +113,22 @@ void matmul(const uint16_t *a, const uint16_t *b, int64_t rows, int64_t depth, i
                         s->steps++;
                         if (add(&inner, product, product, d.inner_bits, d.overflow)) {
                             s->events++;
-                            if (first < 0 || l < first) first = l;
+                            if (l < first) first = l;
                         }
                         widen(&s->inner_lowest, &s->inner_highest, inner.exact);
                     }
                     s->steps++;
                     if (add(&outer, inner.held, inner.exact, d.bits, d.overflow)) {
                         s->events++;
-                        if (first < 0 || stop - 1 < first) first = stop - 1;
+                        if (stop - 1 < first) first = stop - 1;
+                    }
+                    widen(&s->lowest, &s->highest, outer.exact);
+                }
+                if (zb != 0) {
+                    s->steps++;
+                    if (add(&outer, -zb * sum_a, -zb * sum_a, d.bits, d.overflow)) {
+                        s->events++;
+                        if (depth < first) first = depth;
                     }
                     widen(&s->lowest, &s->highest, outer.exact);
                 }
@@ -109,7 +136,7 @@ void matmul(const uint16_t *a, const uint16_t *b, int64_t rows, int64_t depth, i
                 result += outer.held * ((int64_t)1 << shift);
             }
             out[i * columns + j] = result;
-            if (first >= 0) {
+            if (first < INT64_MAX) {
                 s->outputs++;
                 if (s->first_output < 0 || i * columns + j < s->first_output) {
                     s->first_output = i * columns + j;

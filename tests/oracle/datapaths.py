@@ -18,7 +18,11 @@ class Case(NamedTuple):
 def number_format(rng: np.random.Generator) -> pq.NumberFormat:
     bits = int(rng.integers(2, 17)) if rng.random() < 0.3 else int(rng.integers(2, 9))
     shift = int(rng.integers(0, 12)) if rng.random() < 0.9 else int(rng.integers(12, 25))
-    kinds = [pq.Uniform(bits, 0.02), pq.TwinSoftmax(bits, shift), pq.TwinGELU(bits, shift, 0.01)]
+    signed = bool(rng.random() < 0.5)
+    low, high = pq.Uniform(bits, 0.02, signed=signed).code_range
+    zero_point = int(rng.integers(low, high + 1)) if rng.random() < 0.7 else 0
+    uniform = pq.Uniform(bits, 0.02) if rng.random() < 0.3 else pq.Uniform(bits, 0.02, "half_even", signed, zero_point)
+    kinds = [uniform, pq.TwinSoftmax(bits, shift), pq.TwinGELU(bits, shift, 0.01)]
     return kinds[rng.choice(3, p=[0.4, 0.3, 0.3])]
 
 
@@ -61,7 +65,8 @@ def random_case(seed: int, number: int, outputs: int) -> Case:
     overflow = ("wrap", "saturate", "trap")[rng.choice(3, p=[0.4, 0.5, 0.1])]
     bits = width()
     alignment = ("product", "operand", "deferred")[rng.integers(3)]
+    zero_point = ("operand", "correction")[rng.integers(2)]
     # A deferred register that overflows can hold anything of its width, and is shifted at the end.
     if alignment == "deferred" and max(bits, all_of_them) + a_format.shift + b_format.shift > 60:
         alignment = "product"
-    return Case(a, b, pq.Accumulator(bits, overflow, order, alignment))
+    return Case(a, b, pq.Accumulator(bits, overflow, order, alignment, zero_point))

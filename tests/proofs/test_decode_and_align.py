@@ -40,6 +40,21 @@ def test_uniform(bits: int) -> None:
     refute(value == code, given)
 
 
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", WIDTHS)
+def test_uniform_with_a_zero_point(bits: int, signed: bool) -> None:
+    """The code modulo 2**k less the zero point, in k + 1 bits; the code of the zero point stands for 0."""
+    code, half = z3.Int("code"), 1 << (bits - 1)
+    low, high = (-half, half - 1) if signed else (0, 2 * half - 1)
+    given = z3.And(code >= 0, code < 2 * half)
+    for zero in {low, low + 1, (low + high) // 3, 0, high}:
+        value, which = aligned(pq.Uniform(bits, 1.0, signed=signed, zero_point=zero), code, given)
+        prove(z3.And(low <= value + zero, value + zero <= high, (value + zero - code) % (2 * half) == 0), given)
+        prove(z3.And(-2 * half < value, value < 2 * half, which == 0), given)
+        prove(value == 0, given, code == zero % (2 * half))
+        refute(value + zero == code + 1, given)
+
+
 @pytest.mark.parametrize("bits", WIDTHS)
 @pytest.mark.parametrize("kind", ["softmax", "gelu"])
 @pytest.mark.parametrize("shifts", [SOME_SHIFTS, pytest.param(SHIFTS, marks=pytest.mark.slow)], ids=["some", "every"])

@@ -25,6 +25,19 @@ def formats(bits: int) -> dict[str, tuple[pq.NumberFormat, pq.NumberFormat]]:
     }
 
 
+def asymmetric(bits: int) -> list[tuple[pq.NumberFormat, pq.NumberFormat]]:
+    """Unsigned codes, and zero points in the middle and at the ends, on either side and beside a twin format."""
+    half, top = 1 << (bits - 1), (1 << bits) - 1
+    middle = pq.Uniform(bits, 1.0, signed=False, zero_point=half - 1)
+    return [
+        (pq.Uniform(bits, 1.0, signed=False), pq.Uniform(bits, 1.0)),
+        (middle, pq.Uniform(bits, 1.0, zero_point=-1)),
+        (pq.Uniform(bits, 1.0, zero_point=-half), pq.Uniform(bits, 1.0, signed=False, zero_point=top)),
+        (pq.Uniform(bits, 1.0, zero_point=half - 1), middle),
+        (pq.TwinGELU(bits, 2, 1.0), middle),
+    ]
+
+
 def variants(bits: int) -> list[Unit]:
     """Formats, alignments, overflow modes, orders and kinds of shift, all with all; the register is one term wide."""
     found = []
@@ -34,6 +47,8 @@ def variants(bits: int) -> list[Unit]:
         if kind == "uniform" and (runtime or alignment != "product"):
             continue  # nothing is shifted
         found.append(near_term(a, b, overflow, order, alignment, runtime, STYLES[len(found) % 2]))
+    for (a, b), overflow, order in product(asymmetric(bits), OVERFLOWS, ORDERS.values()):
+        found.append(near_term(a, b, overflow, order, ALIGNMENTS[len(found) % 3], style=STYLES[len(found) % 2]))
     return found
 
 

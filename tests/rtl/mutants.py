@@ -25,6 +25,14 @@ UNITS: dict[str, Unit] = {
     "tree": near_term(GELU, UNIFORM, "saturate", TREE, "product", extra=1),
     "split": near_term(GELU, UNIFORM, "saturate", SPLIT, "product"),
     "deferred": near_term(SOFTMAX, UNIFORM, "saturate", SEQUENTIAL, "deferred", extra=2),
+    "asymmetric": near_term(
+        pq.Uniform(5, 1.0, signed=False, zero_point=11),
+        pq.Uniform(5, 1.0, zero_point=-3),
+        "saturate",
+        TREE,
+        "product",
+        extra=1,
+    ),
     "tile": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", extra=6),
 }
 
@@ -71,6 +79,11 @@ MUTANTS: dict[str, Mutant] = {
     "ranges_exchanged": Mutant("deferred", "element", r"acc_r1\) \+ \(wide_r2", "acc_r2) + (wide_r2"),
     "both_ranges_added": Mutant("deferred", "step", r"\(~a_flag\) \? term : \d+'sd0", "term"),
     "deferred_shift_forgotten": Mutant("deferred", "element", r"wide_r2 <<< 3", "wide_r2"),
+    "zero_point_forgotten": Mutant("asymmetric", "product", r" - 6'd11", ""),
+    "zero_point_added": Mutant("asymmetric", "product", r" - 6'd11", " + 6'd11"),
+    "zero_point_of_the_other_operand": Mutant("asymmetric", "product", r" - 6'd11", " + 6'd3"),
+    "unsigned_read_as_signed": Mutant("asymmetric", "product", r"wire (\[4:0\] a_integer)", r"wire signed \1"),
+    "signed_read_as_unsigned": Mutant("asymmetric", "product", r"wire signed (\[4:0\] b_integer)", r"wire \1"),
     "result_overwritten": Mutant("wrapping", "dot", r"in_ready = ~out_valid \| out_ready", "in_ready = 1'b1"),
     "offer_taken_twice": Mutant("wrapping", "dot", r"accept = in_valid & in_ready", "accept = in_ready"),
     "weights_of_the_next_step": Mutant("tile", "tile", r"= weights\[step\]", "= weights[last ? 4'd0 : step + 4'd1]"),

@@ -43,7 +43,7 @@ def operands(fmt: pq.NumberFormat, codes: Array, shift: int) -> tuple[Array, Arr
     half = 1 << (fmt.bits - 1)
     flag, magnitude = codes // half, codes % half
     if isinstance(fmt, pq.Uniform):
-        return codes - 2 * half * flag, np.zeros_like(codes)
+        return codes - (2 * half * flag if fmt.signed else 0) - fmt.zero_point, np.zeros_like(codes)
     first = -magnitude if isinstance(fmt, pq.TwinGELU) else magnitude
     return np.where(flag == 1, magnitude << shift, first), flag
 
@@ -118,6 +118,14 @@ def test_variants_of_three_bits(rng: np.random.Generator) -> None:
     """Every ninth of them; all are in the slow tests."""
     need("yosys", "g++")
     assert check(cases.variants(3)[4::9], rng) > 10_000
+
+
+def test_unsigned_codes_and_zero_points(rng: np.random.Generator) -> None:
+    """Every pair of codes of two and of three bits, in every mode and order."""
+    need("yosys", "g++")
+    count = len(cases.asymmetric(3)) * len(cases.OVERFLOWS) * len(cases.ORDERS)
+    for bits in (2, 3):
+        assert check(cases.variants(bits)[-count:], rng) > 10_000
 
 
 @pytest.mark.slow

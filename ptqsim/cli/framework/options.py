@@ -81,11 +81,23 @@ OrderOption = Annotated[
     str, typer.Option("--order", help="sequential, tree:LANES or split:TILE:INNER_BITS, e.g. split:64:20.")
 ]
 AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, operand or deferred.")]
+ZeroPointOption = Annotated[
+    str,
+    typer.Option("--zero-point", help="Where zero points are subtracted: operand, or correction of the accumulator."),
+]
+AUnsignedOption = Annotated[bool, typer.Option("--a-unsigned", help="Left codes are plain binary (uniform).")]
+AZeroPointOption = Annotated[
+    int, typer.Option("--a-zero-point", help="The integer whose left code stands for 0 (uniform).")
+]
+BUnsignedOption = Annotated[bool, typer.Option("--b-unsigned", help="Right codes are plain binary.")]
+BZeroPointOption = Annotated[int, typer.Option("--b-zero-point", help="The integer whose right code stands for 0.")]
 
 
-def make_accumulator(bits: int, overflow: str, order: str, alignment: str) -> pq.Accumulator:
+def make_accumulator(
+    bits: int, overflow: str, order: str, alignment: str, zero_point: str = "operand"
+) -> pq.Accumulator:
     """The accumulator that the datapath options describe."""
-    return pq.Accumulator(bits=bits, overflow=overflow, order=parse_order(order), alignment=alignment)
+    return pq.Accumulator(bits, overflow, parse_order(order), alignment, zero_point)
 
 
 def model_options(

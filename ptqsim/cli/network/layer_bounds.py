@@ -12,7 +12,7 @@ from ptqsim.cli.framework.output import Output
 BOUNDS: Final = ("datatype", "weight_aware", "row_stochastic", "calibrated")
 
 
-def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, as_json: bool) -> None:
+def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_point: str, as_json: bool) -> None:
     """Print the widths of a calibrated model, one row per layer.
 
     Parameters
@@ -23,7 +23,7 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, as_js
         Where the images of the calibrated bound come from.
     images : int
         How many; 0 leaves that bound out.
-    alignment : str
+    alignment, zero_point : str
         Of the accumulator.
     as_json : bool
         Print JSON.
@@ -32,7 +32,7 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, as_js
 
     out = Output(as_json)
     quantized = load_calibrated(calibrated)
-    quantized.accumulator = pq.Accumulator(bits=63, alignment=alignment)
+    quantized.accumulator = pq.Accumulator(bits=63, alignment=alignment, zero_point=zero_point)
     if images:
         source = ptq.load_data(data, quantized.model, split="calibration")
         quantized.mode = "integer"

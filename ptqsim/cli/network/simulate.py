@@ -26,6 +26,7 @@ from ptqsim.cli.framework.options import (
     OrderOption,
     OverflowOption,
     PretrainedOption,
+    ZeroPointOption,
     load_calibrated,
     make_accumulator,
 )
@@ -38,6 +39,7 @@ def simulate(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
+    zero_point: ZeroPointOption = "operand",
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
@@ -55,7 +57,7 @@ def simulate(
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
-    accumulator = make_accumulator(bits, overflow, order, alignment)
+    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
     quantized.accumulator = accumulator
     for text in layer or []:
         name, _, width = text.partition("=")
@@ -104,7 +106,13 @@ def simulate(
     )
     out.result(
         {
-            "accumulator": {"bits": bits, "overflow": overflow, "order": order, "alignment": alignment},
+            "accumulator": {
+                "bits": bits,
+                "overflow": overflow,
+                "order": order,
+                "alignment": alignment,
+                "zero_point": zero_point,
+            },
             "images": result.images,
             "exact": exact_metrics,
             "simulated": metrics,

@@ -17,6 +17,7 @@ from ptqsim.cli.framework.options import (
     OrderOption,
     OverflowOption,
     SeedOption,
+    ZeroPointOption,
     load_calibrated,
     make_accumulator,
 )
@@ -31,6 +32,7 @@ def verify(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
+    zero_point: ZeroPointOption = "operand",
     data: DataOption = "digits",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -39,7 +41,7 @@ def verify(
 
     out = Output(as_json)
     quantized = load_calibrated(calibrated)
-    quantized.accumulator = make_accumulator(bits, overflow, order, alignment)
+    quantized.accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
     source = ptq.load_data(data, quantized.model)
     samples = ptq.sample_images(source, min(images, len(source)), seed)
     with out.progress("recomputing", "image") as report:

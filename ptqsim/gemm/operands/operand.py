@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.codes import look_up
 from ptqsim.formats.arrays.immutable import reconstructed, sealed
-from ptqsim.formats.base import GridRange, NumberFormat
+from ptqsim.formats.base import NumberFormat
+from ptqsim.gemm.operands.kind import Kind, values_of, without_zero_point
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -54,31 +55,6 @@ class LineNorms(NamedTuple):
     peak: NDArray[np.float64]
     total: NDArray[np.float64]
     energy: NDArray[np.float64]
-
-
-Kind = tuple[NumberFormat, int | None]
-"""Meaning of codes in a product: a whole format, or the mantissas of one of its ranges."""
-
-
-def ranges_of(kind: Kind) -> tuple[GridRange, ...]:
-    """The ranges that the values are put together from."""
-    number_format, grid_range = kind
-    ranges = number_format.ranges()
-    return ranges if grid_range is None else (GridRange(0, ranges[grid_range].mantissa),)
-
-
-def table_of(kind: Kind) -> NDArray[np.int64]:
-    """The value of every code."""
-    number_format, grid_range = kind
-    return number_format.aligned_table() if grid_range is None else number_format.ranges()[grid_range].mantissa
-
-
-# A layer uses the same formats in every call.
-@lru_cache(maxsize=256)
-def _values_of(kind: Kind) -> tuple[tuple[GridRange, ...], NDArray[np.int64], int]:
-    """Ranges and table of a kind, and the largest magnitude in the table."""
-    table = table_of(kind)
-    return ranges_of(kind), table, max(-int(table.min()), int(table.max()))
 
 
 class Keeper:
@@ -129,7 +105,15 @@ class PreparedOperand(Keeper):
         self.lead, self.is_left = tuple(lead), is_left
         self.kind: Kind = number_format, grid_range
         self.codes = np.ascontiguousarray(codes).reshape(math.prod(lead), rows, columns)
-        self.ranges, self.table, self.largest = _values_of(self.kind)
+        self.ranges, self.table, self.largest = values_of(self.kind)
+
+    def uncorrected(self) -> PreparedOperand:
+        """The operand as it is before its zero point is subtracted: this one, if it has none."""
+        number_format, grid_range = self.kind
+        if not number_format.zero_point:
+            return self
+        codes, without = self.codes.reshape(*self.lead, *self.codes.shape[1:]), without_zero_point(number_format)
+        return self.make("uncorrected", PreparedOperand, codes, without, self.is_left, grid_range)
 
     @cached_property
     def float_type(self) -> type[np.float32] | type[np.float64]:

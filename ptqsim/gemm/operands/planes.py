@@ -11,8 +11,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.formats.arrays.codes import look_up
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands.operand import Kind, PreparedOperand, ranges_of, table_of
+from ptqsim.gemm.operands.kind import Kind, ranges_of, table_of
+from ptqsim.gemm.operands.operand import PreparedOperand
 from ptqsim.kernels.codegen import matrix_unit as _matrix_unit
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codes import align
@@ -33,7 +35,8 @@ class Parts:
     left, right : object
         Types of the parts of a left and of a right operand.
     raised : int
-        What is added to the parts of a left operand if its type has no negative numbers and they can be negative.
+        What is added to the parts of a left operand if its type has no negative numbers and they can be negative. Where
+        that does not fit the type, or on the right, as much is added as makes the least value the least of the type.
     """
 
     count: int
@@ -64,7 +67,8 @@ class Planes(NamedTuple):
     """An operand as a sum of planes: their mantissas are `values - offset`, and count for 2**shift each.
 
     One plane if the parts of a word hold all aligned values, else one per range of the format. `values` [plane, ...]
-    are what the kernel takes, and `sums` [plane, B, panel * COLUMNS] are those of a right operand's columns.
+    are what the kernel takes, and `sums` [plane, B, panel * COLUMNS] are those of a right operand's columns. Of a right
+    operand at most one plane has an offset, and then it is the only one.
     """
 
     values: NDArray[np.uint8] | NDArray[np.int32]
@@ -112,6 +116,19 @@ def offset_sums(
         return total
 
     return right.make(("offset_sums", parts, offsets, shifts), find)
+
+
+def row_sums(left: PreparedOperand, rows: int, offset: int) -> NDArray[np.int32]:
+    """The share of a right operand's offset in each row of matrices of `rows` rows each, [A, rows] mod 2**32.
+
+    Offsets of the left operand are not in it: those are in `offset_sums`.
+    """
+
+    def find() -> NDArray[np.int32]:
+        values = look_up(left.blocks(rows)[0], left.table.astype(np.int32))
+        return np.asarray(values.sum(axis=2, dtype=np.int32) * np.int32(offset))
+
+    return left.make(("row_sums", rows, offset), find)
 
 
 def _low_word(value: int) -> np.int32:
@@ -185,16 +202,22 @@ def _tables_of(operand: PreparedOperand, parts: Parts) -> _Tables | None:
 def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
     """A table of all aligned values, or else one per range, in `dtype`; None if neither fits.
 
-    `raised` is added where there are values below those of `dtype`.
+    `raised` is added where there are values below those of `dtype`; if no table fits then, whatever makes one of all
+    values fit.
     """
-    return _fitting((GridRange(0, table_of(kind)),), dtype, raised) or _fitting(ranges_of(kind), dtype, raised)
+    whole = (GridRange(0, table_of(kind)),)
+    return (
+        _fitting(whole, dtype, raised)
+        or _fitting(ranges_of(kind), dtype, raised)
+        or _fitting(whole, dtype, int(np.iinfo(dtype).min) - int(whole[0].mantissa.min()), always=True)
+    )
 
 
-def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int) -> _Tables | None:
+def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int, always: bool = False) -> _Tables | None:
     bounds, tables, offsets = np.iinfo(dtype), [], []
     for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
-        offset = raised if low < bounds.min else 0
+        offset = raised if always or low < bounds.min else 0
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
         values = each.mantissa + offset

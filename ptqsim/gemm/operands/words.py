@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.formats.base import GridRange
-from ptqsim.gemm.operands.operand import Kind, PreparedOperand, ranges_of, table_of
+from ptqsim.gemm.operands.kind import Kind, ranges_of, table_of
+from ptqsim.gemm.operands.operand import PreparedOperand
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 

@@ -60,6 +60,21 @@ class Steps:
         raise NotImplementedError
 
 
+class Onward(Steps):
+    """A mixture for steps that go on from the outer registers as they stand, and leave there what they end with.
+
+    So a register that was loaded beforehand is the first of a sequence, where there is one register and no other.
+    """
+
+    def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
+        """The stored register."""
+        return stored
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        """The register as it is."""
+        return register, tracked
+
+
 # Vectors of columns taken together at most: in wider chunks more of what is computed would lie beyond the last column.
 _WIDEST = {"nothing": 3, "ends": 3, "ranges": 2, "changes": 2}
 

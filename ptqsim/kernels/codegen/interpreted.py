@@ -12,18 +12,18 @@ from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 def _run(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, registers: Any,
-    inner: Callable[[Any], Any], outer: Callable[[Any], Any],
+    inner: Callable[[Any], Any], outer: Callable[[Any], Any], on: bool = False,
 ) -> None:  # fmt: skip
-    register = np.zeros(registers.shape, strips.dtype)
+    register = registers.copy() if on else np.zeros(registers.shape, strips.dtype)
     x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
     for k in range(start, stop):
         register = inner(register + x[strip + k, :, None] * w[panel + k])
-    registers[:] = outer(registers + register)
+    registers[:] = register if on else outer(registers + register)
 
 
 def saturate_counted(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
 ) -> None:  # fmt: skip
     """Clamp after every addition, and count the additions that were clamped."""
 
@@ -40,7 +40,7 @@ def saturate_counted(
 
 def wrap_counted(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
 ) -> None:  # fmt: skip
     """Keep the low bits after every addition, and count the additions that lost some."""
 
@@ -79,7 +79,7 @@ def wrap(
 
 def prefixes(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
 ) -> None:  # fmt: skip
     """Never bounded; `more` goes down to the least and up to the greatest sums of each column."""
 
@@ -89,5 +89,60 @@ def prefixes(
         return total
 
     _run(
-        strips, strip, start, stop, panels, panel, registers, lambda total: seen(total, 0), lambda total: seen(total, 2)
+        strips, strip, start, stop, panels, panel, registers,
+        lambda total: seen(total, 0), lambda total: seen(total, 2), on,
+    )  # fmt: skip
+    if on:
+        seen(registers, 2)
+
+
+def saturate_on(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `saturate`, from the stored registers on."""
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    saturate_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts, on=True
+    )
+
+
+def saturate_counted_on(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `saturate_counted`, from the stored registers on."""
+    saturate_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
+    )
+
+
+def wrap_on(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `wrap`, from the stored registers on."""
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    wrap_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts, on=True
+    )
+
+
+def wrap_counted_on(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `wrap_counted`, from the stored registers on."""
+    wrap_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
+    )
+
+
+def prefixes_on(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `prefixes`, from the stored registers on."""
+    prefixes(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
     )

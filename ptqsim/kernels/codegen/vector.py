@@ -7,7 +7,8 @@ inner registers that start at zero, and adds what they hold in the end to outer 
 - `wrap`: the low bits of every sum, by shifting left and back by `inner_low` and by `low`
 - `prefixes`: nothing is bounded, and the least and the greatest of all sums are kept
 
-`saturate_counted` and `wrap_counted` also count the additions that were changed.
+`saturate_counted` and `wrap_counted` also count the additions that were changed. Those whose names end in `_on` have
+one register only: the inner one starts from the stored outer one and takes its place in the end.
 
 A group is emitted as LLVM vector code, in which the registers of the datapath stay in those of the machine from the
 first addition to the last: what a compiler does not find in loops over arrays. It names no instruction set, so it runs
@@ -39,7 +40,7 @@ from typing import Any
 
 from ptqsim.kernels.codegen import interpreted
 from ptqsim.kernels.codegen.emit import Emitter
-from ptqsim.kernels.codegen.group import Limits, Steps, compiled
+from ptqsim.kernels.codegen.group import Limits, Onward, Steps, compiled
 from ptqsim.kernels.runtime.machine import COMPILED
 
 
@@ -72,12 +73,20 @@ class _Saturate(_Bounded):
         return emit.smaller(emit.larger(total, low), high)
 
 
+class _SaturateOn(Onward, _Saturate):
+    pass
+
+
 class _Wrap(_Bounded):
     def serves(self, emit: Emitter) -> bool:
         return not emit.is_float
 
     def bounded(self, emit: Emitter, total: Any, low: Any, high: Any) -> Any:
         return emit.shifted_back(total, low)
+
+
+class _WrapOn(Onward, _Wrap):
+    pass
 
 
 class _Prefixes(Steps):
@@ -94,6 +103,12 @@ class _Prefixes(Steps):
         return total, tracked
 
 
+class _PrefixesOn(Onward, _Prefixes):
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        tracked.see(register)
+        return register, tracked
+
+
 def _choose(name: str, steps: Steps) -> Any:
     return compiled(steps) if COMPILED else getattr(interpreted, name)
 
@@ -103,3 +118,8 @@ saturate_counted = _choose("saturate_counted", _Saturate(counts=True))
 wrap = _choose("wrap", _Wrap())
 wrap_counted = _choose("wrap_counted", _Wrap(counts=True))
 prefixes = _choose("prefixes", _Prefixes())
+saturate_on = _choose("saturate_on", _SaturateOn())
+saturate_counted_on = _choose("saturate_counted_on", _SaturateOn(counts=True))
+wrap_on = _choose("wrap_on", _WrapOn())
+wrap_counted_on = _choose("wrap_counted_on", _WrapOn(counts=True))
+prefixes_on = _choose("prefixes_on", _PrefixesOn())

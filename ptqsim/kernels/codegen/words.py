@@ -22,6 +22,7 @@ The groups have the arguments of those of `vector`, in int32, except that
 - `inner_low` is s, by which an inner register is shifted right before it is added to the outer one;
 - `low` and `high` are the limits of the outer register where that saturates; where it wraps, `low` is its drop;
 - `saturate_marked` puts something into `more` where an addition was changed, if not how often;
+- those whose names end in `_on` start from the stored register, shifted left by `inner_low`, and have no outer one;
 - `exact` starts from the stored register, shifted left by `inner_low`, if `inner_high` is -1, and from zero if that is
   0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word;
 - `exact_pairs` does the same with two int16 in each word, and needs no VNNI.
@@ -33,7 +34,7 @@ from typing import Any
 
 from ptqsim.kernels.codegen.emit import Emitter
 from ptqsim.kernels.codegen.geometry import ROWS
-from ptqsim.kernels.codegen.group import Limits, Steps, compiled
+from ptqsim.kernels.codegen.group import Limits, Onward, Steps, compiled
 from ptqsim.kernels.runtime.machine import DOT
 
 
@@ -82,6 +83,24 @@ class _Counted(_Outer):
 
     def changed(self, emit: Emitter, tracked: Any, new: Any, total: Any, limits: Limits) -> Any:
         return emit.counted(tracked, emit.compare("!=", new, total), limits.one)
+
+
+class _On(Onward):
+    """One register, which is scaled while it takes products."""
+
+    def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
+        return emit.builder.shl(stored, limits.inner_low)
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        return emit.builder.ashr(register, limits.inner_low), tracked
+
+
+class _OnceOn(_On, _Once):
+    pass
+
+
+class _CountedOn(_On, _Counted):
+    pass
 
 
 class _Marked(_Once):
@@ -140,6 +159,10 @@ saturate_counted = compiled(_Counted(wraps=False))
 saturate_marked = compiled(_Marked(wraps=False))
 wrap = compiled(_Once(wraps=True))
 wrap_counted = compiled(_Counted(wraps=True))
+saturate_on = compiled(_OnceOn(wraps=False))
+saturate_counted_on = compiled(_CountedOn(wraps=False))
+wrap_on = compiled(_OnceOn(wraps=True))
+wrap_counted_on = compiled(_CountedOn(wraps=True))
 prefixes = compiled(_Prefixes())
 exact_pairs = compiled(_Exact(pairs=True))
 # What calls both is compiled without VNNI too, and then calls the other alone.

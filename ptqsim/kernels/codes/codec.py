@@ -18,7 +18,7 @@ from ptqsim.kernels.runtime.team import shared
 
 @jit
 def encode_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any) -> int:
-    """Two's complement of round(x / scale), clamped to [low, high], in the bits of `mask`."""
+    """round(x / scale), clamped to [low, high], in the bits of `mask`: in two's complement where it is negative."""
     start = shared(start, stop, team)
     scale, low, high, mask = grid
     values, part = x[start:stop], codes[start:stop]
@@ -26,6 +26,22 @@ def encode_uniform(start: int, stop: int, team: int, x: Any, grid: Any, largest:
     for i in range(len(values)):
         value = values[i]
         part[i] = np.int32(clamped(value / scale, low, high, rounding)) & mask
+        nonfinite += not (abs(value) <= largest)
+    return nonfinite
+
+
+@jit
+def encode_with_zero_point(
+    start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, rounding: Any, codes: Any
+) -> int:
+    """The same plus `zero`. It takes a bit longer."""
+    start = shared(start, stop, team)
+    scale, low, high, zero, mask = grid
+    values, part = x[start:stop], codes[start:stop]
+    nonfinite = 0
+    for i in range(len(values)):
+        value = values[i]
+        part[i] = (np.int32(clamped(value / scale, low, high, rounding)) + zero) & mask
         nonfinite += not (abs(value) <= largest)
     return nonfinite
 

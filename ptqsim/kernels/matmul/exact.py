@@ -9,7 +9,7 @@ import numpy as np
 from ptqsim.kernels.codegen import words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.tiles import expect, part, place
+from ptqsim.kernels.matmul.tiles import expect, part, place, subtract_lines
 from ptqsim.kernels.runtime.jit import inlined, jit
 from ptqsim.kernels.runtime.team import shared
 
@@ -17,16 +17,17 @@ from ptqsim.kernels.runtime.team import shared
 @jit
 def exact_tiles(
     start: int, stop: int, team: int, quads: bool, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any,
-    correction: Any, drop: int, out: Any,
+    correction: Any, lines: Any, drop: int, out: Any,
 ) -> bool:  # fmt: skip
-    """The exact sums, less a correction per column; whether the reduction changed any.
+    """The exact sums, less a correction per column and perhaps one per row; whether the reduction changed any.
 
     Words are `quads` of bytes, unsigned ones on the left, or else pairs of int16.
 
     The sum over the terms of ``(a[left] @ panels[right]) << shift`` is found by Horner's rule: `terms` [T, 3] holds
     left and right plane and how far the sum of the terms before it is shifted first. All is done mod 2**32, and
-    `correction` [B, N] is subtracted, so the caller has proven that either the result fits 32 bits, or that no more
-    than 32 bits of it are asked for: the low 64 - `drop` bits of it are kept, sign included.
+    `correction` [B, N] is subtracted, and `lines` [A, M] if it is not empty, so the caller has proven that either the
+    result fits 32 bits, or that no more than 32 bits of it are asked for: the low 64 - `drop` bits of it are kept, sign
+    included.
     """
     start = shared(start, stop, team)
     depth = strips.shape[3]
@@ -40,6 +41,8 @@ def exact_tiles(
         height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         sum_terms(quads, terms, strips, panels, (left, right, block, panel, width), 0, depth, registers, more)
+        if lines.shape[0]:
+            subtract_lines(lines, left, block * ROWS, height, registers)
         changed |= store(
             registers, correction, right * correction.shape[1] + panel * COLUMNS, height, width, drop, out, at
         )

@@ -9,7 +9,7 @@ import numpy as np
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.matrix_unit import HEIGHT, SHAPES, configure, multiply, release
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.tiles import below, part, place
+from ptqsim.kernels.matmul.tiles import below, part, place, subtract_lines
 from ptqsim.kernels.runtime.jit import inlined, jit
 from ptqsim.kernels.runtime.team import shared
 
@@ -20,7 +20,7 @@ BLOCKS = HEIGHT // ROWS
 @jit
 def matrix_tiles(
     start: int, stop: int, team: int, which: Any, pairs: Any, terms: Any, strips: Any, panels: Any, correction: Any,
-    drop: int, out: Any,
+    lines: Any, drop: int, out: Any,
 ) -> bool:  # fmt: skip
     """The same as `exact.exact_tiles`, on bytes in the layout of the matrix unit.
 
@@ -43,6 +43,8 @@ def matrix_tiles(
         area = left, right, block * ROWS, height, panel, width
         sum_terms(terms, strips, panels, area, 0, depth, registers)
         corrected = right * correction.shape[1] + panel * COLUMNS
+        if lines.shape[0]:
+            subtract_lines(lines, left, block * ROWS, height, registers)
         changed |= store(registers, correction, corrected, height, width, drop, out, at)
     release()
     return bool(changed != 0)

@@ -46,6 +46,15 @@ def expect(which: Any, index: int, stop: int, blocks: int, panels: int, out: Any
 
 
 @inlined
+def subtract_lines(lines: Any, matrix: int, row: int, height: int, registers: Any) -> None:
+    """Subtract from each row of registers, int32, what `lines` [A, M] has for it."""
+    for r in range(height):
+        line, less = registers[r], lines[matrix, row + r]
+        for j in range(COLUMNS):
+            line[j] -= less
+
+
+@inlined
 def put(values: Any, batch: int, block: int, panel: int, out: Any) -> None:
     """Store the part of a tile that is not beyond the last row or column."""
     row, column = block * ROWS, panel * COLUMNS

@@ -112,6 +112,11 @@ def _split_bits(
     found, found_formats = [], []
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)
+        if not fmt.signed or fmt.zero_point:
+            raise ValueError(
+                f"bit splitting is defined for symmetric weights, got {fmt.short()} for group {group}; take signed "
+                "codes with a zero point of 0"
+            )
         weight = data.b[group]
         problem = reconstruction(a_hat, data.out[group], weight, options.damping)
         nearest = (weight / fmt.scale).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()

@@ -85,8 +85,8 @@ def verify(
         layer = quantized.layers[name]
         share = -(-per_round // max(layer.groups))
         check = checks[name]
-        deferred = layer.integer.accumulator.alignment == "deferred"
-        for position, row, column in _sample(a, b, result, share, random, deferred):
+        whole = pq.reference.needs_operands(layer.integer.accumulator)
+        for position, row, column in _sample(a, b, result, share, random, whole):
             expected = pq.reference.dot(row, column, layer.integer.accumulator)
             got = int(result.acc[position])
             check.outputs += 1
@@ -121,12 +121,12 @@ def _sample(
     result: pq.MatmulResult,
     count: int,
     random: np.random.RandomState,
-    deferred: bool,
+    whole: bool,
 ) -> Iterator[tuple[tuple[int, ...], list[Any], list[Any]]]:
-    """Positions of the result, and the rows and columns of Python integers (deferred: operands) that meet there."""
+    """Positions of the result, and the rows and columns of Python integers (or `whole` operands) that meet there."""
     shape = result.acc.shape
     chosen = random.permutation(result.acc.size)[:count]
-    a_values, b_values = _Meanings(a.format, deferred), _Meanings(b.format, deferred)
+    a_values, b_values = _Meanings(a.format, whole), _Meanings(b.format, whole)
     a_codes = np.broadcast_to(a.codes, shape[:-2] + a.codes.shape[-2:])
     b_codes = np.broadcast_to(b.codes, shape[:-2] + b.codes.shape[-2:])
     for flat in chosen:
@@ -138,13 +138,13 @@ def _sample(
 
 
 class _Meanings(dict[int, Any]):
-    """Mantissa of each code of a format by the reference, with its range where that matters; found when asked for."""
+    """Meaning of each code of a format by the reference, as a whole where that matters; found when asked for."""
 
-    def __init__(self, number_format: pq.NumberFormat, deferred: bool) -> None:
+    def __init__(self, number_format: pq.NumberFormat, whole: bool) -> None:
         super().__init__()
-        self._format, self._deferred = number_format, deferred
+        self._format, self._whole = number_format, whole
 
     def __missing__(self, code: int) -> Any:
         operand = pq.reference.operand(code, self._format)
-        self[code] = operand if self._deferred else operand.aligned
+        self[code] = operand if self._whole else operand.aligned
         return self[code]

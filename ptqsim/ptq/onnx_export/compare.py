@@ -101,13 +101,16 @@ def count_ties(x: torch.Tensor, formats: Sequence[Format]) -> int:
     """Values of x [G, ...] that lie exactly between two codes of their format, in float32 as quantization divides."""
     first = formats[0]
     step = per_group([f.scale for f in formats], x)
+    low: int | torch.Tensor
+    high: int | torch.Tensor
     if isinstance(first, pq.TwinSoftmax | pq.TwinGELU):
         coarse = per_group([f.scale * 2.0**f.shift for f in formats], x)
         split = step * 2 ** (first.bits - 1) if isinstance(first, pq.TwinSoftmax) else torch.zeros_like(step)
         step = torch.where(x < split, step, coarse)
         low, high = (-(2 ** (first.bits - 1)) + 1, 2 ** (first.bits - 1) - 1)
     elif isinstance(first, pq.Uniform):
-        low, high = -(2 ** (first.bits - 1)), 2 ** (first.bits - 1) - 1
+        low = per_group([f.aligned_min for f in formats], x)
+        high = per_group([f.aligned_max for f in formats], x)
     else:
         return 0
     t = x / step

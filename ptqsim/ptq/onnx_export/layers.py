@@ -57,13 +57,19 @@ def _weight(nodes: Nodes, op: WeightOperation, export: LayerExport) -> str:
     if export.b.how != "q_dq":
         groups = op.constant_b if export.b.how == "float" else decode_codes(codes, op.constant_b)
         return nodes.real("B", _laid_out(op, list(groups.cpu().numpy())))
-    stored = nodes.integer("B/codes", _laid_out(op, [c.aligned() for c in codes]), export.b.storage)
-    scales = np.array([c.format.scale for c in codes], np.float32)
-    per_column = np.repeat(scales, codes[0].shape[1])  # the groups are blocks of columns
-    scale: NDArray[Any] = scales.reshape(()) if len(codes) == 1 else per_column
+    integers = [c.aligned() + c.format.zero_point for c in codes]
+    stored = nodes.integer("B/codes", _laid_out(op, integers), export.b.storage)
+    scales, zeros = (
+        np.array([getattr(c.format, name) for c in codes], kind)
+        for name, kind in (("scale", np.float32), ("zero_point", np.int64))
+    )
+    # The groups are blocks of columns.
+    scale, zero_point = (
+        each.reshape(()) if len(codes) == 1 else np.repeat(each, codes[0].shape[1]) for each in (scales, zeros)
+    )
     axis: dict[str, Any] = {} if len(codes) == 1 else {"axis": 1}
     s = nodes.real("B/scale", scale)
-    zero = nodes.integer("B/zero_point", np.zeros(scale.shape), export.b.storage)
+    zero = nodes.integer("B/zero_point", zero_point, export.b.storage)
     return nodes.add("DequantizeLinear", [stored, s, zero], "B", **axis)
 
 

@@ -111,18 +111,18 @@ def plan(op: MatmulOperation, other_formats: OtherFormats) -> tuple[OperandExpor
 def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, constant: bool) -> OperandExport:
     first, words = formats[0], describe(formats)
     if len({(type(f), f.bits, *_choices(f)) for f in formats}) > 1:
-        return OperandExport(words, "float", reason="its groups differ in more than scale and shift")
+        return OperandExport(words, "float", reason="its groups differ in more than scale, shift and zero point")
     if not isinstance(first, FORMATS):
         return OperandExport(words, "float", reason=f"fake quantization knows no {type(first).__name__}")
     if isinstance(first, pq.Uniform):
-        half = 1 << (first.bits - 1)
         if constant:  # the codes are stored, whichever way they were rounded
-            return OperandExport(words, "q_dq", Storage.of_weight(-half, half - 1).kind, scales=len(formats))
+            return OperandExport(words, "q_dq", Storage.of_weight(*first.code_range).kind, scales=len(formats))
         if first.rounding == "half_even":
-            storage = Storage.of_activation(-half, half - 1)
+            low, high, _ = integers_of(formats)
+            storage = Storage.of_activation(low, high)
             clip = (storage.low, storage.high) if storage.clip else None
             return OperandExport(words, "q_dq", storage.kind, clip, len(formats))
-    rounding, _ = _choices(first)
+    rounding, *_ = _choices(first)
     if not constant and rounding not in ("half_even", ""):
         return OperandExport(words, "float", reason=f"QuantizeLinear rounds half to even, not {rounding}")
     reason = f"QuantizeLinear has one scale for all values of a group, {first.kind.replace('_', ' ')} has two"
@@ -130,5 +130,18 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, co
     return OperandExport(words, how, scales=len(formats), reason=reason)
 
 
-def _choices(fmt: pq.NumberFormat) -> tuple[str, str]:
-    return getattr(fmt, "rounding", ""), getattr(fmt, "range_choice", "")
+def integers_of(formats: Sequence[pq.NumberFormat]) -> tuple[int, int, list[int]]:
+    """Range of the integers of uniform activations, and the zero point of each group.
+
+    Unsigned codes of several groups are written as signed ones, integers and zero points less by half of the range:
+    ONNX Runtime makes one operator of an unsigned operand and its product, which takes no more than one zero point.
+    """
+    first = formats[0]
+    assert isinstance(first, pq.Uniform)
+    low, high = first.code_range
+    less = 0 if first.signed or len(formats) == 1 else 1 << (first.bits - 1)
+    return low - less, high - less, [each.zero_point - less for each in formats]
+
+
+def _choices(fmt: pq.NumberFormat) -> tuple[str, str, bool]:
+    return getattr(fmt, "rounding", ""), getattr(fmt, "range_choice", ""), getattr(fmt, "signed", True)

@@ -16,7 +16,7 @@ import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.onnx_export.nodes import Nodes, element_type
-from ptqsim.ptq.onnx_export.operands import Storage
+from ptqsim.ptq.onnx_export.operands import Storage, integers_of
 
 HEAD_AXIS = 1
 """Axis of the groups of an attention operand [B, H, ...]."""
@@ -29,8 +29,8 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
     first = formats[0]
     scale = np.array([f.scale for f in formats], np.float32)
     if isinstance(first, pq.Uniform):
-        half = 1 << (first.bits - 1)
-        return _uniform(nodes, x, label, scale, -half, half - 1)
+        low, high, zeros = integers_of(formats)
+        return _uniform(nodes, x, label, scale, low, high, np.array(zeros))
     top = (1 << (first.bits - 1)) - 1
     if isinstance(first, ReleasedTwinSoftmax):
         split = np.array([f.split for f in formats if isinstance(f, ReleasedTwinSoftmax)], np.float32)
@@ -49,13 +49,19 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
     return _twin_gelu(nodes, x, label, scale, two_to_m, top)
 
 
-def _uniform(nodes: Nodes, x: str, label: str, scale: Scales, low: int, high: int) -> str:
-    """PTQ4ViT Eq. 2: QuantizeLinear, a Clip where the type is wider than low .. high, DequantizeLinear."""
+def _uniform(
+    nodes: Nodes, x: str, label: str, scale: Scales, low: int, high: int, zeros: NDArray[Any] | None = None
+) -> str:
+    """PTQ4ViT Eq. 2: QuantizeLinear, a Clip where the type is wider than low .. high, DequantizeLinear.
+
+    `zeros` are the zero points, one for each scale; None if all are 0.
+    """
     storage = Storage.of_activation(low, high)
     shape = () if len(scale) == 1 else scale.shape
     axis: dict[str, Any] = {} if len(scale) == 1 else {"axis": HEAD_AXIS}
     s = nodes.real(f"{label}/scale", scale.reshape(shape))
-    zero = nodes.integer(f"{label}/zero_point", np.zeros(shape), storage.kind)
+    zero_points = np.zeros(shape) if zeros is None else zeros.reshape(shape)
+    zero = nodes.integer(f"{label}/zero_point", zero_points, storage.kind)
     codes = nodes.add("QuantizeLinear", [x, s, zero], f"{label}/codes", **axis)
     if storage.clip:
         codes = _clipped(nodes, codes, label, storage)

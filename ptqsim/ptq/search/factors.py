@@ -80,7 +80,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
 def _unscaled(fmt: Format) -> pq.NumberFormat:
     """The format with the scale 1, if it has one of its own: what the simulator keeps of it serves all scales."""
     if isinstance(fmt, pq.Uniform):
-        return _unit(fmt.__class__, bits=fmt.bits, rounding=fmt.rounding)
+        return _unit(fmt.__class__, bits=fmt.bits, rounding=fmt.rounding, signed=fmt.signed, zero_point=fmt.zero_point)
     if isinstance(fmt, pq.TwinGELU):
         return _unit(
             fmt.__class__, bits=fmt.bits, shift=fmt.shift, rounding=fmt.rounding, range_choice=fmt.range_choice

@@ -41,6 +41,9 @@ def decoder(unit: Unit, side: str) -> Module:
 def value_of(number_format: NumberFormat, side: str) -> str:
     """The integer formula of an operand, for headers."""
     if not twin(number_format):
-        return f"value({side}_code) = {side}_code, two's complement of {number_format.bits} bits"
+        binary = "two's complement" if number_format.aligned_min + number_format.zero_point < 0 else "plain binary"
+        less = f" - {number_format.zero_point}" if number_format.zero_point > 0 else ""
+        less = f" + {-number_format.zero_point}" if number_format.zero_point < 0 else less
+        return f"value({side}_code) = {side}_code{less}, {binary} of {number_format.bits} bits"
     sign = "-magnitude" if isinstance(number_format, TwinGELU) else "magnitude"
     return f"value({side}_code) = flag ? magnitude << m_{side} : {sign}, with {{flag, magnitude}} = {side}_code"

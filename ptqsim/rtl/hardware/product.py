@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptqsim.datapath.spec import Alignment
+from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl.hardware.decoder import decoder, value_of
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Unit, twin
@@ -39,8 +40,9 @@ def product(unit: Unit) -> Module:
 def _decoded(unit: Unit, side: str) -> str:
     """Wires with flag and mantissa of one operand."""
     mantissa = unit.mantissa(side)
-    if not twin(dict(unit.sides)[side]):
-        return wire(mantissa, f"{side}_code")
+    number_format = dict(unit.sides)[side]
+    if not twin(number_format):
+        return _less_zero_point(number_format, side, mantissa)
     flag = "" if unit.deferred else wire(Signal(f"{side}_flag")) + "\n"
     return (
         flag
@@ -54,6 +56,17 @@ def _decoded(unit: Unit, side: str) -> str:
             mantissa=mantissa.name,
         )
     )
+
+
+def _less_zero_point(number_format: NumberFormat, side: str, mantissa: Signal) -> str:
+    """The integer of a uniform code less its zero point, in the width of that difference."""
+    zero_point = number_format.zero_point
+    if not zero_point:
+        return wire(mantissa, f"{side}_code")
+    integer = Signal(f"{side}_integer", number_format.bits, number_format.aligned_min + zero_point < 0)
+    constant = f"{mantissa.bits}'d{abs(zero_point)}"
+    difference = f"{integer.to(mantissa.bits)} {'-' if zero_point > 0 else '+'} {constant}"
+    return wire(integer, f"{side}_code") + "\n" + wire(mantissa, difference)
 
 
 def _multiplied(unit: Unit, x: Signal, y: Signal, product: Signal) -> tuple[str, Module]:

@@ -135,7 +135,7 @@ def _flag(unit: Unit, flags: list[list[str]]) -> str:
 def _header(unit: Unit) -> str:
     accumulator, group = unit.accumulator, "exact product of its codes"
     if unit.lanes > 1:
-        group = f"exact sum of {unit.lanes} products; a group that is smaller is filled up with code 0"
+        group = f"exact sum of {unit.lanes} products; a group that is smaller is filled up with {unit.filler}"
     text = [f"One step of the unit: {accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}.", ""]
     if unit.split:
         text += ["  tile_sum = overflow(inner + term)", "  next_inner = tile_end ? 0 : tile_sum"]

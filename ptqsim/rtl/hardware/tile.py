@@ -104,6 +104,6 @@ def tile(unit: Unit, columns: int) -> Module:
         First {unit.steps} words of weights are taken, one per step, each with the codes of every column. Then every row
         of activations, {unit.steps} steps each, gives one word of results; the weights stay where they are. w_restart
         lets new weights in, between rows. Steps, words and results are taken at a rising edge with valid and ready; an
-        offer, once made, has to stand until it is taken. A last step that is not full is filled up with code 0.
+        offer, once made, has to stand until it is taken. A last step that is not full is filled up with {unit.filler}.
     """
     return Module(f"{unit.name}_tile", header, ports, body, (element,))

@@ -9,8 +9,9 @@ from typing import Any
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_type
-from ptqsim.datapath import bounds
+from ptqsim.datapath.bounds import corrects
 from ptqsim.datapath.order import Split, Tree
+from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import registry
@@ -80,6 +81,11 @@ class Unit:
         checked_type("accumulator", self.accumulator, Accumulator)
         for field in ("a", "b", "accumulator"):
             object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
+        if corrects(self.accumulator.zero_point, self.a, self.b):
+            raise ValueError(
+                "no multiply-accumulate unit is generated that corrects zero points behind the multiplier; legal is an "
+                "accumulator with zero_point='operand', which subtracts them before it"
+            )
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)
@@ -89,7 +95,7 @@ class Unit:
             )
         if self.runtime_shift and not any(twin(number_format) for number_format in (self.a, self.b)):
             raise ValueError("runtime_shift=True needs a twin format: a uniform operand is not shifted")
-        bits = bounds.result_bits(self.a, self.b, self.depth, self.accumulator)
+        bits = result_bits(self.a, self.b, self.depth, self.accumulator)
         if bits > 63:
             raise ValueError(f"the exact result could need {bits} bits, and 63 are simulated; lower shifts or depth")
 
@@ -168,6 +174,11 @@ class Unit:
         return self.accumulator.order if isinstance(self.accumulator.order, Split) else None
 
     @property
+    def filler(self) -> str:
+        """The codes that fill up the last step of an output, in words: they stand for zero."""
+        return "codes of value 0" if self.a.zero_point or self.b.zero_point else "code 0"
+
+    @property
     def steps(self) -> int:
         """Steps of the unit for the greatest depth."""
         return -(-self.depth // self.lanes)
@@ -202,7 +213,7 @@ class Unit:
         """The output: P bits, or what the adder behind deferred registers needs if that is more."""
         bits = self.accumulator.bits
         if self.deferred:
-            bits = max(bits, bounds.result_bits(self.a, self.b, self.depth, self.accumulator))
+            bits = max(bits, result_bits(self.a, self.b, self.depth, self.accumulator))
         return Signal("result", bits, signed=True)
 
     # --- as data

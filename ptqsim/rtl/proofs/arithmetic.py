@@ -9,6 +9,7 @@ from ptqsim.datapath import bounds, reference
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import MAX_SHIFT
+from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl import tools
 from ptqsim.rtl.proofs.claim import Claim
 
@@ -103,7 +104,8 @@ def _alignments(a: NumberFormat, b: NumberFormat, timeout: float) -> str | None:
 
     w, m = z3.BitVecs("w m", _WORD)
     half = 1 << (b.bits - 1)
-    given = [w >= -half, w < half, m >= 0, m <= MAX_SHIFT]
+    low, high = (b.aligned_min, b.aligned_max) if isinstance(b, Uniform) else (-half, half - 1)
+    given = [w >= low, w <= high, m >= 0, m <= MAX_SHIFT]
     for code in range(a.code_count):
         operand = reference.operand(code, a)
         mantissa = z3.BitVecVal(operand.mantissa, _WORD)

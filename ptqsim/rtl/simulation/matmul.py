@@ -81,7 +81,7 @@ def tile_matmul(
 
 def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
     """Input stream of a dot-product unit for [M, K] times [K, N], and its constant inputs."""
-    rows, columns = _grouped(a.codes, unit), _grouped(b.codes.T, unit)
+    rows, columns = _grouped(a, unit), _grouped(b.swapaxes(0, 1), unit)
     lanes = (len(rows), len(columns), rows.shape[1], unit.lanes)
     last = np.broadcast_to(np.arange(lanes[2]) == lanes[2] - 1, lanes[:3])
     beats = {
@@ -94,8 +94,8 @@ def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, 
 
 def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
     """Input streams of a tile for [M, K] times [K, N], weights then rows, N at most its columns; and constants."""
-    rows, weights = _grouped(a.codes, unit, unit.steps), _grouped(b.codes.T, unit, unit.steps)
-    block = np.zeros((columns, *weights.shape[1:]), np.int64)
+    rows, weights = _grouped(a, unit, unit.steps), _grouped(b.swapaxes(0, 1), unit, unit.steps)
+    block = np.full((columns, *weights.shape[1:]), _code_of_zero(b.format), np.int64)
     block[: len(weights)] = weights
     words = block.transpose(1, 0, 2).reshape(unit.steps, -1)
     beats = {
@@ -105,13 +105,18 @@ def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -
     return beats, {"w_restart": 0} | _shifts(unit, a, b)
 
 
-def _grouped(codes: NDArray[np.generic], unit: Unit, steps: int | None = None) -> NDArray[np.int64]:
-    """[lines, depth] to [lines, steps, lanes], filled up with code 0, which stands for zero in every format."""
-    lines, depth = codes.shape
-    count = -(-depth // unit.lanes) if steps is None else steps
-    padded = np.zeros((lines, count * unit.lanes), np.int64)
-    padded[:, :depth] = codes
-    return padded.reshape(lines, count, unit.lanes)
+def _grouped(lines: QuantizedArray, unit: Unit, steps: int | None = None) -> NDArray[np.int64]:
+    """Codes [lines, depth] to [lines, steps, lanes], filled up with a code that stands for zero."""
+    count, depth = lines.shape
+    steps = -(-depth // unit.lanes) if steps is None else steps
+    padded = np.full((count, steps * unit.lanes), _code_of_zero(lines.format), np.int64)
+    padded[:, :depth] = lines.codes
+    return padded.reshape(count, steps, unit.lanes)
+
+
+def _code_of_zero(number_format: NumberFormat) -> int:
+    """0 in every format but for a zero point."""
+    return number_format.zero_point % number_format.code_count
 
 
 def _fields(groups: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:

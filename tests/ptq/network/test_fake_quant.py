@@ -17,8 +17,18 @@ FakeQuantize = Callable[[torch.Tensor, Sequence[Format]], torch.Tensor]
 
 scales = st.floats(2.0**-13, 8, width=32) | st.floats(2.0**-13, 8)  # those that calibration chooses, and any
 choices = st.sampled_from(["paper", "nearest"])
+
+
+@st.composite
+def asymmetric(draw: st.DrawFn) -> pq.Uniform:
+    bits, signed = draw(st.integers(2, 16)), draw(st.booleans())
+    zero_point = draw(st.integers(*pq.Uniform(bits, 1.0, signed=signed).code_range))
+    return pq.Uniform(bits, draw(scales), signed=signed, zero_point=zero_point)
+
+
 formats = st.one_of(
     st.builds(lambda b, s: pq.Uniform(bits=b, scale=s), st.integers(2, 16), scales),
+    asymmetric(),
     st.builds(
         lambda b, m, c: pq.TwinSoftmax(bits=b, shift=m, range_choice=c), st.integers(2, 16), st.integers(0, 24), choices
     ),
@@ -63,6 +73,15 @@ def test_groups_have_their_own_formats(quantize: FakeQuantize, transposed: bool)
     for g, fmt in enumerate(chosen):
         assert np.array_equal(ours[g], fmt.decode(fmt.encode(x[g])).astype(np.float32))
     assert np.array_equal(tensor.numpy(), x)  # and the input is as it was
+
+
+@pytest.mark.parametrize("quantize", [fake_quantize, by_torch])
+def test_groups_have_their_own_zero_points(quantize: FakeQuantize) -> None:
+    x = np.random.default_rng(0).normal(0, 1, (3, 4, 50)).astype(np.float32)
+    chosen = [pq.Uniform(4, 0.25, signed=signed, zero_point=z) for signed, z in ((False, 3), (False, 12), (True, -8))]
+    ours = quantize(torch.from_numpy(x), chosen).numpy()
+    for g, fmt in enumerate(chosen):
+        assert np.array_equal(ours[g], fmt.decode(fmt.encode(x[g])).astype(np.float32))
 
 
 def test_one_format_serves_all_groups() -> None:

@@ -82,6 +82,17 @@ def test_uniform(bits: int, heads: int, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", BITS)
+def test_uniform_with_zero_points(bits: int, signed: bool, heads: int, rng: np.random.Generator) -> None:
+    low, high = pq.Uniform(bits, 1.0, signed=signed).code_range
+    made = zip((0.25, 0.0371, 1.7), (low, high, (low + high) // 3), strict=True)
+    formats = tuple(pq.Uniform(bits, single(scale), signed=signed, zero_point=zero) for scale, zero in made)
+    graph = check(formats[:heads], rng)
+    assert [node.op_type for node in graph.node][:: len(graph.node) - 1] == ["QuantizeLinear", "DequantizeLinear"]
+
+
+@pytest.mark.parametrize("heads", [1, 3])
 @pytest.mark.parametrize("range_choice", ["paper", "nearest"])
 @pytest.mark.parametrize("bits", BITS)
 def test_twin_softmax(bits: int, range_choice: str, heads: int, rng: np.random.Generator) -> None:

@@ -15,19 +15,22 @@ def operation_bounds(op: MatmulOperation) -> dict[str, pq.Bound]:
     """By name, from loosest to tightest; of several groups (heads, W_Q, W_K, W_V) the widest.
 
     ``datatype`` always; ``weight_aware`` with a constant right operand; ``row_stochastic`` after softmax;
-    ``calibrated`` where statistics were counted in integer mode (``q.statistics = True``).
+    ``calibrated`` where statistics were counted in integer mode (``q.statistics = True``). All are of the P-bit
+    register, with zero points where its accumulator subtracts them.
     """
     if op.formats is None:
         raise ValueError(f"layer {op.name!r} has no formats: calibrate the model first")
-    alignment = op.integer.accumulator.alignment
+    alignment, place = op.integer.accumulator.alignment, op.integer.accumulator.zero_point
     a, b = op.formats.a, op.formats.b
     pairs = [(a[g % len(a)], g) for g in range(max(len(a), len(b)))]
-    bounds = {"datatype": _widest(pq.bounds.datatype(x, b[g % len(b)], op.depth, alignment) for x, g in pairs)}
+    bounds = {"datatype": _widest(pq.bounds.datatype(x, b[g % len(b)], op.depth, alignment, place) for x, g in pairs)}
     if (codes := op.weight_codes) is not None:
-        bounds["weight_aware"] = _widest(pq.bounds.weight_aware(x, codes[g], alignment) for x, g in pairs)
+        bounds["weight_aware"] = _widest(pq.bounds.weight_aware(x, codes[g], alignment, place) for x, g in pairs)
     if op.a_kind == "softmax":
         softmax = [(x, g) for x, g in pairs if isinstance(x, pq.Uniform | pq.TwinSoftmax)]
-        bounds["row_stochastic"] = _widest(pq.bounds.row_stochastic(x, b[g % len(b)], op.depth) for x, g in softmax)
+        bounds["row_stochastic"] = _widest(
+            pq.bounds.row_stochastic(x, b[g % len(b)], op.depth, zero_point=place) for x, g in softmax
+        )
     if (seen := op.integer.overflow.prefixes) is not None:
         why = f"exact prefix sums of {op.integer.overflow.computed:,} outputs on the data that was run"
         bounds["calibrated"] = pq.Bound("calibrated", "observation", seen.lowest, seen.highest, why)

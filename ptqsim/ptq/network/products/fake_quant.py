@@ -66,18 +66,24 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     first = formats[0]
     if x.dtype not in (torch.float32, torch.float64):
         return by_torch(x.float(), formats).to(x.dtype)
-    if len({(type(fmt), fmt.bits, getattr(fmt, "range_choice", None)) for fmt in formats}) > 1:
+    if len({_choices(fmt) for fmt in formats}) > 1:
         return torch.cat([by_torch(x[g : g + 1], (fmt,)) for g, fmt in enumerate(formats)])
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
     scales = [f.scale for f in formats]
     scale, step = per_group(scales, x), _steps(scales, x)
     if isinstance(first, pq.Uniform):
-        return uniform(x, scale, step, first.bits)
+        return uniform(x, scale, step, first.aligned_min, first.aligned_max)
     shift = per_group([2.0**f.shift for f in formats], x)
     if isinstance(first, pq.TwinSoftmax):
         return twin_softmax(x, scale, shift, first.bits, first.range_choice)
     return twin_gelu(x, scale, step, shift, first.bits, first.range_choice)
+
+
+def _choices(fmt: Format) -> tuple[object, ...]:
+    """Properties that formats of groups have to share to be rounded together."""
+    limits = (fmt.aligned_min, fmt.aligned_max) if isinstance(fmt, pq.Uniform) else None
+    return type(fmt), fmt.bits, getattr(fmt, "range_choice", None), limits
 
 
 def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
@@ -93,9 +99,9 @@ def _steps(scales: Sequence[float], x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(scales, dtype=torch.float64, device=x.device).reshape(steps.shape)
 
 
-def uniform(x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, bits: int) -> torch.Tensor:
-    """Uniform symmetric quantization, PTQ4ViT Eq. 2; ``step`` is ``scale`` as it is multiplied by."""
-    return (x / scale).round_().clamp_(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1).mul_(step)
+def uniform(x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
+    """Uniform quantization to aligned values, PTQ4ViT Eq. 2; ``step`` is ``scale`` as it is multiplied by."""
+    return (x / scale).round_().clamp_(low, high).mul_(step)
 
 
 def twin_softmax(
