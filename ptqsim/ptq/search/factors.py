@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.formats.arrays.array import encoded
-from ptqsim.formats.base import encode_groups
+from ptqsim.formats.groups import encode_groups
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
