@@ -172,8 +172,8 @@ class MatmulResult:
 def _to_reals(acc: NDArray[np.int64], units: NDArray[np.float64], out: NDArray[np.float32]) -> None:
     """Put acc * units into `out`, each product taken in float64 and rounded once."""
     columns = acc.shape[-1] if acc.ndim else 1
-    if units.ndim < 2 and units.size == 1:
-        each, length = units.reshape(1), out.size
+    if units.size == 1 or units.shape == (len(acc), *[1] * (acc.ndim - 1)):
+        each, length = units.reshape(-1), out.size // units.size
     elif units.shape[-1] == 1:
         each, length = np.ascontiguousarray(np.broadcast_to(units, (*acc.shape[:-1], 1))).reshape(-1), columns
     elif units.size == columns or (units.shape[1:-1] == (1,) * (units.ndim - 2) and units.ndim == acc.ndim):

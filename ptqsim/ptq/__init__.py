@@ -4,6 +4,7 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
+from ptqsim.ptq.calibration.layer import Granularity as Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
 from ptqsim.ptq.calibration.methods import BitSplit as BitSplit

@@ -58,10 +58,11 @@ def _weight(nodes: Nodes, op: WeightOperation, export: LayerExport) -> str:
         groups = op.constant_b if export.b.how == "float" else decode_codes(codes, op.constant_b)
         return nodes.real("B", _laid_out(op, list(groups.cpu().numpy())))
     stored = nodes.integer("B/codes", _laid_out(op, [c.aligned() for c in codes]), export.b.storage)
-    scales = np.array([c.format.scale for c in codes], np.float32)
-    per_column = np.repeat(scales, codes[0].shape[1])  # the groups are blocks of columns
-    scale: NDArray[Any] = scales.reshape(()) if len(codes) == 1 else per_column
-    axis: dict[str, Any] = {} if len(codes) == 1 else {"axis": 1}
+    one = len(codes) == 1 and codes[0].format.axis is None
+    # the groups are blocks of columns
+    per_column = np.concatenate([np.broadcast_to(c.format.steps, c.shape[1]) for c in codes]).astype(np.float32)
+    scale: NDArray[Any] = per_column[0].reshape(()) if one else per_column
+    axis: dict[str, Any] = {} if one else {"axis": 0 if isinstance(op, PatchOperation) else 1}
     s = nodes.real("B/scale", scale)
     zero = nodes.integer("B/zero_point", np.zeros(scale.shape), export.b.storage)
     return nodes.add("DequantizeLinear", [stored, s, zero], "B", **axis)
