@@ -97,7 +97,7 @@ class Uniform(NumberFormat):
 
     @property
     def _largest(self) -> float:
-        return float((1 << (self.bits - 1)) * np.max(self.scale)) if self.axis else (1 << (self.bits - 1)) * self.scale
+        return (1 << (self.bits - 1)) * (self.scale if self.axis is None else float(self.scale.max()))
 
     @property
     def shift(self) -> int:
