@@ -150,7 +150,7 @@ def _split_bits(
         assert isinstance(fmt, pq.Uniform)
         weight = data.b[group]
         problem = reconstruction(a_hat, data.out[group], weight, options.damping)
-        steps = torch.as_tensor(fmt.steps, dtype=weight.dtype, device=weight.device)
+        steps = torch.tensor(fmt.steps, dtype=weight.dtype, device=weight.device)
         nearest = (weight / steps).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
         q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)
         chosen = replace(fmt, scale=scale)
