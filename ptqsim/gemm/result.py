@@ -119,7 +119,11 @@ class MatmulResult:
         """
         units = self._units(scales)
         if out is None:
-            return self.acc * units
+            if units.size <= 1 or not self.acc.size:
+                return self.acc * units
+            reals = np.empty(self.acc.shape)
+            _to_reals(self.acc, units, reals)  # NumPy takes longer for one scale per column than for one in all
+            return reals
         legal = f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}"
         if not isinstance(out, np.ndarray):
             raise ArgumentTypeError(f"{legal}, got a {type(out).__name__}; without it the reals come as float64")
@@ -169,8 +173,8 @@ class MatmulResult:
         )
 
 
-def _to_reals(acc: NDArray[np.int64], units: NDArray[np.float64], out: NDArray[np.float32]) -> None:
-    """Put acc * units into `out`, each product taken in float64 and rounded once."""
+def _to_reals(acc: NDArray[np.int64], units: NDArray[np.float64], out: NDArray[Any]) -> None:
+    """Put acc * units into `out`, float32 or float64, each product taken in float64 and rounded once."""
     columns = acc.shape[-1] if acc.ndim else 1
     if units.size == 1 or units.shape == (len(acc), *[1] * (acc.ndim - 1)):
         each, length = units.reshape(-1), out.size // units.size
