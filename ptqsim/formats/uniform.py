@@ -68,7 +68,7 @@ class Uniform(NumberFormat):
     def __eq__(self, other: object) -> bool:
         if other.__class__ is not self.__class__:
             return NotImplemented
-        return comparable(self) == comparable(other)  # type: ignore[arg-type]
+        return comparable(self) == comparable(other)
 
     def __hash__(self) -> int:
         return hash(comparable(self))
@@ -93,7 +93,7 @@ class Uniform(NumberFormat):
 
     def real_table(self) -> NDArray[np.float64]:
         """The real value of every code; with scales along an axis one row for each."""
-        return np.multiply.outer(self.scale, self.aligned_table())
+        return np.asarray(np.multiply.outer(self.scale, self.aligned_table()))
 
     @property
     def _largest(self) -> float:

@@ -126,7 +126,7 @@ def comparable(given: Constructed) -> tuple[Any, ...]:
 
     Arrays that this package seals lie in a bytes object, whose hash is computed once.
     """
-    values: tuple[Any, ...] = _values(type(given))(given)
+    values: tuple[Any, ...] = _values(type(given))(given)  # type: ignore[arg-type]  # a class
     return tuple(_memory(value) if isinstance(value, np.ndarray) else value for value in values)
 
 
