@@ -56,8 +56,10 @@ NUMBERS: dict[str, Callable[[Any], Any]] = {
     "PWLQ breakpoint": lambda x: pq.PWLQ(8, 0.1, 0.5, x),
     "ReleasedTwinSoftmax split": lambda x: formats.ReleasedTwinSoftmax(8, x),
     "Requantizer.of factor": lambda x: pq.Requantizer.of(x),
-    "requantize scale": lambda x: pq.requantize([1], x, EIGHT),
     "row_stochastic row_sum": lambda x: pq.bounds.row_stochastic(EIGHT, EIGHT, 4, x),
+}
+SCALES: dict[str, Callable[[Any], Any]] = {  # a vector is legal
+    "requantize scale": lambda x: pq.requantize([1], x, EIGHT),
 }
 NAMES: dict[str, Callable[[Any], Any]] = {
     "Uniform rounding": lambda x: pq.Uniform(8, 1.0, x),
@@ -103,6 +105,7 @@ OBJECTS: dict[str, Callable[[Any], Any]] = {
 WRONG: list[tuple[dict[str, Callable[[Any], Any]], list[object]]] = [
     (INTEGERS, ["8", 3.0, 3.5, None, [3], True, 1j, np.ones(2), object()]),
     (NUMBERS, ["0.5", b"1", [0.5], 1j, np.ones(2), True, np.True_, np.array(False), object()]),
+    (SCALES, ["0.5", b"1", ["0.5"], 1j, [1j], True, np.True_, np.array([False]), object(), [None]]),
     (NAMES, [3, 0.5, b"wrap", ["wrap"], np.ones(2), object()]),
     (OBJECTS, ["x", 3, 0.5, [1], {}, np.ones(2), pq.Uniform, object()]),
 ]

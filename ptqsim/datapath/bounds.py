@@ -223,7 +223,8 @@ def row_stochastic(
     # power-of-two scale both are exact. Together that is less than 2**-23, products of the two included: a threshold
     # of up to 2**15 half steps is no closer to a power of two from above than 2**-16 of its value.
     budget *= 1 + Fraction(1, 1 << 23)
-    total = greatest_aligned_sum(a_format, depth, 2 * budget / Fraction(a_format.scale))
+    # Rows with scales of their own: the least scale gives the greatest codes.
+    total = greatest_aligned_sum(a_format, depth, 2 * budget / Fraction(float(np.min(a_format.scale))))
     values = b.aligned() if isinstance(b, QuantizedArray) else b.aligned_table()
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     why = (

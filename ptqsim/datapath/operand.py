@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ptqsim.datapath.nested import Nested, mapped
 from ptqsim.datapath.register import plain
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.formats.arrays.array import QuantizedArray
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2

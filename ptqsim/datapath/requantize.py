@@ -7,7 +7,6 @@ aligned_out = round(acc * multiplier / 2**shift). What differs between units is 
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_scale
+from ptqsim.datapath.factor import requantization_factor
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.codes import in_default_environment
 from ptqsim.formats.arrays.given import as_integers
@@ -170,7 +170,7 @@ class Requantizer(Constructed):
 @in_default_environment
 def requantize(
     acc: ArrayLike,
-    scale: float,
+    scale: ArrayLike,
     number_format: NumberFormat,
     rounding: RequantizeRounding | str = RequantizeRounding.HALF_AWAY,
     multiplier_bits: int | None = 31,
@@ -182,10 +182,12 @@ def requantize(
     ----------
     acc : array_like
         Integers of any shape, such as `MatmulResult.acc`.
-    scale : float
-        Real value of one unit of `acc`, such as `MatmulResult.scale`.
+    scale : float or array_like
+        Real value of one unit of `acc`, such as `MatmulResult.scale`; of operands with scales per channel an array that
+        broadcasts against `acc`, and every channel has a multiplier of its own.
     number_format : NumberFormat
-        `Uniform`. A twin format follows a softmax or a GELU, which is no multiplication.
+        `Uniform`, with one scale or one per channel. A twin format follows a softmax or a GELU, which is no
+        multiplication.
     rounding : str, optional
         A `RequantizeRounding`, or its name. The rounding of the format itself is not used.
     multiplier_bits : int, optional
@@ -216,18 +218,20 @@ def requantize(
     values = _integers("acc", acc)
     if bias is not None:
         values = _sum(values, _integers("bias", bias))
-    factor = checked_scale(scale) / number_format.scale
-    if not sys.float_info.min <= factor <= sys.float_info.max:
-        raise ValueError(
-            f"the factor scale / number_format.scale = {scale!r} / {number_format.scale!r} is outside the normal range "
-            f"of float64 ({sys.float_info.min:.3g} to {sys.float_info.max:.3g}); give scales that are closer together"
-        )
+    number_format.check_shape("codes", values.shape)
+    factor = requantization_factor(scale, number_format, values.shape)
     if multiplier_bits is None:
         with np.errstate(over="ignore"):  # an infinite product is clamped as a large one is
             reals = _rounded(values * np.float64(factor), RequantizeRounding.of(rounding))
         aligned = np.clip(reals, number_format.aligned_min, number_format.aligned_max).astype(np.int64)
-    else:
+    elif isinstance(factor, float):
         aligned = Requantizer.of(factor, multiplier_bits, rounding).apply(values)
+    else:
+        aligned = np.empty(values.shape, np.int64)
+        for channel, each in np.ndenumerate(factor):
+            unit = Requantizer.of(float(each), multiplier_bits, rounding)
+            place = (..., *(slice(None) if n == 1 else i for i, n in zip(channel, factor.shape, strict=True)))
+            aligned[place] = unit.apply(values[place])
     clamped = np.clip(aligned, number_format.aligned_min, number_format.aligned_max)
     dtype: Any = number_format.code_dtype
     return np.asarray((clamped + number_format.zero_point) & (number_format.code_count - 1), dtype)

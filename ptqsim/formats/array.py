@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ptqsim.common.validation import checked_type
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.formats.arrays import channels
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal, sealed
 from ptqsim.formats.arrays.packing import pack, unpack
@@ -59,7 +61,9 @@ class QuantizedArray(Constructed):
     def __post_init__(self) -> None:
         if not isinstance(self.format, NumberFormat):
             raise ArgumentTypeError(f"format must be a ptqsim number format such as Uniform, got {self.format!r}")
-        checked = code_arrays.checked(self.codes, reconstructed(self.format).storage_bits)
+        checked_format = reconstructed(self.format)
+        checked = code_arrays.checked(self.codes, checked_format.storage_bits)
+        checked_format.check_shape("codes", checked.shape)
         object.__setattr__(self, "codes", sealed(checked))
 
     def __copy__(self) -> QuantizedArray:
@@ -145,7 +149,7 @@ class QuantizedArray(Constructed):
         return _product[0](self, other)
 
     def aligned(self) -> NDArray[np.int64]:
-        """The integers on the format's finest grid: real = aligned * format.scale."""
+        """The integers on the format's finest grid: real = aligned * format.steps."""
         return self.format.align(self.codes)
 
     def pack(self) -> bytes:
@@ -170,19 +174,30 @@ class QuantizedArray(Constructed):
 
     def transpose(self, *axes: Any) -> QuantizedArray:
         """The same codes with the axes in another order, by default in reverse; as `numpy.ndarray.transpose`."""
-        return QuantizedArray(self.codes.transpose(*axes), self.format)
+        return self._moved(lambda codes: codes.transpose(*axes))
 
     def reshape(self, *shape: SupportsIndex | Sequence[SupportsIndex]) -> QuantizedArray:
         """The same codes in another shape, in C order; the sizes one by one or as a sequence."""
-        codes: Any = self.codes
-        return QuantizedArray(codes.reshape(*shape), self.format)
+        sizes: Any = shape
+        return self._moved(lambda codes: codes.reshape(*sizes))
 
     def swapaxes(self, first: int, second: int) -> QuantizedArray:
         """The same codes with two axes exchanged."""
-        return QuantizedArray(self.codes.swapaxes(first, second), self.format)
+        return self._moved(lambda codes: codes.swapaxes(first, second))
 
     def __getitem__(self, index: Any) -> QuantizedArray:
-        return QuantizedArray(self.codes[index], self.format)
+        return self._moved(lambda codes: np.asarray(codes[index]))
+
+    def _moved(self, move: Callable[[NDArray[Any]], NDArray[Any]]) -> QuantizedArray:
+        """The codes in another arrangement; scales along an axis move with them."""
+        codes, number_format = move(self.codes), self.format
+        if number_format.axis is not None:
+            kept, axis = channels.moved(self.shape, number_format.axis, move)
+            scales = number_format.steps.reshape(-1)[kept]
+            number_format = dataclasses.replace(  # type: ignore[type-var]
+                number_format, scale=float(scales[0]) if axis is None else scales, axis=axis
+            )
+        return QuantizedArray(codes, number_format)
 
 
 _product: list[Callable[[QuantizedArray, QuantizedArray], MatmulResult]] = []

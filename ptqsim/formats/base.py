@@ -6,13 +6,13 @@ import dataclasses
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptqsim.formats.arrays import channels
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal
 from ptqsim.kernels.runtime.environment import in_default_environment
@@ -66,6 +66,25 @@ class NumberFormat(Constructed, ABC):
     def zero_point(self) -> int:
         """The integer whose code stands for 0, which is subtracted from that of every code; 0 if there is none."""
         return 0
+
+    @property
+    def axis(self) -> int | None:
+        """The axis of the codes that the scale varies along, -1 (columns) or -2 (rows); None for one scale."""
+        return None
+
+    @property
+    def steps(self) -> Any:
+        """The scale, shaped to broadcast against the codes: a float, or an array where it varies along an axis."""
+        return self.scale
+
+    def unscaled(self) -> NumberFormat:
+        """A format of one scale whose codes have the same aligned values: this one, unless its scale is a vector."""
+        return self
+
+    def check_shape(self, what: str, shape: tuple[int, ...]) -> None:
+        """Refuse the shape of codes or reals that has not one place along `axis` for each scale."""
+        if self.axis is not None:
+            channels.check_shape(what, shape, self.steps.reshape(-1), self.axis)
 
     @property
     def shift_alignable(self) -> bool:
@@ -205,7 +224,11 @@ class NumberFormat(Constructed, ABC):
             If a code is not an integer from 0 to 2**storage_bits - 1.
         """
         checked = reconstructed(self)
-        return code_arrays.look_up(code_arrays.checked(codes, checked.storage_bits), _real_table(checked))
+        array = code_arrays.checked(codes, checked.storage_bits)
+        if checked.axis is None:
+            return code_arrays.look_up(array, _real_table(checked))
+        checked.check_shape("codes", array.shape)
+        return np.asarray(code_arrays.look_up(array, checked.aligned_table()) * checked.steps)
 
     @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
@@ -215,19 +238,21 @@ class NumberFormat(Constructed, ABC):
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
         fields = {field.name: getattr(self, field.name) for field in written_fields(self)}
-        return {"kind": self.kind} | {name: str(v) if isinstance(v, str) else v for name, v in fields.items()}
+        return {"kind": self.kind} | {name: _plain(v) for name, v in fields.items()}
 
     def short(self) -> str:
         """The format in few characters: fields that differ from their defaults, numbers to three digits."""
         shown = []
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if value != field.default:
+            if isinstance(value, np.ndarray):
+                shown.append(f"{field.name}={channels.described(value)}")
+            elif value != field.default:
                 shown.append(f"{field.name}={value:.3g}" if isinstance(value, float) else f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
-    def with_scale(self, scale: float) -> Self:
-        """The same format with another scale.
+    def with_scale(self, scale: float | NDArray[Any]) -> Self:
+        """The same format with another scale, or other scales along the same axis.
 
         Raises
         ------
@@ -248,30 +273,15 @@ def written_fields(number_format: NumberFormat) -> list[dataclasses.Field[Any]]:
     ]
 
 
-@in_default_environment
-def encode_groups(formats: Sequence[NumberFormat], reals: NDArray[Any]) -> Codes:
-    """Codes of groups of reals, each group in a format of its own, of which all have codes of one width.
-
-    Parameters
-    ----------
-    formats : sequence of G formats, or of one for all groups
-        Formats that nobody else could have changed: they are not checked anew, which takes longer than few values do.
-    reals : float32 or float64 array [G, ...]
-        C-contiguous.
-
-    Returns
-    -------
-    array [G, ...]
-    """
-    if len(formats) == 1:
-        return formats[0]._encode(reals)
-    codes: NDArray[Any] = np.stack([fmt._encode(group) for fmt, group in zip(formats, reals, strict=True)])
-    return codes
-
-
 @lru_cache(maxsize=32)
 def _real_table(number_format: NumberFormat) -> NDArray[np.float64]:
     return seal(number_format.real_table())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return str(value) if isinstance(value, str) else value
 
 
 def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:

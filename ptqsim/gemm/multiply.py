@@ -29,7 +29,7 @@ from ptqsim.kernels.runtime.environment import in_default_environment, is_defaul
 def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
-    out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.scale * b.format.scale.
+    out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.steps * b.format.steps.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     TypeError
         If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`.
     ValueError
-        If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
+        If shapes do not fit, a format is not shift-alignable, a scale varies along K, or the exact result could need
+        more than 63 bits.
     """
     # Where the environment is the default one, a small product saves the call in between.
     return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
@@ -190,6 +191,12 @@ def _checked_shape(
         raise ValueError(
             f"a {a} and b {b} do not fit: a is [..., M, K] and b [..., K, N], and K is {a[-1]} in a but {b[-2]} in b"
         )
+    for name, number_format, along_depth in (("a", a_format, -1), ("b", b_format, -2)):
+        if number_format.axis == along_depth:
+            raise ValueError(
+                f"the scale of {name} varies along the depth K (axis {along_depth}), and no product has one unit then: "
+                f"give it axis={-3 - along_depth}; scales along the depth are those of block formats"
+            )
     try:
         lead = np.broadcast_shapes(a[:-2], b[:-2])
     except ValueError:

@@ -44,7 +44,7 @@ def combined(
         kernel = ", ".join(dict.fromkeys(part.kernel for part in parts))
         certificate = _joined([part.certificate for part in parts])
         exact = all(part.exact is True for part in parts) or _is_exact(acc, parts, shifts)
-    scale = a.format.scale * b.format.scale
+    scale = a.format.steps * b.format.steps
     return MatmulResult(acc.reshape(shape), scale, found if statistics else None, kernel, certificate, exact)
 
 
@@ -103,8 +103,9 @@ def _first_failure(
     index: tuple[Any, ...] = (*lead, slice(None), j)
     row = np.broadcast_to(a.codes, (*shape[:-2], *a.shape[-2:]))[element[:-1]]
     column = np.broadcast_to(b.codes, (*shape[:-2], *b.shape[-2:]))[index]
-    operands = (reference.operands(QuantizedArray(row, a.format)), reference.operands(QuantizedArray(column, b.format)))
-    step = first_event(reference.trace(*operands, accumulator)[1])
+    meanings = a.format.unscaled(), b.format.unscaled()
+    operands = [reference.operands(QuantizedArray(c, f)) for c, f in zip((row, column), meanings, strict=True)]
+    step = first_event(reference.trace(operands[0], operands[1], accumulator)[1])
     if step is None:
         raise AssertionError(f"the kernel counted an overflow at {element} that the reference does not see")
     return element, step

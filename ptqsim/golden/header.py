@@ -161,12 +161,20 @@ def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, s
         f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS),
         f"{side}_BITS": (str(number_format.storage_bits), "of a code"),
         f"{side}_SHIFT": (str(number_format.shift), "alignment exponent m"),
-        f"{side}_SCALE": (number_format.scale.hex(), f"{number_format.scale!r}, real value of one step"),
+        **_of_scale(side, number_format),
     }
     if isinstance(number_format, Uniform) and not (number_format.signed and number_format.zero_point == 0):
         found[f"{side}_SIGNED"] = str(int(number_format.signed)), "1: a code is two's complement, 0: plain binary"
         found[f"{side}_ZERO_POINT"] = str(number_format.zero_point), "integer whose code stands for 0"
     return found
+
+
+def _of_scale(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:
+    """The scale; of several their number, as C knows no arrays of macros."""
+    if number_format.axis is None:
+        return {f"{side}_SCALE": (number_format.scale.hex(), f"{number_format.scale!r}, real value of one step")}
+    channels = "columns" if number_format.axis == -1 else "rows"
+    return {f"{side}_SCALES": (str(number_format.steps.size), f"a scale for each of the {channels}, in manifest.json")}
 
 
 def _numbered(name: str, legal: Iterable[str]) -> tuple[str, str]:

@@ -6,6 +6,7 @@ Only this package of the library imports torch; formats, datapath and products d
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
+from ptqsim.ptq.calibration.layer import Granularity as Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
 from ptqsim.ptq.calibration.methods import BitSplit as BitSplit

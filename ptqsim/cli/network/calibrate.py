@@ -54,6 +54,13 @@ def calibrate(
     ] = "paper",
     w_bits: Annotated[int, typer.Option("--w-bits", help="Width of weights, 2 to 16.")] = 8,
     a_bits: Annotated[int, typer.Option("--a-bits", help="Width of activations, 2 to 16.")] = 8,
+    w_granularity: Annotated[
+        str,
+        typer.Option(
+            "--w-granularity",
+            help="tensor or channel: one scale for a weight, as in the papers, or one for each of its output channels.",
+        ),
+    ] = "tensor",
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -150,6 +157,7 @@ def calibrate(
             w_bits=w_bits,
             a_bits=a_bits,
             seed=seed,
+            w_granularity=w_granularity,
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,

@@ -117,6 +117,19 @@ def _reader(cls: type, types: tuple[type, ...], given: Constructed) -> Callable[
     return found
 
 
+_MEMORY = "base", "shape", "strides", "dtype"
+_memory = attrgetter(*_MEMORY)
+
+
+def comparable(given: Constructed) -> tuple[Any, ...]:
+    """The class and all fields of an object, to be compared and hashed; of a sealed array its bytes and its layout.
+
+    Arrays that this package seals lie in a bytes object, whose hash is computed once.
+    """
+    values: tuple[Any, ...] = _values(type(given))(given)  # type: ignore[arg-type]  # a class
+    return tuple(_memory(value) if isinstance(value, np.ndarray) else value for value in values)
+
+
 @cache
 def _values(cls: type) -> Callable[[Any], tuple[Any, ...]]:
     names = [field.name for field in dataclasses.fields(cls)]
@@ -129,5 +142,7 @@ def _paths(given: Constructed, prefix: str) -> Iterator[str]:
         value, path = getattr(given, field.name), f"{prefix}{field.name}"
         if isinstance(value, Constructed):
             yield from _paths(value, f"{path}.")
+        elif isinstance(value, np.ndarray):
+            yield from (f"{path}.{name}" for name in _MEMORY)
         else:
             yield path

@@ -60,3 +60,14 @@ def to_reals(start: int, stop: int, team: int, acc: Any, scales: Any, length: in
             target[i] = target.dtype.type(np.float64(source[i]) * scale)
         start = end
     return 0
+
+
+@jit
+def to_reals_by_column(start: int, stop: int, team: int, acc: Any, scales: Any, rows: int, out: Any) -> int:
+    """The same for the rows [start, stop), every column having a scale of its own, and every `rows` rows others."""
+    start = shared(start, stop, team)
+    for r in range(start, stop):
+        source, target, each = acc[r], out[r], scales[r // rows]
+        for j in range(len(source)):
+            target[j] = target.dtype.type(np.float64(source[j]) * each[j])
+    return 0

@@ -19,10 +19,13 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ptqsim.kernels.calibration import ternary
 
+Scale = float | NDArray[np.float64]
 _TINY: Final = torch.finfo(torch.float32).tiny
 _BLOCK: Final = 64  # rows whose products with H are brought up to date at once
 
@@ -50,6 +53,12 @@ class Reconstruction:
         """The minimizing scale of given codes; zero for codes of zeros only."""
         square = float((codes * (self.gram @ codes)).sum())
         return float((codes * self.target).sum()) / square if square > 0 else 0.0
+
+    def best_scales(self, codes: torch.Tensor) -> NDArray[np.float64]:
+        """The minimizing scale of every column, rounded to float32; zero for codes of zeros only."""
+        square, along = (codes * (self.gram @ codes)).sum(dim=0), (codes * self.target).sum(dim=0)
+        scales: NDArray[np.float64] = torch.where(square > 0, along / square, 0.0).float().double().numpy()
+        return scales
 
 
 def reconstruction(a_hat: torch.Tensor, out: torch.Tensor, weight: torch.Tensor, damping: float) -> Reconstruction:
@@ -86,8 +95,8 @@ def stitch(digits: torch.Tensor) -> torch.Tensor:
 
 
 def bit_split(
-    problem: Reconstruction, codes: torch.Tensor, scale: float, bits: int, epochs: int
-) -> tuple[torch.Tensor, float]:
+    problem: Reconstruction, codes: torch.Tensor, scale: Scale, bits: int, epochs: int
+) -> tuple[torch.Tensor, Scale]:
     """Codes and scale that reconstruct the output better than the given ones.
 
     Parameters
@@ -95,7 +104,8 @@ def bit_split(
     problem : Reconstruction
     codes : float64 tensor [K, N]
         Integers to begin with; those of magnitude 2**(bits-1) are clamped, as digits are symmetric.
-    scale : float
+    scale : float or float64 array [N]
+        One for all codes, or one for each column.
     bits : int
     epochs : int
         Sweeps over all digits at most; it ends when one changes nothing.
@@ -103,20 +113,28 @@ def bit_split(
     Returns
     -------
     codes : float64 tensor [K, N]
-    scale : float
+    scale : float or float64 array [N]
         Rounded to float32, as every scale is.
     """
     device, problem = codes.device, Reconstruction(problem.gram.cpu(), problem.target.cpu())
     top = 2.0 ** (bits - 1) - 1
     digits = split_digits(codes.cpu().clamp(-top, top), bits).contiguous()
     q = stitch(digits)
+    units: tuple[Reconstruction, float]
     for _ in range(epochs):
-        refitted = _float32(problem.best_scale(q))
-        if _TINY <= refitted < math.inf:  # else no scale of that sign fits: keep the one there is
-            scale = refitted
+        if isinstance(scale, np.ndarray):
+            each = problem.best_scales(q)
+            scale = np.where((each >= _TINY) & (each < math.inf), each, scale)
+            # In units of its scale a column is a problem with the scale 1.
+            units = Reconstruction(problem.gram, problem.target / torch.from_numpy(scale)), 1.0
+        else:
+            refitted = _float32(problem.best_scale(q))
+            if _TINY <= refitted < math.inf:  # else no scale of that sign fits: keep the one there is
+                scale = refitted
+            units = problem, scale
         before = q.clone()
         for m in reversed(range(bits - 1)):
-            _sweep(problem, digits[m], q, scale, 2.0**m)
+            _sweep(units[0], digits[m], q, units[1], 2.0**m)
         if torch.equal(q, before):
             break
     return q.to(device), scale

@@ -16,6 +16,7 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
+from ptqsim.ptq.calibration.layer import Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
@@ -39,6 +40,7 @@ def calibrate(
     num_images: int | None = None,
     seed: int = 0,
     variant: str = "paper",
+    w_granularity: Granularity | str = Granularity.TENSOR,
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
@@ -68,6 +70,10 @@ def calibrate(
         Seed of everything random in the method.
     variant : str
         ``"paper"``, or ``"released"`` for what PTQ4ViT's released code does instead.
+    w_granularity : Granularity or {"tensor", "channel"}
+        Number of scales of a weight: one (in a qkv layer one for each of W_Q, W_K and W_V), as in the papers, or one
+        for each output channel, in the same search space and by the same objective, taken of the channel
+        (docs/calibration.md).
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
@@ -109,6 +115,7 @@ def calibrate(
     if not callable(progress):
         raise ArgumentTypeError(f"progress is {progress!r}; legal is a function of layers done, all layers and a name")
     folder = None if state is None else checked_path("state", state)
+    granularity = Granularity.of(w_granularity, "w_granularity")
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
@@ -136,13 +143,15 @@ def calibrate(
         "a_bits": a_bits,
         "seed": seed,
     }
+    if granularity != Granularity.TENSOR:
+        info["w_granularity"] = str(granularity)
     info |= {"images": len(images), "ptqsim": pq.__version__}
     if folds:
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
-    with Layerwise(model, images, seed, kept, captured) as layerwise:
+    with Layerwise(model, images, seed, kept, captured, granularity) as layerwise:
         check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
-        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress))
+        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity))
         if trail is not None:
             info["selection"] = trail
         info["options"] = asdict(chosen)  # type: ignore[call-overload]

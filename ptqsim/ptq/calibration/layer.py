@@ -10,15 +10,24 @@ import numpy as np
 import torch
 
 import ptqsim as pq
+from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.products.execute import WeightCodes
-from ptqsim.ptq.network.products.fake_quant import decode_codes, fake_quantize
+from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.search.alternate import alternate
-from ptqsim.ptq.search.candidates import group_max, uniform
+from ptqsim.ptq.search.candidates import Candidates, UniformCandidates, group_max, uniform
 from ptqsim.ptq.search.capture import OperationData
+from ptqsim.ptq.search.channels import ChannelCandidates, as_channels
+
+
+class Granularity(Choice):
+    """Number of scales of a weight: one for all of it, or one for each output channel."""
+
+    TENSOR = "tensor"
+    CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
@@ -56,7 +65,14 @@ class LayerResult:
                 op.corrected_bias = self.bias.to(op.weight.device)
 
 
-def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_bits: int, a_bits: int) -> LayerResult:
+def calibrate_layer(
+    op: MatmulOperation,
+    data: OperationData,
+    method: Method,
+    w_bits: int,
+    a_bits: int,
+    granularity: Granularity = Granularity.TENSOR,
+) -> LayerResult:
     """Find the formats, codes and bias of one operation.
 
     Parameters
@@ -68,6 +84,8 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     method : Method
     w_bits, a_bits : int
         Width of weights and activations.
+    granularity : Granularity
+        Number of scales of a weight.
 
     Raises
     ------
@@ -77,12 +95,19 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None
     b_bits = w_bits if constant_b else a_bits
-    spaces = method.a_candidates(op, data.a, a_bits), method.b_candidates(op, data.b, b_bits)
-    start = tuple(  # Algorithm 1 line 8: max / 2**(bits-1)
-        uniform(group_max(x), bits, [1.0]).choose([0] * len(x)) for x, bits in ((data.a, a_bits), (data.b, b_bits))
-    )
+    # Algorithm 1 line 8: max / 2**(bits-1)
+    a_start, b_start = (maximum_of(x, bits) for x, bits in ((data.a, a_bits), (data.b, b_bits)))
+    b_space: Candidates | ChannelCandidates
+    # A group with a single column has a scale of its own already.
+    if constant_b and granularity == Granularity.CHANNEL and data.b.shape[2] > 1:
+        columns = as_channels(data.b)
+        b_space = per_channel(method.b_candidates(op, columns, b_bits), len(data.b))
+        b_start = per_channel(uniform(group_max(columns), b_bits, [1.0]), len(data.b)).choose([0] * len(columns))
+    else:
+        b_space = method.b_candidates(op, data.b, b_bits)
+    spaces = method.a_candidates(op, data.a, a_bits), b_space
     objective = method.objective(op)
-    found = alternate(data, spaces, (start[0], start[1]), objective, method.schedule(op), constant_b=constant_b)
+    found = alternate(data, spaces, (a_start, b_start), objective, method.schedule(op), constant_b=constant_b)
     formats = OperandFormats(spaces[0].choose(found.a), spaces[1].choose(found.b))
     report: dict[str, object] = {
         "objective": objective.name,
@@ -104,6 +129,17 @@ def calibrate_layer(op: MatmulOperation, data: OperationData, method: Method, w_
     return LayerResult(formats, data.a.shape[-1], report, codes, bias)
 
 
+def maximum_of(x: torch.Tensor, bits: int) -> tuple[Format, ...]:
+    """Formats of the groups of x [G, ...] that just cover its greatest magnitudes."""
+    return uniform(group_max(x), bits, [1.0]).choose([0] * len(x))
+
+
+def per_channel(columns: Candidates, groups: int) -> ChannelCandidates:
+    """Candidates of every column of a weight, as those of the weight."""
+    assert isinstance(columns, UniformCandidates)  # every method has such weights
+    return ChannelCandidates(columns, groups)
+
+
 def _split_bits(
     data: OperationData, formats: OperandFormats, options: BitSplitting
 ) -> tuple[OperandFormats, WeightCodes]:
@@ -119,7 +155,8 @@ def _split_bits(
             )
         weight = data.b[group]
         problem = reconstruction(a_hat, data.out[group], weight, options.damping)
-        nearest = (weight / fmt.scale).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
+        steps = torch.tensor(fmt.steps, dtype=weight.dtype, device=weight.device)
+        nearest = (weight / steps).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
         q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)
         chosen = replace(fmt, scale=scale)
         mask = (1 << fmt.bits) - 1  # two's complement of k bits

@@ -23,7 +23,7 @@ from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.files.tensors import open_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.operations import OperandFormats
-from ptqsim.ptq.network.storage import read_formats
+from ptqsim.ptq.network.storage import read_formats, written_formats
 
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 
@@ -92,8 +92,8 @@ def _written(result: LayerResult) -> bytes:
     for group, codes in enumerate(result.weight_codes or ()):
         tensors[f"codes/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
     header = {
-        "a": [fmt.to_dict() for fmt in result.formats.a],
-        "b": [fmt.to_dict() for fmt in result.formats.b],
+        "a": written_formats(result.formats.a, "scale/a", tensors),
+        "b": written_formats(result.formats.b, "scale/b", tensors),
         "depth": result.depth,
         "report": result.report,
         "shape": None if result.weight_codes is None else list(result.weight_codes[0].shape),
@@ -116,7 +116,7 @@ def _read(path: Path) -> LayerResult:
     if metadata["sha256"] != _digest(metadata["layer"], tensors):
         raise ValueError(f"{path} has changed since it was written")
     header = json.loads(metadata["layer"])
-    formats = OperandFormats(read_formats(header["a"]), read_formats(header["b"]))
+    formats = OperandFormats(read_formats(header["a"], tensors), read_formats(header["b"], tensors))
     codes = None
     if header["shape"] is not None:
         codes = [

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress
-from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
+from ptqsim.ptq.calibration.layer import Granularity, LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.network.description.identity import network_fingerprint, tensors_fingerprint
@@ -37,14 +37,23 @@ class Layerwise:
         The cache of finished layers.
     captured : Captured, optional
         A capture of this network and these images, to be used instead of a new one.
+    granularity : Granularity
+        Number of scales of a weight.
     """
 
     def __init__(
-        self, network: nn.Module, images: torch.Tensor, seed: int, kept: LayerCache, captured: Captured | None = None
+        self,
+        network: nn.Module,
+        images: torch.Tensor,
+        seed: int,
+        kept: LayerCache,
+        captured: Captured | None = None,
+        granularity: Granularity = Granularity.TENSOR,
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images
         self.seed = seed
+        self.granularity = granularity
         self.device = next(self.quantized.model.parameters()).device
         self._kept = kept
         self._given = captured
@@ -109,7 +118,8 @@ class Layerwise:
 
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
-            result = calibrate_layer(op, captured.on(self.device, op.name), method, *bits[op.name])
+            data = captured.on(self.device, op.name)
+            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -131,7 +141,8 @@ class Layerwise:
             result = self._kept.get(op.name, key)
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
-                result = calibrate_layer(op, exact.with_operands(op.calibrated_rows(a), b), method, *bits[op.name])
+                data = exact.with_operands(op.calibrated_rows(a), b)
+                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT
@@ -154,7 +165,8 @@ class Layerwise:
         """Everything that decides a layer: in sequence also the widths of the others."""
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
-        return {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
+        key = {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
+        return key if self.granularity == Granularity.TENSOR else {**key, "w_granularity": str(self.granularity)}
 
     def _check_given(self, method: Method, captured: Captured) -> None:
         if method.task_loss not in (None, captured.gradient):

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress, prefixed
+from ptqsim.ptq.calibration.layer import Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
@@ -63,7 +64,7 @@ class Selection:
         At least as many as there are folds.
     bits : mapping
         Widths of every layer.
-    seed, kept, progress : int, LayerCache and Progress
+    seed, kept, progress, granularity : int, LayerCache, Progress and Granularity
         As for :class:`~ptqsim.ptq.calibration.layerwise.Layerwise`.
     """
 
@@ -73,6 +74,7 @@ class Selection:
     seed: int
     kept: LayerCache
     progress: Progress
+    granularity: Granularity = Granularity.TENSOR
 
     def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]:
         """The start with the additions that helped, and the trail: the start itself, then each in the order tried.
@@ -93,7 +95,13 @@ class Selection:
             parts = [
                 (
                     stack.enter_context(
-                        Layerwise(self.network, self.images[_others(count, fold, folds)], self.seed, self.kept)
+                        Layerwise(
+                            self.network,
+                            self.images[_others(count, fold, folds)],
+                            self.seed,
+                            self.kept,
+                            granularity=self.granularity,
+                        )
                     ),
                     self.images[fold::folds].to(device),
                 )

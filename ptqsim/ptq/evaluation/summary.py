@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import ptqsim as pq
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -21,7 +23,8 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
     if isinstance(first, pq.TwinSoftmax | pq.TwinGELU):
         text += f", m {_span([f.shift for f in formats], str)}"
     if not isinstance(first, pq.TwinSoftmax):
-        text += f", scale {_span([f.scale for f in formats], '{:.3g}'.format)}"
+        scales = [s for f in formats for s in np.atleast_1d(f.scale).tolist()]
+        text += f"{'' if first.axis is None else ' per channel'}, scale {_span(scales, '{:.3g}'.format)}"
     return text
 
 

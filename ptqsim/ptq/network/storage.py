@@ -1,15 +1,16 @@
 """Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
 
-Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``float/<parameter>`` what is not
-quantized (biases, normalization, embeddings), ``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors
-of a folding; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was
-calibrated, and a digest of all the rest.
+Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
+where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +34,10 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.wrapping.folding import Folding, folded
 
 VERSION: Final = 4
-READABLE: Final = (1, 2, 3, 4)
-"""Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture."""
+WITH_CHANNELS: Final = 5
+READABLE: Final = (1, 2, 3, 4, 5)
+"""Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
+Version 5 has scales per channel, and is written where there are any."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -53,8 +56,8 @@ def save(quantized: QuantizedModel, path: Path) -> None:
             raise ValueError(f"layer {name!r} has no formats: calibrate the model before saving it")
         layers[name] = {
             "depth": op.depth,
-            "a": [f.to_dict() for f in op.formats.a],
-            "b": [f.to_dict() for f in op.formats.b],
+            "a": written_formats(op.formats.a, f"scale/{name}/a", tensors),
+            "b": written_formats(op.formats.b, f"scale/{name}/b", tensors),
             "report": op.report,
         }
         if isinstance(op, WeightOperation):
@@ -68,7 +71,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
     header: dict[str, Any] = {
-        "version": VERSION,
+        "version": WITH_CHANNELS if any(key.startswith("scale/") for key in tensors) else VERSION,
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,
@@ -196,7 +199,7 @@ def _digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
 def _restore(
     op: MatmulOperation, layer: dict[str, Any], tensors: dict[str, torch.Tensor], path: Path, *, decode: bool
 ) -> None:
-    op.formats = OperandFormats(read_formats(layer["a"]), read_formats(layer["b"]))
+    op.formats = OperandFormats(read_formats(layer["a"], tensors), read_formats(layer["b"], tensors))
     op.depth = layer["depth"]
     op.report = layer["report"]
     if not isinstance(op, WeightOperation):
@@ -224,9 +227,24 @@ def _restore(
         op.corrected_bias = bias.to(op.weight.device)
 
 
-def read_formats(entries: list[dict[str, Any]]) -> tuple[Format, ...]:
-    """The formats that ``to_dict`` wrote; one that no layer runs in is a ValueError."""
-    formats = tuple(from_dict(entry) for entry in entries)
+def written_formats(
+    formats: Sequence[pq.NumberFormat], name: str, tensors: dict[str, torch.Tensor]
+) -> list[dict[str, Any]]:
+    """The formats as plain data; scales per channel go into the tensors, and their entry says under which name."""
+    entries = [fmt.to_dict() for fmt in formats]
+    for group, (fmt, entry) in enumerate(zip(formats, entries, strict=True)):
+        if fmt.axis is not None:
+            entry["scale"] = f"{name}/{group}"
+            tensors[entry["scale"]] = torch.tensor(fmt.scale, dtype=torch.float64)
+    return entries
+
+
+def read_formats(entries: list[dict[str, Any]], tensors: Mapping[str, torch.Tensor]) -> tuple[Format, ...]:
+    """The formats that `written_formats` wrote; one that no layer runs in is a ValueError."""
+    formats = tuple(
+        from_dict({**entry, "scale": tensors[entry["scale"]].numpy()} if "axis" in entry else entry)
+        for entry in entries
+    )
     for fmt in formats:
         if not isinstance(fmt, FORMATS):
             names = ", ".join(kind.__name__ for kind in FORMATS)

@@ -59,15 +59,13 @@ def _weight(nodes: Nodes, op: WeightOperation, export: LayerExport) -> str:
         return nodes.real("B", _laid_out(op, list(groups.cpu().numpy())))
     integers = [c.aligned() + c.format.zero_point for c in codes]
     stored = nodes.integer("B/codes", _laid_out(op, integers), export.b.storage)
-    scales, zeros = (
-        np.array([getattr(c.format, name) for c in codes], kind)
-        for name, kind in (("scale", np.float32), ("zero_point", np.int64))
-    )
+    one = len(codes) == 1 and codes[0].format.axis is None
     # The groups are blocks of columns.
-    scale, zero_point = (
-        each.reshape(()) if len(codes) == 1 else np.repeat(each, codes[0].shape[1]) for each in (scales, zeros)
-    )
-    axis: dict[str, Any] = {} if len(codes) == 1 else {"axis": 1}
+    per_column = np.concatenate([np.broadcast_to(c.format.steps, c.shape[1]) for c in codes]).astype(np.float32)
+    zeros = np.repeat(np.array([c.format.zero_point for c in codes], np.int64), [c.shape[1] for c in codes])
+    scale: NDArray[Any] = per_column[0].reshape(()) if one else per_column
+    zero_point: NDArray[Any] = zeros[0].reshape(()) if one else zeros
+    axis: dict[str, Any] = {} if one else {"axis": 0 if isinstance(op, PatchOperation) else 1}
     s = nodes.real("B/scale", scale)
     zero = nodes.integer("B/zero_point", zero_point, export.b.storage)
     return nodes.add("DequantizeLinear", [stored, s, zero], "B", **axis)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+
 import ptqsim as pq
 from ptqsim.common.choice import Choice
 from ptqsim.ptq.evaluation.summary import describe
@@ -76,7 +78,7 @@ class OperandExport:
     clip : tuple of two int, or None
         The range that a Clip narrows the type to.
     scales : int
-        Number of scales: one, or one per group along an axis.
+        Number of scales: one, or one per group or channel along an axis.
     reason : str
         Why it is not ``q_dq``; empty if it is.
     """
@@ -116,7 +118,10 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, co
         return OperandExport(words, "float", reason=f"fake quantization knows no {type(first).__name__}")
     if isinstance(first, pq.Uniform):
         if constant:  # the codes are stored, whichever way they were rounded
-            return OperandExport(words, "q_dq", Storage.of_weight(*first.code_range).kind, scales=len(formats))
+            scales = sum(np.size(f.scale) for f in formats)
+            return OperandExport(words, "q_dq", Storage.of_weight(*first.code_range).kind, scales=scales)
+        if first.axis is not None:
+            return OperandExport(words, "float", reason="scales per channel are exported for weights only")
         if first.rounding == "half_even":
             low, high, _ = integers_of(formats)
             storage = Storage.of_activation(low, high)

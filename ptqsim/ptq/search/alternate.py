@@ -16,6 +16,8 @@ import numpy as np
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
+from ptqsim.ptq.search.channel_search import search_channels
+from ptqsim.ptq.search.channels import ChannelCandidates
 from ptqsim.ptq.search.objectives import Objective
 from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, race
@@ -23,6 +25,7 @@ from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 
 Side = Literal["a", "b"]
 Formats = tuple[Format, ...]
+Spaces = tuple[Candidates, Candidates | ChannelCandidates]
 
 
 def check_rounds(rounds: int) -> None:
@@ -69,7 +72,7 @@ class SearchResult:
     rounds : int
         Rounds run until nothing changed, at most those asked for.
     evaluated, pruned : int
-        Candidates evaluated in full, and given up on the way.
+        Candidates evaluated in full, and given up on the way; of scales per channel once for every channel.
     ties : tuple of Tie
         Where the objective could not tell candidates apart when it was last asked, and what chose among them.
     """
@@ -85,7 +88,7 @@ class SearchResult:
 
 def alternate(
     data: OperationData,
-    spaces: tuple[Candidates, Candidates],
+    spaces: Spaces,
     start: tuple[Formats, Formats],
     objective: Objective,
     schedule: SearchSchedule,
@@ -95,13 +98,14 @@ def alternate(
     """Search the candidates of one operand with the other fixed, then those of the other, round after round.
 
     Groups are independent where both operands have one scale per group: each takes its own best candidate from one
-    pass over the list.  An operand with a single scale takes the best of the sum.
+    pass over the list.  An operand with a single scale takes the best of the sum.  A weight with a scale per channel
+    takes the best of each column, all columns at once (:mod:`ptqsim.ptq.search.channel_race`).
 
     Parameters
     ----------
     data : OperationData
-    spaces : two Candidates
-        Candidates of a and of b.
+    spaces : Candidates, and Candidates or ChannelCandidates
+        Candidates of a and of b; those of a constant b may have a scale for each of its columns.
     start : two tuples of formats
         Formats of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
     objective : Objective
@@ -115,14 +119,14 @@ def alternate(
 
 def _alternate(
     data: OperationData,
-    spaces: tuple[Candidates, Candidates],
+    spaces: Spaces,
     start: tuple[Formats, Formats],
     objective: Objective,
     schedule: SearchSchedule,
     constant_b: bool,
 ) -> SearchResult:
-    space: dict[Side, Candidates] = dict(zip(_OPERANDS, spaces, strict=True))
-    typical = (spaces[0].formats[len(spaces[0]) // 2], spaces[1].formats[len(spaces[1]) // 2])
+    space: dict[Side, Candidates | ChannelCandidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    typical = (spaces[0].typical, spaces[1].typical)
     products = Products(data, objective, constant_b, typical)
     formats: dict[Side, Formats] = dict(zip(_OPERANDS, start, strict=True))
     chosen: dict[Side, Chosen] = {"a": (), "b": ()}
@@ -136,6 +140,15 @@ def _alternate(
             return of.with_a(formats["a"])
         return of.with_b(None if schedule.float_b else formats["b"])
 
+    def search(operand: Side) -> tuple[Chosen, list[Tie], float, int, int]:
+        candidates = space[operand]
+        if isinstance(candidates, ChannelCandidates):
+            best = search_channels(products, candidates, formats["a"], objective)
+            return best.chosen, list(best.ties), best.score, best.evaluated, best.pruned
+        outcome = race(candidates, partials(products, operand), len(products.parts), objective)
+        chosen, ties = break_ties(operand, data, candidates, outcome, objective.name, partial(squared_error, operand))
+        return chosen, ties, float(outcome.best.sum()), outcome.finished, len(candidates) - outcome.finished
+
     def squared_error(operand: Side) -> Parts:
         of = Products(data, SQUARED_ERROR, constant_b, typical)
         of.error = products.error
@@ -145,12 +158,8 @@ def _alternate(
         done += 1
         before = dict(chosen)
         for operand in order:
-            outcome = race(space[operand], partials(products, operand), len(products.parts), objective)
-            found, ties[operand] = break_ties(
-                operand, data, space[operand], outcome, objective.name, partial(squared_error, operand)
-            )
-            score = float(outcome.best.sum())
-            evaluated, pruned = evaluated + outcome.finished, pruned + len(space[operand]) - outcome.finished
+            found, ties[operand], score, finished, given_up = search(operand)
+            evaluated, pruned = evaluated + finished, pruned + given_up
             # the other operand was searched for this very choice; with a new bias it has to be searched again
             settled = found == chosen[operand] and not schedule.correct_bias
             chosen[operand], formats[operand] = found, space[operand].choose(found)

@@ -8,10 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.common.choice import Choice
@@ -59,12 +61,53 @@ class Candidates:
     def groups(self) -> int:
         return len(self.formats[0])
 
+    @property
+    def typical(self) -> tuple[Format, ...]:
+        """The candidate in the middle."""
+        return self.formats[len(self) // 2]
+
     def choose(self, chosen: Sequence[int]) -> tuple[Format, ...]:
         """The formats of candidate ``chosen[g]`` for each group g."""
         return tuple(self.formats[c][g] for g, c in enumerate(chosen))
 
     def choose_normalized(self, chosen: Sequence[int]) -> tuple[float, ...]:
         return tuple(self.normalized[c][g] for g, c in enumerate(chosen))
+
+
+class UniformCandidates(Candidates):
+    """Candidates that differ in their scales alone; the formats are made where they are asked for.
+
+    Attributes
+    ----------
+    bits : int
+    scales : float64 array [C, G]
+        Values of float32.
+    multiples : float64 array [C, G]
+        `normalized` as an array.
+    """
+
+    def __init__(self, bits: int, scales: NDArray[np.float64], maxima: Sequence[float]) -> None:
+        values = {"bits": bits, "scales": scales, "multiples": scales / (np.asarray(maxima) / 2 ** (bits - 1))}
+        self.__dict__.update(values)
+
+    bits: int
+    scales: NDArray[np.float64]
+    multiples: NDArray[np.float64]
+
+    @cached_property
+    def formats(self) -> tuple[tuple[Format, ...], ...]:
+        return tuple(tuple(pq.Uniform(bits=self.bits, scale=s) for s in row) for row in self.scales.tolist())
+
+    @cached_property
+    def normalized(self) -> tuple[tuple[float, ...], ...]:
+        return tuple(map(tuple, self.multiples.tolist()))
+
+    def __len__(self) -> int:
+        return len(self.scales)
+
+    @property
+    def groups(self) -> int:
+        return int(self.scales.shape[1])
 
 
 def group_max(x: torch.Tensor) -> list[float]:
@@ -90,10 +133,17 @@ def released_ratios(alpha: float, beta: float, n: int) -> list[float]:
     return [alpha, *linear_ratios(alpha, beta, n)[:-1]]
 
 
-def uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Candidates:
+def uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> UniformCandidates:
     """Uniform scales ratio * max / 2**(bits-1), for each group."""
-    grid = [[pq.Uniform(bits=bits, scale=_float32(r * top / 2 ** (bits - 1))) for top in maxima] for r in ratios]
-    return _candidates(grid, maxima)
+    return _uniform(maxima, bits, ratios, 2 ** (bits - 1))
+
+
+def _uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float], steps: float) -> UniformCandidates:
+    """Scales ratio * max / steps, rounded to float32 as by `_float32`."""
+    with np.errstate(over="ignore"):
+        scales = np.multiply.outer(ratios, maxima) / steps
+        rounded = np.maximum(scales.astype(np.float32), np.finfo(np.float32).tiny).astype(np.float64)
+    return UniformCandidates(bits, rounded, maxima)
 
 
 def twin_softmax(
@@ -142,11 +192,9 @@ def twin_gelu(
     return _candidates(grid, maxima)
 
 
-def released_uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Candidates:
+def released_uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> UniformCandidates:
     """Uniform scales as in PTQ4ViT's released code: multiples of max / (2**(bits-1) - 1/2)."""
-    half = 2 ** (bits - 1)
-    grid = [[pq.Uniform(bits=bits, scale=_float32(r * top / (half - 0.5))) for top in maxima] for r in ratios]
-    return _candidates(grid, maxima)
+    return _uniform(maxima, bits, ratios, 2 ** (bits - 1) - 0.5)
 
 
 def released_softmax(bits: int, splits: int) -> Candidates:

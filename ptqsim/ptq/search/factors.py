@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.formats.array import encoded
-from ptqsim.formats.base import encode_groups
+from ptqsim.formats.groups import encode_groups
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
@@ -29,11 +29,12 @@ class CodedFactor(NamedTuple):
     ----------
     arrays : tuple of QuantizedArray
         One [G, ...] of all groups, or where these differ in more than the scale, one [1, ...] of each.
-    scales : tuple of G float
+    scales : tuple of G float, or of G arrays
+        Of a weight with scales per channel the scales of its columns.
     """
 
     arrays: tuple[pq.QuantizedArray, ...]
-    scales: tuple[float, ...]
+    scales: tuple[Any, ...]
 
     def of_group(self, group: int) -> pq.QuantizedArray:
         """The codes [1, ...] of a group; of the only one, where there is one."""
@@ -41,12 +42,17 @@ class CodedFactor(NamedTuple):
             return self.arrays[0] if len(self.scales) == 1 else self.arrays[0][group : group + 1]
         return self.arrays[group]
 
+    def transposed(self, group: int) -> pq.QuantizedArray:
+        """The codes of a group of an operand [G, rows, K], as [K, rows]; contiguous, as they are multiplied often."""
+        array = self.of_group(group)
+        return encoded(np.ascontiguousarray(array.codes[0].T), array.format)
+
 
 Factor = torch.Tensor | CodedFactor
 """An operand [G, ...]: its values, or its codes."""
 
 _DECODABLE: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU)
-_EXACT: Final = pq.Accumulator(bits=63)  # no sum of such codes needs more
+EXACT: Final = pq.Accumulator(bits=63)  # no sum of such codes needs more
 _WIDEST: Final = 8  # of which a mantissa is a byte
 
 
@@ -77,7 +83,7 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
     return CodedFactor(arrays, tuple(fmt.scale for fmt in formats) * (len(x) // len(formats)))
 
 
-def _unscaled(fmt: Format) -> pq.NumberFormat:
+def _unscaled(fmt: pq.NumberFormat) -> pq.NumberFormat:
     """The format with the scale 1, if it has one of its own: what the simulator keeps of it serves all scales."""
     if isinstance(fmt, pq.Uniform):
         return _unit(fmt.__class__, bits=fmt.bits, rounding=fmt.rounding, signed=fmt.signed, zero_point=fmt.zero_point)
@@ -114,8 +120,14 @@ def _multiply_codes(a: CodedFactor, b: CodedFactor, out: NDArray[np.float32]) ->
     groups = len(out)
     scales = [a.scales[g % len(a.scales)] * b.scales[g % len(b.scales)] for g in range(groups)]
     if len(a.arrays) == len(b.arrays) == 1:
-        pq.matmul(a.arrays[0], b.arrays[0], _EXACT, statistics=False).dequantize(out, scales)
+        pq.matmul(a.arrays[0], b.arrays[0], EXACT, statistics=False).dequantize(out, _units(scales, out.ndim))
         return
     for g in range(groups):
-        result = pq.matmul(a.of_group(g), b.of_group(g), _EXACT, statistics=False)
-        result.dequantize(out[g : g + 1], scales[g : g + 1])
+        result = pq.matmul(a.of_group(g), b.of_group(g), EXACT, statistics=False)
+        result.dequantize(out[g : g + 1], _units(scales[g : g + 1], out.ndim))
+
+
+def _units(scales: list[Any], dimensions: int) -> NDArray[np.float64]:
+    """One scale per group, or one per group and column, shaped to broadcast over an output [G, ..., M, N]."""
+    units = np.array(scales, np.float64)
+    return units.reshape(len(units), *[1] * (dimensions - 2), -1)

@@ -117,18 +117,39 @@ def _image_correlations(data: OperationData) -> UnitSummer:
 
     def distances(out_hat: torch.Tensor) -> NDArray[np.float64]:
         error, square_error, along = sums(images_of(out_hat, data.images))
-        variance = np.maximum(square_error - error**2 / count, 0)  # of the error, times the count
-        square_h = square_o + 2 * along + variance
-        squares = square_o * square_h
-        # 1 - Gamma from 1 - Gamma^2, which the error gives to its last digits where Gamma is nearly 1 (Eq. 12)
-        squares_or_one = np.where(squares > 0, squares, 1.0)
-        gamma = (square_o + along) / np.sqrt(squares_or_one)
-        distance = (square_o * variance - along**2) / squares_or_one / (1 + np.maximum(gamma, 0))
-        distance = np.where(gamma > 0, distance, 1 - gamma)
-        found: NDArray[np.float64] = np.where(squares > 0, np.maximum(distance, 0), 1.0)
-        return found
+        return correlation_distance(square_o, error, square_error, along, count)
 
     return distances
+
+
+def correlation_distance(
+    square_o: NDArray[np.float64],
+    error: NDArray[np.float64],
+    square_error: NDArray[np.float64],
+    along: NDArray[np.float64],
+    count: int,
+) -> NDArray[np.float64]:
+    """One minus the correlation Gamma of exact and quantized values (Liu et al. Eq. 12); 1 where one is constant.
+
+    Parameters
+    ----------
+    square_o : float64 array
+        Sum of squares of the exact values, centered.
+    error, square_error, along : float64 array
+        Sums of the error d, of d^2, and of d times the centered exact value.
+    count : int
+        Number of values.
+    """
+    variance = np.maximum(square_error - error**2 / count, 0)  # of the error, times the count
+    square_h = square_o + 2 * along + variance
+    squares = square_o * square_h
+    # 1 - Gamma from 1 - Gamma^2, which the error gives to its last digits where Gamma is nearly 1 (Eq. 12)
+    squares_or_one = np.where(squares > 0, squares, 1.0)
+    gamma = (square_o + along) / np.sqrt(squares_or_one)
+    distance = (square_o * variance - along**2) / squares_or_one / (1 + np.maximum(gamma, 0))
+    distance = np.where(gamma > 0, distance, 1 - gamma)
+    found: NDArray[np.float64] = np.where(squares > 0, np.maximum(distance, 0), 1.0)
+    return found
 
 
 def images_of(out: torch.Tensor, images: int) -> torch.Tensor:

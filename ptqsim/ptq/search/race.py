@@ -4,8 +4,8 @@ Outputs are computed part by part, and candidates race (Maron and Moore, "Hoeffd
 
 - where every part adds to the score (the Hessian guided metric, the similarity of images), a candidate is given up as
   soon as its partial score exceeds the best whole one of every group, as it can only grow: this loses nothing;
-- a candidate is given up that is behind the leader of every group by more than `_SURE` standard errors.  What is
-  compared is the ratio of their scores on the same rows, images or parts, of which there must be `_SAMPLES`; where the
+- a candidate is given up that is behind the leader of every group by more than `SURE` standard errors.  What is
+  compared is the ratio of their scores on the same rows, images or parts, of which there must be `SAMPLES`; where the
   units that add most came first, the last half of them stands for what is to come.
 
 The second can lose the best candidate to one that it can't tell from it. `ptqsim bench --calibration` measures how
@@ -30,8 +30,10 @@ from ptqsim.ptq.search.products import Partials
 Chosen = tuple[int, ...]
 """One candidate number per group."""
 
-_SAMPLES: Final = 4
-_SURE: Final = 8.0
+SAMPLES: Final = 4
+"""Rows, images or parts that two candidates are compared on, at least."""
+SURE: Final = 8.0
+"""Standard errors."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def race(space: Candidates, partials: Partials, parts: int, objective: Objective
     track = _Track(space, partials, objective)
     racing = list(range(len(space)))
     done = 0
-    for stop in _stops(parts, objective.additive) if len(space) > 1 else []:
+    for stop in stops(parts, objective.additive) if len(space) > 1 else []:
         for candidate in racing:
             track.run(candidate, done, stop)
         done = stop
@@ -106,11 +108,11 @@ def _alike(scores: Scores, resolution: float) -> NDArray[np.bool_]:
     return alike
 
 
-def _stops(parts: int, growing: bool) -> list[int]:
+def stops(parts: int, growing: bool) -> list[int]:
     """Numbers of parts after which candidates are given up: each time that what was seen has doubled."""
     if growing:
         return list(range(1, parts))
-    return [_SAMPLES << i for i in range(parts.bit_length()) if _SAMPLES << i < parts]
+    return [SAMPLES << i for i in range(parts.bit_length()) if SAMPLES << i < parts]
 
 
 class _Track:
@@ -142,7 +144,7 @@ class _Track:
         scores = np.array([self._score_of(candidate) for candidate in racing])  # [candidate, group]
         samples = np.array([self.samples[candidate] for candidate in racing])  # [candidate, sample, group]
         if self.objective.additive:  # the first are those that add most: the last are more like what is to come
-            samples = samples[:, -max(_SAMPLES, samples.shape[1] // 2) :]
+            samples = samples[:, -max(SAMPLES, samples.shape[1] // 2) :]
         of_leader = samples[scores.argmin(axis=0), :, np.arange(samples.shape[2])].T
         least = scores.min(axis=0)
         kept = (_behind(samples, of_leader) <= 0) | (scores <= least + self.objective.resolution)
@@ -192,11 +194,11 @@ def _behind(samples: NDArray[np.float64], of_leader: NDArray[np.float64]) -> NDA
     """By how much each candidate is surely behind, as a share of the leader's score: [candidate, group]."""
     count = samples.shape[1]
     whole = of_leader.sum(axis=0)
-    if count < _SAMPLES:
+    if count < SAMPLES:
         return np.zeros((len(samples), len(whole)))
     difference = samples - of_leader
     share = difference.sum(axis=1) / np.where(whole > 0, whole, 1.0)
     # standard error of a ratio of sums (Cochran, Sampling Techniques, section 6.4)
     rest = difference - share[:, None, :] * of_leader
     error = np.sqrt((rest**2).sum(axis=1) * count / (count - 1)) / np.where(whole > 0, whole, 1.0)
-    return np.where(whole > 0, share - _SURE * error, 0.0)
+    return np.where(whole > 0, share - SURE * error, 0.0)

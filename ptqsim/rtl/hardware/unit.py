@@ -78,6 +78,11 @@ class Unit:
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
                     "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
                 )
+            if number_format.axis is not None:
+                raise ValueError(
+                    f"a format with a scale along axis {number_format.axis} was given, and a unit knows no channels; "
+                    "legal is a format of one scale: its arithmetic is the same, give number_format.unscaled()"
+                )
         checked_type("accumulator", self.accumulator, Accumulator)
         for field in ("a", "b", "accumulator"):
             object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's

@@ -17,11 +17,11 @@ class BitSplit(LinearSearch):
     The scales come from the shared search by the squared error of the output; the codes, and the scale of the weights
     once more, from :mod:`ptqsim.ptq.calibration.bit_split`.  Layers are quantized in sequence.
 
-    Deviations: the paper has one scale per output channel, and one per input channel where activations are compensated;
-    here both operands have one per group, as the datapath has.  The scale of the activations is searched instead of
-    fitted to them alone.  Damping, which the paper does not have, keeps the weights where the images say nothing of
-    them: with 32 images, the 32 rows that reach a classifier don't determine it, and on images that were held out the
-    error of a layer of vit_digits is less with a damping of 0.3 to 3 than with 0.01.
+    Deviations: the paper has one scale per output channel, as here with ``w_granularity="channel"``, and one per input
+    channel where activations are compensated, which no datapath with one unit per output has. The scale of the
+    activations is searched instead of fitted to them alone. Damping, which the paper does not have, keeps the weights
+    where the images say nothing of them: with 32 images, the 32 rows that reach a classifier don't determine it, and on
+    images that were held out the error of a layer of vit_digits is less with a damping of 0.3 to 3 than with 0.01.
 
     Attributes
     ----------

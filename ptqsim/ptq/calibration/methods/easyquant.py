@@ -19,7 +19,7 @@ class EasyQuant(LinearSearch):
     before it give (PTQ4ViT appendix 6.2 on the sequential paradigm).
 
     Deviations: alpha = 0.5 and beta = 1.2 are those that PTQ4ViT's appendix 6.2 names for it, where its own paper has
-    beta = 2; weights have one scale per layer and not one per channel, as the datapath has one scale per operand;
+    beta = 2; weights have one scale per layer, and one per channel as in its paper with ``w_granularity="channel"``;
     the rounds end when nothing changes, and 3 are run at most.
     """
 

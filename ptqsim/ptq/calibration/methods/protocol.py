@@ -118,7 +118,8 @@ class LinearSearch(Plain):
     """Base of methods whose candidate scales are evenly spaced; each sets its own defaults.
 
     The search spaces are [alpha, beta] * max / 2**(bits-1), divided into n (PTQ4ViT section 3.1, Liu et al. section
-    3.2); one scale per tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1).
+    3.2); one scale per tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1), and every
+    column of a weight where scales per channel are asked for, which is then a group of its own here.
 
     Attributes
     ----------

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 import torch
 
 import ptqsim as pq
@@ -70,8 +71,7 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
         return torch.cat([by_torch(x[g : g + 1], (fmt,)) for g, fmt in enumerate(formats)])
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
-    scales = [f.scale for f in formats]
-    scale, step = per_group(scales, x), _steps(scales, x)
+    scale, step = steps_of(formats, x, x.dtype), _steps(formats, x)
     if isinstance(first, pq.Uniform):
         return uniform(x, scale, step, first.aligned_min, first.aligned_max)
     shift = per_group([2.0**f.shift for f in formats], x)
@@ -91,12 +91,23 @@ def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
     return torch.tensor(values, dtype=x.dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
 
 
-def _steps(scales: Sequence[float], x: torch.Tensor) -> torch.Tensor:
+def steps_of(formats: Sequence[pq.NumberFormat], x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The scales of one format per group, shaped to broadcast over ``x`` [G, ...]; also those per channel."""
+    if all(fmt.axis is None for fmt in formats):
+        return torch.tensor([f.scale for f in formats], dtype=dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+    for fmt in formats:
+        fmt.check_shape("values", tuple(x.shape[1:]))
+    last = np.broadcast_shapes(*(np.shape(fmt.steps) for fmt in formats))
+    steps = np.stack([np.broadcast_to(fmt.steps, last) for fmt in formats])
+    of_group = (1,) * (x.ndim - 1 - len(last)) + last
+    return torch.from_numpy(steps.reshape(len(steps), *of_group)).to(x.device, dtype)
+
+
+def _steps(formats: Sequence[pq.NumberFormat], x: torch.Tensor) -> torch.Tensor:
     """Factors of the integers, per group: the scales in the dtype of ``x`` if exact there, else in float64."""
-    steps = per_group(scales, x)
-    if steps.flatten().tolist() == list(scales):
-        return steps
-    return torch.tensor(scales, dtype=torch.float64, device=x.device).reshape(steps.shape)
+    exact = steps_of(formats, x, torch.float64)
+    steps = exact.to(x.dtype)
+    return steps if torch.equal(steps.double(), exact) else exact
 
 
 def uniform(x: torch.Tensor, scale: torch.Tensor, step: torch.Tensor, low: int, high: int) -> torch.Tensor:
@@ -164,7 +175,7 @@ def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torc
     """
     dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
     aligned = torch.stack([torch.from_numpy(c.aligned()) for c in codes]).to(like.device, dtype)
-    return aligned.mul_(_steps([c.format.scale for c in codes], aligned)).to(like.dtype)
+    return aligned.mul_(_steps([c.format for c in codes], aligned)).to(like.dtype)
 
 
 def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
