@@ -24,6 +24,14 @@ from ptqsim.formats.arrays.packing import pack as pack
 from ptqsim.formats.arrays.packing import unpack as unpack
 from ptqsim.formats.base import NumberFormat as NumberFormat
 from ptqsim.formats.log2 import Log2 as Log2
+from ptqsim.formats.minifloat import Minifloat as Minifloat
+from ptqsim.formats.minifloat import SpecialValues as SpecialValues
+from ptqsim.formats.named_floats import E2M1 as E2M1
+from ptqsim.formats.named_floats import E2M3 as E2M3
+from ptqsim.formats.named_floats import E3M2 as E3M2
+from ptqsim.formats.named_floats import E3M4 as E3M4
+from ptqsim.formats.named_floats import E4M3 as E4M3
+from ptqsim.formats.named_floats import E5M2 as E5M2
 from ptqsim.formats.pwlq import PWLQ as PWLQ
 from ptqsim.formats.rounding import RangeChoice as RangeChoice
 from ptqsim.formats.rounding import RoundingMode as RoundingMode

@@ -8,8 +8,9 @@ or for every layer of a calibrated model: *ptqsim bounds FILE*. The calibrated b
 *--images* images of *--data*. *ptqsim figures
 simulator.safe_width -O calibrated=FILE* draws them.
 
-The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
-*--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
+The left operand is twin_gelu where *--shift* is given, else uniform; the right one is uniform. With *--a-format
+twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound. Both can be
+small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ from ptqsim.cli.network.layer_bounds import layer_bounds
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
+FLOATS = {fmt.name.lower().removesuffix("fn"): fmt for fmt in (pq.E5M2, pq.E4M3, pq.E3M4, pq.E3M2, pq.E2M3, pq.E2M1)}
+LEFT_FORMATS = (*A_FORMATS, *FLOATS)
+RIGHT_FORMATS = ("uniform", *FLOATS)
+DEFAULT_BITS = 8
 
 
 def bounds(
@@ -35,12 +40,15 @@ def bounds(
         Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")
     ] = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
-    bits: Annotated[int, typer.Option("--bits", help="Width of the left operand's codes, 2 to 16.")] = 8,
+    bits: Annotated[
+        int | None, typer.Option("--bits", help=f"Width of the left codes, 2 to 16; {DEFAULT_BITS} by default.")
+    ] = None,
     b_bits: Annotated[
         int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
     ] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
+    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
@@ -49,19 +57,21 @@ def bounds(
     as_json: JsonOption = False,
 ) -> None:
     if calibrated is not None:
-        if depth is not None or shift is not None or a_format is not None:
-            raise ValueError(f"{calibrated} says what its layers are: leave --depth, --shift and --a-format out")
+        if any(option is not None for option in (depth, shift, a_format, b_format)):
+            raise ValueError(
+                f"{calibrated} says what its layers are: leave --depth, --shift, --a-format and --b-format out"
+            )
         layer_bounds(calibrated, data, images, alignment, as_json)
         return
     if depth is None:
         raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
     a = make_format(a_format, bits, shift)
-    b = pq.Uniform(bits if b_bits is None else b_bits, scale=1.0)
+    b = make_right_format(b_format, b_bits, bits)
     found = [pq.bounds.datatype(a, b, depth, alignment)]
     if isinstance(a, pq.TwinSoftmax):
         found.append(pq.bounds.row_stochastic(a, b, depth))
     output = Output(as_json)
-    show(output, found, title=f"{a.kind} {a.bits} bits, shift {a.shift}, times {b.kind} {b.bits} bits, depth {depth}")
+    show(output, found, title=f"{called(a)}, shift {a.shift}, times {called(b)}, depth {depth}")
     output.note("Tighter bounds need more than formats: weight_aware the weights, calibrated the data.")
     output.result(
         {
@@ -75,14 +85,18 @@ def bounds(
     )
 
 
-def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberFormat:
+def make_format(name: str | None, bits: int | None, shift: int | None) -> pq.NumberFormat:
     """The left operand's format; scales are 1 where they are free, as no bound depends on them.
 
     Raises
     ------
     ValueError
-        For an unknown name, a twin format without a shift, or a shift for one that has none.
+        For an unknown name, a twin format without a shift, a shift for one that has none, or a width that is not that
+        of the name.
     """
+    if name in FLOATS and shift is None:
+        return _float(name, bits, "--b-bits, for the right operand, is another option")
+    bits = DEFAULT_BITS if bits is None else bits
     match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
             return pq.Uniform(bits, scale=1.0)
@@ -97,7 +111,38 @@ def make_format(name: str | None, bits: int, shift: int | None) -> pq.NumberForm
         case "twin_gelu", int(exponent):
             return pq.TwinGELU(bits, exponent, scale=1.0)
         case _:
-            raise unknown_name("--a-format", name, A_FORMATS)
+            if name in FLOATS:
+                raise ValueError(f"{name} has one range and no shift, got --shift {shift}: leave --shift out")
+            raise unknown_name("--a-format", name, LEFT_FORMATS)
+
+
+def make_right_format(name: str | None, bits: int | None, left_bits: int | None) -> pq.NumberFormat:
+    """The right operand's format: uniform codes of the left one's width by default, or a small float.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a width that is not that of the name.
+    """
+    if name in FLOATS:
+        return _float(name, bits, "leave --b-bits out")
+    if name not in (None, "uniform"):
+        raise unknown_name("--b-format", name, RIGHT_FORMATS)
+    chosen = left_bits if bits is None else bits
+    return pq.Uniform(DEFAULT_BITS if chosen is None else chosen, scale=1.0)
+
+
+def called(number_format: pq.NumberFormat) -> str:
+    """A format and its width, as titles have it."""
+    name = number_format.name if isinstance(number_format, pq.Minifloat) else number_format.kind
+    return f"{name} {number_format.bits} bits"
+
+
+def _float(name: str, bits: int | None, advice: str) -> pq.Minifloat:
+    found = FLOATS[name]
+    if bits not in (None, found.bits):
+        raise ValueError(f"{name} has codes of {found.bits} bits, got a width of {bits}: leave it out; {advice}")
+    return found
 
 
 def show(output: Output, found: Sequence[pq.Bound], title: str) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
+from ptqsim.datapath.minifloat_reference import minifloat_aligned
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
 from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.register import Step, add, first_event, fits, plain, saturate, steps, wrap
@@ -36,6 +37,7 @@ from ptqsim.formats.arrays.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.formats.minifloat import Minifloat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
@@ -66,7 +68,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     Raises
     ------
     ValueError
-        If the code does not fit the format, or the format is not shift-alignable.
+        If the code does not fit the format or stands for infinity or NaN, or the format is not shift-alignable.
     """
     given: object = code
     if isinstance(given, bool) or not isinstance(given, Integral):
@@ -86,6 +88,8 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     if isinstance(number_format, Log2) and number_format.shift_alignable:
         zero = 2 * half - 1
         return Operand(0 if code == zero else 1 << (zero - 1 - code), 0, 0)
+    if isinstance(number_format, Minifloat) and number_format.shift_alignable:
+        return Operand(minifloat_aligned(code, number_format), 0, 0)
     raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")
 
 

@@ -28,7 +28,7 @@ from ptqsim.kernels.runtime.environment import in_default_environment, is_defaul
 def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
-    out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.scale * b.format.scale.
+    out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.step * b.format.step.
 
     Parameters
     ----------
@@ -55,7 +55,8 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     TypeError
         If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`.
     ValueError
-        If shapes do not fit, a format is not shift-alignable, or the exact result could need more than 63 bits.
+        If shapes do not fit, a format is not shift-alignable, a code stands for infinity or NaN, or the exact result
+        could need more than 63 bits.
     """
     # Where the environment is the default one, a small product saves the call in between.
     return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
@@ -141,6 +142,8 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
     _check_types(a, b, accumulator)
     # What is compared later are copies, which change with nothing; making one checks it once more.
     accumulator = reconstructed(accumulator)
+    for name, array in (("a", a), ("b", b)):
+        array.format.check_numbers(array.codes, f"codes of {name}")
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
     if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:

@@ -44,7 +44,7 @@ def combined(
         kernel = ", ".join(dict.fromkeys(part.kernel for part in parts))
         certificate = _joined([part.certificate for part in parts])
         exact = all(part.exact is True for part in parts) or _is_exact(acc, parts, shifts)
-    scale = a.format.scale * b.format.scale
+    scale = a.format.step * b.format.step
     return MatmulResult(acc.reshape(shape), scale, found if statistics else None, kernel, certificate, exact)
 
 

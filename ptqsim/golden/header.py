@@ -12,6 +12,7 @@ from ptqsim.datapath.order import ORDERS, Split
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.formats.minifloat import Minifloat, SpecialValues
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.golden.layout import words
@@ -21,7 +22,8 @@ from ptqsim.golden.vectors import REGISTERS, TRACE_COLUMNS, GoldenVectors
 _PER_LINE: Final = 16
 
 # Numbered for the preprocessor, which cannot compare names: new ones go to the end.
-_FORMATS: Final = tuple(kind.kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2))
+_FORMATS: Final = tuple(kind.kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, Minifloat))
+_OLDEST: Final = 4  # named in every header, later ones only where they are meant, so that old headers stay as they are
 
 
 @dataclass
@@ -149,12 +151,20 @@ def _once(line: int, name: str, known: Container[str]) -> None:
 
 
 def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:
-    return {
-        f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS),
+    named = max(_OLDEST, _FORMATS.index(number_format.kind) + 1)
+    found = {
+        f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS[:named]),
         f"{side}_BITS": (str(number_format.storage_bits), "of a code"),
         f"{side}_SHIFT": (str(number_format.shift), "alignment exponent m"),
-        f"{side}_SCALE": (number_format.scale.hex(), f"{number_format.scale!r}, real value of one step"),
+        f"{side}_SCALE": (number_format.step.hex(), f"{number_format.step!r}, real value of one step"),
     }
+    if isinstance(number_format, Minifloat):
+        found |= {
+            f"{side}_EXPONENT_BITS": (str(number_format.exponent_bits), "below the sign bit"),
+            f"{side}_MANTISSA_BITS": (str(number_format.mantissa_bits), "the lowest bits"),
+            f"{side}_SPECIAL": _numbered(number_format.special, [each.value for each in SpecialValues]),
+        }
+    return found
 
 
 def _numbered(name: str, legal: Iterable[str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ptqsim.common.validation import checked_type
+from ptqsim.formats.base import NumberFormat
 from ptqsim.golden.vectors import GoldenVectors
 
 MANIFEST: Final = "manifest.json"
@@ -48,6 +49,19 @@ CONVENTIONS: Final = {
     "trap": "where a register overflows the event is expected in place of accumulators: the first output in C order "
     "that has one, and its first step",
 }
+
+
+_OF_KINDS: Final = {
+    "minifloat": "sign, exponent field e of exponent_bits bits, fraction f of mantissa_bits bits, from the top. The "
+    "significand is f if e is 0, else f + 2**mantissa_bits; aligned is significand << (max(e, 1) - 1), with the sign, "
+    "in units of scale * 2**(1 - bias - mantissa_bits), which stands here for format.scale",
+}
+"""Conventions of formats that are written only where one of them is meant, so that old files stay as they are."""
+
+
+def conventions(*formats: NumberFormat) -> dict[str, str]:
+    """Everything that is to be known to read files of these formats."""
+    return CONVENTIONS | {kind: text for kind, text in _OF_KINDS.items() if kind in {fmt.kind for fmt in formats}}
 
 
 class HexColumn(NamedTuple):

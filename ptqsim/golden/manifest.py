@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ptqsim.common import installed, strict_json
-from ptqsim.golden.layout import CONVENTIONS, TRACE_BITS, TRACE_MEANINGS, words
+from ptqsim.golden.layout import TRACE_BITS, TRACE_MEANINGS, conventions, words
 from ptqsim.golden.vectors import TRACE_COLUMNS, GoldenVectors
 
 SCHEMA: Final = "ptqsim golden vectors, 1"
@@ -58,7 +58,7 @@ def document(
                 for column, bits, meaning in zip(TRACE_COLUMNS, TRACE_BITS, TRACE_MEANINGS, strict=True)
             ],
         },
-        "conventions": CONVENTIONS,
+        "conventions": conventions(vectors.a.format, vectors.b.format),
         "files": dict(digests),
     }
     return content | {_SEAL: digest(_text(content).encode())}
