@@ -64,10 +64,11 @@ def encode_minifloat(
 
 @jit
 def round_minifloat(start: int, stop: int, team: int, x: Any, grid: Any, largest: Any, special: Any, out: Any) -> int:
-    """What the codes of `encode_minifloat` stand for: after its `grid` comes a table of that, in the type of x."""
+    """Reals that the codes of `encode_minifloat` stand for; its `grid` is followed by a table of them."""
     start = shared(start, stop, team)
     quotients = np.empty(BLOCK, np.float64)
     words = quotients.view(np.int64)
+    codes = np.empty(BLOCK, np.uint16)
     constants, table = grid
     scale, counts, nonfinite = constants[0], special[3], 0
     for first in range(start, stop, BLOCK):
@@ -76,6 +77,8 @@ def round_minifloat(start: int, stop: int, team: int, x: Any, grid: Any, largest
         for i in range(len(values)):
             quotients[i] = np.float64(values[i] / scale)
         for i in range(len(values)):
+            codes[i] = _code_of(quotients[i], words[i], constants, special)
             nonfinite += counts and not (abs(values[i]) <= largest)
-            part[i] = table[_code_of(quotients[i], words[i], constants, special)]
+        for i in range(len(values)):
+            part[i] = table[codes[i]]
     return nonfinite
