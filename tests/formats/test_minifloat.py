@@ -34,7 +34,7 @@ SMALL = [
     pq.Minifloat(e, m, bias, special)
     for e in (1, 2, 3, 5)
     for m in (0, 1, 2, 4)
-    for bias in (None, -3)
+    for bias in (None, -4)
     for special in ("none", "fn", "ieee")
     if not (special == "ieee" and (e == 1 or m == 0)) and not (special == "fn" and e + m < 2)
 ]
