@@ -27,6 +27,8 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "TwinGELU bits": lambda x: pq.TwinGELU(x, 3, 1.0),
     "TwinGELU shift": lambda x: pq.TwinGELU(8, x, 1.0),
     "Log2 bits": lambda x: pq.Log2(x),
+    "Log2 root": lambda x: pq.Log2(4, root=x),
+    "Log2 fraction_bits": lambda x: pq.Log2(4, root=2, fraction_bits="8" if x is None else x),
     "Minifloat exponent_bits": lambda x: pq.Minifloat(x, 2),
     "Minifloat mantissa_bits": lambda x: pq.Minifloat(2, x),
     "Minifloat bias": lambda x: pq.Minifloat(2, 2, "8" if x is None else x),

@@ -29,6 +29,7 @@ def formats(bits: int, shift: int) -> dict[str, tuple[pq.NumberFormat, str]]:
         **{fmt.name: (fmt, style.GREEN) for fmt in floats},
         f"twin, softmax, $m={shift}$": (pq.TwinSoftmax(bits, shift), style.BLUE),
         "log2": (pq.Log2(bits), style.PURPLE),
+        r"$\log_{\sqrt{2}}$": (pq.Log2(bits, root=2), style.PURPLE),
     }
 
 

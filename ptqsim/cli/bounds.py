@@ -30,7 +30,8 @@ from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
 FLOATS = {fmt.name.lower().removesuffix("fn"): fmt for fmt in (pq.E5M2, pq.E4M3, pq.E3M4, pq.E3M2, pq.E2M3, pq.E2M1)}
-LEFT_FORMATS = (*A_FORMATS, *FLOATS)
+ROOTS = {"log2_root2": 2, "log2_root4": 4}
+LEFT_FORMATS = (*A_FORMATS, *ROOTS, *FLOATS)
 RIGHT_FORMATS = ("uniform", *FLOATS)
 DEFAULT_BITS = 8
 
@@ -97,6 +98,8 @@ def make_format(name: str | None, bits: int | None, shift: int | None) -> pq.Num
     if name in FLOATS and shift is None:
         return _float(name, bits, "--b-bits, for the right operand, is another option")
     bits = DEFAULT_BITS if bits is None else bits
+    if name in ROOTS and shift is None:
+        return pq.Log2(bits, root=ROOTS[name])
     match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
             return pq.Uniform(bits, scale=1.0)
@@ -111,7 +114,7 @@ def make_format(name: str | None, bits: int | None, shift: int | None) -> pq.Num
         case "twin_gelu", int(exponent):
             return pq.TwinGELU(bits, exponent, scale=1.0)
         case _:
-            if name in FLOATS:
+            if name in FLOATS or name in ROOTS:
                 raise ValueError(f"{name} has one range and no shift, got --shift {shift}: leave --shift out")
             raise unknown_name("--a-format", name, LEFT_FORMATS)
 
@@ -135,7 +138,8 @@ def make_right_format(name: str | None, bits: int | None, left_bits: int | None)
 def called(number_format: pq.NumberFormat) -> str:
     """A format and its width, as titles have it."""
     name = number_format.name if isinstance(number_format, pq.Minifloat) else number_format.kind
-    return f"{name} {number_format.bits} bits"
+    root = f" root {number_format.root}" if isinstance(number_format, pq.Log2) and number_format.root > 1 else ""
+    return f"{name}{root} {number_format.bits} bits"
 
 
 def _float(name: str, bits: int | None, advice: str) -> pq.Minifloat:

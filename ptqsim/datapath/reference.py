@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
+from ptqsim.datapath.log2_reference import log2_aligned
 from ptqsim.datapath.minifloat_reference import minifloat_aligned
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
 from ptqsim.datapath.order import Sequential
@@ -86,8 +87,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
             return Operand(magnitude, number_format.shift, 1)
         return Operand(-magnitude if isinstance(number_format, TwinGELU) else magnitude, 0, 0)
     if isinstance(number_format, Log2) and number_format.shift_alignable:
-        zero = 2 * half - 1
-        return Operand(0 if code == zero else 1 << (zero - 1 - code), 0, 0)
+        return Operand(log2_aligned(code, number_format), 0, 0)
     if isinstance(number_format, Minifloat) and number_format.shift_alignable:
         return Operand(minifloat_aligned(code, number_format), 0, 0)
     raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")

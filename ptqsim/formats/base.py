@@ -36,6 +36,9 @@ class NumberFormat(Constructed, ABC):
     kind: ClassVar[str]
     """Name under which the format is written to files."""
 
+    later_fields: ClassVar[frozenset[str]] = frozenset()
+    """Fields that are written only where they are not the default: files from before them have the same bytes."""
+
     if TYPE_CHECKING:
 
         @property
@@ -219,7 +222,7 @@ class NumberFormat(Constructed, ABC):
 
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
+        fields = {field.name: getattr(self, field.name) for field in written_fields(self)}
         return {"kind": self.kind} | {name: str(v) if isinstance(v, str) else v for name, v in fields.items()}
 
     def short(self) -> str:
@@ -242,6 +245,15 @@ class NumberFormat(Constructed, ABC):
         if "scale" not in {field.name for field in dataclasses.fields(self)}:  # type: ignore[arg-type]
             raise ValueError(f"the scale of {type(self).__name__} follows from its other fields and cannot be set")
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
+
+
+def written_fields(number_format: NumberFormat) -> list[dataclasses.Field[Any]]:
+    """The fields that a format is written with: all but the later ones that have their default value."""
+    return [
+        field
+        for field in dataclasses.fields(number_format)  # type: ignore[arg-type]
+        if field.name not in number_format.later_fields or getattr(number_format, field.name) != field.default
+    ]
 
 
 @in_default_environment

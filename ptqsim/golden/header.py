@@ -164,6 +164,9 @@ def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, s
             f"{side}_MANTISSA_BITS": (str(number_format.mantissa_bits), "the lowest bits"),
             f"{side}_SPECIAL": _numbered(number_format.special, [each.value for each in SpecialValues]),
         }
+    if isinstance(number_format, Log2) and number_format.root > 1:
+        found[f"{side}_ROOT"] = str(number_format.root), "q: the base is 2**(1/q)"
+        found |= {f"{side}_FRACTION_{r}": (str(f), "F") for r, f in enumerate(number_format.fractions)}
     return found
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ptqsim.common.validation import checked_type
-from ptqsim.formats.base import NumberFormat
 from ptqsim.golden.vectors import GoldenVectors
 
 MANIFEST: Final = "manifest.json"
@@ -55,13 +54,17 @@ _OF_KINDS: Final = {
     "minifloat": "sign, exponent field e of exponent_bits bits, fraction f of mantissa_bits bits, from the top. The "
     "significand is f if e is 0, else f + 2**mantissa_bits; aligned is significand << (max(e, 1) - 1), with the sign, "
     "in units of scale * 2**(1 - bias - mantissa_bits), which stands here for format.scale",
+    "log2_root": "log2 with a root q in its format: all ones is zero, any other code c is F(c mod q) << ((2**bits - 2) "
+    "div q - c div q), with the integers F(r) = 2**(fraction_bits - r / q), rounded",
 }
 """Conventions of formats that are written only where one of them is meant, so that old files stay as they are."""
 
 
-def conventions(*formats: NumberFormat) -> dict[str, str]:
-    """Everything that is to be known to read files of these formats."""
-    return CONVENTIONS | {kind: text for kind, text in _OF_KINDS.items() if kind in {fmt.kind for fmt in formats}}
+def conventions(vectors: GoldenVectors) -> dict[str, str]:
+    """Everything that is to be known to read the files."""
+    formats = vectors.a.format, vectors.b.format
+    meant = {"log2_root" if "root" in (data := fmt.to_dict()) else data["kind"] for fmt in formats}
+    return CONVENTIONS | {key: text for key, text in _OF_KINDS.items() if key in meant}
 
 
 class HexColumn(NamedTuple):

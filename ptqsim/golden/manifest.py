@@ -58,7 +58,7 @@ def document(
                 for column, bits, meaning in zip(TRACE_COLUMNS, TRACE_BITS, TRACE_MEANINGS, strict=True)
             ],
         },
-        "conventions": conventions(vectors.a.format, vectors.b.format),
+        "conventions": conventions(vectors),
         "files": dict(digests),
     }
     return content | {_SEAL: digest(_text(content).encode())}

@@ -16,6 +16,7 @@ FORMATS: dict[str, tuple[pq.NumberFormat, pq.NumberFormat]] = {
     "gelu": (pq.TwinGELU(5, 3, 0.1), pq.Uniform(12, 0.25)),
     "twin_pair": (pq.TwinSoftmax(4, 2), pq.TwinGELU(9, 4, 0.01)),
     "log2": (pq.Log2(4), pq.Uniform(4, 1.0)),
+    "log2_root": (pq.Log2(5, root=2, fraction_bits=6), pq.Log2(4, root=4)),
     "minifloat": (pq.E4M3, pq.E2M1.with_scale(0.25)),
 }
 ORDERS = {"sequential": pq.Sequential(), "tree": pq.Tree(4), "split": pq.Split(5, 9)}

@@ -23,11 +23,36 @@ static void report(const char *what, int64_t where, int64_t got, int64_t expecte
     if (failures++ < 5) printf("%s %lld: %lld, expected %lld\n", what, (long long)where, (long long)got, (long long)expected);
 }
 
-static operand decode(unsigned code, int format, int bits, int shift, int mantissa_bits) {
+#ifdef GOLDEN_A_ROOT
+#define A_ROOT GOLDEN_A_ROOT
+static const int64_t a_fractions[] = {
+    GOLDEN_A_FRACTION_0, GOLDEN_A_FRACTION_1,
+#if GOLDEN_A_ROOT == 4
+    GOLDEN_A_FRACTION_2, GOLDEN_A_FRACTION_3,
+#endif
+};
+#else
+#define A_ROOT 1
+static const int64_t a_fractions[] = {1};
+#endif
+#ifdef GOLDEN_B_ROOT
+#define B_ROOT GOLDEN_B_ROOT
+static const int64_t b_fractions[] = {
+    GOLDEN_B_FRACTION_0, GOLDEN_B_FRACTION_1,
+#if GOLDEN_B_ROOT == 4
+    GOLDEN_B_FRACTION_2, GOLDEN_B_FRACTION_3,
+#endif
+};
+#else
+#define B_ROOT 1
+static const int64_t b_fractions[] = {1};
+#endif
+
+static operand decode(unsigned code, int format, int bits, int shift, int mantissa_bits, unsigned root, const int64_t *fractions) {
     unsigned half = 1u << (bits - 1);
     operand x = {0, 0, 0};
     if (format == 0) x.mantissa = code >= half ? (int64_t)code - 2 * (int64_t)half : (int64_t)code;
-    else if (format == 3) x.mantissa = code == 2 * half - 1 ? 0 : (int64_t)1 << (2 * half - 2 - code);
+    else if (format == 3) x.mantissa = code == 2 * half - 1 ? 0 : fractions[code % root] << ((2 * half - 2) / root - code / root);
     else if (format == 4) { /* sign, exponent, fraction */
         int64_t field = (code & (half - 1)) >> mantissa_bits, implied = (int64_t)1 << mantissa_bits;
         int64_t significand = (code & (implied - 1)) + (field ? implied : 0);
@@ -91,8 +116,8 @@ int main(void) {
                 for (int l = 0; l < GOLDEN_K; l++) {
                     unsigned a = MATRIX(golden_a, batch, GOLDEN_M, GOLDEN_K)[i * GOLDEN_K + l];
                     unsigned b = MATRIX(golden_b, batch, GOLDEN_K, GOLDEN_N)[l * GOLDEN_N + j];
-                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT, GOLDEN_A_MANTISSA_BITS);
-                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT, GOLDEN_B_MANTISSA_BITS);
+                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT, GOLDEN_A_MANTISSA_BITS, A_ROOT, a_fractions);
+                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT, GOLDEN_B_MANTISSA_BITS, B_ROOT, b_fractions);
                 }
 #if GOLDEN_ALIGNMENT == 2
                 for (int pair = 0; pair < 4; pair++) {

@@ -76,6 +76,15 @@ def test_small_floats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert (codes & 0x7F).max() == 0x7B  # the largest number comes up, and infinity and NaN do not
 
 
+def test_finer_logarithms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "--depth", "8", "--a-format", "log2_root2", "--a-bits", "4", "--bits", "20", "-o", tmp_path)
+    assert run(capsys, "--check", tmp_path)["ok"]
+    assert "GOLDEN_A_FRACTION_1 181" in (tmp_path / "vectors.h").read_text(encoding="utf-8")
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert "F(c mod q)" in manifest["conventions"]["log2_root"]
+    assert manifest["a"]["format"]["root"] == 2
+
+
 def test_headers_of_other_formats_are_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(capsys, "--depth", "4", "-o", tmp_path)
     assert "minifloat" not in (tmp_path / "vectors.h").read_text(encoding="utf-8")

@@ -97,7 +97,7 @@ def test_codes_side_by_side_are_all_of_four_bits(data):
     """Values counted by hand: of 2^4 codes zero is there twice in all but uniform and log2, in PWLQ +-1/4 as well."""
     frame = data["docs.codes_side_by_side"]["codes"]
     counts = {"uniform": 16, "twin, GELU, $m=3$": 15, "PWLQ, 3+1": 14, "E1M2": 15, "E2M1": 15, "E3M0": 15,
-              "twin, softmax, $m=3$": 15, "log2": 16}  # fmt: skip
+              "twin, softmax, $m=3$": 15, "log2": 16, r"$\log_{\sqrt{2}}$": 16}  # fmt: skip
     assert frame.distinct("format") == list(counts)
     for name, count in counts.items():
         shown = frame.where(format=name)
