@@ -3,8 +3,11 @@
 The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`, which needs PyTorch too.
 """
 
+from ptqsim.datapath import block_reference as block_reference
 from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
+from ptqsim.datapath.block_reference import FixedPoint as FixedPoint
+from ptqsim.datapath.block_reference import Float32 as Float32
 from ptqsim.datapath.bounds import Bound as Bound
 from ptqsim.datapath.bounds import required_bits as required_bits
 from ptqsim.datapath.order import Sequential as Sequential
@@ -20,12 +23,23 @@ from ptqsim.datapath.statistics import OverflowStatistics as OverflowStatistics
 from ptqsim.errors import AccumulatorOverflowError as AccumulatorOverflowError
 from ptqsim.formats.arrays.array import QuantizedArray as QuantizedArray
 from ptqsim.formats.arrays.array import quantize as quantize
+from ptqsim.formats.arrays.block_array import BlockArray as BlockArray
+from ptqsim.formats.arrays.block_array import quantize_blocks as quantize_blocks
 from ptqsim.formats.arrays.packing import pack as pack
 from ptqsim.formats.arrays.packing import unpack as unpack
 from ptqsim.formats.base import NumberFormat as NumberFormat
+from ptqsim.formats.blocks import Block as Block
+from ptqsim.formats.blocks import BlockScale as BlockScale
 from ptqsim.formats.log2 import Log2 as Log2
 from ptqsim.formats.minifloat import Minifloat as Minifloat
 from ptqsim.formats.minifloat import SpecialValues as SpecialValues
+from ptqsim.formats.named_blocks import MXFP4 as MXFP4
+from ptqsim.formats.named_blocks import MXFP6 as MXFP6
+from ptqsim.formats.named_blocks import MXFP6_E3M2 as MXFP6_E3M2
+from ptqsim.formats.named_blocks import MXFP8 as MXFP8
+from ptqsim.formats.named_blocks import MXFP8_E5M2 as MXFP8_E5M2
+from ptqsim.formats.named_blocks import MXINT8 as MXINT8
+from ptqsim.formats.named_blocks import NVFP4 as NVFP4
 from ptqsim.formats.named_floats import E2M1 as E2M1
 from ptqsim.formats.named_floats import E2M3 as E2M3
 from ptqsim.formats.named_floats import E3M2 as E3M2
