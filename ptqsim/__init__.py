@@ -6,8 +6,9 @@ The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`,
 from ptqsim.datapath import block_reference as block_reference
 from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
-from ptqsim.datapath.block_reference import FixedPoint as FixedPoint
-from ptqsim.datapath.block_reference import Float32 as Float32
+from ptqsim.datapath.block_registers import AlignedFloat32 as AlignedFloat32
+from ptqsim.datapath.block_registers import FixedPoint as FixedPoint
+from ptqsim.datapath.block_registers import Float32 as Float32
 from ptqsim.datapath.bounds import Bound as Bound
 from ptqsim.datapath.bounds import required_bits as required_bits
 from ptqsim.datapath.order import Sequential as Sequential

@@ -39,6 +39,8 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "Block block": lambda x: pq.Block(pq.E2M1, x),
     "FixedPoint bits": lambda x: pq.FixedPoint(x, 0),
     "FixedPoint weight": lambda x: pq.FixedPoint(8, x),
+    "AlignedFloat32 fraction_bits": lambda x: pq.AlignedFloat32(x),
+    "AlignedFloat32 blocks": lambda x: pq.AlignedFloat32(8, x),
     "quantize_blocks axis": lambda x: pq.quantize_blocks([1.0], pq.MXFP4, x),
     "BlockArray depth": lambda x: pq.BlockArray(np.zeros((1, 32), np.uint8), [0], pq.MXFP4, x),
     "Accumulator bits": lambda x: pq.Accumulator(x),

@@ -11,86 +11,27 @@ It decides where docs/blocks.md is silent:
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.common.choice import Choice
-from ptqsim.common.validation import checked_integer, checked_type
+from ptqsim.common.validation import checked_type
+from ptqsim.datapath.block_registers import AlignedFloat32, Cut, FixedPoint, Float32
 from ptqsim.datapath.minifloat_reference import minifloat_aligned
-from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.arrays.block_array import BlockArray
-from ptqsim.formats.arrays.immutable import Constructed
 from ptqsim.formats.blocks import E8M0_BIAS, E8M0_NAN, BlockScale
 from ptqsim.formats.minifloat import Minifloat
 from ptqsim.formats.named_floats import E4M3
 
-MAX_WEIGHT = 1024
-"""Largest magnitude of the exponent of a register's least bit."""
-
 _FLOAT32_BITS, _FLOAT32_LEAST, _FLOAT32_INFINITY = 24, -149, 128
 
 
-class Cut(Choice):
-    """Treatment of the bits of a value below the least one of a register.
-
-    ``cut``: dropped, which rounds toward negative infinity. ``half_even``: rounded to the nearest, half to even.
-    """
-
-    CUT = "cut"
-    HALF_EVEN = "half_even"
-
-
-@dataclass(frozen=True, slots=True)
-class FixedPoint(Constructed):
-    """A two's-complement register of P bits for the sums of blocks, whose least bit weighs 2**weight.
-
-    Parameters
-    ----------
-    bits : int
-        Width P, 2 to 63.
-    weight : int
-        Exponent of the least bit's weight, -1024 to 1024.
-    overflow : OverflowMode or str
-        An `OverflowMode`, or its name: "wrap", "saturate" or "trap".
-    rounding : Cut or str
-        A `Cut`, or its name: "cut" or "half_even".
-
-    Raises
-    ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range.
-    """
-
-    bits: int
-    weight: int
-    overflow: OverflowMode = OverflowMode.WRAP
-    rounding: Cut = Cut.CUT
-
-    # Written out, because it takes more types than the fields have.
-    def __init__(
-        self, bits: int, weight: int, overflow: OverflowMode | str = OverflowMode.WRAP, rounding: Cut | str = Cut.CUT
-    ) -> None:
-        object.__setattr__(self, "bits", checked_integer("bits", bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS))
-        object.__setattr__(self, "weight", checked_integer("weight", weight, -MAX_WEIGHT, MAX_WEIGHT))
-        object.__setattr__(self, "overflow", OverflowMode.of(overflow))
-        object.__setattr__(self, "rounding", Cut.of(rounding, "rounding"))
-
-
-@dataclass(frozen=True, slots=True)
-class Float32(Constructed):
-    """A register in float32: every value is rounded to it, and every sum, half to even."""
-
-
-def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32) -> list[list[Any]]:
+def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32 | AlignedFloat32) -> list[list[Any]]:
     """The product of two matrices of blocks, as a datapath with this register gives it.
 
     Parameters
@@ -99,14 +40,14 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32) -> list
         [M, K], with blocks along the last axis.
     b : BlockArray
         [K, N], with blocks of the same size along the first axis.
-    register : FixedPoint or Float32
+    register : FixedPoint, Float32 or AlignedFloat32
         The register that the values of blocks are added in.
 
     Returns
     -------
     nested lists [M, N]
         Of int, in units of 2**weight times both tensor scales, from a `FixedPoint`; of float, in units of both tensor
-        scales, from a `Float32`.
+        scales, from the others.
 
     Raises
     ------
@@ -117,8 +58,8 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32) -> list
     ValueError
         If the operands do not fit each other, or have a NaN.
     """
-    if not isinstance(register, FixedPoint | Float32):
-        raise ArgumentTypeError(f"register must be a FixedPoint or a Float32, got {register!r}")
+    if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
+        raise ArgumentTypeError(f"register must be a FixedPoint, Float32 or AlignedFloat32, got {register!r}")
     rows, columns = _lines(a, "a", -1), _lines(b, "b", -2)
     if (a.depth, a.format.block) != (b.depth, b.format.block):
         raise ValueError(
@@ -128,6 +69,8 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32) -> list
     values = [[block_values(row, column) for column in columns] for row in rows]
     if isinstance(register, Float32):
         return [[_float_sum(each) for each in row] for row in values]
+    if isinstance(register, AlignedFloat32):
+        return [[_aligned_sum(each, register) for each in row] for row in values]
     terms = [[[on_grid(value, register) for value in each] for each in row] for row in values]
     if register.overflow == OverflowMode.TRAP:
         _trap(terms, register.bits)
@@ -156,14 +99,46 @@ def float32(value: Fraction) -> float:
     """The float32 nearest to a value, half to even; infinite from 2**128 - 2**103 on."""
     if not value:
         return 0.0
-    magnitude = abs(value)
-    exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
-    if magnitude < Fraction(2) ** exponent:
-        exponent -= 1  # now 2**exponent <= magnitude < 2**(exponent + 1)
-    step = Fraction(2) ** max(exponent + 1 - _FLOAT32_BITS, _FLOAT32_LEAST)
-    rounded = round(magnitude / step) * step
+    step = _float32_step(value)
+    rounded = round(abs(value) / step) * step
     result = math.inf if rounded >= Fraction(2) ** _FLOAT32_INFINITY else float(rounded)
     return -result if value < 0 else result
+
+
+def float32_toward_zero(value: Fraction) -> float:
+    """The float32 next to a value on the side of zero, as IEEE 754 rounds toward zero: never infinite."""
+    if not value:
+        return 0.0
+    step, largest = _float32_step(value), Fraction(2) ** _FLOAT32_INFINITY * (1 - Fraction(1, 2**_FLOAT32_BITS))
+    return float(min(max(math.trunc(value / step) * step, -largest), largest))
+
+
+def exponent_of(value: Fraction) -> int:
+    """Exponent of a value that is not zero: floor(log2(abs(value)))."""
+    exponent = abs(value.numerator).bit_length() - value.denominator.bit_length()
+    return exponent if abs(value) >= Fraction(2) ** exponent else exponent - 1
+
+
+def aligned_sum(terms: list[Fraction], fraction_bits: int) -> Fraction:
+    """The sum of terms that are cut toward zero to multiples of 2**(E - F), E being their greatest exponent."""
+    exponents = [exponent_of(term) for term in terms if term]
+    if not exponents:
+        return Fraction(0)
+    step = Fraction(2) ** (max(exponents) - fraction_bits)
+    return sum(math.trunc(term / step) for term in terms) * step
+
+
+def _float32_step(value: Fraction) -> Fraction:
+    """The distance of float32s at a value that is not zero."""
+    return Fraction(2) ** max(exponent_of(value) + 1 - _FLOAT32_BITS, _FLOAT32_LEAST)
+
+
+def _aligned_sum(values: list[Fraction], register: AlignedFloat32) -> float:
+    total = 0.0
+    for start in range(0, len(values), register.blocks):
+        group = values[start : start + register.blocks]
+        total = float32_toward_zero(aligned_sum([Fraction(total), *group], register.fraction_bits))
+    return total
 
 
 def _float_sum(values: list[Fraction]) -> float:

@@ -184,7 +184,7 @@ def test_what_is_refused() -> None:
         block_reference.matmul(a, pq.quantize_blocks(np.ones((64, 3)), pq.NVFP4, axis=0), wide)
     with pytest.raises(TypeError, match="a must be a BlockArray"):
         block_reference.matmul(pq.quantize([[1.0]], pq.E4M3), b, wide)
-    with pytest.raises(TypeError, match="register must be a FixedPoint or a Float32"):
+    with pytest.raises(TypeError, match="register must be a FixedPoint, Float32 or AlignedFloat32"):
         block_reference.matmul(a, b, pq.Accumulator(32))
     codes, scales = a.codes.copy(), a.scales.copy()
     codes[1, 0, 3], scales[1, 1] = 0x7F, 255
@@ -202,3 +202,64 @@ def test_what_is_refused() -> None:
             pq.FixedPoint(*arguments)
     with pytest.raises(ValueError, match="unknown rounding 'floor'; legal are 'cut', 'half_even'"):
         pq.FixedPoint(8, 0, "wrap", "floor")
+
+
+def test_float32_toward_zero_is_next_to_the_nearest(rng: np.random.Generator) -> None:
+    for value in [*rng.normal(size=200), 1 + 2.0**-24, 2.0**-149 * 1.75, -(2.0**-150), 3.5e38, -1e300, 2.0**-126]:
+        nearest = np.float32(value) if abs(value) < 3e38 else np.float32(np.copysign(np.inf, value))
+        # Where the nearest is beyond the value, the one before it is meant.
+        expected = nearest if abs(float(nearest)) <= abs(value) else np.nextafter(nearest, np.float32(0))
+        assert block_reference.float32_toward_zero(Fraction(float(value))) == float(expected)
+    assert block_reference.float32_toward_zero(Fraction(0)) == 0.0
+    exponents = {Fraction(1, 3): -2, Fraction(2, 3): -1, Fraction(-3): 1, Fraction(4): 2, Fraction(7, 2): 1}
+    assert {value: block_reference.exponent_of(value) for value in exponents} == exponents
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=6), st.integers(1, 45))
+def test_aligned_sum_by_shifts(terms: list[int], fraction_bits: int) -> None:
+    """In integers: magnitudes lose the bits below F of the longest."""
+    drop = max(max(abs(term).bit_length() for term in terms) - 1 - fraction_bits, 0)
+    expected = sum((abs(term) >> drop << drop) * (1 if term > 0 else -1) for term in terms)
+    assert block_reference.aligned_sum([Fraction(term) for term in terms], fraction_bits) == expected
+    halves = block_reference.aligned_sum([Fraction(term, 2**50) for term in terms], fraction_bits)
+    assert halves == Fraction(expected, 2**50)
+
+
+def test_aligned_registers_by_hand() -> None:
+    """Blocks of 64, -3 and 5, in units of 2**-12.
+
+    With F = 5 and all three at once, multiples of 64 / 32 = 2 are kept: 64 - 2 + 4 = 66. One by one it is 64, then
+    64 - 2 = 62, whose exponent is lower: multiples of 1, and 62 + 5 = 67. With F = 3 it is 64 + 0 + 0, and one by one as
+    well.
+    """
+    a = blocks_of([[8, 0], [1, 0], [1, 0]], [127] * 3, -1)
+    b = blocks_of([[8, 0], [-3, 0], [5, 0]], [127] * 3, -2)
+
+    def run(*arguments: int) -> float:
+        return block_reference.matmul(a, b, pq.AlignedFloat32(*arguments))[0][0] * 2**12
+
+    assert (run(5, 3), run(5), run(5, 2)) == (66, 67, 67)
+    assert (run(3, 3), run(3), run(6, 3), run(64, 7)) == (64, 64, 66, 66)
+
+
+def test_many_fraction_bits_leave_one_rounding(rng: np.random.Generator) -> None:
+    a, b = operands("MXFP8", "MXFP6", 200, rng)
+    found = block_reference.matmul(a, b, pq.AlignedFloat32(64, 7))
+    for row, line in zip(values_of_blocks(a, b), found, strict=True):
+        assert line == [block_reference.float32_toward_zero(sum(each, Fraction(0))) for each in row]
+    narrow = block_reference.matmul(a, b, pq.AlignedFloat32(6, 7))
+    backward = [pq.BlockArray(x.codes[:, order], x.scales[:, order], x.format, 224, x.axis)
+                for x, order in ((a, slice(None, None, -1)), (b, slice(None, None, -1)))]  # fmt: skip
+    assert block_reference.matmul(*backward, pq.AlignedFloat32(6, 7)) == narrow
+    assert narrow != found
+
+
+def test_aligned_registers_that_are_refused() -> None:
+    for arguments, words in (
+        ((0,), "fraction_bits"),
+        ((65,), "fraction_bits"),
+        ((8, 0), "blocks"),
+        ((8, 1025), "blocks"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            pq.AlignedFloat32(*arguments)
