@@ -229,7 +229,7 @@ def test_aligned_registers_by_hand() -> None:
     """Blocks of 64, -3 and 5, in units of 2**-12.
 
     With F = 5 and all three at once, multiples of 64 / 32 = 2 are kept: 64 - 2 + 4 = 66. One by one it is 64, then
-    64 - 2 = 62, whose exponent is lower: multiples of 1, and 62 + 5 = 67. With F = 3 it is 64 + 0 + 0, and one by one as
+    64 - 2 = 62, whose exponent is lower: multiples of 1, and 62 + 5 = 67. With F = 3 it is 64 + 0 + 0, one by one as
     well.
     """
     a = blocks_of([[8, 0], [1, 0], [1, 0]], [127] * 3, -1)
