@@ -54,11 +54,6 @@ class NumberFormat(Constructed, ABC):
             """Alignment exponent m between the two ranges; 0 for a format with one range."""
 
     @property
-    def step(self) -> float:
-        """Step of the finest grid: real = aligned * step. It is `scale`, but for formats that say otherwise."""
-        return self.scale
-
-    @property
     def shift_alignable(self) -> bool:
         """True if codes are integers on one grid, up to a shift, so that a datapath can multiply and add them."""
         return True
@@ -77,6 +72,11 @@ class NumberFormat(Constructed, ABC):
     def code_count(self) -> int:
         """Number of codes, redundant ones included."""
         return 1 << self.storage_bits
+
+    @property
+    def step(self) -> float:
+        """Step of the finest grid: real = aligned * step. It is `scale`, but for formats that say otherwise."""
+        return self.scale
 
     @abstractmethod
     def ranges(self) -> tuple[GridRange, ...]:
