@@ -19,8 +19,8 @@ ARGS ?=
 # The simulator's own tests, which need no PyTorch, no tools of hardware and no prover: the quick ones, and all
 FAST := $(addprefix tests/,cli datapath formats gemm kernels)
 CORE := $(FAST) tests/exhaustive tests/golden
-PICTURES := docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule simulator.safe_width hardware.area \
-    hardware.area_accuracy
+PICTURES := docs.codes_side_by_side docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule \
+    simulator.safe_width hardware.area hardware.area_accuracy
 # Figures of the fetched network that the documentation shows; their files are called real.NAME.svg
 REAL := methods.operand_loss
 

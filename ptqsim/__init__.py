@@ -3,8 +3,12 @@
 The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`, which needs PyTorch too.
 """
 
+from ptqsim.datapath import block_reference as block_reference
 from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
+from ptqsim.datapath.block_registers import AlignedFloat32 as AlignedFloat32
+from ptqsim.datapath.block_registers import FixedPoint as FixedPoint
+from ptqsim.datapath.block_registers import Float32 as Float32
 from ptqsim.datapath.bounds import Bound as Bound
 from ptqsim.datapath.bounds import required_bits as required_bits
 from ptqsim.datapath.order import Sequential as Sequential
@@ -24,7 +28,26 @@ from ptqsim.formats.array import quantize as quantize
 from ptqsim.formats.arrays.packing import pack as pack
 from ptqsim.formats.arrays.packing import unpack as unpack
 from ptqsim.formats.base import NumberFormat as NumberFormat
+from ptqsim.formats.block_array import BlockArray as BlockArray
+from ptqsim.formats.block_array import quantize_blocks as quantize_blocks
+from ptqsim.formats.blocks import Block as Block
+from ptqsim.formats.blocks import BlockScale as BlockScale
 from ptqsim.formats.log2 import Log2 as Log2
+from ptqsim.formats.minifloat import Minifloat as Minifloat
+from ptqsim.formats.minifloat import SpecialValues as SpecialValues
+from ptqsim.formats.named_blocks import MXFP4 as MXFP4
+from ptqsim.formats.named_blocks import MXFP6 as MXFP6
+from ptqsim.formats.named_blocks import MXFP6_E3M2 as MXFP6_E3M2
+from ptqsim.formats.named_blocks import MXFP8 as MXFP8
+from ptqsim.formats.named_blocks import MXFP8_E5M2 as MXFP8_E5M2
+from ptqsim.formats.named_blocks import MXINT8 as MXINT8
+from ptqsim.formats.named_blocks import NVFP4 as NVFP4
+from ptqsim.formats.named_floats import E2M1 as E2M1
+from ptqsim.formats.named_floats import E2M3 as E2M3
+from ptqsim.formats.named_floats import E3M2 as E3M2
+from ptqsim.formats.named_floats import E3M4 as E3M4
+from ptqsim.formats.named_floats import E4M3 as E4M3
+from ptqsim.formats.named_floats import E5M2 as E5M2
 from ptqsim.formats.pwlq import PWLQ as PWLQ
 from ptqsim.formats.rounding import RangeChoice as RangeChoice
 from ptqsim.formats.rounding import RoundingMode as RoundingMode

@@ -18,6 +18,7 @@ from ptqsim.errors import ArgumentTypeError
 EIGHT = pq.Uniform(8, 1.0)
 ONE = pq.QuantizedArray([[1]], EIGHT)
 WIDE = pq.Accumulator()
+BLOCKS = pq.quantize_blocks(np.ones((1, 32)), pq.MXFP4)
 
 # One argument each; the others are right.
 INTEGERS: dict[str, Callable[[Any], Any]] = {
@@ -27,9 +28,21 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
     "TwinGELU bits": lambda x: pq.TwinGELU(x, 3, 1.0),
     "TwinGELU shift": lambda x: pq.TwinGELU(8, x, 1.0),
     "Log2 bits": lambda x: pq.Log2(x),
+    "Log2 root": lambda x: pq.Log2(4, root=x),
+    "Log2 fraction_bits": lambda x: pq.Log2(4, root=2, fraction_bits="8" if x is None else x),
+    "Minifloat exponent_bits": lambda x: pq.Minifloat(x, 2),
+    "Minifloat mantissa_bits": lambda x: pq.Minifloat(2, x),
+    "Minifloat bias": lambda x: pq.Minifloat(2, 2, "8" if x is None else x),
     "PWLQ bits": lambda x: pq.PWLQ(x, 0.1, 0.5, 1.0),
     "ReleasedTwinSoftmax bits": lambda x: formats.ReleasedTwinSoftmax(x, 0.5),
     "ReleasedTwinGELU bits": lambda x: formats.ReleasedTwinGELU(x, 0.1, 0.2),
+    "Block block": lambda x: pq.Block(pq.E2M1, x),
+    "FixedPoint bits": lambda x: pq.FixedPoint(x, 0),
+    "FixedPoint weight": lambda x: pq.FixedPoint(8, x),
+    "AlignedFloat32 fraction_bits": lambda x: pq.AlignedFloat32(x),
+    "AlignedFloat32 blocks": lambda x: pq.AlignedFloat32(8, x),
+    "quantize_blocks axis": lambda x: pq.quantize_blocks([1.0], pq.MXFP4, x),
+    "BlockArray depth": lambda x: pq.BlockArray(np.zeros((1, 32), np.uint8), [0], pq.MXFP4, x),
     "Accumulator bits": lambda x: pq.Accumulator(x),
     "Tree lanes": lambda x: pq.Tree(x),
     "Split tile": lambda x: pq.Split(x, 20),
@@ -52,6 +65,8 @@ INTEGERS: dict[str, Callable[[Any], Any]] = {
 NUMBERS: dict[str, Callable[[Any], Any]] = {
     "Uniform scale": lambda x: pq.Uniform(8, x),
     "with_scale": lambda x: EIGHT.with_scale(x),
+    "Minifloat scale": lambda x: pq.Minifloat(2, 2, scale=x),
+    "Block tensor_scale": lambda x: pq.Block(pq.E2M1, 16, "e4m3", x),
     "TwinGELU scale": lambda x: pq.TwinGELU(8, 3, x),
     "PWLQ breakpoint": lambda x: pq.PWLQ(8, 0.1, 0.5, x),
     "ReleasedTwinSoftmax split": lambda x: formats.ReleasedTwinSoftmax(8, x),
@@ -65,6 +80,10 @@ NAMES: dict[str, Callable[[Any], Any]] = {
     "Uniform rounding": lambda x: pq.Uniform(8, 1.0, x),
     "TwinSoftmax range_choice": lambda x: pq.TwinSoftmax(8, 3, range_choice=x),
     "Log2 rounding": lambda x: pq.Log2(4, x),
+    "Minifloat special": lambda x: pq.Minifloat(4, 3, special=x),
+    "Block scale": lambda x: pq.Block(pq.E2M1, scale=x),
+    "FixedPoint overflow": lambda x: pq.FixedPoint(8, 0, x),
+    "FixedPoint rounding": lambda x: pq.FixedPoint(8, 0, "wrap", x),
     "Accumulator overflow": lambda x: pq.Accumulator(overflow=x),
     "Accumulator alignment": lambda x: pq.Accumulator(alignment=x),
     "Accumulator order": lambda x: pq.Accumulator(order=x),
@@ -83,6 +102,10 @@ NAMES: dict[str, Callable[[Any], Any]] = {
 OBJECTS: dict[str, Callable[[Any], Any]] = {
     "QuantizedArray format": lambda x: pq.QuantizedArray([1], x),
     "quantize format": lambda x: pq.quantize([1.0], x),
+    "quantize_blocks format": lambda x: pq.quantize_blocks([1.0], x),
+    "Block element": lambda x: pq.Block(x),
+    "block_reference a": lambda x: pq.block_reference.matmul(x, BLOCKS, pq.Float32()),
+    "block_reference register": lambda x: pq.block_reference.matmul(BLOCKS, BLOCKS, x),
     "matmul a": lambda x: pq.matmul(x, ONE, WIDE),
     "matmul b": lambda x: pq.matmul(ONE, x, WIDE),
     "matmul accumulator": lambda x: pq.matmul(ONE, ONE, x),

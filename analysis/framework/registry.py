@@ -16,6 +16,7 @@ FIGURES: Final[dict[str, str]] = {
     "detection.attention": ".detection.attention:Attention",
     "detection.detections": ".detection.detections:Detections",
     "detection.safe_width": ".detection.safe_width:DetectorSafeWidth",
+    "docs.codes_side_by_side": ".docs.codes_side_by_side:CodesSideBySide",
     "docs.overflow": ".docs.overflow:Overflow",
     "docs.requantize": ".docs.requantize:RequantizeRoundings",
     "docs.rounding": ".docs.rounding:Rounding",

@@ -8,8 +8,9 @@ or for every layer of a calibrated model: *ptqsim bounds FILE*. The calibrated b
 *--images* images of *--data*. *ptqsim figures
 simulator.safe_width -O calibrated=FILE* draws them.
 
-The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform. With
-*--a-format twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound.
+The left operand is twin_gelu where *--shift* is given, else uniform; the right one is uniform. With *--a-format
+twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound. Both can be
+small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes.
 Unsigned activations with a zero point, times weights:
 
     ptqsim bounds --a-unsigned --a-zero-point 113 --depth 384
@@ -38,6 +39,11 @@ from ptqsim.cli.network.layer_bounds import layer_bounds
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
+FLOATS = {fmt.name.lower().removesuffix("fn"): fmt for fmt in (pq.E5M2, pq.E4M3, pq.E3M4, pq.E3M2, pq.E2M3, pq.E2M1)}
+ROOTS = {"log2_root2": 2, "log2_root4": 4}
+LEFT_FORMATS = (*A_FORMATS, *ROOTS, *FLOATS)
+RIGHT_FORMATS = ("uniform", *FLOATS)
+DEFAULT_BITS = 8
 
 
 def bounds(
@@ -45,12 +51,15 @@ def bounds(
         Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")
     ] = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
-    bits: Annotated[int, typer.Option("--bits", help="Width of the left operand's codes, 2 to 16.")] = 8,
+    bits: Annotated[
+        int | None, typer.Option("--bits", help=f"Width of the left codes, 2 to 16; {DEFAULT_BITS} by default.")
+    ] = None,
     b_bits: Annotated[
         int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
     ] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
+    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
@@ -64,8 +73,10 @@ def bounds(
     as_json: JsonOption = False,
 ) -> None:
     if calibrated is not None:
-        if depth is not None or shift is not None or a_format is not None:
-            raise ValueError(f"{calibrated} says what its layers are: leave --depth, --shift and --a-format out")
+        if any(option is not None for option in (depth, shift, a_format, b_format)):
+            raise ValueError(
+                f"{calibrated} says what its layers are: leave --depth, --shift, --a-format and --b-format out"
+            )
         if a_unsigned or a_zero_point or b_unsigned or b_zero_point:
             raise ValueError(
                 f"{calibrated} says what its codes are: leave options of unsigned codes and zero points out"
@@ -75,12 +86,12 @@ def bounds(
     if depth is None:
         raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
     a = make_format(a_format, bits, shift, a_unsigned, a_zero_point)
-    b = pq.Uniform(bits if b_bits is None else b_bits, 1.0, signed=not b_unsigned, zero_point=b_zero_point)
+    b = make_right_format(b_format, b_bits, bits, b_unsigned, b_zero_point)
     found = [pq.bounds.datatype(a, b, depth, alignment, zero_point)]
     if isinstance(a, pq.TwinSoftmax):
         found.append(pq.bounds.row_stochastic(a, b, depth, zero_point=zero_point))
     output = Output(as_json)
-    show(output, found, title=f"{a.kind} {a.bits} bits, shift {a.shift}, times {b.kind} {b.bits} bits, depth {depth}")
+    show(output, found, title=f"{called(a)}, shift {a.shift}, times {called(b)}, depth {depth}")
     output.note("Tighter bounds need more than formats: weight_aware the weights, calibrated the data.")
     output.result(
         {
@@ -96,18 +107,23 @@ def bounds(
 
 
 def make_format(
-    name: str | None, bits: int, shift: int | None, unsigned: bool = False, zero_point: int = 0
+    name: str | None, bits: int | None, shift: int | None, unsigned: bool = False, zero_point: int = 0
 ) -> pq.NumberFormat:
     """The left operand's format; scales are 1 where they are free, as no bound depends on them.
 
     Raises
     ------
     ValueError
-        For an unknown name, a twin format without a shift, a shift for one that has none, or unsigned codes or a zero
-        point of another format than uniform.
+        For an unknown name, a twin format without a shift, a shift for one that has none, a width that is not that of
+        the name, or unsigned codes or a zero point of another format than uniform.
     """
     if (unsigned or zero_point) and (shift is not None or name not in (None, "uniform")):
         raise ValueError("unsigned codes and zero points are those of uniform: leave --shift and --a-format out")
+    if name in FLOATS and shift is None:
+        return _float(name, bits, "--b-bits, for the right operand, is another option")
+    bits = DEFAULT_BITS if bits is None else bits
+    if name in ROOTS and shift is None:
+        return pq.Log2(bits, root=ROOTS[name])
     match ("uniform" if shift is None else "twin_gelu") if name is None else name, shift:
         case "uniform", None:
             return pq.Uniform(bits, 1.0, signed=not unsigned, zero_point=zero_point)
@@ -122,7 +138,43 @@ def make_format(
         case "twin_gelu", int(exponent):
             return pq.TwinGELU(bits, exponent, scale=1.0)
         case _:
-            raise unknown_name("--a-format", name, A_FORMATS)
+            if name in FLOATS or name in ROOTS:
+                raise ValueError(f"{name} has one range and no shift, got --shift {shift}: leave --shift out")
+            raise unknown_name("--a-format", name, LEFT_FORMATS)
+
+
+def make_right_format(
+    name: str | None, bits: int | None, left_bits: int | None, unsigned: bool = False, zero_point: int = 0
+) -> pq.NumberFormat:
+    """The right operand's format: uniform codes of the left one's width by default, or a small float.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a width that is not that of the name, or unsigned codes or a zero point of a small float.
+    """
+    if (unsigned or zero_point) and name not in (None, "uniform"):
+        raise ValueError("unsigned codes and zero points are those of uniform: leave --b-format out")
+    if name in FLOATS:
+        return _float(name, bits, "leave --b-bits out")
+    if name not in (None, "uniform"):
+        raise unknown_name("--b-format", name, RIGHT_FORMATS)
+    chosen = left_bits if bits is None else bits
+    return pq.Uniform(DEFAULT_BITS if chosen is None else chosen, scale=1.0, signed=not unsigned, zero_point=zero_point)
+
+
+def called(number_format: pq.NumberFormat) -> str:
+    """A format and its width, as titles have it."""
+    name = number_format.name if isinstance(number_format, pq.Minifloat) else number_format.kind
+    root = f" root {number_format.root}" if isinstance(number_format, pq.Log2) and number_format.root > 1 else ""
+    return f"{name}{root} {number_format.bits} bits"
+
+
+def _float(name: str, bits: int | None, advice: str) -> pq.Minifloat:
+    found = FLOATS[name]
+    if bits not in (None, found.bits):
+        raise ValueError(f"{name} has codes of {found.bits} bits, got a width of {bits}: leave it out; {advice}")
+    return found
 
 
 def show(output: Output, found: Sequence[pq.Bound], title: str) -> None:

@@ -21,9 +21,8 @@ from typing import Annotated, Final
 
 import typer
 
-import ptqsim as pq
 from ptqsim import golden
-from ptqsim.cli.bounds import A_FORMATS, make_format
+from ptqsim.cli.bounds import LEFT_FORMATS, RIGHT_FORMATS, make_format, make_right_format
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -66,7 +65,8 @@ def vectors(
     a_bits: Annotated[int | None, typer.Option("--a-bits", help="Width of the left codes, 2 to 16; 8.")] = None,
     b_bits: Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
+    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
@@ -85,8 +85,9 @@ def vectors(
 ) -> None:
     out = Output(as_json)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
-             "--codes": pattern, "--a-unsigned": a_unsigned or None, "--a-zero-point": a_zero_point or None,
-             "--b-unsigned": b_unsigned or None, "--b-zero-point": b_zero_point or None}  # fmt: skip
+             "--b-format": b_format, "--codes": pattern, "--a-unsigned": a_unsigned or None,
+             "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
+             "--b-zero-point": b_zero_point or None}  # fmt: skip
     if checked is not None:
         given = plain | {"FILE": calibrated, "-o": output, "--layer": layer, "--trace": trace}
         refuse(given, f"{checked} says what it holds")
@@ -107,10 +108,9 @@ def vectors(
             raise ValueError(
                 "neither a calibrated model nor --depth was given: try ptqsim vectors --depth 64 -o vectors"
             )
-        width = 8 if a_bits is None else a_bits
         formats = (
-            make_format(a_format, width, shift, a_unsigned, a_zero_point),
-            pq.Uniform(width if b_bits is None else b_bits, 1.0, signed=not b_unsigned, zero_point=b_zero_point),
+            make_format(a_format, a_bits, shift, a_unsigned, a_zero_point),
+            make_right_format(b_format, b_bits, a_bits, b_unsigned, b_zero_point),
         )
         chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
         a, b = golden.stimulus(*formats, rows or _ROWS, depth, cols or _ROWS, chosen, seed)

@@ -120,6 +120,7 @@ def weight_aware(
     a_format = checked_anew("a_format", a_format, NumberFormat)
     checked_type("weights", weights, QuantizedArray, "give the codes with their format")
     weights = QuantizedArray(weights.codes, weights.format)
+    weights.format.check_numbers(weights.codes, "codes of the weights")
     if weights.ndim < 2:
         raise ValueError(f"weights must be [..., K, N], got the shape {weights.shape}")
     checked_integer("depth", weights.shape[-2], 0, MAX_DEPTH)

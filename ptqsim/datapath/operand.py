@@ -5,6 +5,8 @@ from __future__ import annotations
 from numbers import Integral
 from typing import NamedTuple
 
+from ptqsim.datapath.log2_reference import log2_aligned
+from ptqsim.datapath.minifloat_reference import minifloat_aligned
 from ptqsim.datapath.nested import Nested, mapped
 from ptqsim.datapath.register import plain
 from ptqsim.errors import ArgumentTypeError
@@ -12,6 +14,7 @@ from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.formats.minifloat import Minifloat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
@@ -41,7 +44,7 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
     Raises
     ------
     ValueError
-        If the code does not fit the format, or the format is not shift-alignable.
+        If the code does not fit the format or stands for infinity or NaN, or the format is not shift-alignable.
     """
     given: object = code
     if isinstance(given, bool) or not isinstance(given, Integral):
@@ -60,8 +63,9 @@ def operand(code: int, number_format: NumberFormat) -> Operand:
             return Operand(magnitude, number_format.shift, 1)
         return Operand(-magnitude if isinstance(number_format, TwinGELU) else magnitude, 0, 0)
     if isinstance(number_format, Log2) and number_format.shift_alignable:
-        zero = 2 * half - 1
-        return Operand(0 if code == zero else 1 << (zero - 1 - code), 0, 0)
+        return Operand(log2_aligned(code, number_format), 0, 0)
+    if isinstance(number_format, Minifloat) and number_format.shift_alignable:
+        return Operand(minifloat_aligned(code, number_format), 0, 0)
     raise ValueError(f"{type(number_format).__name__} codes are not integers on one grid, apart from a shift")
 
 

@@ -7,7 +7,7 @@ import math
 import sys
 from abc import ABC, abstractmethod
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,22 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.formats.arrays import channels
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal
+from ptqsim.formats.grid_range import GridRange as GridRange
+from ptqsim.formats.grid_range import sum_of_ranges as sum_of_ranges
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 
 _LARGEST_FLOAT32: Final = float(np.finfo(np.float32).max)
-
-
-class GridRange(NamedTuple):
-    """One range of a shift-alignable format: code c of it stands for ``mantissa[c] << shift``.
-
-    `mantissa` has one entry per code, zero for the codes of other ranges, so that an aligned value is the sum over the
-    ranges of its format, and a dot product is the shifted sum of one dot product per range (PTQ4ViT, Eq. 5).
-    """
-
-    shift: int
-    mantissa: NDArray[np.int64]
 
 
 class NumberFormat(Constructed, ABC):
@@ -56,7 +47,7 @@ class NumberFormat(Constructed, ABC):
 
         @property
         def scale(self) -> float:
-            """Step of the finest grid: real = aligned * scale."""
+            """The free factor of all values, and `step` unless the format says otherwise."""
 
         @property
         def shift(self) -> int:
@@ -74,8 +65,8 @@ class NumberFormat(Constructed, ABC):
 
     @property
     def steps(self) -> Any:
-        """The scale, shaped to broadcast against the codes: a float, or an array where it varies along an axis."""
-        return self.scale
+        """`step`, shaped to broadcast against the codes: a float, or an array where it varies along an axis."""
+        return self.step
 
     def unscaled(self) -> NumberFormat:
         """A format of one scale whose codes have the same aligned values: this one, unless its scale is a vector."""
@@ -105,6 +96,11 @@ class NumberFormat(Constructed, ABC):
     def code_count(self) -> int:
         """Number of codes, redundant ones included."""
         return 1 << self.storage_bits
+
+    @property
+    def step(self) -> float:
+        """Step of the finest grid: real = aligned * step. It is `scale`, but for formats that say otherwise."""
+        return self.scale
 
     @abstractmethod
     def ranges(self) -> tuple[GridRange, ...]:
@@ -204,19 +200,36 @@ class NumberFormat(Constructed, ABC):
         return float(self.real_table().max())
 
     def align(self, codes: ArrayLike) -> NDArray[np.int64]:
-        """Aligned integers of `codes`, in their shape: real = aligned * scale.
+        """Aligned integers of `codes`, in their shape: real = aligned * step.
 
         Raises
         ------
         ValueError
-            If a code is not an integer from 0 to 2**storage_bits - 1.
+            If a code is not an integer from 0 to 2**storage_bits - 1, or stands for infinity or NaN.
         """
         checked = reconstructed(self)
-        return code_arrays.look_up(code_arrays.checked(codes, checked.storage_bits), checked.aligned_table())
+        table, found = checked.aligned_table(), code_arrays.checked(codes, checked.storage_bits)
+        checked.check_numbers(found)
+        return code_arrays.look_up(found, table)
+
+    def is_number(self, codes: NDArray[Any]) -> NDArray[np.bool]:
+        """True for every code that stands for a number; all do, but for formats that say otherwise."""
+        return np.ones(codes.shape, np.bool)
+
+    def check_numbers(self, codes: NDArray[Any], what: str = "codes") -> None:
+        """Refuse codes that stand for no number, with a ValueError that counts them and names the first.
+
+        Parameters
+        ----------
+        codes : ndarray
+            Codes of this format.
+        what : str, optional
+            What the message calls them.
+        """
 
     @in_default_environment
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
-        """Reals of `codes`, in their shape: aligned * scale, rounded once to float64.
+        """Reals of `codes`, in their shape: aligned * step, rounded once to float64.
 
         Raises
         ------
@@ -233,7 +246,7 @@ class NumberFormat(Constructed, ABC):
     @in_default_environment
     def real_table(self) -> NDArray[np.float64]:
         """The real value of every code, redundant codes included."""
-        return self.aligned_table() * np.float64(self.scale)
+        return self.aligned_table() * np.float64(self.step)
 
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
@@ -282,14 +295,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.tolist()
     return str(value) if isinstance(value, str) else value
-
-
-def sum_of_ranges(ranges: tuple[GridRange, ...]) -> NDArray[np.int64]:
-    """The aligned value of every code, from the ranges that it is put together from."""
-    table = np.zeros_like(ranges[0].mantissa)
-    for grid_range in ranges:
-        table += grid_range.mantissa << grid_range.shift
-    return seal(table)
 
 
 def check_largest(number_format: NumberFormat, largest: float) -> None:

@@ -8,13 +8,15 @@ from typing import Any
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.formats.minifloat import Minifloat
 from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 
 FORMATS: dict[str, type[NumberFormat]] = {
-    kind.kind: kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, PWLQ, ReleasedTwinSoftmax, ReleasedTwinGELU)
+    kind.kind: kind
+    for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, Minifloat, PWLQ, ReleasedTwinSoftmax, ReleasedTwinGELU)
 }
 
 

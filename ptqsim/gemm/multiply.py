@@ -56,8 +56,8 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     TypeError
         If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`.
     ValueError
-        If shapes do not fit, a format is not shift-alignable, a scale varies along K, or the exact result could need
-        more than 63 bits.
+        If shapes do not fit, a format is not shift-alignable, a scale varies along K, a code stands for infinity or
+        NaN, or the exact result could need more than 63 bits.
     """
     # Where the environment is the default one, a small product saves the call in between.
     return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
@@ -143,6 +143,8 @@ def _planned(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator) -> 
     _check_types(a, b, accumulator)
     # What is compared later are copies, which change with nothing; making one checks it once more.
     accumulator = reconstructed(accumulator)
+    for name, array in (("a", a), ("b", b)):
+        array.format.check_numbers(array.codes, f"codes of {name}")
     shape = _checked_shape(a.codes.shape, b.codes.shape, a.format, b.format, accumulator)
     deferred, known = accumulator.alignment == Alignment.DEFERRED, _latest.get(a)
     if known is not None and known.is_of(a, b) and (known.accumulator.alignment == Alignment.DEFERRED) == deferred:

@@ -12,6 +12,7 @@ from ptqsim.datapath.order import ORDERS, Split
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.formats.minifloat import Minifloat, SpecialValues
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.golden.layout import words
@@ -21,7 +22,8 @@ from ptqsim.golden.vectors import REGISTERS, TRACE_COLUMNS, GoldenVectors
 _PER_LINE: Final = 16
 
 # Numbered for the preprocessor, which cannot compare names: new ones go to the end.
-_FORMATS: Final = tuple(kind.kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2))
+_FORMATS: Final = tuple(kind.kind for kind in (Uniform, TwinSoftmax, TwinGELU, Log2, Minifloat))
+_OLDEST: Final = 4  # named in every header, later ones only where they are meant, so that old headers stay as they are
 
 
 @dataclass
@@ -157,8 +159,9 @@ def _of_zero_points(accumulator: Accumulator) -> dict[str, tuple[str, str]]:
 
 
 def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:
+    named = max(_OLDEST, _FORMATS.index(number_format.kind) + 1)
     found = {
-        f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS),
+        f"{side}_FORMAT": _numbered(number_format.kind, _FORMATS[:named]),
         f"{side}_BITS": (str(number_format.storage_bits), "of a code"),
         f"{side}_SHIFT": (str(number_format.shift), "alignment exponent m"),
         **_of_scale(side, number_format),
@@ -166,13 +169,22 @@ def _of_format(side: str, number_format: NumberFormat) -> dict[str, tuple[str, s
     if isinstance(number_format, Uniform) and not (number_format.signed and number_format.zero_point == 0):
         found[f"{side}_SIGNED"] = str(int(number_format.signed)), "1: a code is two's complement, 0: plain binary"
         found[f"{side}_ZERO_POINT"] = str(number_format.zero_point), "integer whose code stands for 0"
+    if isinstance(number_format, Minifloat):
+        found |= {
+            f"{side}_EXPONENT_BITS": (str(number_format.exponent_bits), "below the sign bit"),
+            f"{side}_MANTISSA_BITS": (str(number_format.mantissa_bits), "the lowest bits"),
+            f"{side}_SPECIAL": _numbered(number_format.special, [each.value for each in SpecialValues]),
+        }
+    if isinstance(number_format, Log2) and number_format.root > 1:
+        found[f"{side}_ROOT"] = str(number_format.root), "q: the base is 2**(1/q)"
+        found |= {f"{side}_FRACTION_{r}": (str(f), "F") for r, f in enumerate(number_format.fractions)}
     return found
 
 
 def _of_scale(side: str, number_format: NumberFormat) -> dict[str, tuple[str, str]]:
     """The scale; of several their number, as C knows no arrays of macros."""
     if number_format.axis is None:
-        return {f"{side}_SCALE": (number_format.scale.hex(), f"{number_format.scale!r}, real value of one step")}
+        return {f"{side}_SCALE": (number_format.step.hex(), f"{number_format.step!r}, real value of one step")}
     channels = "columns" if number_format.axis == -1 else "rows"
     return {f"{side}_SCALES": (str(number_format.steps.size), f"a scale for each of the {channels}, in manifest.json")}
 

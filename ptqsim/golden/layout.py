@@ -57,14 +57,26 @@ ZERO_POINTS: Final = {
     "z_a * z_b, unless z_a is 0, in a step of index -1, and after the last one -z_b * sum of c_a, unless z_b is 0, in "
     "a step of index K; with deferred alignment every register has both for the products of its own pair of ranges",
 }
+_OF_KINDS: Final = {
+    "minifloat": "sign, exponent field e of exponent_bits bits, fraction f of mantissa_bits bits, from the top. The "
+    "significand is f if e is 0, else f + 2**mantissa_bits; aligned is significand << (max(e, 1) - 1), with the sign, "
+    "in units of scale * 2**(1 - bias - mantissa_bits), which stands here for format.scale",
+    "log2_root": "log2 with a root q in its format: all ones is zero, any other code c is F(c mod q) << ((2**bits - 2) "
+    "div q - c div q), with the integers F(r) = 2**(fraction_bits - r / q), rounded",
+}
+"""Conventions of formats that are written only where one of them is meant, so that old files stay as they are."""
 
 
 def conventions(vectors: GoldenVectors) -> dict[str, str]:
-    """The conventions in words; those of zero points only where there are any, or codes that are unsigned."""
-    plain = all(
-        "signed" not in (data := x.format.to_dict()) and "zero_point" not in data for x in (vectors.a, vectors.b)
-    )
-    return CONVENTIONS if plain and vectors.accumulator.zero_point == "operand" else CONVENTIONS | ZERO_POINTS
+    """Everything that is to be known to read the files; what no format or accumulator of theirs has is left out."""
+    meant = set()
+    for data in (vectors.a.format.to_dict(), vectors.b.format.to_dict()):
+        meant.add("log2_root" if "root" in data else data["kind"])
+        if "signed" in data or "zero_point" in data:
+            meant.add("zero_points")
+    if vectors.accumulator.zero_point != "operand":
+        meant.add("zero_points")
+    return CONVENTIONS | {key: text for key, text in (ZERO_POINTS | _OF_KINDS).items() if key in meant}
 
 
 class HexColumn(NamedTuple):

@@ -38,6 +38,8 @@ def stimulus(
 ) -> tuple[QuantizedArray, QuantizedArray]:
     """Codes of a [rows, depth] and b [depth, columns]: the same for the same arguments, whatever the numpy.
 
+    Codes of infinity and NaN are left out, as they have no product.
+
     Parameters
     ----------
     a_format, b_format : NumberFormat
@@ -74,10 +76,12 @@ def _line(
     number_format: NumberFormat, depth: int, index: int, pattern: Pattern, random: np.random.RandomState
 ) -> NDArray[np.int64]:
     """Codes that meet in one output."""
-    if pattern == Pattern.RANDOM or (pattern == Pattern.MIXED and index % 2):
-        return random.randint(0, number_format.code_count, depth, dtype=np.int64)
-    turn = index // 2 if pattern == Pattern.MIXED else index
     table = number_format.aligned_table()
+    every = np.arange(number_format.code_count)
+    numbers = every[number_format.is_number(every)]
+    if pattern == Pattern.RANDOM or (pattern == Pattern.MIXED and index % 2):
+        return numbers[random.randint(0, len(numbers), depth, dtype=np.int64)]
+    turn = index // 2 if pattern == Pattern.MIXED else index
     greatest, least = int(table.argmax()), int(table.argmin())
     steps = np.arange(depth)
     match turn % 6:
@@ -90,9 +94,10 @@ def _line(
         case 3:
             return np.where(steps < (depth + 1) // 2, greatest, least)
         case 4:
-            return (steps + turn) % number_format.code_count
+            return numbers[(steps + turn) % len(numbers)]
         case _:
             # Zero, the codes around the flag, the last ones, and both extremes.
             count, half = number_format.code_count, number_format.code_count // 2
             corners = np.array([0, 1, half - 1, half, half + 1, count - 2, count - 1, greatest, least])
+            corners = corners[number_format.is_number(corners)]
             return corners[random.randint(0, len(corners), depth)]

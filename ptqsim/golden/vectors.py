@@ -48,8 +48,8 @@ class GoldenVectors(Constructed):
     accumulator : Accumulator
         The datapath.
     acc : int64 array or None
-        int64 [..., M, N], read-only, what the accumulators hold at the end, in units of a.format.scale *
-        b.format.scale; None if the datapath traps.
+        int64 [..., M, N], read-only, what the accumulators hold at the end, in units of a.format.step *
+        b.format.step; None if the datapath traps.
     trapped : Trapped or None
         The event that it traps with, None if there is none.
     overflow : tuple[int, int] or None

@@ -80,6 +80,24 @@ def test_powers_of_two(capsys: pytest.CaptureFixture[str]) -> None:
     assert (result["bounds"][0]["lowest"], result["bits"]) == (-(2**18), 19)
 
 
+def test_finer_logarithms(capsys: pytest.CaptureFixture[str]) -> None:
+    """With q = 2 the greatest shift of 4 bits is 7, and fractions have 8: 2^15 * -2^7 = -2^22, which 23 bits hold."""
+    result = run(capsys, "--a-format", "log2_root2", "--bits", "4", "--b-bits", "8", "--depth", "1")
+    assert (result["bounds"][0]["lowest"], result["bits"]) == (-(2**22), 23)
+    assert (result["a"]["root"], result["a"]["fraction_bits"]) == (2, 8)
+    assert run(capsys, "--a-format", "log2_root4", "--bits", "6", "--depth", "1")["a"]["root"] == 4
+
+
+def test_small_floats(capsys: pytest.CaptureFixture[str]) -> None:
+    """E4M3 reaches 14 << 14 and E2M1 3 << 2: 2752512 each, and 384 of them are 2^29.98, which takes 31 bits."""
+    result = run(capsys, "--a-format", "e4m3", "--b-format", "e2m1", "--depth", "384")
+    assert (result["bounds"][0]["highest"], result["bits"]) == (384 * 2752512, 31)
+    assert (result["a"]["special"], result["b"]["exponent_bits"]) == ("fn", 2)
+    mixed = run(capsys, "--a-format", "e2m1", "--bits", "4", "--b-bits", "8", "--depth", "1")
+    assert (mixed["bounds"][0]["lowest"], mixed["b"]["bits"]) == (-12 * 128, 8)
+    assert run(capsys, "--a-format", "e5m2", "--depth", "1")["b"]["bits"] == 8
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -94,6 +112,14 @@ def test_powers_of_two(capsys: pytest.CaptureFixture[str]) -> None:
         (["--depth", "64", "--a-format", "twin_gelu"], ["needs its alignment exponent", "--shift 8"]),
         (["--depth", "64", "--a-format", "uniform", "--shift", "3"], ["no shift", "--a-format twin_gelu"]),
         (["--depth", "64", "--a-format", "log2", "--bits", "8"], ["up to 5 bits"]),
+        (["--depth", "64", "--a-format", "e2m1", "--bits", "8"], ["codes of 4 bits, got a width of 8", "--b-bits"]),
+        (["--depth", "64", "--b-format", "e2m1", "--b-bits", "8"], ["codes of 4 bits, got a width of 8"]),
+        (["--depth", "64", "--a-format", "e4m3", "--shift", "3"], ["leave --shift out"]),
+        (["--depth", "64", "--a-format", "log2_root2", "--bits", "7"], ["would take 72 bits", "up to 48"]),
+        (["--depth", "64", "--a-format", "log2_root4", "--shift", "1"], ["leave --shift out"]),
+        (["--depth", "64", "--a-format", "e4m33"], ["e4m33", "Did you mean 'e4m3'?"]),
+        (["--depth", "64", "--b-format", "log2"], ["--b-format 'log2'", "'uniform', 'e5m2'"]),
+        (["model.safetensors", "--b-format", "e4m3"], ["--b-format out"]),
         (["--depth", "64", "--alignment", "defered"], ["defered", "Did you mean 'deferred'?"]),
     ],
 )

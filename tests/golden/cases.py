@@ -19,6 +19,8 @@ FORMATS: dict[str, tuple[pq.NumberFormat, pq.NumberFormat]] = {
     "asymmetric": (pq.Uniform(8, 0.5, signed=False, zero_point=113), pq.Uniform(6, 0.25, zero_point=-5)),
     "unsigned": (pq.Uniform(7, 0.5, signed=False), pq.Uniform(5, 0.25, signed=False, zero_point=31)),
     "twin_asymmetric": (pq.TwinGELU(5, 3, 0.1), pq.Uniform(8, 0.25, zero_point=100)),
+    "log2_root": (pq.Log2(5, root=2, fraction_bits=6), pq.Log2(4, root=4)),
+    "minifloat": (pq.E4M3, pq.E2M1.with_scale(0.25)),
 }
 ORDERS = {"sequential": pq.Sequential(), "tree": pq.Tree(4), "split": pq.Split(5, 9)}
 OVERFLOWS = ("wrap", "saturate", "trap")

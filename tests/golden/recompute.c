@@ -22,6 +22,13 @@
 typedef struct { int64_t mantissa; int shift, range; } operand;
 typedef struct { int found; int64_t step; int reg, bits; } event;
 
+#ifndef GOLDEN_A_MANTISSA_BITS
+#define GOLDEN_A_MANTISSA_BITS 0
+#endif
+#ifndef GOLDEN_B_MANTISSA_BITS
+#define GOLDEN_B_MANTISSA_BITS 0
+#endif
+
 static int failures, trace_row;
 static event first;
 
@@ -29,11 +36,41 @@ static void report(const char *what, int64_t where, int64_t got, int64_t expecte
     if (failures++ < 5) printf("%s %lld: %lld, expected %lld\n", what, (long long)where, (long long)got, (long long)expected);
 }
 
-static operand decode(unsigned code, int format, int bits, int shift, int is_signed, int zero_point) {
+#ifdef GOLDEN_A_ROOT
+#define A_ROOT GOLDEN_A_ROOT
+static const int64_t a_fractions[] = {
+    GOLDEN_A_FRACTION_0, GOLDEN_A_FRACTION_1,
+#if GOLDEN_A_ROOT == 4
+    GOLDEN_A_FRACTION_2, GOLDEN_A_FRACTION_3,
+#endif
+};
+#else
+#define A_ROOT 1
+static const int64_t a_fractions[] = {1};
+#endif
+#ifdef GOLDEN_B_ROOT
+#define B_ROOT GOLDEN_B_ROOT
+static const int64_t b_fractions[] = {
+    GOLDEN_B_FRACTION_0, GOLDEN_B_FRACTION_1,
+#if GOLDEN_B_ROOT == 4
+    GOLDEN_B_FRACTION_2, GOLDEN_B_FRACTION_3,
+#endif
+};
+#else
+#define B_ROOT 1
+static const int64_t b_fractions[] = {1};
+#endif
+
+static operand decode(unsigned code, int format, int bits, int shift, int is_signed, int zero_point, int mantissa_bits, unsigned root, const int64_t *fractions) {
     unsigned half = 1u << (bits - 1);
     operand x = {0, 0, 0};
     if (format == 0) x.mantissa = (is_signed && code >= half ? (int64_t)code - 2 * (int64_t)half : (int64_t)code) - zero_point;
-    else if (format == 3) x.mantissa = code == 2 * half - 1 ? 0 : (int64_t)1 << (2 * half - 2 - code);
+    else if (format == 3) x.mantissa = code == 2 * half - 1 ? 0 : fractions[code % root] << ((2 * half - 2) / root - code / root);
+    else if (format == 4) { /* sign, exponent, fraction */
+        int64_t field = (code & (half - 1)) >> mantissa_bits, implied = (int64_t)1 << mantissa_bits;
+        int64_t significand = (code & (implied - 1)) + (field ? implied : 0);
+        x.mantissa = (significand << (field ? field - 1 : 0)) * (code & half ? -1 : 1);
+    }
     else if (code >= half) x = (operand){code - half, shift, 1};
     else x.mantissa = format == 1 ? (int64_t)code : -(int64_t)code;
     return x;
@@ -94,8 +131,8 @@ int main(void) {
                 for (int l = 0; l < GOLDEN_K; l++) {
                     unsigned a = MATRIX(golden_a, batch, GOLDEN_M, GOLDEN_K)[i * GOLDEN_K + l];
                     unsigned b = MATRIX(golden_b, batch, GOLDEN_K, GOLDEN_N)[l * GOLDEN_N + j];
-                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT, GOLDEN_A_SIGNED, GOLDEN_A_ZERO_POINT);
-                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT, GOLDEN_B_SIGNED, GOLDEN_B_ZERO_POINT);
+                    x[l] = decode(a, GOLDEN_A_FORMAT, GOLDEN_A_BITS, GOLDEN_A_SHIFT, GOLDEN_A_SIGNED, GOLDEN_A_ZERO_POINT, GOLDEN_A_MANTISSA_BITS, A_ROOT, a_fractions);
+                    w[l] = decode(b, GOLDEN_B_FORMAT, GOLDEN_B_BITS, GOLDEN_B_SHIFT, GOLDEN_B_SIGNED, GOLDEN_B_ZERO_POINT, GOLDEN_B_MANTISSA_BITS, B_ROOT, b_fractions);
                 }
 #if GOLDEN_ALIGNMENT == 2
                 for (int pair = 0; pair < 4; pair++) {

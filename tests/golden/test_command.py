@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ptqsim.cli.framework import app
@@ -60,6 +61,34 @@ def test_trap(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "--check", tmp_path)["ok"]
     assert app.main(["vectors", "--check", str(tmp_path)]) == 0
     assert "traps at step" in " ".join(capsys.readouterr().out.split())
+
+
+def test_small_floats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    formats = "--a-format", "e5m2", "--b-format", "e3m2"
+    run(capsys, "--depth", "64", *formats, "--bits", "40", "-o", tmp_path)
+    assert run(capsys, "--check", tmp_path)["ok"]
+    header = (tmp_path / "vectors.h").read_text(encoding="utf-8")
+    assert "GOLDEN_A_FORMAT 4 /* 0 uniform, 1 twin_softmax, 2 twin_gelu, 3 log2, 4 minifloat" in header
+    assert "GOLDEN_A_SPECIAL 2 /* 0 none, 1 fn, 2 ieee" in header
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert "exponent field" in manifest["conventions"]["minifloat"]
+    codes = np.load(tmp_path / "vectors.npz")["a"]
+    assert (codes & 0x7F).max() == 0x7B  # the largest number comes up, and infinity and NaN do not
+
+
+def test_finer_logarithms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "--depth", "8", "--a-format", "log2_root2", "--a-bits", "4", "--bits", "20", "-o", tmp_path)
+    assert run(capsys, "--check", tmp_path)["ok"]
+    assert "GOLDEN_A_FRACTION_1 181" in (tmp_path / "vectors.h").read_text(encoding="utf-8")
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert "F(c mod q)" in manifest["conventions"]["log2_root"]
+    assert manifest["a"]["format"]["root"] == 2
+
+
+def test_headers_of_other_formats_are_as_they_were(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(capsys, "--depth", "4", "-o", tmp_path)
+    assert "minifloat" not in (tmp_path / "vectors.h").read_text(encoding="utf-8")
+    assert "minifloat" not in (tmp_path / "manifest.json").read_text(encoding="utf-8")
 
 
 def test_vectors_that_overflow_nothing_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,6 +87,21 @@ def test_log2(bits: int) -> None:
     refute(table[code] == table[code + 1], *known, given)
 
 
+@pytest.mark.parametrize("bits", [2, 4, 6])
+@pytest.mark.parametrize("root", [2, 4])
+def test_log2_of_a_root(root: int, bits: int) -> None:
+    """Codes fall, and q codes on a value is half: the fractions lie within an octave."""
+    number_format, last = pq.Log2(bits, root=root), (1 << bits) - 1
+    values = [pq.reference.operand(code, number_format).aligned for code in range(last + 1)]
+    table, code = z3.Array("table", z3.IntSort(), z3.IntSort()), z3.Int("code")
+    known = [table[index] == value for index, value in enumerate(values)]
+    given = z3.And(code >= 0, code < last)
+    prove(table[code] > table[code + 1], *known, given)
+    prove(z3.Implies(code + root < last, table[code] == 2 * table[code + root]), *known, given)
+    prove(table[last] == 0, *known)
+    refute(z3.Implies(code + 1 < last, table[code] == 2 * table[code + 1]), *known, given)
+
+
 def test_the_three_alignments_accumulate_the_same() -> None:
     """Eq. 5, by induction: whatever was accumulated, one more pair of codes keeps the three sums equal.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import typer
 
 import ptqsim as pq
-from ptqsim.cli.bounds import A_FORMATS, make_format
+from ptqsim.cli.bounds import A_FORMATS, FLOATS, make_format
 from ptqsim.cli.framework.options import make_accumulator
 from ptqsim.rtl import Unit
 
@@ -45,7 +45,7 @@ def make_unit(
 ) -> Unit:
     """The unit that the options describe; the left operand is twin_gelu where a shift is given, else uniform."""
     return Unit(
-        make_format(a_format, a_bits, shift),
+        make_format(a_format, None if a_format in FLOATS else a_bits, shift),
         pq.Uniform(a_bits if b_bits is None else b_bits, scale=1.0),
         make_accumulator(bits, overflow, order, alignment),
         depth,

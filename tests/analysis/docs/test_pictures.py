@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.docs.codes_side_by_side import CodesSideBySide, formats
 from analysis.docs.overflow import Overflow
 from analysis.docs.requantize import RequantizeRoundings
 from analysis.docs.rounding import Rounding
@@ -19,6 +20,7 @@ from analysis.framework.registry import ARTIFACTS
 
 ROOT = Path(__file__).parents[3]
 PICTURES = {
+    "docs.codes_side_by_side": CodesSideBySide(),
     "docs.rounding": Rounding(),
     "docs.requantize": RequantizeRoundings(),
     "docs.overflow": Overflow(),
@@ -89,6 +91,24 @@ def test_steps_of_fifteen_bits(data):
         assert frame.where(mode=mode).column("exact") == [16129, 32258, 48387, 32258, 16129]
     assert frame.where(mode="wrap").column("event") == [False, True, False, False, True]
     assert frame.where(mode="saturate").column("event") == [False, True, True, False, False]
+
+
+def test_codes_side_by_side_are_all_of_four_bits(data):
+    """Values counted by hand: of 2^4 codes zero is there twice in all but uniform and log2, in PWLQ +-1/4 as well."""
+    frame = data["docs.codes_side_by_side"]["codes"]
+    counts = {"uniform": 16, "twin, GELU, $m=3$": 15, "PWLQ, 3+1": 14, "E1M2": 15, "E2M1": 15, "E3M0": 15,
+              "twin, softmax, $m=3$": 15, "log2": 16, r"$\log_{\sqrt{2}}$": 16}  # fmt: skip
+    assert frame.distinct("format") == list(counts)
+    for name, count in counts.items():
+        shown = frame.where(format=name)
+        assert shown.column("bits") == [4] * 16
+        assert shown.column("code") == list(range(16))
+        assert len(set(shown.column("value"))) == count
+        assert max(map(abs, shown.column("value"))) == 1.0
+    assert frame.where(format="E2M1").column("value")[:8] == [v / 12 for v in (0, 1, 2, 3, 4, 6, 8, 12)]
+    assert frame.where(format="E3M0").column("value")[1:8] == [2.0**-k for k in range(6, -1, -1)]
+    assert frame.where(format="twin, softmax, $m=3$").column("value")[8:] == [v / 7 for v in range(8)]
+    assert all(each.storage_bits == 5 for each, _ in formats(5, 2).values())
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -22,6 +22,7 @@ FORMATS = [
     pq.TwinGELU(5, 3, 0.02, "toward_zero"),
     pq.TwinSoftmax(16, 28),
 ]
+FLOATS = [pq.E4M3.with_scale(0.02), pq.E2M1]
 ORDERS = [pq.Sequential(), pq.Tree(2), pq.Split(2, 9)]
 
 
@@ -30,10 +31,11 @@ def main() -> None:
     digest, kernels = hashlib.sha256(), set()
     rng = np.random.default_rng(0)
     pq.set_num_threads(2)
-    for number_format in FORMATS:
+    for number_format in FORMATS + FLOATS:
         for dtype in (np.float32, np.float64):
             reals = np.concatenate([rng.normal(0, 0.5, 40), [0.0, 1e30, -1e30, 1e-30]]).astype(dtype)
             digest.update(number_format.encode(reals).tobytes())
+            digest.update(number_format.fake_quantize(reals).tobytes())
     for a_format in FORMATS:
         for b_format in FORMATS[:2] + FORMATS[4:5]:
             a = pq.QuantizedArray(rng.integers(0, a_format.code_count, (3, 5)), a_format)

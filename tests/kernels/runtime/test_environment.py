@@ -58,7 +58,7 @@ def run(function: str, **settings: str) -> None:
 def formats() -> list[pq.NumberFormat]:
     """One of every kind, with the least scales that float32 has."""
     given = {"bits": 5, "shift": 3, "scale": TINY, "tail_scale": TINY, "positive_scale": TINY}
-    given |= {"breakpoint": 3 * TINY, "split": 40 * TINY}
+    given |= {"breakpoint": 3 * TINY, "split": 40 * TINY, "exponent_bits": 3, "mantissa_bits": 2}
     return [
         kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name in given})  # type: ignore[arg-type]
         for kind in FORMATS.values()
