@@ -64,6 +64,7 @@ CLAIMS: Final[dict[str, Claim]] = {
         Claim("nearest", "the nearest range after softmax helps", "ptq4vit.nearest", "ptq4vit"),
         Claim("covering", "GELU pairs that cover the negatives help", "ptq4vit.covering", "ptq4vit"),
         Claim("smoothing", "smoothing of LayerNorm's channels helps", "ptq4vit.smoothing", "ptq4vit"),
+        Claim("channel", "a scale per channel of the weights helps", "ptq4vit.channel", "ptq4vit"),
         # Liu et al. Tables 3 and 4
         Claim("ranking", "Liu: the ranking loss helps", "liu2021.ranking", "liu2021.similarity"),
         Claim("liu_bias", "Liu: bias correction helps", "liu2021.bias", "liu2021.similarity"),

@@ -28,6 +28,8 @@ class Entry:
         Options of mixed precision, or None for the same width everywhere.
     folds : tuple of Smoothing
         Made in the float network first.
+    w_granularity : str
+        Scales of a weight: ``"tensor"`` or ``"channel"``.
     """
 
     name: str
@@ -37,12 +39,22 @@ class Entry:
     variant: str = "paper"
     mixed: Mapping[str, Any] | None = None
     folds: tuple[ptq.Smoothing, ...] = ()
+    w_granularity: str = "tensor"
 
     def key(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values."""
         mixed = None if self.mixed is None else dict(self.mixed)
-        key = {"method": self.method, "options": dict(self.options), "variant": self.variant, "mixed": mixed}
-        return {**key, "folds": [asdict(fold) for fold in self.folds]} if self.folds else key
+        key: dict[str, Any] = {
+            "method": self.method,
+            "options": dict(self.options),
+            "variant": self.variant,
+            "mixed": mixed,
+        }
+        if self.folds:
+            key["folds"] = [asdict(fold) for fold in self.folds]
+        if self.w_granularity != "tensor":
+            key["w_granularity"] = self.w_granularity
+        return key
 
     def mixed_precision(self) -> ptq.MixedPrecision | None:
         """The mixed precision asked for."""
@@ -78,7 +90,10 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.sequential", "PTQ4ViT, in sequence", "ptq4vit", {"paradigm": "sequential"}),
         Entry("ptq4vit.nearest", "PTQ4ViT: nearest range", "ptq4vit", {"range_choice": "nearest"}),
         Entry("ptq4vit.covering", "PTQ4ViT: covering GELU pair", "ptq4vit", {"gelu_pair": "covering"}),
-        Entry("ptq4vit.smoothing", "PTQ4ViT + smoothing", "ptq4vit", folds=(ptq.Smoothing(),)),
+        Entry(
+            "ptq4vit.smoothing", "PTQ4ViT + smoothing", "ptq4vit", folds=(ptq.Smoothing(power=0.5, weight_power=0.5),)
+        ),
+        Entry("ptq4vit.channel", "PTQ4ViT, weights per channel", "ptq4vit", w_granularity="channel"),
         Entry("ptq4vit.bias", "PTQ4ViT + BC", "ptq4vit", {"bias_correction": True}),
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),

@@ -89,6 +89,7 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
             state=workload.store.directory / "layers",
             captured=workload.captured if shared else None,
             folds=entry.folds,
+            w_granularity=entry.w_granularity,
             progress=report,
             **entry.options,
         )
