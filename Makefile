@@ -22,7 +22,8 @@ CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.codes_side_by_side docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule \
     simulator.safe_width hardware.area hardware.area_accuracy
 # Figures of the fetched network that the documentation shows; their files are called real.NAME.svg
-REAL := methods.operand_loss
+REAL := methods.operand_loss ptq4vit.fig5
+OF_REAL := --model dinov2_small_photos --data photos --out build/docs-real
 
 GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
     simulator.departure simulator.power_of_two
@@ -111,12 +112,12 @@ docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 	$(BIN)/ptqsim figures $(PICTURES) --out build/docs
 	cp $(PICTURES:%=build/docs/%.svg) docs/images/
 
-docs-pictures-real: $(STAMP)  ## draw those of the fetched network anew (half an hour)
+docs-pictures-real: $(STAMP)  ## draw those of the fetched network anew (most of an hour)
 	$(BIN)/ptqsim fetch dinov2_small_photos
-	for name in $(REAL); do \
-	  $(BIN)/ptqsim figures $$name --model dinov2_small_photos --data photos --out build/docs-real -O images=44 $(ARGS); \
-	  cp build/docs-real/$$name.svg docs/images/real.$$name.svg; \
-	done
+	$(BIN)/ptqsim figures methods.operand_loss $(OF_REAL) -O images=44 $(ARGS)
+	$(BIN)/ptqsim figures ptq4vit.fig5 $(OF_REAL) -O bits=6 -O images=110 -O points=21 \
+	  -O operands=blocks.6.mlp.fc1:a,blocks.6.attn.qkv:b,blocks.6.attn.matmul_qk:b $(ARGS)
+	for name in $(REAL); do cp build/docs-real/$$name.svg docs/images/real.$$name.svg; done
 
 gallery: $(STAMP)  ## draw the committed figures of figures/gallery/ anew
 	$(BIN)/ptqsim figures $(GALLERY) --out build/gallery $(ARGS)
