@@ -231,7 +231,8 @@ def _nested(array: Nested | QuantizedArray, accumulator: Accumulator | None) -> 
     if not isinstance(array, QuantizedArray):
         return array
     nested = operands(array)
-    return nested if accumulator is not None and needs_operands(accumulator) else mapped(nested, _aligned)
+    whole = accumulator is not None and needs_operands(accumulator)
+    return nested if whole else mapped(nested, _aligned)
 
 
 def _aligned(value: Any) -> int:
