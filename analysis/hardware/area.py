@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from ptqsim.errors import unknown_name
-from ptqsim.formats.pwlq import PWLQ
+from ptqsim.formats.compared.pwlq import PWLQ
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, DesignPoint, grid, relation
 

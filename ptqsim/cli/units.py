@@ -20,7 +20,7 @@ import typer
 from ptqsim import units as pq_units
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.errors import unknown_name
-from ptqsim.units.comparison import Measured, Setting, compare
+from ptqsim.units.errors_of_units.comparison import Measured, Setting, compare
 
 
 def units(

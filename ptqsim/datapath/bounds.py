@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.common.validation import checked_integer, checked_scale, checked_type
-from ptqsim.datapath.bound import Bound as Bound
-from ptqsim.datapath.softmax_rows import greatest_aligned_sum
+from ptqsim.datapath.limits.bound import Bound as Bound
+from ptqsim.datapath.limits.softmax_rows import greatest_aligned_sum
+from ptqsim.datapath.limits.sums import grid_ranges, of_one_product, sides
 from ptqsim.datapath.spec import Alignment, ZeroPoint, bits_for
 from ptqsim.datapath.statistics import OverflowStatistics
-from ptqsim.datapath.sums import grid_ranges, of_one_product, sides
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew

@@ -28,11 +28,11 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
+from ptqsim.datapath.codes.operand import Operand, operand, operands
 from ptqsim.datapath.nested import Nested, mapped, mapped_outputs
-from ptqsim.datapath.operand import Operand, operand, operands
 from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.register import Correction, Step, add, first_event, fits, plain, saturate, steps, wrap
-from ptqsim.datapath.requantize_reference import requantized
+from ptqsim.datapath.requantization.reference import requantized
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint, bits_for
 from ptqsim.datapath.statistics import FirstEvent, OverflowStatistics, PrefixRange
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError

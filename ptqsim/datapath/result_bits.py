@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import product
 
 from ptqsim.datapath.bounds import corrects, datatype
+from ptqsim.datapath.limits.sums import Side, of_one_product, sides
 from ptqsim.datapath.spec import Accumulator, Alignment, ZeroPoint, bits_for
-from ptqsim.datapath.sums import Side, of_one_product, sides
 from ptqsim.formats.base import GridRange, NumberFormat
 
 

@@ -6,15 +6,15 @@ Nothing here multiplies or accumulates codes.
 from ptqsim.formats.array import QuantizedArray, quantize
 from ptqsim.formats.arrays.packing import pack, packed_size, unpack
 from ptqsim.formats.base import Codes, GridRange, NumberFormat
-from ptqsim.formats.block_array import BlockArray, quantize_blocks
-from ptqsim.formats.blocks import Block, BlockScale
+from ptqsim.formats.blocks.array import BlockArray, quantize_blocks
+from ptqsim.formats.blocks.block import Block, BlockScale
+from ptqsim.formats.blocks.named import MXFP4, MXFP6, MXFP6_E3M2, MXFP8, MXFP8_E5M2, MXINT8, NVFP4
+from ptqsim.formats.compared.pwlq import PWLQ
+from ptqsim.formats.compared.released import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.formats.floats.minifloat import Minifloat, SpecialValues
+from ptqsim.formats.floats.named import E2M1, E2M3, E3M2, E3M4, E4M3, E5M2
 from ptqsim.formats.log2 import Log2
-from ptqsim.formats.minifloat import Minifloat, SpecialValues
-from ptqsim.formats.named_blocks import MXFP4, MXFP6, MXFP6_E3M2, MXFP8, MXFP8_E5M2, MXINT8, NVFP4
-from ptqsim.formats.named_floats import E2M1, E2M3, E3M2, E3M4, E4M3, E5M2
-from ptqsim.formats.pwlq import PWLQ
 from ptqsim.formats.registry import FORMATS, from_dict
-from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.rounding import RangeChoice, RoundingMode
 from ptqsim.formats.twin import GELU_MIN, TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform

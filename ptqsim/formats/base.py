@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats.arrays import channels
 from ptqsim.formats.arrays import codes as code_arrays
+from ptqsim.formats.arrays.grid_range import GridRange as GridRange
+from ptqsim.formats.arrays.grid_range import sum_of_ranges as sum_of_ranges
 from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal
-from ptqsim.formats.grid_range import GridRange as GridRange
-from ptqsim.formats.grid_range import sum_of_ranges as sum_of_ranges
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]

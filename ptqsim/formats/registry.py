@@ -7,10 +7,10 @@ from typing import Any
 
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.compared.pwlq import PWLQ
+from ptqsim.formats.compared.released import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.log2 import Log2
-from ptqsim.formats.minifloat import Minifloat
-from ptqsim.formats.pwlq import PWLQ
-from ptqsim.formats.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 

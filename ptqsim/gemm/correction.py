@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.datapath.limits.sums import Side, of_one_product
 from ptqsim.datapath.order import Split
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.datapath.statistics import PrefixRange
-from ptqsim.datapath.sums import Side, of_one_product
 from ptqsim.formats.arrays.codes import look_up
 from ptqsim.gemm import stepwise
 from ptqsim.gemm.exact import all_tiles, exact_product, wrapped

@@ -11,8 +11,8 @@ from typing import Final
 from ptqsim.datapath.order import ORDERS, Split
 from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.floats.minifloat import Minifloat, SpecialValues
 from ptqsim.formats.log2 import Log2
-from ptqsim.formats.minifloat import Minifloat, SpecialValues
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.golden.layout import words

@@ -4,24 +4,24 @@ Every unit is a frozen dataclass of integer constants, with a definition in docs
 and a kernel that equals it. Nothing here knows a network.
 """
 
-from ptqsim.units.accuracy import greatest_error, steps
-from ptqsim.units.activation import GELU, Activation, QuickGELU, ReLU, SiLU
+from ptqsim.units.activation_units.activation import GELU, Activation, QuickGELU, ReLU, SiLU
+from ptqsim.units.activation_units.i_gelu import IGELU
+from ptqsim.units.activation_units.shift_gelu import ShiftGELU
 from ptqsim.units.constants import Multiplier
-from ptqsim.units.i_exp_softmax import IExpSoftmax
-from ptqsim.units.i_gelu import IGELU
+from ptqsim.units.errors_of_units.accuracy import greatest_error, steps
 from ptqsim.units.interval import Interval
-from ptqsim.units.ita_softmax import ITASoftmax
 from ptqsim.units.layer_norm import LayerNorm
 from ptqsim.units.protocol import Input, Unit
 from ptqsim.units.reference.layer_norm import RootMethod
 from ptqsim.units.registry import UNITS, from_dict
 from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
-from ptqsim.units.shift_gelu import ShiftGELU
-from ptqsim.units.shiftmax import Shiftmax
-from ptqsim.units.softmax import Softmax
-from ptqsim.units.softmax_unit import Division, DivisionMethod, SoftmaxUnit
-from ptqsim.units.tflite_softmax import TFLiteSoftmax
+from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
+from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.shiftmax import Shiftmax
+from ptqsim.units.softmax_units.softmax import Softmax
+from ptqsim.units.softmax_units.softmax_unit import Division, DivisionMethod, SoftmaxUnit
+from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 
 __all__ = [
     "GELU", "IGELU", "UNITS", "Activation", "Division", "DivisionMethod", "IExpSoftmax", "ITASoftmax", "Input",

@@ -7,20 +7,20 @@ from typing import Any
 
 from ptqsim.errors import unknown_name
 from ptqsim.formats import from_dict as format_from_dict
-from ptqsim.units.activation import GELU, QuickGELU, ReLU, SiLU
+from ptqsim.units.activation_units.activation import GELU, QuickGELU, ReLU, SiLU
+from ptqsim.units.activation_units.i_gelu import IGELU
+from ptqsim.units.activation_units.shift_gelu import ShiftGELU
 from ptqsim.units.constants import Multiplier
-from ptqsim.units.i_exp_softmax import IExpSoftmax
-from ptqsim.units.i_gelu import IGELU
-from ptqsim.units.ita_softmax import ITASoftmax
 from ptqsim.units.layer_norm import LayerNorm
 from ptqsim.units.protocol import Unit
 from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
-from ptqsim.units.shift_gelu import ShiftGELU
-from ptqsim.units.shiftmax import Shiftmax
-from ptqsim.units.softmax import Softmax
-from ptqsim.units.softmax_unit import Division
-from ptqsim.units.tflite_softmax import TFLiteSoftmax
+from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
+from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.shiftmax import Shiftmax
+from ptqsim.units.softmax_units.softmax import Softmax
+from ptqsim.units.softmax_units.softmax_unit import Division
+from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 
 UNITS: dict[str, type[Unit]] = {
     unit.kind: unit

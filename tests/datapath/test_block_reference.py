@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.datapath import block_reference
+from ptqsim.datapath.blocks import block_reference
 
 FORMATS = ("MXINT8", "MXFP8", "MXFP8_E5M2", "MXFP6", "MXFP6_E3M2", "MXFP4")
 

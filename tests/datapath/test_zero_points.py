@@ -10,7 +10,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import bounds, reference
-from ptqsim.datapath.operand import Operand
+from ptqsim.datapath.codes.operand import Operand
 from ptqsim.datapath.register import Step
 from ptqsim.datapath.result_bits import result_bits
 

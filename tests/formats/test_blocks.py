@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import ptqsim as pq
-from ptqsim.datapath.minifloat_reference import minifloat_aligned, minifloat_code
+from ptqsim.datapath.codes.minifloat import minifloat_aligned, minifloat_code
 
 MX = {name: getattr(pq, name) for name in ("MXINT8", "MXFP8", "MXFP8_E5M2", "MXFP6", "MXFP6_E3M2", "MXFP4")}
 BITS = {"MXINT8": 8.25, "MXFP8": 8.25, "MXFP8_E5M2": 8.25, "MXFP6": 6.25, "MXFP6_E3M2": 6.25, "MXFP4": 4.25}

@@ -14,7 +14,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import formats
-from ptqsim.datapath.minifloat_reference import minifloat_aligned, minifloat_code
+from ptqsim.datapath.codes.minifloat import minifloat_aligned, minifloat_code
 
 ml_dtypes = pytest.importorskip("ml_dtypes")
 

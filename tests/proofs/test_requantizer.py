@@ -1,7 +1,8 @@
 """Theorem: the requantizer's shifts and masks are the roundings that they are named after.
 
-The code of `ptqsim.datapath.requantize` runs on an accumulator (or product) that is not known. What it has to equal is
-written as inequalities about the exact quotient v / 2**s, and for TFLite's as gemmlowp's C code writes it.
+The code of `ptqsim.datapath.requantization.requantize` runs on an accumulator (or product) that is not known. What it
+has to equal is written as inequalities about the exact quotient v / 2**s, and for TFLite's as gemmlowp's C code writes
+it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 import pytest
 import z3
 
-from ptqsim.datapath import requantize
-from ptqsim.datapath.requantize import RequantizeRounding
+from ptqsim.datapath.requantization import requantize
+from ptqsim.datapath.requantization.requantize import RequantizeRounding
 from tests.proofs import symbolic
 from tests.proofs.symbolic import Integer, prove, refute, value
 

@@ -13,7 +13,7 @@ import pytest
 import z3
 
 import ptqsim as pq
-from ptqsim.datapath.operand import Operand
+from ptqsim.datapath.codes.operand import Operand
 from tests.proofs.symbolic import Integer, prove, refute, value
 
 depth, sum_a, sum_b, products, aligned, a, b, z_a, z_b = z3.Ints("K sum_a sum_b products aligned A B z_a z_b")

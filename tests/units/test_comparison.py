@@ -11,8 +11,8 @@ import pytest
 import ptqsim as pq
 from ptqsim import units
 from ptqsim.cli.framework.app import main
-from ptqsim.units import comparison
-from ptqsim.units.comparison import Setting, compare
+from ptqsim.units.errors_of_units import comparison
+from ptqsim.units.errors_of_units.comparison import Setting, compare
 
 SMALL = Setting(bits=6, shift=4, length=24, features=16, acc_bits=12, residual_bits=10)
 

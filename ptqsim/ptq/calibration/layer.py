@@ -20,7 +20,7 @@ from ptqsim.ptq.network.products.operations import MatmulOperation, OperandForma
 from ptqsim.ptq.search.alternate import alternate
 from ptqsim.ptq.search.candidates import Candidates, UniformCandidates, group_max, uniform
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.channels import ChannelCandidates, as_channels
+from ptqsim.ptq.search.per_channel.columns import ChannelCandidates, as_channels
 
 
 class Granularity(Choice):

@@ -145,7 +145,7 @@ def _ties_to_zero(nodes: Nodes, t: str, label: str, kind: type[np.floating[Any]]
 
 
 def _released_softmax(nodes: Nodes, x: str, label: str, scale: Scales, split: Scales, top: int) -> str:
-    """Both clamped ranges, added (:mod:`ptqsim.formats.released`)."""
+    """Both clamped ranges, added (:mod:`ptqsim.formats.compared.released`)."""
     at = nodes.real(f"{label}/split", _over_heads(split))
     first = _uniform(nodes, nodes.add("Min", [x, at], f"{label}/below"), f"{label}/R1", scale, 0, top)
     steps = nodes.real(f"{label}/top", float(top))

@@ -16,9 +16,9 @@ import numpy as np
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.channel_search import search_channels
-from ptqsim.ptq.search.channels import ChannelCandidates
 from ptqsim.ptq.search.objectives import Objective
+from ptqsim.ptq.search.per_channel.columns import ChannelCandidates
+from ptqsim.ptq.search.per_channel.search import search_channels
 from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, race
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
@@ -99,7 +99,7 @@ def alternate(
 
     Groups are independent where both operands have one scale per group: each takes its own best candidate from one
     pass over the list.  An operand with a single scale takes the best of the sum.  A weight with a scale per channel
-    takes the best of each column, all columns at once (:mod:`ptqsim.ptq.search.channel_race`).
+    takes the best of each column, all columns at once (:mod:`ptqsim.ptq.search.per_channel.race`).
 
     Parameters
     ----------

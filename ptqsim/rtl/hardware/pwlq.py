@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ptqsim.common.validation import checked_bits, checked_integer
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.spec import OverflowMode
-from ptqsim.formats.pwlq import MAX_BITS, PWLQ
+from ptqsim.formats.compared.pwlq import MAX_BITS, PWLQ
 from ptqsim.rtl.hardware.accumulate import accumulate
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ptqsim.common.validation import checked_bits, checked_integer, checked_type
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
-from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
+from ptqsim.datapath.requantization.requantize import Requantizer, RequantizeRounding
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, unused, wire

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ptqsim.units.reference import rescale
 
 if TYPE_CHECKING:
-    from ptqsim.units.activation import Activation
+    from ptqsim.units.activation_units.activation import Activation
     from ptqsim.units.protocol import Trace
 
 

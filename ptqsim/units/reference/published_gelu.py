@@ -9,10 +9,10 @@ from ptqsim.units.reference import rescale, target
 from ptqsim.units.reference.shift_exp import shift_exp
 
 if TYPE_CHECKING:
-    from ptqsim.units.i_gelu import IGELU
+    from ptqsim.units.activation_units.i_gelu import IGELU
+    from ptqsim.units.activation_units.shift_gelu import ShiftGELU
     from ptqsim.units.protocol import Trace
     from ptqsim.units.rescale import Rescale
-    from ptqsim.units.shift_gelu import ShiftGELU
 
 
 def shift_gelu(unit: ShiftGELU, acc: Sequence[int]) -> Trace:

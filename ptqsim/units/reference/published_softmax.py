@@ -9,10 +9,10 @@ from ptqsim.units.interval import half_up
 from ptqsim.units.reference.shift_exp import shift_exp
 
 if TYPE_CHECKING:
-    from ptqsim.units.i_exp_softmax import IExpSoftmax
-    from ptqsim.units.ita_softmax import ITASoftmax
     from ptqsim.units.protocol import Trace
-    from ptqsim.units.shiftmax import Shiftmax
+    from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
+    from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+    from ptqsim.units.softmax_units.shiftmax import Shiftmax
 
 
 def shiftmax(unit: Shiftmax, row: Sequence[int]) -> Trace:

@@ -10,8 +10,8 @@ from ptqsim.units.reference import target
 
 if TYPE_CHECKING:
     from ptqsim.units.protocol import Trace
-    from ptqsim.units.softmax import Softmax
-    from ptqsim.units.softmax_unit import SoftmaxUnit
+    from ptqsim.units.softmax_units.softmax import Softmax
+    from ptqsim.units.softmax_units.softmax_unit import SoftmaxUnit
 
 
 def trace(unit: SoftmaxUnit, row: Sequence[int]) -> Trace:

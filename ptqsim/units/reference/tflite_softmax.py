@@ -16,7 +16,7 @@ from ptqsim.units.reference.fixed_point import (
 
 if TYPE_CHECKING:
     from ptqsim.units.protocol import Trace
-    from ptqsim.units.tflite_softmax import TFLiteSoftmax
+    from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 
 
 def trace(unit: TFLiteSoftmax, row: Sequence[int]) -> Trace:

@@ -16,9 +16,10 @@ from ptqsim.ptq.calibration.layer import Granularity, calibrate_layer
 from ptqsim.ptq.calibration.methods import EasyQuant, make_method
 from ptqsim.ptq.network.products.operations import LinearOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.search import channel_race, objectives
+from ptqsim.ptq.search import objectives
 from ptqsim.ptq.search.capture import OperationData, capture
-from ptqsim.ptq.search.channel_objectives import per_channel
+from ptqsim.ptq.search.per_channel import race as channel_race
+from ptqsim.ptq.search.per_channel.objectives import per_channel
 from tests.ptq.search.plain_search import Values, steps
 
 LAYERS = ["blocks.1.attn.qkv", "blocks.3.mlp.fc1", "blocks.4.mlp.fc2", "head"]
@@ -149,7 +150,7 @@ def test_small_blocks_of_channels_change_nothing(
 ) -> None:
     op, data, chosen = network.layers[LAYERS[0]], captured[LAYERS[0]], make_method("ptq4vit", {"n": 10, "rounds": 1})
     found = calibrate_layer(op, data, chosen, 4, 4, CHANNEL)
-    monkeypatch.setattr("ptqsim.ptq.search.channels._CODES", 10 * 96 * 7)
+    monkeypatch.setattr("ptqsim.ptq.search.per_channel.columns._CODES", 10 * 96 * 7)
     assert calibrate_layer(op, data, chosen, 4, 4, CHANNEL).formats == found.formats
 
 

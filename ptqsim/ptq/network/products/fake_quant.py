@@ -179,7 +179,7 @@ def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torc
 
 
 def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
-    """Values of PTQ4ViT's released code: both clamped ranges, added (:mod:`ptqsim.formats.released`)."""
+    """Values of PTQ4ViT's released code: both clamped ranges, added (:mod:`ptqsim.formats.compared.released`)."""
     first = formats[0]
     top = 2 ** (first.bits - 1) - 1
     scale = per_group([f.scale for f in formats], x)

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.common.validation import checked_type
-from ptqsim.datapath.block_registers import AlignedFloat32, Cut, FixedPoint, Float32
-from ptqsim.datapath.minifloat_reference import minifloat_aligned
+from ptqsim.datapath.blocks.registers import AlignedFloat32, Cut, FixedPoint, Float32
+from ptqsim.datapath.codes.minifloat import minifloat_aligned
 from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
-from ptqsim.formats.block_array import BlockArray
-from ptqsim.formats.blocks import E8M0_BIAS, E8M0_NAN, BlockScale
-from ptqsim.formats.minifloat import Minifloat
-from ptqsim.formats.named_floats import E4M3
+from ptqsim.formats.blocks.array import BlockArray
+from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, BlockScale
+from ptqsim.formats.floats.minifloat import Minifloat
+from ptqsim.formats.floats.named import E4M3
 
 _FLOAT32_BITS, _FLOAT32_LEAST, _FLOAT32_INFINITY = 24, -149, 128
 

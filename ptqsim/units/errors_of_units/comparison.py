@@ -18,19 +18,19 @@ from ptqsim.common.validation import checked_integer
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
-from ptqsim.units.accuracy import steps
-from ptqsim.units.activation import GELU, Activation, QuickGELU, ReLU, SiLU
-from ptqsim.units.i_exp_softmax import IExpSoftmax
-from ptqsim.units.i_gelu import IGELU
-from ptqsim.units.ita_softmax import ITASoftmax
+from ptqsim.units.activation_units.activation import GELU, Activation, QuickGELU, ReLU, SiLU
+from ptqsim.units.activation_units.i_gelu import IGELU
+from ptqsim.units.activation_units.shift_gelu import ShiftGELU
+from ptqsim.units.errors_of_units.accuracy import steps
 from ptqsim.units.layer_norm import LayerNorm
 from ptqsim.units.protocol import Unit
 from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
-from ptqsim.units.shift_gelu import ShiftGELU
-from ptqsim.units.shiftmax import Shiftmax
-from ptqsim.units.softmax import Softmax
-from ptqsim.units.tflite_softmax import TFLiteSoftmax
+from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
+from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.shiftmax import Shiftmax
+from ptqsim.units.softmax_units.softmax import Softmax
+from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 
 _ROWS: Final = 400
 _PRE_ACTIVATIONS, _SCORES, _STREAM = 8.0, 15.0, 32.0  # largest magnitudes

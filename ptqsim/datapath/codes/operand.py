@@ -5,16 +5,16 @@ from __future__ import annotations
 from numbers import Integral
 from typing import NamedTuple
 
-from ptqsim.datapath.log2_reference import log2_aligned
-from ptqsim.datapath.minifloat_reference import minifloat_aligned
+from ptqsim.datapath.codes.log2 import log2_aligned
+from ptqsim.datapath.codes.minifloat import minifloat_aligned
 from ptqsim.datapath.nested import Nested, mapped
 from ptqsim.datapath.register import plain
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays.immutable import checked_anew
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.log2 import Log2
-from ptqsim.formats.minifloat import Minifloat
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from ptqsim.formats.minifloat import Minifloat, SpecialValues
+from ptqsim.formats.floats.minifloat import Minifloat, SpecialValues
 
 
 def minifloat_aligned(code: int, number_format: Minifloat) -> int:

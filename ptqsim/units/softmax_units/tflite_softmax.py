@@ -20,7 +20,7 @@ from ptqsim.units.interval import Interval, check_words, hull
 from ptqsim.units.protocol import Input, Trace, Unit, run_rows
 from ptqsim.units.reference import tflite_softmax as reference
 from ptqsim.units.reference.fixed_point import EXP_INTEGER_BITS, MOST, SUM_INTEGER_BITS, doubled_high
-from ptqsim.units.softmax_unit import gain_of
+from ptqsim.units.softmax_units.softmax_unit import gain_of
 
 MAX_LEFT_SHIFT = 30
 MAX_TERMS = (1 << SUM_INTEGER_BITS) - 1

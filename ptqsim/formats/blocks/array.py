@@ -14,7 +14,7 @@ from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.immutable import Constructed, sealed
 from ptqsim.formats.arrays.packing import pack, packed_size, unpack
-from ptqsim.formats.blocks import SCALE_BITS, Block, BlockScale
+from ptqsim.formats.blocks.block import SCALE_BITS, Block, BlockScale
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

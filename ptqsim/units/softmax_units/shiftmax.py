@@ -13,7 +13,7 @@ from ptqsim.units.constants import nearest
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
 
 MAX_INVERSE = 1 << 30
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ptqsim.formats.minifloat import Minifloat
+from ptqsim.formats.floats.minifloat import Minifloat
 
 E4M3: Final = Minifloat(4, 3, special="fn")
 """FP8 of OFP8 1.0 with 4 exponent bits: up to 448."""

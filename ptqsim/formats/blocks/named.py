@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ptqsim.formats.blocks import Block, BlockScale
-from ptqsim.formats.named_floats import E2M1, E2M3, E3M2, E4M3, E5M2
+from ptqsim.formats.blocks.block import Block, BlockScale
+from ptqsim.formats.floats.named import E2M1, E2M3, E3M2, E4M3, E5M2
 from ptqsim.formats.uniform import Uniform
 
 MXINT8: Final = Block(Uniform(8, 2.0**-6))

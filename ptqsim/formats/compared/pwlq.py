@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ptqsim.common.validation import checked_bits, checked_scale
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
+from ptqsim.formats.compared.unaligned import Unaligned
 from ptqsim.formats.rounding import RoundingMode
-from ptqsim.formats.unaligned import Unaligned
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 MAX_BITS = 15

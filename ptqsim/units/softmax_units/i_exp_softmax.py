@@ -14,7 +14,7 @@ from ptqsim.kernels.units import published_softmax as kernels
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
 
 _LN2: Final = Fraction("0.69314718055994530941723212145817656808")
 _A, _B, _C = Fraction("0.3585"), Fraction("1.353"), Fraction("0.344")  # I-BERT, Eq. 13

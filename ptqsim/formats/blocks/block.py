@@ -15,8 +15,8 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.immutable import Constructed
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.minifloat import Minifloat
-from ptqsim.formats.named_floats import E4M3
+from ptqsim.formats.floats.minifloat import Minifloat
+from ptqsim.formats.floats.named import E4M3
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.runtime.environment import in_default_environment
 

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 from ptqsim.datapath.register import plain
-from ptqsim.datapath.requantize import Requantizer, RequantizeRounding
+from ptqsim.datapath.requantization.requantize import Requantizer, RequantizeRounding
 from ptqsim.formats.arrays.immutable import checked_anew
 
 

@@ -21,9 +21,9 @@ from ptqsim.units.protocol import Input, Trace, Unit, run_rows
 from ptqsim.units.reference import published_gelu as reference
 from ptqsim.units.reference.shift_exp import shift_exp
 from ptqsim.units.rescale import Rescale
-from ptqsim.units.shiftmax import MAX_INVERSE
-from ptqsim.units.softmax import checked_one
-from ptqsim.units.softmax_unit import checked_scores
+from ptqsim.units.softmax_units.shiftmax import MAX_INVERSE
+from ptqsim.units.softmax_units.softmax import checked_one
+from ptqsim.units.softmax_units.softmax_unit import checked_scores
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from ptqsim.units.constants import Multiplier, checked_integers
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import softmax as reference
-from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
 
 MAX_TABLE_BITS, MAX_ENTRIES = 24, 1 << 10
 

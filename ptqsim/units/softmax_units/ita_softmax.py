@@ -15,8 +15,8 @@ from ptqsim.units.constants import Multiplier
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import MAX_LENGTH, Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax import checked_one
-from ptqsim.units.softmax_unit import EXACT, Division, SoftmaxUnit
+from ptqsim.units.softmax_units.softmax import checked_one
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.kernels.calibration import channels as kernels
-from ptqsim.ptq.search.channel_objectives import ChannelObjective
-from ptqsim.ptq.search.channels import ChannelProducts, Channels
 from ptqsim.ptq.search.objectives import Scores
+from ptqsim.ptq.search.per_channel.columns import ChannelProducts, Channels
+from ptqsim.ptq.search.per_channel.objectives import ChannelObjective
 from ptqsim.ptq.search.race import SAMPLES, SURE, stops
 
 Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]

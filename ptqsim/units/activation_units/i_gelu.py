@@ -16,13 +16,13 @@ from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import published_gelu as kernels
 from ptqsim.units import target
+from ptqsim.units.activation_units.shift_gelu import checked_pre_activation, pre_activation_widths
 from ptqsim.units.constants import Multiplier
 from ptqsim.units.interval import Interval, check_words
 from ptqsim.units.protocol import Input, Trace, Unit, run_rows
 from ptqsim.units.reference import published_gelu as reference
 from ptqsim.units.rescale import Rescale
-from ptqsim.units.shift_gelu import checked_pre_activation, pre_activation_widths
-from ptqsim.units.softmax import checked_one
+from ptqsim.units.softmax_units.softmax import checked_one
 
 _A, _B = Fraction("-0.2888"), Fraction("-1.769")  # I-BERT, Eq. 8; the constant is 1
 _ROOT_OF_TWO: Final = Fraction("1.41421356237309504880168872420969807857")

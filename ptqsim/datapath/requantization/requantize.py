@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_scale
-from ptqsim.datapath.factor import requantization_factor
+from ptqsim.datapath.requantization.factor import requantization_factor
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.codes import in_default_environment
 from ptqsim.formats.arrays.given import as_integers

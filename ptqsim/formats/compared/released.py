@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ptqsim.common.validation import checked_bits, checked_scale
 from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.base import Codes, check_largest
-from ptqsim.formats.unaligned import Unaligned
+from ptqsim.formats.compared.unaligned import Unaligned
 
 
 class _Released(Unaligned):

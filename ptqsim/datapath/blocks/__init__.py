@@ -1,0 +1,4 @@
+"""Products of blocks: the reference, and the registers that its sums go into.
+
+The format is in `ptqsim.formats.blocks.block`.
+"""

@@ -1,0 +1,4 @@
+"""Meaning of single codes in plain Python integers: part of the reference.
+
+Nothing here adds products.
+"""

@@ -1,0 +1,4 @@
+"""Errors of units against the real functions.
+
+No unit needs them.
+"""

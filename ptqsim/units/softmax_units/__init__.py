@@ -1,0 +1,4 @@
+"""Formulations of softmax, one a module.
+
+Their references are in `ptqsim.units.reference`.
+"""
