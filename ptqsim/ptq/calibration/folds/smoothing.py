@@ -18,9 +18,10 @@ class Smoothing:
     """Channels of large magnitude made smaller, and the next weights larger by the same factors.
 
     A few channels of a LayerNorm's output are often far larger than the others, and one scale for all of them leaves
-    the others few codes.  Channel c is divided by max |x_c|**power / max |w_c|**weight_power, in units of the geometric
-    mean over all channels.  SmoothQuant (Xiao et al., ICML 2023, Eq. 4) has power = alpha and weight_power = 1 - alpha;
-    the scale reparameterization of RepQ-ViT (Li et al., ICCV 2023, section 3.2) has power = 1 and weight_power = 0.
+    the others few codes.  Channel c is divided by ``max|x_c|**power / max|w_c|**weight_power``, in units of the
+    geometric mean over all channels.  SmoothQuant (Xiao et al., ICML 2023, Eq. 4) has power = alpha and weight_power =
+    1 - alpha; the scale reparameterization of RepQ-ViT (Li et al., ICCV 2023, section 3.2) has power = 1 and
+    weight_power = 0.
 
     Attributes
     ----------
