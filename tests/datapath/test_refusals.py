@@ -38,6 +38,15 @@ def test_wrong_types(call: Callable[[], object], message: str) -> None:
         call()
 
 
+def test_codes_of_small_floats() -> None:
+    """E2M1: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, in halves."""
+    magnitudes = [0, 1, 2, 3, 4, 6, 8, 12]
+    found = [reference.operand(code, pq.E2M1) for code in range(16)]
+    assert found == [reference.Operand(sign * value, 0, 0) for sign in (1, -1) for value in magnitudes]
+    with pytest.raises(ValueError, match="Minifloat codes are not integers on one grid"):
+        reference.operand(1, pq.Minifloat(7, 2))
+
+
 @pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), float("nan")])
 def test_a_factor_without_a_multiplier(factor: float) -> None:
     with pytest.raises(ValueError, match=f"^factor must be finite and positive, got {factor}; "):

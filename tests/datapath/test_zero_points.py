@@ -48,6 +48,16 @@ def test_sequential() -> None:
     assert reference.dot(ROW, COLUMN, pq.Accumulator(6, "saturate")) == 12
 
 
+def test_the_rest_of_a_correction_obeys_the_register() -> None:
+    """At 5 bits the constant and the first product saturate at -16, and the rest of 28 leaves the register above."""
+    _, steps = reference.trace(ROW, COLUMN, correction(5, "saturate"))
+    assert (steps[-1].term, steps[-1].before, steps[-1].after, steps[-1].event) == (28, 6, 15, True)
+    _, steps = reference.trace(ROW, COLUMN, correction(5, "wrap"))
+    assert (steps[-1].before, steps[-1].after) == (-16, 12)
+    _, steps = reference.trace(ROW, COLUMN, correction(5, "trap"))
+    assert (steps[-1].before, steps[-1].after) == (-16, 12)
+
+
 def test_tiles_start_at_zero_and_trees_take_no_correction() -> None:
     _, steps = reference.trace(ROW, COLUMN, correction(7, "saturate", "split:2:4"))
     assert [(s.depth_index, s.register, s.before, s.term, s.after, s.exact) for s in steps] == [
