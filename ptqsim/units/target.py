@@ -47,8 +47,8 @@ def checked_target(number_format: object) -> NumberFormat:
         )
     if given.axis is not None:
         raise ValueError(
-            f"a unit writes codes of one scale, got {given.short()} with scales along axis {given.axis}; take one scale "
-            "for all channels, or ptqsim.requantize, which takes a scale per channel"
+            f"a unit writes codes of one scale, got {given.short()} with scales along axis {given.axis}; take one "
+            "scale for all channels, or ptqsim.requantize, which takes a scale per channel"
         )
     if isinstance(given, Log2) and given.root != 1:
         raise ValueError(

@@ -100,13 +100,10 @@ def test_multipliers_are_nearest_and_without_trailing_zeros() -> None:
 
 
 def test_a_zero_point_of_a_format_is_taken_without_change() -> None:
-    """A format with `zero_point` and limits of its own: code = aligned + zero point, modulo 2**k."""
-
-    class Asymmetric(pq.Uniform):
-        zero_point = 5
-        aligned_min, aligned_max = -5, 10
-
-    fmt = Asymmetric(4, 1.0)
+    """An unsigned code is aligned + zero point, and aligned lies in -5 .. 10, by definition."""
+    fmt = pq.Uniform(4, 1.0, signed=False, zero_point=5)
+    unit = units.Rescale(fmt, units.Multiplier([1], [0]), acc_bits=8)
+    assert unit(np.arange(-20, 20)).tolist() == [min(max(value, -5), 10) + 5 for value in range(-20, 20)]
     for value in range(-20, 20):
         assert shifted(value, 0, fmt).code == min(max(value, -5), 10) + 5
     constants = target.kernel_constants(fmt).tolist()
