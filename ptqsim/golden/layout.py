@@ -58,6 +58,9 @@ ZERO_POINTS: Final = {
     "a step of index K; with deferred alignment every register has both for the products of its own pair of ranges",
 }
 _OF_KINDS: Final = {
+    "channels": "a format with an axis has in scale a vector along that axis of the codes: -2 is one for each row i of "
+    "a, -1 one for each column j of b. The unit of acc[..., i, j] has the scale of its own row and column; codes, "
+    "accumulators and trace do not depend on scales",
     "minifloat": "sign, exponent field e of exponent_bits bits, fraction f of mantissa_bits bits, from the top. The "
     "significand is f if e is 0, else f + 2**mantissa_bits; aligned is significand << (max(e, 1) - 1), with the sign, "
     "in units of scale * 2**(1 - bias - mantissa_bits), which stands here for format.scale",
@@ -72,6 +75,8 @@ def conventions(vectors: GoldenVectors) -> dict[str, str]:
     meant = set()
     for data in (vectors.a.format.to_dict(), vectors.b.format.to_dict()):
         meant.add("log2_root" if "root" in data else data["kind"])
+        if "axis" in data:
+            meant.add("channels")
         if "signed" in data or "zero_point" in data:
             meant.add("zero_points")
     if vectors.accumulator.zero_point != "operand":

@@ -36,13 +36,24 @@ def checked_target(number_format: object) -> NumberFormat:
     TypeError
         If it is no number format.
     ValueError
-        If it is a format whose codes are no integers on one grid, such as PWLQ.
+        If it is a format whose codes are no integers on one grid, such as PWLQ or one with a scale per channel, or a
+        `Log2` of another root than 1.
     """
     given = reconstructed(checked_type("out_format", number_format, NumberFormat))
     if not isinstance(given, Uniform | TwinSoftmax | TwinGELU | Log2):
         raise ValueError(
             f"a unit writes Uniform, TwinSoftmax, TwinGELU or Log2 codes, got {type(given).__name__}; "
             "choose one of them, or encode the reals"
+        )
+    if given.axis is not None:
+        raise ValueError(
+            f"a unit writes codes of one scale, got {given.short()} with scales along axis {given.axis}; take one "
+            "scale for all channels, or ptqsim.requantize, which takes a scale per channel"
+        )
+    if isinstance(given, Log2) and given.root != 1:
+        raise ValueError(
+            f"a unit writes Log2 codes of root 1, powers of 2, got root {given.root}; take ptqsim.Log2({given.bits}), "
+            "or encode the reals"
         )
     return given
 

@@ -193,8 +193,8 @@ def test_types() -> None:
         with refused(f"acc must be integers of at most 64 bits, signed, got an array of {given.dtype}"):
             pq.requantize(given, 1.0, UNIFORM)
     with refused(
-        "requantize gives Uniform codes, got TwinGELU; for a twin format apply softmax or GELU to acc * scale, then "
-        "encode"
+        "requantize gives Uniform codes, got TwinGELU; for another format encode acc * scale, after its softmax or "
+        "GELU for a twin format"
     ):
         pq.requantize([1], 0.1, pq.TwinGELU(8, 3, 1.0))
     for rounding in ("tflite_single", "tflite_double"):

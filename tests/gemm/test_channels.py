@@ -146,3 +146,12 @@ def test_bounds_know_no_scales_but_the_row_sum() -> None:
     assert pq.bounds.row_stochastic(rows, plain, 6) == expected
     with pytest.raises(ValueError, match="a unit knows no channels"):
         rtl.Unit(a.format, b.format, pq.Accumulator(16))
+
+
+def test_a_factor_out_of_range_is_named_on_one_line() -> None:
+    scales = [1.0] * 30 + [1e-300]
+    with pytest.raises(
+        ValueError, match=r"^a factor scale / number_format.scale = 1e-300 / 1e\+300 is outside .*$"
+    ) as info:
+        pq.requantize(np.ones((2, 31), np.int64), np.array(scales), pq.Uniform(8, [1.0] * 30 + [1e300], axis=-1))
+    assert "\n" not in str(info.value)

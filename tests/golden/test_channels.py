@@ -25,6 +25,7 @@ def test_vectors_keep_the_scales_and_have_the_same_integers(overflow: str, tmp_p
     assert manifest["a"]["format"] == rows.to_dict()
     assert manifest["b"]["format"] == {**columns.unscaled().to_dict(), "scale": [0.1, 0.2], "axis": -1}
     header = (tmp_path / "vectors.h").read_text(encoding="utf-8")
+    assert "one for each row i of a" in manifest["conventions"]["channels"]
     assert "#define GOLDEN_A_SCALES 3 /*" in header
     assert "#define GOLDEN_B_SCALES 2 /*" in header
     report = golden.check(tmp_path)

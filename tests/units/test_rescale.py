@@ -100,8 +100,10 @@ def test_multipliers_are_nearest_and_without_trailing_zeros() -> None:
 
 
 def test_a_zero_point_of_a_format_is_taken_without_change() -> None:
-    """code = aligned + zero point, modulo 2**k."""
+    """An unsigned code is aligned + zero point, and aligned lies in -5 .. 10, by definition."""
     fmt = pq.Uniform(4, 1.0, signed=False, zero_point=5)
+    unit = units.Rescale(fmt, units.Multiplier([1], [0]), acc_bits=8)
+    assert unit(np.arange(-20, 20)).tolist() == [min(max(value, -5), 10) + 5 for value in range(-20, 20)]
     for value in range(-20, 20):
         assert shifted(value, 0, fmt).code == min(max(value, -5), 10) + 5
     constants = target.kernel_constants(fmt).tolist()
@@ -155,6 +157,9 @@ def test_a_residual_too_narrow_says_how_many_bits_would_do() -> None:
     ("make", "message"),
     [
         (lambda: units.Rescale(pq.PWLQ(8, 0.1, 0.5, 1.0), units.Multiplier([1], [0])), "a unit writes Uniform"),
+        (lambda: units.Rescale(pq.Log2(4, root=2), units.Multiplier([1], [0])), r"root 1.*got root 2; take.*Log2\(4\)"),
+        (lambda: units.Rescale(pq.Uniform(4, [0.1], axis=-1), units.Multiplier([1], [0])), "one scale.*axis -1; take"),
+        (lambda: units.Rescale.from_real(1.0, pq.Uniform(4, [0.1, 1.0], axis=-2)), "one scale.*axis -2; take"),
         (lambda: units.Rescale(pq.Uniform(8, 1.0), units.Multiplier([1, 2], [0, 0]), (1, 2, 3)), "different numbers"),
         (lambda: units.Rescale(pq.Uniform(8, 1.0), units.Multiplier([2**31 - 1], [0]), acc_bits=40), "'product' needs"),
         (lambda: units.Rescale(pq.Uniform(8, 1.0), units.Multiplier([1], [0]), (2**9,), 8), "bias must be integers"),

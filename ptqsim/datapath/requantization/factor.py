@@ -36,9 +36,10 @@ def requantization_factor(
         factor = np.asarray(scales / number_format.steps, np.float64)
     wrong = ~((factor >= sys.float_info.min) & (factor <= sys.float_info.max))
     if wrong.any():
-        steps = number_format.scale if factor.ndim == 0 else "the scales of number_format"
+        both = np.broadcast_arrays(scales, number_format.steps)
+        one, step = (float(each[wrong][0]) for each in both)
         raise ValueError(
-            f"the factor scale / number_format.scale = {'one of ' if factor.ndim else ''}{scale!r} / {steps!r} is "
+            f"{'a' if factor.ndim else 'the'} factor scale / number_format.scale = {one!r} / {step!r} is "
             f"outside the normal range of float64 ({sys.float_info.min:.3g} to {sys.float_info.max:.3g}); give scales "
             "that are closer together"
         )

@@ -211,8 +211,8 @@ def requantize(
     given: object = number_format
     if not isinstance(given, Uniform):
         raise (ValueError if isinstance(given, NumberFormat) else ArgumentTypeError)(
-            f"requantize gives Uniform codes, got {type(number_format).__name__}; for a twin format apply "
-            "softmax or GELU to acc * scale, then encode"
+            f"requantize gives Uniform codes, got {type(number_format).__name__}; for another format encode acc * "
+            "scale, after its softmax or GELU for a twin format"
         )
     number_format = reconstructed(number_format)
     values = _integers("acc", acc)
