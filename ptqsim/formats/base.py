@@ -17,6 +17,8 @@ from ptqsim.formats.arrays import codes as code_arrays
 from ptqsim.formats.arrays.grid_range import GridRange as GridRange
 from ptqsim.formats.arrays.grid_range import sum_of_ranges as sum_of_ranges
 from ptqsim.formats.arrays.immutable import Constructed, reconstructed, seal
+from ptqsim.formats.fields import plain
+from ptqsim.formats.fields import written_fields as written_fields
 from ptqsim.kernels.runtime.environment import in_default_environment
 
 Codes: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
@@ -251,7 +253,7 @@ class NumberFormat(Constructed, ABC):
     def to_dict(self) -> dict[str, Any]:
         """The format as plain data: its kind and its fields. `ptqsim.formats.from_dict` is the way back."""
         fields = {field.name: getattr(self, field.name) for field in written_fields(self)}
-        return {"kind": self.kind} | {name: _plain(v) for name, v in fields.items()}
+        return {"kind": self.kind} | {name: plain(v) for name, v in fields.items()}
 
     def short(self) -> str:
         """The format in few characters: fields that differ from their defaults, numbers to three digits."""
@@ -277,24 +279,9 @@ class NumberFormat(Constructed, ABC):
         return dataclasses.replace(self, scale=scale)  # type: ignore[type-var]
 
 
-def written_fields(number_format: NumberFormat) -> list[dataclasses.Field[Any]]:
-    """The fields that a format is written with: all but the later ones that have their default value."""
-    return [
-        field
-        for field in dataclasses.fields(number_format)  # type: ignore[arg-type]
-        if field.name not in number_format.later_fields or getattr(number_format, field.name) != field.default
-    ]
-
-
 @lru_cache(maxsize=32)
 def _real_table(number_format: NumberFormat) -> NDArray[np.float64]:
     return seal(number_format.real_table())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return str(value) if isinstance(value, str) else value
 
 
 def check_largest(number_format: NumberFormat, largest: float) -> None:

@@ -100,7 +100,7 @@ def test_bounds_of_every_layer(calibrated: Path, capsys: pytest.CaptureFixture[s
 def test_train_resumes_and_writes_its_recipe(tmp_path: Path) -> None:
     """A real process, interrupted by a real signal."""
     command = [
-        sys.executable, "-m", "ptqsim.cli", "train", "--images", str(256 * 4), "--float32", "--limit", "20",
+        sys.executable, "-m", "ptqsim.cli", "train", "--images", str(256 * 2), "--float32", "--limit", "20",
         "--state", str(tmp_path / "state.safetensors"), "-o", str(tmp_path / "trained.safetensors"), "--json",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -112,7 +112,7 @@ def test_train_resumes_and_writes_its_recipe(tmp_path: Path) -> None:
         assert "Traceback" not in errors
     finished = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
     result = json.loads(finished.stdout)
-    assert result["recipe"]["images"] == 256 * 4
+    assert result["recipe"]["images"] == 256 * 2
     assert (tmp_path / "trained.safetensors").is_file()
 
 

@@ -142,6 +142,7 @@ def test_candidates_that_are_alike_all_finish() -> None:
     assert (chosen, finished) == ((0,), 5)  # the first of equals, as in the full grid
 
 
+@pytest.mark.slow
 def test_the_benchmark_compares_both_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads, out = torch.get_num_threads(), tmp_path / "found.json"
     try:
