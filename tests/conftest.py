@@ -1,4 +1,4 @@
-"""What all tests share: repeatable randomness, and which tests can run here."""
+"""Fixtures and settings of all tests: repeatable randomness, and the choice of tests that can run here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of the structure of the project no linter knows; the rest is held by `make lint`."""
+"""The structure of the project as far as no linter knows it; the rest is held by `make lint`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_core_dependencies() -> None:
 
 
 def test_every_optional_package_has_its_hint() -> None:
-    """What `pip install 'ptqsim[...]'` is told to install is where pyproject.toml has it."""
+    """Extras named after `pip install 'ptqsim[...]'` are those of pyproject.toml."""
     import_name = {
         "dask-jobqueue": "dask_jobqueue",
         "pillow": "PIL",

@@ -23,7 +23,7 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
                 yield statement.lineno, value.value
 
 
-@pytest.mark.parametrize("package", ["ptqsim", "analysis", "benchmarks"])
+@pytest.mark.parametrize("package", ["ptqsim", "analysis", "benchmarks", "tests"])
 def test_no_docstring_begins_with_a_question(package: str) -> None:
     found = [
         f"{path.relative_to(ROOT)}:{line}: {text.partition(chr(10))[0]}"

@@ -1,4 +1,4 @@
-"""What an installation has: one package at the top, the analysis in it, and the data files that they read."""
+"""Contents of an installation: one package at the top, the analysis in it, and the data files that they read."""
 
 from __future__ import annotations
 

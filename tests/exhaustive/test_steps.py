@@ -23,7 +23,7 @@ def terms(bits: int) -> np.ndarray:
 
 
 def table(bits: int, overflow: str) -> tuple[np.ndarray, int]:
-    """What a register holds after a sum, by the sum plus an offset: counted off for wrap, looked up for saturate."""
+    """Content of a register after a sum, by the sum plus an offset: counted off for wrap, looked up for saturate."""
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     sums = np.arange(low + terms(bits)[0], high + terms(bits)[-1] + 1)
     ring = np.arange(low, high + 1)

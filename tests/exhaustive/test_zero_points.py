@@ -28,7 +28,7 @@ def bounded(total: np.ndarray, bits: int, overflow: str) -> np.ndarray:
 
 
 def corrected(a_format: pq.Uniform, b_format: pq.Uniform, bits: int, overflow: str) -> tuple[np.ndarray, np.ndarray]:
-    """What a register of a correction holds, and how many of its additions did not fit."""
+    """Content of a register with a correction, and the number of its additions that did not fit."""
     a, b = integers(a_format), integers(b_format).T
     z_a, z_b = a_format.zero_point, b_format.zero_point
     constant, rest = -z_a * b.sum(axis=0) + 2 * z_a * z_b, -z_b * a.sum(axis=1)

@@ -31,7 +31,7 @@ def exact(a: pq.QuantizedArray, b: pq.QuantizedArray) -> list[list[Fraction]]:
 @pytest.mark.parametrize("a_name", FLOATS)
 @pytest.mark.parametrize("b_name", [*FLOATS, *OTHERS])
 def test_sums_are_those_of_rational_arithmetic(a_name: str, b_name: str, rng: np.random.Generator) -> None:
-    """Of what the codes stand for, without the notion of an aligned value; a power-of-two scale keeps reals exact."""
+    """Product of the real values of the codes, without aligned values; a power-of-two scale keeps reals exact."""
     a_format = FLOATS[a_name].with_scale(0.25)
     b_format = FLOATS.get(b_name) or OTHERS[b_name]
     if b_name in ("uniform", "gelu"):

@@ -1,4 +1,4 @@
-"""What two operands and an accumulator make together is kept for the next call: the right one, and not for too long."""
+"""Plans kept for the next product of the same operands and accumulator: the right one, and not for too long."""
 
 from __future__ import annotations
 

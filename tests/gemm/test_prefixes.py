@@ -117,7 +117,7 @@ def test_most_tiles_are_not_gone_through(rng: np.random.Generator, monkeypatch: 
 
 
 def test_sums_too_large_for_its_registers_are_refused() -> None:
-    """Where sums or norms could leave int32 the steps are gone through one by one."""
+    """Sums or norms that could leave int32 are observed step by step."""
     twin = pq.TwinSoftmax(8, 13)
     large, small = np.full((3, 300), 255), np.full((3, 300), 1)
     b = np.full((300, 5), 127)

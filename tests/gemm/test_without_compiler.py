@@ -1,4 +1,4 @@
-"""What is refused, and every step of a small register, with the kernels as plain Python."""
+"""Refusals, and every step of a small register, with the kernels as plain Python."""
 
 from __future__ import annotations
 

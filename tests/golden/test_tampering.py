@@ -1,4 +1,4 @@
-"""Whatever is changed in golden vectors is found, and where it was."""
+"""Changes of golden vectors are found, with their place."""
 
 from __future__ import annotations
 

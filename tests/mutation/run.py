@@ -56,7 +56,7 @@ def copy_project() -> None:
 
 
 def described(name: str) -> Mutant:
-    """What mutmut calls a mutant, as the change that it is."""
+    """The change that a mutant's name stands for."""
     from mutmut.mutation.diff_apply import find_mutant, get_diff_for_mutant
 
     os.chdir(COPY)

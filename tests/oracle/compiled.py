@@ -34,7 +34,7 @@ _Statistics = _structure(
 
 
 class Outcome(NamedTuple):
-    """What the oracle says of one product; `first` is the first event, as `OverflowStatistics.first`."""
+    """The oracle's result of one product; `first` is the first event, as `OverflowStatistics.first`."""
 
     acc: NDArray[np.int64]
     steps: int

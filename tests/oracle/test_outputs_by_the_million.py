@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(compiled.COMPILER is None, reason="no C compiler
 
 
 class Tally(NamedTuple):
-    """What was compared: products, outputs value by value, additions, overflow events, products with an event."""
+    """Counts of a comparison: products, outputs value by value, additions, overflow events, products with an event."""
 
     cases: int = 0
     outputs: int = 0
@@ -48,7 +48,7 @@ class Tally(NamedTuple):
 
 
 def difference(case: Case, statistics: bool) -> tuple[str | None, Tally]:
-    """What the simulator says otherwise than the oracle, if anything."""
+    """The difference between simulator and oracle, if there is one."""
     expected = compiled.matmul(*case)
     trapping = case.accumulator.overflow == "trap" and expected.events > 0
     tally = Tally(1, expected.acc.size, expected.steps, expected.events, expected.events > 0)

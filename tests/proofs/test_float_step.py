@@ -94,7 +94,7 @@ def test_rounding_one_binade_at_a_time(significant: int) -> None:
 
 @pytest.mark.parametrize("significant", [FLOAT32, FLOAT64])
 def test_integers_up_to_the_last_exact_one_are_not_rounded(significant: int) -> None:
-    """What the exact product through BLAS rests on: every partial sum is within 2**t."""
+    """Premise of the exact product through BLAS: every partial sum is within 2**t."""
     exact = z3.BitVec("exact", significant + 4)
     last = 1 << significant
     prove(nearest_even(exact, significant) == exact, -last <= exact, exact <= last)

@@ -35,7 +35,7 @@ def test_the_identity_by_induction() -> None:
 
 
 def both(row: list[Operand], column: list[Operand], bits: int, overflow: str, order: str, given: Any) -> list[Any]:
-    """What the reference gives where operands are subtracted from, and where the sum is corrected."""
+    """The reference's outputs with zero points subtracted from operands, and with the sum corrected."""
 
     def outcome(place: str) -> Any:
         unit = pq.Accumulator(bits, overflow, order, zero_point=place)

@@ -9,7 +9,7 @@ import pytest
 from ptqsim.rtl import tools
 
 REQUIRED = os.environ.get("PTQSIM_RTL_REQUIRED") == "1"
-"""Whether a missing tool is a failure: so it is in continuous integration."""
+"""True if a missing tool is a failure, as in continuous integration."""
 
 
 def need(*names: str) -> None:

@@ -1,4 +1,4 @@
-"""What is generated: readable, accepted by every tool, and refused where the arithmetic is another one."""
+"""Generated hardware: readable, accepted by every tool, and refused where the arithmetic is another one."""
 
 from __future__ import annotations
 

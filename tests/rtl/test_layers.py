@@ -20,7 +20,7 @@ COLUMNS = 8
 
 @pytest.fixture(scope="module")
 def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ptqsim calibrate wrote; few images and one round, as only the formats matter."""
+    """A file of ptqsim calibrate; few images and one round, as only the formats matter."""
     file = tmp_path_factory.mktemp("calibrated") / "m.safetensors"
     few = ["--images", "2", "-O", "n=4", "-O", "rounds=1"]
     assert main(["calibrate", "--w-bits", "6", "--a-bits", "6", *few, "-o", str(file)]) == 0

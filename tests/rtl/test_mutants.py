@@ -23,7 +23,7 @@ def compiled() -> dict[str, CxxrtlModule]:
 
 
 def differs(simulated: CxxrtlModule, name: str) -> bool:
-    """Whether an output differs, or the unit stops."""
+    """True if an output differs, or the unit stops."""
     unit = UNITS[name]
     for depth, seed in ((unit.depth, 1), (5, 2)):
         if name == "tile":

@@ -1,4 +1,4 @@
-"""What batch systems would be asked for, without one; and clusters that can't be had."""
+"""Requests to batch systems, without one; and clusters that can't be had."""
 
 from __future__ import annotations
 

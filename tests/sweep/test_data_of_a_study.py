@@ -114,7 +114,7 @@ def test_a_worker_reads_no_other_images_than_the_clients(images: Path, tmp_path:
 
 
 def _lacking(source: StudySource, own: ContentCache, about: tuple[int, int, str], images: Path) -> tuple[str, ...]:
-    """What a worker asks for whose folder has the same names and other images."""
+    """The request of a worker whose folder has the same names and other images."""
     exchange(images / "val" / "000" / "x.bmp", images / "val" / "007" / "x.bmp")
     with pytest.raises(MissingContent) as asked:
         OpenSource(source, own).validation(*about)

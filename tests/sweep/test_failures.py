@@ -1,4 +1,4 @@
-"""What goes wrong on real clusters: workers and clients that are killed, disks that are full.
+"""Failures of real clusters: workers and clients that are killed, disks that are full.
 
 A real scheduler, two real workers and a client, each a process of its own, talk over loopback; their points cost
 nothing but a short sleep.

@@ -1,4 +1,4 @@
-"""What holds for every formulation: the kernel equals the reference, and no value leaves its stated interval."""
+"""Properties of every formulation: the kernel equals the reference, and no value leaves its stated interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says to type gives the point again."""
+"""The command that the report shows for a point recomputes that point."""
 
 from __future__ import annotations
 

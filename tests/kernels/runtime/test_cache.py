@@ -1,4 +1,4 @@
-"""Whatever becomes of the files of compiled code, functions give what they should, and at most one warning says why."""
+"""Damage to the files of compiled code: functions give the right results, and at most one warning says why."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def native() -> Any:
 
 
 def hits(function: Any) -> int:
-    """How many of its types were found on disk."""
+    """The number of its types that were found on disk."""
     return sum(function.stats.cache_hits.values())
 
 
@@ -149,7 +149,7 @@ def test_no_folder_that_can_be_written_to(folder: Path, monkeypatch: pytest.Monk
 
 
 def test_a_folder_that_becomes_read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is there is read; what is not is compiled."""
+    """Code that is there is read; code that is not is compiled."""
     assert made()(3) == 6
     function = made()
 

@@ -76,7 +76,7 @@ REALS64 = REALS.astype(np.float64)
 
 
 def outcomes(number_format: pq.NumberFormat) -> list[bytes]:
-    """What the format makes of subnormals, and what its codes stand for."""
+    """Codes of subnormals, and the reals of these codes."""
     made: list[Callable[[], np.ndarray[tuple[int, ...], np.dtype[np.generic]]]] = [
         lambda: number_format.encode(REALS),
         lambda: number_format.encode(REALS64),

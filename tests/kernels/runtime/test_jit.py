@@ -61,7 +61,7 @@ print(*kernels)
 
 @pytest.mark.skipif(platform.machine() != "x86_64" or not machine.PAIRS, reason="needs AVX2")
 def test_pairs_without_vnni() -> None:
-    """Where the processor has VNNI, nothing else compiles the instructions of those that have none."""
+    """The instructions for processors without VNNI, which no other test compiles on one that has it."""
     settings = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"}
     done = subprocess.run(
         [sys.executable, "-c", PAIRS], env=os.environ | settings, capture_output=True, text=True, check=False

@@ -96,7 +96,7 @@ def test_formats_are_those_of_each_operand(quantized: ptq.QuantizedModel) -> Non
 
 
 def test_padding_is_masked(detector: Detector, scenes: torch.Tensor) -> None:
-    """What lies behind the border of an image changes nothing, unless the mask says that it is image."""
+    """Pixels behind the border of an image change nothing, unless the mask says that they are image."""
     wrapped, _ = wrap(detector)
     padded = torch.zeros(1, 4, 128, 80)
     padded[:, :3, :64, :64] = scenes[:1]

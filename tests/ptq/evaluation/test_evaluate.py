@@ -1,4 +1,4 @@
-"""What an evaluation says of outputs and data that are not as they should be."""
+"""Messages of an evaluation about outputs and data that are not as they should be."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Doubling(nn.Module):
 
 
 class LowRank(nn.Module):
-    """What adapters such as LoRA add, as a module around the layer."""
+    """The addition of adapters such as LoRA, as a module around the layer."""
 
     def __init__(self, base: nn.Linear) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ def test_what_stands_behind_a_gelu_makes_its_output_another(name: str, own: Any)
 def test_a_replacement_that_computes_something_else_is_caught_on_images(
     model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What no look at the modules can find: the class itself was changed."""
+    """A change of the class itself, which no look at the modules can find."""
     right = nn.Linear.forward
     monkeypatch.setattr(nn.Linear, "forward", lambda self, x: 1.001 * right(self, x))
     assert alteration(model.head, nn.Linear) is None  # type: ignore[arg-type]

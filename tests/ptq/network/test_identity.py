@@ -1,4 +1,4 @@
-"""What a network is known by: everything that changes its outputs."""
+"""Identity of a network: everything that changes its outputs."""
 
 from __future__ import annotations
 

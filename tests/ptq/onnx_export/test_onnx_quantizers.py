@@ -147,7 +147,7 @@ def test_storage(low: int, high: int, activation: str, weight: str) -> None:
 
 
 def planned(a: Any) -> tuple[str, str, str]:
-    """What becomes of a left operand: how, its reason, and how with other formats in float."""
+    """Export of a left operand: how, its reason, and how with other formats in float."""
     op = AttentionMatmul("x", "matmul_pv", heads=2)
     b = pq.Uniform(8, 1.0)
     op.formats = OperandFormats(a, (b, b))

@@ -1,4 +1,4 @@
-"""What capture keeps does not depend on threads, and is read when it is asked for."""
+"""Captured data do not depend on threads, and are read when they are asked for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def on_threads(work: Callable[[nn.Module, torch.Tensor], T], images: int) -> tuple[T, T]:
-    """What some work on vit_digits gives on one thread and on three."""
+    """The results of some work on vit_digits on one thread and on three."""
     network = ptq.load_model("vit_digits")
     pictures = ptq.sample_images(ptq.load_data("digits", network, split="calibration"), images, seed=0)
     before = torch.get_num_threads()

@@ -43,7 +43,7 @@ def test_draws(workload):
 
 @pytest.mark.parametrize("made", [Hyperparameters(models=MODELS), Draws(models=MODELS, draws=4)])
 def test_points_are_found_again(workload, made, monkeypatch):
-    """What is run side by side is what the table asks the store for."""
+    """The units of work that run side by side are those that the table asks the store for."""
     asked = []
     row = {"images": 1, "top1": 1.0, "cross_entropy": 1.0}
     monkeypatch.setattr(

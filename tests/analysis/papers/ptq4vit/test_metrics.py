@@ -167,7 +167,7 @@ def test_an_unknown_metric():
 
 
 def test_an_operand_by_itself_is_the_same(workload, options):
-    """What runs in a process of its own is what the figure of several operands is put together from."""
+    """The parts that run in processes of their own are those that the figure of several operands is made of."""
     both = options.compute(workload)
     parts = [part.data(workload) for _, part in options.tasks(workload)]
     assert len(parts) == 2
