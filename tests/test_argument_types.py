@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,12 @@ from ptqsim.errors import ArgumentTypeError
 EIGHT = pq.Uniform(8, 1.0)
 ONE = pq.QuantizedArray([[1]], EIGHT)
 WIDE = pq.Accumulator()
-BLOCKS = pq.quantize_blocks(np.ones((1, 32)), pq.MXFP4)
+
+
+@cache
+def blocks() -> pq.BlockArray:
+    return pq.quantize_blocks(np.ones((1, 32)), pq.MXFP4)
+
 
 # One argument each; the others are right.
 INTEGERS: dict[str, Callable[[Any], Any]] = {
@@ -104,8 +110,8 @@ OBJECTS: dict[str, Callable[[Any], Any]] = {
     "quantize format": lambda x: pq.quantize([1.0], x),
     "quantize_blocks format": lambda x: pq.quantize_blocks([1.0], x),
     "Block element": lambda x: pq.Block(x),
-    "block_reference a": lambda x: pq.block_reference.matmul(x, BLOCKS, pq.Float32()),
-    "block_reference register": lambda x: pq.block_reference.matmul(BLOCKS, BLOCKS, x),
+    "block_reference a": lambda x: pq.block_reference.matmul(x, blocks(), pq.Float32()),
+    "block_reference register": lambda x: pq.block_reference.matmul(blocks(), blocks(), x),
     "matmul a": lambda x: pq.matmul(x, ONE, WIDE),
     "matmul b": lambda x: pq.matmul(ONE, x, WIDE),
     "matmul accumulator": lambda x: pq.matmul(ONE, ONE, x),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from distributed import Client
 
 from ptqsim.cli.framework import app
 from ptqsim.sweep.execution.pool import DaskPool
@@ -15,6 +15,9 @@ from ptqsim.sweep.execution.run import run
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.results.store import ResultStore
 from tests.sweep.cases import SMALL
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,46 +31,78 @@ BIAS = RNG.normal(0, 0.3, CHANNELS)
 GAMMA, BETA = RNG.normal(1, 0.4, 48), RNG.normal(0, 0.4, 48)
 
 
-def cases() -> dict[str, units.Unit]:
-    made: dict[str, units.Unit] = {}
+def makers() -> dict[str, Callable[[], units.Unit]]:
+    """Functions that make the cases: tests are named without making any."""
+    made: dict[str, Callable[[], units.Unit]] = {}
     for name, fmt in FORMATS.items():
-        made[f"rescale-{name}"] = units.Rescale.from_real(SCALES, fmt, BIAS, acc_bits=14)
-        made[f"layer_norm-{name}"] = units.LayerNorm.from_real(GAMMA, BETA, 1e-6, 2**-8, fmt, x_bits=12)
+        made[f"rescale-{name}"] = partial(units.Rescale.from_real, SCALES, fmt, BIAS, acc_bits=14)
+        made[f"layer_norm-{name}"] = partial(units.LayerNorm.from_real, GAMMA, BETA, 1e-6, 2**-8, fmt, x_bits=12)
         for division in (units.Division(), RECIPROCAL):
-            unit = units.Softmax.from_real(1 / 40, fmt, 64, 10, entries=16, division=division)
+            unit = partial(units.Softmax.from_real, 1 / 40, fmt, 64, 10, entries=16, division=division)
             made[f"softmax-{name}-{division.method}"] = unit
             if name in {"softmax", "uniform_at_255", "softmax_nearest"} or (name == "log2" and division is RECIPROCAL):
-                made[f"shiftmax-{name}-{division.method}"] = units.Shiftmax.from_real(0.03, fmt, 64, 9, 10, division)
-                made[f"i_exp-{name}-{division.method}"] = units.IExpSoftmax.from_real(0.03, fmt, 64, 9, division)
+                made[f"shiftmax-{name}-{division.method}"] = partial(
+                    units.Shiftmax.from_real, 0.03, fmt, 64, 9, 10, division
+                )
+                made[f"i_exp-{name}-{division.method}"] = partial(
+                    units.IExpSoftmax.from_real, 0.03, fmt, 64, 9, division
+                )
                 for part in (0, 16):
-                    unit = units.ITASoftmax.from_real(0.03, fmt, 64, 9, part=part, division=division)
+                    unit = partial(units.ITASoftmax.from_real, 0.03, fmt, 64, 9, part=part, division=division)
                     made[f"ita{part}-{name}-{division.method}"] = unit
         if name not in {"log2"}:
-            made[f"tflite-{name}"] = units.TFLiteSoftmax.from_real(0.05, fmt, 64)
+            made[f"tflite-{name}"] = partial(units.TFLiteSoftmax.from_real, 0.05, fmt, 64)
     eight = FORMATS["uniform8"]
     residual = pq.Uniform(12, 2**-7)
-    made["rescale-tensor"] = units.Rescale.from_real(0.4, eight, acc_bits=10)
-    made["rescale-left"] = units.Rescale(eight, units.Multiplier([3], [-4]), (-7,), acc_bits=6)
-    made["residual"] = units.ResidualAdd.from_real(2**-7, SCALES, residual, BIAS, x_bits=12, acc_bits=14)
-    made["residual-free"] = units.ResidualAdd.from_real(0.011, 3e-4, pq.Uniform(8, 0.07), 0.1, x_bits=8, acc_bits=14)
-    made["layer_norm-small"] = units.LayerNorm.from_real(
-        GAMMA, BETA, 1e-6, 0.03, eight, x_bits=8, precision=8, fraction=8, gain_bits=12
+    made["rescale-tensor"] = partial(units.Rescale.from_real, 0.4, eight, acc_bits=10)
+    made["rescale-left"] = partial(units.Rescale, eight, units.Multiplier([3], [-4]), (-7,), acc_bits=6)
+    made["residual"] = partial(units.ResidualAdd.from_real, 2**-7, SCALES, residual, BIAS, x_bits=12, acc_bits=14)
+    made["residual-free"] = partial(
+        units.ResidualAdd.from_real, 0.011, 3e-4, pq.Uniform(8, 0.07), 0.1, x_bits=8, acc_bits=14
     )
-    made["layer_norm-bits"] = units.LayerNorm.from_real(1.0, 0.0, 0.0, 1.0, eight, 48, 12, root="bits")
-    made["layer_norm-left"] = units.LayerNorm.from_real(1.0, 0.0, 0.0, 1.0, eight, 48, 4, precision=4, fraction=14)
-    made["softmax-64"] = units.Softmax.from_real(0.01, FORMATS["softmax"], 64, 12, entries=64)
-    made["softmax-1"] = units.Softmax.from_real(0.2, FORMATS["softmax"], 64, 8, entries=1, table_bits=8)
+    made["layer_norm-small"] = partial(
+        units.LayerNorm.from_real, GAMMA, BETA, 1e-6, 0.03, eight, x_bits=8, precision=8, fraction=8, gain_bits=12
+    )
+    made["layer_norm-bits"] = partial(units.LayerNorm.from_real, 1.0, 0.0, 0.0, 1.0, eight, 48, 12, root="bits")
+    made["layer_norm-left"] = partial(
+        units.LayerNorm.from_real, 1.0, 0.0, 0.0, 1.0, eight, 48, 4, precision=4, fraction=14
+    )
+    made["softmax-64"] = partial(units.Softmax.from_real, 0.01, FORMATS["softmax"], 64, 12, entries=64)
+    made["softmax-1"] = partial(units.Softmax.from_real, 0.2, FORMATS["softmax"], 64, 8, entries=1, table_bits=8)
     for activation in (units.GELU, units.SiLU, units.QuickGELU, units.ReLU):
-        made[activation.kind] = activation.from_real(SCALES, pq.Uniform(8, 0.06), FORMATS["gelu"], BIAS, acc_bits=14)
+        made[activation.kind] = partial(
+            activation.from_real, SCALES, pq.Uniform(8, 0.06), FORMATS["gelu"], BIAS, acc_bits=14
+        )
     for gelu in (units.ShiftGELU, units.IGELU):
         for name in ("gelu", "uniform8", "uniform12"):
             index = pq.Uniform(8, 0.06)
-            made[f"{gelu.kind}-{name}"] = gelu.from_real(SCALES, index, FORMATS[name], BIAS, acc_bits=14)
-    made["gelu-twin"] = units.GELU.from_real(SCALES, pq.TwinGELU(9, 4, 0.004), pq.TwinGELU(8, 5, 0.0014), acc_bits=14)
+            made[f"{gelu.kind}-{name}"] = partial(gelu.from_real, SCALES, index, FORMATS[name], BIAS, acc_bits=14)
+    made["gelu-twin"] = partial(
+        units.GELU.from_real, SCALES, pq.TwinGELU(9, 4, 0.004), pq.TwinGELU(8, 5, 0.0014), acc_bits=14
+    )
     return made
 
 
-CASES = cases()
+class Cases(Mapping[str, units.Unit]):
+    """The cases by name, each made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self.makers = makers()
+        self.made: dict[str, units.Unit] = {}
+
+    def __getitem__(self, name: str) -> units.Unit:
+        if name not in self.made:
+            self.made[name] = self.makers[name]()
+        return self.made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.makers)
+
+    def __len__(self) -> int:
+        return len(self.makers)
+
+
+CASES = Cases()
 
 
 def row_length(unit: units.Unit) -> int:
