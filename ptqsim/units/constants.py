@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ptqsim.common.validation import checked_integer, checked_scale
+from ptqsim.common.validation import checked_integer, checked_scale, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.given import as_array, as_integers
 from ptqsim.formats.arrays.immutable import Constructed
@@ -162,3 +162,14 @@ def one_channel_count(what: str, **counts: int) -> int:
 def spread(values: Sequence[Value], count: int) -> list[Value]:
     """One value per channel: `values` if they are that many, else the one of them again and again."""
     return list(values) if len(values) == count else [values[0]] * count
+
+
+def checked_one(multiplier: object) -> Multiplier:
+    """A positive multiplier for a whole tensor."""
+    given = checked_type("multiplier", multiplier, Multiplier)
+    if given.channels != 1 or given.mantissa[0] < 1:
+        raise ValueError(
+            f"this unit takes one positive multiplier, got {given.channels} with the mantissa "
+            f"{given.mantissa[0]}; give one for the whole tensor"
+        )
+    return given

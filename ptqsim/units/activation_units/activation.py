@@ -16,9 +16,10 @@ from ptqsim.common.validation import checked_type
 from ptqsim.formats.base import NumberFormat
 from ptqsim.kernels.units import elementwise
 from ptqsim.units import exact_functions, target
+from ptqsim.units.activation_units.pre_activation import PreActivation
 from ptqsim.units.constants import checked_integers
 from ptqsim.units.interval import Interval, of_values
-from ptqsim.units.protocol import Input, Trace, Unit, run_rows
+from ptqsim.units.protocol import Trace, run_rows
 from ptqsim.units.reference import activation as reference
 from ptqsim.units.reference.target import encoded
 from ptqsim.units.rescale import Rescale
@@ -27,7 +28,7 @@ MAX_INDEX_BITS = 12
 
 
 @dataclass(frozen=True)
-class Activation(Unit):
+class Activation(PreActivation):
     """A function of one real variable as a table; `GELU`, `SiLU`, `QuickGELU` and `ReLU` name the function.
 
     Parameters
@@ -49,8 +50,6 @@ class Activation(Unit):
 
     source: ClassVar[str] = "exact by construction: the quantized function of the quantized value"
 
-    out_format: NumberFormat
-    rescale: Rescale
     table: tuple[int, ...]
 
     # Written out, because it takes more types than the fields have.
@@ -98,16 +97,6 @@ class Activation(Unit):
         index_format, out_format = checked_index(index_format), target.checked_target(out_format)
         rescale = Rescale.from_real(in_scale, index_format, bias, acc_bits, multiplier_bits)
         return cls(out_format, rescale, table_of(cls, index_format, out_format))
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """The accumulator."""
-        return self.rescale.inputs
-
-    @property
-    def channels(self) -> int | None:
-        """Number of channels, if the rescaling has constants for each."""
-        return self.rescale.channels
 
     def widths(self) -> dict[str, Interval]:
         """The integers that every named value can be."""

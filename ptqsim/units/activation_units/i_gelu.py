@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ptqsim.common.validation import checked_integer
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import published_gelu as kernels
-from ptqsim.units import target
-from ptqsim.units.activation_units.shift_gelu import checked_pre_activation, pre_activation_widths
+from ptqsim.units.activation_units.product_gelu import ProductGELU, pre_activation
 from ptqsim.units.constants import Multiplier
 from ptqsim.units.interval import Interval, check_words
-from ptqsim.units.protocol import Input, Trace, Unit, run_rows
+from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_gelu as reference
 from ptqsim.units.rescale import Rescale
-from ptqsim.units.softmax_units.softmax import checked_one
 
 _A, _B = Fraction("-0.2888"), Fraction("-1.769")  # I-BERT, Eq. 8; the constant is 1
 _ROOT_OF_TWO: Final = Fraction("1.41421356237309504880168872420969807857")
 
 
 @dataclass(frozen=True)
-class IGELU(Unit):
+class IGELU(ProductGELU):
     """I-GELU of I-BERT: x (1 + erf(x / sqrt 2)) / 2, with erf(y) = sgn(y) (a (min(abs(y), -b) + b)**2 + 1).
 
     Parameters
@@ -60,9 +57,8 @@ class IGELU(Unit):
     kind: ClassVar[str] = "i_gelu"
     source: ClassVar[str] = "I-BERT, Kim et al., ICML 2021, section 3.4, Algorithm 2"
 
-    out_format: NumberFormat
-    rescale: Rescale
-    multiplier: Multiplier
+    sign: ClassVar[int] = -1  # of a = -0.2888
+
     vertex: int
     constant: int
     one: int
@@ -77,9 +73,7 @@ class IGELU(Unit):
         constant: int,
         one: int,
     ) -> None:
-        object.__setattr__(self, "out_format", target.checked_target(out_format))
-        object.__setattr__(self, "rescale", checked_pre_activation(rescale))
-        object.__setattr__(self, "multiplier", checked_one(multiplier))
+        self._set_common(out_format, rescale, multiplier)
         object.__setattr__(self, "vertex", checked_integer("vertex", vertex, -(1 << 24), -1))
         object.__setattr__(self, "constant", checked_integer("constant", constant, -(1 << 48), -1))
         object.__setattr__(self, "one", checked_integer("one", one, -(1 << 48), -1))
@@ -110,61 +104,25 @@ class IGELU(Unit):
         acc_bits, multiplier_bits : int, optional
             As for `Rescale.from_real`.
         """
-        rescale = Rescale.from_real(in_scale, index_format, bias, acc_bits, multiplier_bits)
-        step = Fraction(checked_pre_activation(rescale).out_format.scale)
-        out_step = Fraction(target.unit_scale(target.checked_target(out_format)))
+        rescale, step, out_step = pre_activation(in_scale, index_format, out_format, bias, acc_bits, multiplier_bits)
         erf_step = _A * step * step / 2
         multiplier = Multiplier.of(float(-step * erf_step / 2 / out_step), multiplier_bits)
         vertex = math.floor(_B * _ROOT_OF_TWO / step)
         constant = math.floor(1 / erf_step)
         return cls(out_format, rescale, multiplier, vertex, constant, constant)
 
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """The accumulator."""
-        return self.rescale.inputs
-
-    @property
-    def channels(self) -> int | None:
-        """Number of channels, if the rescaling has constants for each."""
-        return self.rescale.channels
-
-    def widths(self) -> dict[str, Interval]:
-        """The integers that every named value can be."""
-        found, value = pre_activation_widths(self.rescale)
+    def own_widths(self, value: Interval) -> tuple[dict[str, Interval], Interval]:
+        """Intervals of the named values between pre-activation and product, and that of the factor."""
         farthest = min(max(-value.lowest, value.highest), -self.vertex)
         polynomial = Interval((farthest + self.vertex) ** 2 + self.constant, self.vertex**2 + self.constant)
         largest = max(abs(polynomial.lowest), abs(polynomial.highest))
         erf = Interval(-largest, largest)
-        activated = value * (erf + Interval(self.one, self.one))
-        scaled = activated * Interval(-self.multiplier.mantissa[0], -self.multiplier.mantissa[0])
-        after = target.widths_of_shift(scaled, self.multiplier.shift[0], self.out_format)
-        return found | {
-            "value": value,
-            "clipped": Interval(0, farthest),
-            "polynomial": polynomial,
-            "erf": erf,
-            "activated": activated,
-            "scaled": scaled,
-            "nudged_code": after["nudged"],
-            "rounded_code": after["rounded"],
-            "code": after["code"],
-        }
+        named = {"clipped": Interval(0, farthest), "polynomial": polynomial, "erf": erf}
+        return named, erf + Interval(self.one, self.one)
 
     def _trace(self, *rows: Sequence[int]) -> Trace:
         return reference.i_gelu(self, rows[0])
 
-    def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
-        n = codes.shape[1]
-        constants = self.vertex, self.constant, self.one, self.multiplier.mantissa[0]
-        run_rows(
-            kernels.i_gelu,
-            rows[0],
-            rows[0],
-            *self.rescale.kernel_constants(n),
-            self.rescale.out_format.aligned_table(),
-            *constants,
-            self._constant("shift", self.multiplier.shift, n),
-            target.kernel_constants(self.out_format),
-            codes,
-        )
+    @property
+    def _kernel(self) -> tuple[Callable[..., int], tuple[int, ...]]:
+        return kernels.i_gelu, (self.vertex, self.constant, self.one)

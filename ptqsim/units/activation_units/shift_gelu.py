@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from ptqsim.common.validation import checked_integer, checked_type
+from ptqsim.common.validation import checked_integer
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import published_gelu as kernels
-from ptqsim.units import target
+from ptqsim.units.activation_units.product_gelu import ProductGELU, pre_activation
 from ptqsim.units.constants import Multiplier, nearest
 from ptqsim.units.interval import Interval, check_words
-from ptqsim.units.protocol import Input, Trace, Unit, run_rows
+from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_gelu as reference
 from ptqsim.units.reference.shift_exp import shift_exp
 from ptqsim.units.rescale import Rescale
 from ptqsim.units.softmax_units.shiftmax import MAX_INVERSE
-from ptqsim.units.softmax_units.softmax import checked_one
 from ptqsim.units.softmax_units.softmax_unit import checked_scores
 
 
 @dataclass(frozen=True)
-class ShiftGELU(Unit):
+class ShiftGELU(ProductGELU):
     """ShiftGELU of I-ViT: x sigmoid(1.702 x), with the exponentials of `Shiftmax`, relative to the row's greatest x.
 
     Parameters
@@ -56,12 +53,9 @@ class ShiftGELU(Unit):
     kind: ClassVar[str] = "shift_gelu"
     source: ClassVar[str] = "I-ViT, Li and Gu, ICCV 2023, section 3.4, Algorithm 2"
 
-    out_format: NumberFormat
-    rescale: Rescale
-    multiplier: Multiplier
     inverse_step: int
-    shift: int = 23
-    sigmoid_bits: int = 7
+    shift: int
+    sigmoid_bits: int
 
     # Written out, because it checks what it takes.
     def __init__(
@@ -73,9 +67,7 @@ class ShiftGELU(Unit):
         shift: int = 23,
         sigmoid_bits: int = 7,
     ) -> None:
-        object.__setattr__(self, "out_format", target.checked_target(out_format))
-        object.__setattr__(self, "rescale", checked_pre_activation(rescale))
-        object.__setattr__(self, "multiplier", checked_one(multiplier))
+        self._set_common(out_format, rescale, multiplier)
         object.__setattr__(self, "inverse_step", checked_integer("inverse_step", inverse_step, 1, MAX_INVERSE))
         object.__setattr__(self, "shift", checked_integer("shift", shift, 1, 30))
         object.__setattr__(self, "sigmoid_bits", checked_integer("sigmoid_bits", sigmoid_bits, 4, 16))
@@ -110,26 +102,14 @@ class ShiftGELU(Unit):
         shift, sigmoid_bits : int, optional
             As for the unit.
         """
-        rescale = Rescale.from_real(in_scale, index_format, bias, acc_bits, multiplier_bits)
-        step = checked_scores(checked_pre_activation(rescale).out_format.scale, 1.0, "ShiftGELU")
-        out_step = Fraction(target.unit_scale(target.checked_target(out_format)))
+        rescale, step, out_step = pre_activation(in_scale, index_format, out_format, bias, acc_bits, multiplier_bits)
+        checked_scores(float(step), 1.0, "ShiftGELU")
         bits = checked_integer("sigmoid_bits", sigmoid_bits, 4, 16)
         multiplier = Multiplier.of(float(step / (1 << bits) / out_step), multiplier_bits)
         return cls(out_format, rescale, multiplier, nearest(1 / step), shift, bits)
 
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """The accumulator."""
-        return self.rescale.inputs
-
-    @property
-    def channels(self) -> int | None:
-        """Number of channels, if the rescaling has constants for each."""
-        return self.rescale.channels
-
-    def widths(self) -> dict[str, Interval]:
-        """The integers that every named value can be."""
-        found, value = pre_activation_widths(self.rescale)
+    def own_widths(self, value: Interval) -> tuple[dict[str, Interval], Interval]:
+        """Intervals of the named values between pre-activation and product, and that of the factor."""
         magnified = Interval(*(x + (x >> 1) + (x >> 3) + (x >> 4) for x in (value.lowest, value.highest)))
         # ShiftExp falls with the distance up to a mantissa of half a unit.
         exponential = Interval((self.inverse_step + 1) // 2, self.inverse_step << self.shift)
@@ -138,55 +118,20 @@ class ShiftGELU(Unit):
         of_zero = Interval(exponential.lowest, max(highest, exponential.highest))
         total = exponential + of_zero
         sigmoid = Interval(0, 1 << self.sigmoid_bits)
-        activated = value * sigmoid
-        scaled = activated * Interval(self.multiplier.mantissa[0], self.multiplier.mantissa[0])
-        after = target.widths_of_shift(scaled, self.multiplier.shift[0], self.out_format)
         dividend = Interval(0, (exponential.highest << (self.sigmoid_bits + 1)) + total.highest)
         check_words("a ShiftGELU", {"dividend of sigmoid": dividend}, "take a smaller shift or fewer sigmoid_bits")
-        return found | {
-            "value": value,
+        return {
             "magnified": magnified,
             "peak": magnified,
             "exponential": exponential,
             "of_zero": of_zero,
             "total": total,
             "sigmoid": sigmoid,
-            "activated": activated,
-            "scaled": scaled,
-            "nudged_code": after["nudged"],
-            "rounded_code": after["rounded"],
-            "code": after["code"],
-        }
+        }, sigmoid
 
     def _trace(self, *rows: Sequence[int]) -> Trace:
         return reference.shift_gelu(self, rows[0])
 
-    def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
-        n = codes.shape[1]
-        constants = self.inverse_step, self.shift, self.sigmoid_bits, self.multiplier.mantissa[0]
-        run_rows(
-            kernels.shift_gelu,
-            rows[0],
-            rows[0],
-            *self.rescale.kernel_constants(n),
-            self.rescale.out_format.aligned_table(),
-            *constants,
-            self._constant("shift", self.multiplier.shift, n),
-            target.kernel_constants(self.out_format),
-            codes,
-        )
-
-
-def checked_pre_activation(rescale: object) -> Rescale:
-    """A rescaling to `Uniform`."""
-    given = checked_type("rescale", rescale, Rescale)
-    checked_type("the format of the pre-activation", given.out_format, Uniform, "a polynomial is on one grid")
-    return given
-
-
-def pre_activation_widths(rescale: Rescale) -> tuple[dict[str, Interval], Interval]:
-    """Intervals of the rescaling, with its code as `index`, and that of the integers which the codes stand for."""
-    found = rescale.widths()
-    index = found.pop("code")
-    out_format = rescale.out_format
-    return found | {"index": index}, Interval(out_format.aligned_min, out_format.aligned_max)
+    @property
+    def _kernel(self) -> tuple[Callable[..., int], tuple[int, ...]]:
+        return kernels.shift_gelu, (self.inverse_step, self.shift, self.sigmoid_bits)

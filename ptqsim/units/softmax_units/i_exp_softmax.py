@@ -112,11 +112,9 @@ class IExpSoftmax(SoftmaxUnit):
         return Interval(0, self.vertex**2 + self.constant)
 
     def own_widths(self) -> dict[str, Interval]:
-        """Intervals of the named values before the sum."""
+        """Intervals of the named values between the distance and the sum."""
         lowest = (self.vertex - self.ln2 + 1) ** 2 + self.constant
         return {
-            "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
-            "distance": Interval(0, (1 << self.score_bits) - 1),
             "bounded": Interval(0, self.most_halvings * self.ln2),
             "whole": Interval(0, self.most_halvings),
             "rest": Interval(1 - self.ln2, 0),

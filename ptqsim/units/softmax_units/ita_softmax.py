@@ -11,11 +11,10 @@ from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.formats.base import NumberFormat
 from ptqsim.kernels.units import published_softmax as kernels
 from ptqsim.units import exact_functions
-from ptqsim.units.constants import Multiplier
+from ptqsim.units.constants import Multiplier, checked_one
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import MAX_LENGTH, Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax_units.softmax import checked_one
 from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
 
 
@@ -111,12 +110,9 @@ class ITASoftmax(SoftmaxUnit):
         return Interval(0, 1 << self.amplitude_bits)
 
     def own_widths(self) -> dict[str, Interval]:
-        """Intervals of the named values before the sum."""
-        distance = Interval(0, (1 << self.score_bits) - 1)
-        product = distance * Interval(self.multiplier.mantissa[0], self.multiplier.mantissa[0])
+        """Intervals of the named values between the distance and the sum."""
+        product = self.distance * Interval(self.multiplier.mantissa[0], self.multiplier.mantissa[0])
         return {
-            "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
-            "distance": distance,
             "product": product,
             "unbounded": product.shifted(self.multiplier.shift[0]),
             "power": Interval(0, self.amplitude_bits + 1),

@@ -100,11 +100,9 @@ class Shiftmax(SoftmaxUnit):
         return Interval((self.inverse_step + 1) // 2, self.inverse_step << self.shift)
 
     def own_widths(self) -> dict[str, Interval]:
-        """Intervals of the named values before the sum."""
+        """Intervals of the named values between the distance and the sum."""
         unit = self.inverse_step
         return {
-            "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
-            "distance": Interval(0, (1 << self.score_bits) - 1),
             "magnified": Interval(-self.shift * unit, 0),
             "whole": Interval(0, self.shift),
             "rest": Interval(0, unit - 1),

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
-from ptqsim.common.validation import checked_integer, checked_scale, checked_type
+from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
 from ptqsim.kernels.units import softmax as kernels
 from ptqsim.units import exact_functions
-from ptqsim.units.constants import Multiplier, checked_integers
+from ptqsim.units.constants import Multiplier, checked_integers, checked_one
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import softmax as reference
@@ -143,12 +143,9 @@ class Softmax(SoftmaxUnit):
         return Interval(0, self.table[0])
 
     def own_widths(self) -> dict[str, Interval]:
-        """Intervals of the named values before the sum."""
-        distance = Interval(0, (1 << self.score_bits) - 1)
-        product = distance * Interval(self.multiplier.mantissa[0], self.multiplier.mantissa[0])
+        """Intervals of the named values between the distance and the sum."""
+        product = self.distance * Interval(self.multiplier.mantissa[0], self.multiplier.mantissa[0])
         return {
-            "peak": Interval(-(1 << (self.score_bits - 1)), (1 << (self.score_bits - 1)) - 1),
-            "distance": distance,
             "product": product,
             "unbounded": product.shifted(self.multiplier.shift[0]),
             "position": Interval(0, (1 << self.position_bits) - 1),
@@ -165,14 +162,3 @@ class Softmax(SoftmaxUnit):
         last, fraction = (1 << self.position_bits) - 1, len(self.table).bit_length() - 1
         table = self._constant("table", self.table, len(self.table))
         return kernels.base_two, (mantissa, shift, last, fraction, table)
-
-
-def checked_one(multiplier: object) -> Multiplier:
-    """A positive multiplier for a whole tensor."""
-    given = checked_type("multiplier", multiplier, Multiplier)
-    if given.channels != 1 or given.mantissa[0] < 1:
-        raise ValueError(
-            f"the scores of a softmax have one positive multiplier, got {given.channels} with the mantissa "
-            f"{given.mantissa[0]}; give one for the whole tensor"
-        )
-    return given

@@ -22,7 +22,7 @@ from ptqsim.formats.arrays.immutable import Constructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.units import target
 from ptqsim.units.constants import Multiplier
-from ptqsim.units.interval import Interval, check_words
+from ptqsim.units.interval import Interval, check_words, signed_interval
 from ptqsim.units.protocol import MAX_LENGTH, Input, Trace, Unit, checked_input_bits, run_rows
 from ptqsim.units.reference import softmax as reference
 
@@ -134,9 +134,14 @@ class SoftmaxUnit(Unit):
         """The integers that the sum can be: at least the exponential of the greatest score."""
         return Interval(self.exponential.highest, self.length * self.exponential.highest)
 
+    @property
+    def distance(self) -> Interval:
+        """The integers that the distance of a score from the greatest can be."""
+        return Interval(0, (1 << self.score_bits) - 1)
+
     @abstractmethod
     def own_widths(self) -> dict[str, Interval]:
-        """Intervals of the named values before the sum."""
+        """Intervals of the named values between the distance and the sum."""
 
     @abstractmethod
     def exponentials(self, row: Sequence[int]) -> Trace:
@@ -151,7 +156,8 @@ class SoftmaxUnit(Unit):
         """The integers that every named value can be."""
         mantissa, shift = self.gain
         one = Interval(mantissa << max(0, -shift), mantissa << max(0, -shift))
-        before = self.own_widths() | {"total": self.total}
+        peak = signed_interval(self.score_bits)
+        before = {"peak": peak, "distance": self.distance} | self.own_widths() | {"total": self.total}
         if self.division.method == DivisionMethod.EXACT:
             scaled = self.exponential * one
             divisor = Interval(self.total.lowest << max(0, shift), self.total.highest << max(0, shift))
