@@ -46,9 +46,9 @@ from ptqsim.ptq.evaluation.summary import describe as describe
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
 from ptqsim.ptq.fetching.fetch import fetch as fetch
+from ptqsim.ptq.network.loading import load as load
 from ptqsim.ptq.network.products.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
-from ptqsim.ptq.network.storage import load as load
 from ptqsim.ptq.network.tasks.gradients import Gradient as Gradient
 from ptqsim.ptq.onnx_export import ExportReport as ExportReport
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ptqsim.common.validation import checked_path
+from ptqsim.ptq.network.loading import read, restored
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.storage import read, restored
 from ptqsim.ptq.zoo.models import build, load_with_options
 from ptqsim.ptq.zoo.options import ModelOptions
 

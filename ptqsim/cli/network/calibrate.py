@@ -139,6 +139,8 @@ def calibrate(
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
+    if smoothing is not None and not 0 <= smoothing <= 1:
+        raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
     folds = [] if smoothing is None else [ptq.Smoothing(power=smoothing)]
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)

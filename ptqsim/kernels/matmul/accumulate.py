@@ -62,26 +62,31 @@ def lane_tiles(
             count[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
-            if how == SATURATE:
-                vector.saturate(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )
-            elif how == SATURATE_COUNTED:
-                vector.saturate_counted(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )
-            elif how == WRAP:
-                vector.wrap(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )
-            else:
-                vector.wrap_counted(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count
-                )
+            step(strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how)
         put(registers, batch, block, panel, out)
         if counting:
             put(count, batch, block, panel, events)
     return 0
+
+
+@inlined
+def step(
+    strips: Any, x: int, first: int, stop: int, panels: Any, w: int, width: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, count: Any, how: int,
+) -> None:  # fmt: skip
+    """One group of products into an inner register that starts at zero, and its sum into the outer one."""
+    if how == SATURATE:
+        vector.saturate(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
+    elif how == SATURATE_COUNTED:
+        vector.saturate_counted(
+            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
+        )
+    elif how == WRAP:
+        vector.wrap(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
+    else:
+        vector.wrap_counted(
+            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
+        )
 
 
 @jit
@@ -229,7 +234,12 @@ def _keep_range(
             stop_at = min(first + group, depth)
             prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
     if start < stop:
-        kept = found[start // unit]
-        for j in range(COLUMNS):
-            kept[0], kept[1] = min(kept[0], np.int64(extremes[0, j])), max(kept[1], np.int64(extremes[1, j]))
-            kept[2], kept[3] = min(kept[2], np.int64(extremes[2, j])), max(kept[3], np.int64(extremes[3, j]))
+        keep(extremes, found[start // unit])
+
+
+@inlined
+def keep(extremes: Any, kept: Any) -> None:
+    """The extremes of all columns [4, COLUMNS] into those of the part."""
+    for j in range(COLUMNS):
+        kept[0], kept[1] = min(kept[0], np.int64(extremes[0, j])), max(kept[1], np.int64(extremes[1, j]))
+        kept[2], kept[3] = min(kept[2], np.int64(extremes[2, j])), max(kept[3], np.int64(extremes[3, j]))

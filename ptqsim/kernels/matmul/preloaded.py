@@ -14,7 +14,7 @@ import numpy as np
 from ptqsim.kernels.codegen import vector, words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.accumulate import SATURATE, SATURATE_COUNTED, WRAP
+from ptqsim.kernels.matmul.accumulate import SATURATE, SATURATE_COUNTED, WRAP, keep, step
 from ptqsim.kernels.matmul.tiles import part, place, put
 from ptqsim.kernels.runtime.jit import inlined, jit
 from ptqsim.kernels.runtime.team import shared
@@ -44,7 +44,7 @@ def lane_tiles(
                     strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how
                 )
             else:
-                _step(
+                step(
                     strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how
                 )
         put(registers, batch, block, panel, out)
@@ -76,25 +76,6 @@ def _step_on(
         vector.wrap_on(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
     else:
         vector.wrap_counted_on(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-
-
-@inlined
-def _step(
-    strips: Any, x: int, first: int, stop: int, panels: Any, w: int, width: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, count: Any, how: int,
-) -> None:  # fmt: skip
-    if how == SATURATE:
-        vector.saturate(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
-    elif how == SATURATE_COUNTED:
-        vector.saturate_counted(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    elif how == WRAP:
-        vector.wrap(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
-    else:
-        vector.wrap_counted(
             strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
         )
 
@@ -155,8 +136,5 @@ def prefix_range(
             else:
                 vector.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
     if start < stop:
-        kept = found[start // unit]
-        for j in range(COLUMNS):
-            kept[0], kept[1] = min(kept[0], np.int64(extremes[0, j])), max(kept[1], np.int64(extremes[1, j]))
-            kept[2], kept[3] = min(kept[2], np.int64(extremes[2, j])), max(kept[3], np.int64(extremes[3, j]))
+        keep(extremes, found[start // unit])
     return 0

@@ -22,8 +22,9 @@ from ptqsim.common import files, fingerprint
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.files.tensors import open_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.loading import read_formats
 from ptqsim.ptq.network.products.operations import OperandFormats
-from ptqsim.ptq.network.storage import read_formats, written_formats
+from ptqsim.ptq.network.saving import written_formats
 
 _WHOLE: Final = re.compile(r"[^/]+-[0-9a-f]{16}\.safetensors")
 

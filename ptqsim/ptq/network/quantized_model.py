@@ -17,6 +17,7 @@ from ptqsim.ptq.network.admission.given import check_network, default_modes, no_
 from ptqsim.ptq.network.description.architecture import architecture
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
+from ptqsim.ptq.network.saving import save
 from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.network.wrapping.folding import Folding
 from ptqsim.ptq.network.wrapping.wrap import wrap
@@ -142,8 +143,6 @@ class QuantizedModel(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write packed codes, formats and the float parameters as safetensors; see :func:`ptqsim.ptq.load`."""
-        from ptqsim.ptq.network.storage import save
-
         save(self, checked_path("the checkpoint", path))
 
 

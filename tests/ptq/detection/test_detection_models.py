@@ -13,7 +13,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.ptq.network.detr.detector import Detector
-from ptqsim.ptq.network.storage import load
+from ptqsim.ptq.network.loading import load
 from ptqsim.ptq.training.bundled import TRAINABLE, recipe_of
 from ptqsim.ptq.training.detector_learner import DetectionLearner, freeze
 from ptqsim.ptq.training.detector_recipe import DetectionRecipe

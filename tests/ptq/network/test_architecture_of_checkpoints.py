@@ -15,7 +15,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.common import strict_json
-from ptqsim.ptq.network import storage
+from ptqsim.ptq.network import loading, saving
 from ptqsim.ptq.network.description.architecture import architectural_difference, architecture
 
 
@@ -91,11 +91,11 @@ def test_what_changes_no_output_is_not_compared(
 def test_a_file_without_the_record_loads_with_a_warning(
     path: Path, quantized: ptq.QuantizedModel, model: nn.Module, images: torch.Tensor
 ) -> None:
-    header, tensors = storage.read(path)
+    header, tensors = loading.read(path)
     del header["architecture"]
     header["version"] = 3
-    header["digest"] = storage._digest(header, tensors)
-    path.write_bytes(storage.serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
+    header["digest"] = saving.digest(header, tensors)
+    path.write_bytes(saving.serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
     with pytest.warns(UserWarning, match="older ptqsim and does not say what activations") as caught:
         loaded = ptq.load(path, model)
     assert str(path) in str(caught[0].message)

@@ -139,4 +139,4 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["verify", str(path), "--images", "4", "--outputs", "400"]) == 0
     capsys.readouterr()
     assert app.main([*arguments, "--smoothing", "2"]) == 2
-    assert "power is 2.0; legal is 0 to 1" in capsys.readouterr().err
+    assert "--smoothing is 2.0; legal is a power from 0 to 1" in capsys.readouterr().err

@@ -1,27 +1,19 @@
-"""Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
-
-Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
-where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding; the metadata key ``ptqsim``
-holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
-"""
+"""Calibrated models read from disk; :mod:`ptqsim.ptq.network.saving` describes the files."""
 
 from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save as serialized
 from torch import nn
 
 import ptqsim as pq
-from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.common.validation import checked_path
 from ptqsim.formats import from_dict
 from ptqsim.ptq.files.tensors import open_tensors, refuse_pickle
@@ -31,59 +23,12 @@ from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.saving import digest, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import Folding, folded
 
-VERSION: Final = 4
-WITH_CHANNELS: Final = 5
 READABLE: Final = (1, 2, 3, 4, 5)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
 Version 5 has scales per channel, and is written where there are any."""
-
-
-def save(quantized: QuantizedModel, path: Path) -> None:
-    """Write a calibrated model.
-
-    Raises
-    ------
-    ValueError
-        Where a layer has no formats.
-    """
-    layers: dict[str, Any] = {}
-    tensors: dict[str, torch.Tensor] = {}
-    weights: set[str] = set()
-    for name, op in quantized.layers.items():
-        if op.formats is None:
-            raise ValueError(f"layer {name!r} has no formats: calibrate the model before saving it")
-        layers[name] = {
-            "depth": op.depth,
-            "a": written_formats(op.formats.a, f"scale/{name}/a", tensors),
-            "b": written_formats(op.formats.b, f"scale/{name}/b", tensors),
-            "report": op.report,
-        }
-        if isinstance(op, WeightOperation):
-            weights.add(f"{name}.weight")
-            layers[name]["shape"] = list(op.weight_codes[0].shape)
-            for group, codes in enumerate(op.weight_codes):
-                tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
-            if op.corrected_bias is not None:
-                tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
-    for name, parameter in stored_tensors(quantized.model).items():
-        if name not in weights:
-            tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
-    header: dict[str, Any] = {
-        "version": WITH_CHANNELS if any(key.startswith("scale/") for key in tensors) else VERSION,
-        "info": quantized.info,
-        "layers": layers,
-        "architecture": quantized.architecture,
-        "classes": getattr(quantized.model, "num_classes", None),
-        "weights": tensors_fingerprint(_weight_tensors(quantized)),
-    }
-    if quantized.foldings:
-        header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
-        tensors |= {f"fold/{i}": one.factors.cpu().contiguous() for i, one in enumerate(quantized.foldings)}
-    header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
-    header["digest"] = _digest(header, tensors)
-    files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
@@ -144,7 +89,7 @@ def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor
             f"{path} was made from a network of another architecture ({differs}): name the model that it was "
             "calibrated from"
         )
-    original = header["weights"] == tensors_fingerprint(_weight_tensors(quantized))
+    original = header["weights"] == tensors_fingerprint(weight_tensors(quantized))
     for name, op in quantized.layers.items():
         _restore(op, header["layers"][name], tensors, path, decode=not original)
     expected = stored_tensors(quantized.model)
@@ -183,17 +128,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{path} has checkpoint version {header.get('version')}, this ptqsim reads {READABLE[0]} to "
             f"{READABLE[-1]}: make it anew"
         )
-    if header.pop("digest", None) != _digest(header, tensors):
+    if header.pop("digest", None) != digest(header, tensors):
         raise ValueError(f"{path} was changed after it was written (its digest differs): make it anew")
     return header, tensors
-
-
-def _digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
-    """SHA-256 of the tensors and, since version 3, of the header without the digest itself."""
-    of_tensors = tensors_fingerprint(tensors.items())
-    if header["version"] < 3:
-        return of_tensors
-    return fingerprint.text(f"{of_tensors};{json.dumps(header)}")
 
 
 def _restore(
@@ -227,18 +164,6 @@ def _restore(
         op.corrected_bias = bias.to(op.weight.device)
 
 
-def written_formats(
-    formats: Sequence[pq.NumberFormat], name: str, tensors: dict[str, torch.Tensor]
-) -> list[dict[str, Any]]:
-    """The formats as plain data; scales per channel go into the tensors, and their entry says under which name."""
-    entries = [fmt.to_dict() for fmt in formats]
-    for group, (fmt, entry) in enumerate(zip(formats, entries, strict=True)):
-        if fmt.axis is not None:
-            entry["scale"] = f"{name}/{group}"
-            tensors[entry["scale"]] = torch.tensor(fmt.scale, dtype=torch.float64)
-    return entries
-
-
 def read_formats(entries: list[dict[str, Any]], tensors: Mapping[str, torch.Tensor]) -> tuple[Format, ...]:
     """The formats that `written_formats` wrote; one that no layer runs in is a ValueError."""
     formats = tuple(
@@ -250,7 +175,3 @@ def read_formats(entries: list[dict[str, Any]], tensors: Mapping[str, torch.Tens
             names = ", ".join(kind.__name__ for kind in FORMATS)
             raise ValueError(f"a checkpoint holds format {fmt!r}; layers run in {names}")
     return formats  # type: ignore[return-value]
-
-
-def _weight_tensors(quantized: QuantizedModel) -> list[tuple[str, torch.Tensor]]:
-    return [(name, op.weight) for name, op in quantized.layers.items() if isinstance(op, WeightOperation)]

@@ -1,0 +1,100 @@
+"""Calibrated models on disk: packed codes, formats and float parameters in one safetensors file.
+
+Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
+where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from safetensors.torch import save as serialized
+
+import ptqsim as pq
+from ptqsim.common import files, fingerprint, strict_json
+from ptqsim.ptq.network.admission.given import stored_tensors
+from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.operations import WeightOperation
+
+if TYPE_CHECKING:
+    from ptqsim.ptq.network.quantized_model import QuantizedModel
+
+VERSION: Final = 4
+WITH_CHANNELS: Final = 5
+
+
+def save(quantized: QuantizedModel, path: Path) -> None:
+    """Write a calibrated model.
+
+    Raises
+    ------
+    ValueError
+        Where a layer has no formats.
+    """
+    layers: dict[str, Any] = {}
+    tensors: dict[str, torch.Tensor] = {}
+    weights: set[str] = set()
+    for name, op in quantized.layers.items():
+        if op.formats is None:
+            raise ValueError(f"layer {name!r} has no formats: calibrate the model before saving it")
+        layers[name] = {
+            "depth": op.depth,
+            "a": written_formats(op.formats.a, f"scale/{name}/a", tensors),
+            "b": written_formats(op.formats.b, f"scale/{name}/b", tensors),
+            "report": op.report,
+        }
+        if isinstance(op, WeightOperation):
+            weights.add(f"{name}.weight")
+            layers[name]["shape"] = list(op.weight_codes[0].shape)
+            for group, codes in enumerate(op.weight_codes):
+                tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
+            if op.corrected_bias is not None:
+                tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
+    for name, parameter in stored_tensors(quantized.model).items():
+        if name not in weights:
+            tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
+    header: dict[str, Any] = {
+        "version": WITH_CHANNELS if any(key.startswith("scale/") for key in tensors) else VERSION,
+        "info": quantized.info,
+        "layers": layers,
+        "architecture": quantized.architecture,
+        "classes": getattr(quantized.model, "num_classes", None),
+        "weights": tensors_fingerprint(weight_tensors(quantized)),
+    }
+    if quantized.foldings:
+        header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
+        tensors |= {f"fold/{i}": one.factors.cpu().contiguous() for i, one in enumerate(quantized.foldings)}
+    header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
+    header["digest"] = digest(header, tensors)
+    files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
+
+
+def digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
+    """SHA-256 of the tensors and, since version 3, of the header without the digest itself."""
+    of_tensors = tensors_fingerprint(tensors.items())
+    if header["version"] < 3:
+        return of_tensors
+    return fingerprint.text(f"{of_tensors};{json.dumps(header)}")
+
+
+def written_formats(
+    formats: Sequence[pq.NumberFormat], name: str, tensors: dict[str, torch.Tensor]
+) -> list[dict[str, Any]]:
+    """The formats as plain data; scales per channel go into the tensors, and their entry says under which name."""
+    entries = [fmt.to_dict() for fmt in formats]
+    for group, (fmt, entry) in enumerate(zip(formats, entries, strict=True)):
+        if fmt.axis is not None:
+            entry["scale"] = f"{name}/{group}"
+            tensors[entry["scale"]] = torch.tensor(fmt.scale, dtype=torch.float64)
+    return entries
+
+
+def weight_tensors(quantized: QuantizedModel) -> list[tuple[str, torch.Tensor]]:
+    """Names and values of the float weights of all layers."""
+    return [(name, op.weight) for name, op in quantized.layers.items() if isinstance(op, WeightOperation)]
