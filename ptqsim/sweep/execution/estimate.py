@@ -132,7 +132,9 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
         calibration = Calibration(model, method, axes.w_bits[0], axes.a_bits[0], axes.seed[0], _PROBE_IMAGES)
         outcome = perform(small.calibration_task(calibration))
         if outcome.status != "done":
-            raise ValueError(f"a calibration of {model} by {method} failed: {str(outcome.error or outcome.status).splitlines()[0]}")
+            raise ValueError(
+                f"a calibration of {model} by {method} failed: {str(outcome.error or outcome.status).splitlines()[0]}"
+            )
         rates[method] = outcome.seconds / _PROBE_IMAGES
         made.append(calibration)
     for kind in kinds:
