@@ -47,7 +47,8 @@ def calibrate(
         str,
         typer.Option(
             "--method",
-            help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, reconstruct, or the preset ptq4vit_plus.",
+            help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, reconstruct, or the preset "
+            "ptq4vit_plus.",
         ),
     ] = "ptq4vit",
     variant: Annotated[

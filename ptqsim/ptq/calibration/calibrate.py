@@ -62,7 +62,8 @@ def calibrate(
         and items of a Dataset are images, or tuples that begin with them, such as pairs of images and labels.
     method : str or Method
         ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``,
-        ``"reconstruct"``, or the preset ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
+        ``"reconstruct"``, or the preset ``"ptq4vit_plus"``; or an object of a method's class, such as
+        ``ptq.PTQ4ViT(rounds=2)``.
     w_bits, a_bits : int
         Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
     num_images : int, optional

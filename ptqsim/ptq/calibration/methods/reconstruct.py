@@ -28,8 +28,8 @@ class Reconstruct(PTQ4ViT):
     One block after the other is trained so that its output, on the output of the quantized blocks before it, is that of
     the float network.  Learned are the rounding of weights (AdaRound, Nagel et al., ICML 2020), the scales of weights
     and activations (LSQ, Esser et al., ICLR 2020) and the biases of layers.  Activations are left in float at random
-    (QDrop, Wei et al., ICLR 2022).  A twin format keeps its shift, and after softmax its scale too.  docs/calibration.md
-    has the equations, and measurements of what each part brings.
+    (QDrop, Wei et al., ICLR 2022).  A twin format keeps its shift, and after softmax its scale too.
+    docs/reconstruction.md has the equations, and measurements of what each part brings.
 
     Attributes
     ----------

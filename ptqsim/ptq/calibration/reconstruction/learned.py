@@ -71,7 +71,8 @@ class LearnedOperation:
 
 def _weight(operation: MatmulOperation, formats: OperandFormats) -> Weight:
     uniform = [fmt for fmt in formats.b if isinstance(fmt, pq.Uniform)]
-    assert len(uniform) == len(formats.b) and operation.constant_b is not None  # weights of every method are uniform
+    assert operation.constant_b is not None
+    assert len(uniform) == len(formats.b)  # weights of every method are uniform
     return Weight(operation.constant_b.contiguous(), uniform)
 
 

@@ -1,10 +1,10 @@
-"""Quantizers with a gradient: of activations, whose scales are learned, and of weights, whose rounding is learned too."""
+"""Quantizers with a gradient: of activations, to learn their scales, and of weights, to learn their rounding too."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
@@ -48,7 +48,7 @@ class Activation:
             low, high = (per_group([getattr(f, n) for f in self.formats], x) for n in ("aligned_min", "aligned_max"))
             return rounded((x / scale).clamp(low, high)) * scale
         top = 2 ** (first.bits - 1) - 1
-        coarse = scale * per_group([2.0**f.shift for f in self.formats], x)  # type: ignore[union-attr]
+        coarse = scale * per_group([2.0**f.shift for f in self.formats], x)
         negative = -rounded((-x / scale).clamp(0, top)) * scale
         return torch.where(x < 0, negative, rounded((x / coarse).clamp(0, top)) * coarse)
 
@@ -120,4 +120,4 @@ def rounded(x: torch.Tensor) -> torch.Tensor:
 
 def _scaled(fmt: Format, ratio: object) -> Format:
     scale = fmt.scale * ratio if fmt.axis is None else np.asarray(fmt.scale) * np.asarray(ratio).reshape(-1)  # type: ignore[operator]
-    return replace(fmt, scale=scale)  # type: ignore[type-var]
+    return replace(cast("pq.Uniform", fmt), scale=scale)  # or a TwinGELU

@@ -164,7 +164,8 @@ def _warn_of_few(parts: Sequence[Part], quantized: QuantizedModel, images: torch
         name, (weights, values) = max(lacking.items(), key=lambda item: item[1][0])  # type: ignore[assignment]
         enough = max(-(-count * len(images) // given) for count, given in lacking.values())
         warnings.warn(
-            f"{len(lacking)} of {len(parts)} parts have more weights to be rounded than the images give values to learn "
-            f"from: {name} has {weights:,}, and {len(images)} images give {values:,}; take {enough} images or more",
+            f"{len(lacking)} of {len(parts)} parts have more weights to be rounded than the images give values to "
+            f"learn from: {name} has {weights:,}, and {len(images)} images give {values:,}; take {enough} images or "
+            "more",
             stacklevel=2,
         )

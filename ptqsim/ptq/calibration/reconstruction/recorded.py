@@ -69,7 +69,9 @@ def outputs_of(network: nn.Module, name: str, images: torch.Tensor) -> tuple[tor
 
     The task loss is the cross-entropy with the network's own prediction as the label.
     """
-    module, outputs, gradients = network.get_submodule(name), [], []
+    module = network.get_submodule(name)
+    outputs: list[torch.Tensor] = []
+    gradients: list[torch.Tensor] = []
 
     def seen(_module: nn.Module, _args: Any, out: torch.Tensor) -> torch.Tensor:
         outputs.append(out.detach())

@@ -121,12 +121,10 @@ def _parameters(
 ) -> tuple[list[dict[str, Any]], list[Weight]]:
     weights = [operation.b for operation in operations if isinstance(operation.b, Weight)]
     activations = [quantizer for o in operations for quantizer in (o.a, o.b) if not isinstance(quantizer, Weight)]
+    ratios = [*(weight.log_ratio for weight in weights), *(one.log_ratio for one in activations if one.learned)]
     groups = [
         {"params": [weight.v for weight in weights], "lr": options.rounding_rate},
-        {
-            "params": [one.log_ratio for one in (*weights, *activations) if one.log_ratio.requires_grad],
-            "lr": options.scale_rate,
-        },
+        {"params": ratios, "lr": options.scale_rate},
         {"params": [o.bias for o in operations if o.bias is not None], "lr": options.bias_rate},
     ]
     return [group for group in groups if group["params"]], weights

@@ -108,7 +108,8 @@ def test_a_loss_that_is_not_finite_stops(model: nn.Module, images: torch.Tensor,
 
 @pytest.mark.filterwarnings("default:.*weights to be rounded")
 def test_too_few_images_are_said_with_the_numbers(model: nn.Module, images: torch.Tensor) -> None:
-    with pytest.warns(UserWarning, match=r"4 of 4 parts have more weights .*blocks\.0 has 12,288, and 2 images give 1,088; take 32 images"):
+    told = r"4 of 4 parts have more weights .*blocks\.0 has 12,288, and 2 images give 1,088; take 32 images"
+    with pytest.warns(UserWarning, match=told):
         made(model, images[:2], iterations=1)
 
 
