@@ -50,6 +50,7 @@ class Reconstruction:
     scale_rate: float
     bias_rate: float
     regularizer: float
+    distill: int
 
 
 Trail = list[dict[str, Any]]

@@ -47,6 +47,9 @@ class Reconstruct(PTQ4ViT):
         scales, of the biases.
     regularizer : float
         Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
+    distill : int
+        Steps in which, after all blocks, all scales and biases are trained at once, so that the outputs of the network
+        are those of the float network on shifted and mixed calibration images; 0 for none.
     """
 
     name: ClassVar[str] = "reconstruct"
@@ -59,12 +62,15 @@ class Reconstruct(PTQ4ViT):
     scale_rate: float = 0.001
     bias_rate: float = 0.0005
     regularizer: float = 1.0
+    distill: int = 0
 
     def __post_init__(self) -> None:
         PTQ4ViT.__post_init__(self)
         for option in ("iterations", "batch"):
             if getattr(self, option) < 1:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 1 or more")
+        if self.distill < 0:
+            raise ValueError(f"distill is {self.distill}; legal is 0 or more: try 0 for no distillation")
         for option in _POSITIVE:
             if not 0 < getattr(self, option) <= LARGEST_RATE:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is more than 0, to {LARGEST_RATE:g}")
@@ -89,4 +95,5 @@ class Reconstruct(PTQ4ViT):
             scale_rate=self.scale_rate,
             bias_rate=self.bias_rate,
             regularizer=self.regularizer,
+            distill=self.distill,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import ptqsim as pq
-from ptqsim.ptq.calibration.reconstruction.quantizers import Activation, Weight
+from ptqsim.ptq.calibration.reconstruction.quantizers import Activation, Codes, Weight
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 
 
@@ -20,9 +20,13 @@ class LearnedOperation:
         Probability that an activation is left in float (QDrop, Wei et al., ICLR 2022).
     generator : torch.Generator
         Source of what is dropped.
+    learn_rounding : bool
+        Learn the rounding of the weight too; else its codes stay as they are.
     """
 
-    def __init__(self, operation: MatmulOperation, drop: float, generator: torch.Generator) -> None:
+    def __init__(
+        self, operation: MatmulOperation, drop: float, generator: torch.Generator, *, learn_rounding: bool = True
+    ) -> None:
         formats = operation._require_formats()
         constant = operation.constant_b
         self.operation = operation
@@ -30,7 +34,11 @@ class LearnedOperation:
         self.generator = generator
         device = next((t.device for t in (constant,) if t is not None), torch.device("cpu"))
         self.a = Activation(formats.a, device)
-        self.b: Activation | Weight = Activation(formats.b, device) if constant is None else _weight(operation, formats)
+        self.b: Activation | Weight | Codes
+        if constant is None:
+            self.b = Activation(formats.b, device)
+        else:
+            self.b = _weight(operation, formats) if learn_rounding else _codes(operation)
         self.bias: torch.Tensor | None = None
         if isinstance(operation, WeightOperation):
             given = operation.bias if operation.corrected_bias is None else operation.corrected_bias
@@ -39,12 +47,16 @@ class LearnedOperation:
 
     def __call__(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """a [Ga, ..., M, K] @ b [Gb, ..., K, N], both rounded; b of a layer with a weight is its own."""
-        right = self.b() if isinstance(self.b, Weight) else self._dropped(b, self.b)
+        right = self._dropped(b, self.b) if isinstance(self.b, Activation) else self.b()
         return torch.matmul(self._dropped(a, self.a), right)
 
     def _dropped(self, x: torch.Tensor, quantizer: Activation) -> torch.Tensor:
         found = quantizer(x)
         return mixed(found, x, self.drop, self.generator) if self.drop else found
+
+    def ratios(self) -> list[torch.Tensor]:
+        """The variables of the scales."""
+        return [one.log_ratio for one in (self.a, self.b) if one.log_ratio.requires_grad]
 
     def __enter__(self) -> LearnedOperation:
         self.operation.substitute = self
@@ -58,7 +70,7 @@ class LearnedOperation:
     def finish(self) -> None:
         """Hand what was learned to the operation: formats, codes and bias."""
         operation = self.operation
-        if not isinstance(self.b, Weight):
+        if isinstance(self.b, Activation):
             operation.formats = OperandFormats(self.a.found(), self.b.found())
             return
         formats, codes = self.b.found()
@@ -74,6 +86,11 @@ def _weight(operation: MatmulOperation, formats: OperandFormats) -> Weight:
     assert operation.constant_b is not None
     assert len(uniform) == len(formats.b)  # weights of every method are uniform
     return Weight(operation.constant_b.contiguous(), uniform)
+
+
+def _codes(operation: MatmulOperation) -> Codes:
+    assert isinstance(operation, WeightOperation)
+    return Codes(operation.weight_codes, operation.weight)
 
 
 def mixed(x: torch.Tensor, other: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:

@@ -60,6 +60,37 @@ class Activation:
         return tuple(_scaled(fmt, ratio) for fmt, ratio in zip(self.formats, ratios, strict=True))
 
 
+class Codes:
+    """A weight whose codes stay as they are, and whose scales are learned.
+
+    Parameters
+    ----------
+    codes : list of QuantizedArray
+        One per group, [K, N], of uniform formats.
+    like : torch.Tensor
+        A tensor of the type and on the device of the weight.
+    """
+
+    def __init__(self, codes: WeightCodes, like: torch.Tensor) -> None:
+        self.codes = codes
+        self.aligned = torch.stack([torch.from_numpy(one.aligned()) for one in codes]).to(like.device, like.dtype)
+        self.scale = steps_of([one.format for one in codes], self.aligned, like.dtype)
+        self.log_ratio = torch.zeros_like(self.scale, requires_grad=True)
+
+    def __call__(self) -> torch.Tensor:
+        """The weight [G, K, N]."""
+        return self.aligned * (self.scale * self.log_ratio.exp())
+
+    def found(self) -> tuple[tuple[pq.Uniform, ...], WeightCodes]:
+        """Formats with the learned scales, and the codes."""
+        ratios = self.log_ratio.detach().double().exp()
+        codes = [
+            pq.QuantizedArray(one.codes, _of_ratio(one.format, ratio))
+            for one, ratio in zip(self.codes, ratios, strict=True)
+        ]
+        return tuple(one.format for one in codes), codes
+
+
 class Weight:
     """A weight whose scales and rounding are learned.
 
@@ -104,8 +135,7 @@ class Weight:
             ratios = self.log_ratio.double().exp()
         formats, codes = [], []
         for fmt, values, ratio in zip(self.formats, aligned, ratios, strict=True):
-            chosen = _scaled(fmt, ratio.cpu().numpy() if fmt.axis is not None else float(ratio.flatten()[0]))
-            assert isinstance(chosen, pq.Uniform)
+            chosen = _of_ratio(fmt, ratio)
             integers = values.cpu().numpy().astype(np.int64) + chosen.zero_point
             mask = (1 << chosen.bits) - 1  # two's complement of k bits
             codes.append(pq.QuantizedArray((integers & mask).astype(chosen.code_dtype), chosen))
@@ -116,6 +146,14 @@ class Weight:
 def rounded(x: torch.Tensor) -> torch.Tensor:
     """The nearest integers, ties to even, with a gradient of one."""
     return x + (x.round() - x).detach()
+
+
+def _of_ratio(fmt: pq.NumberFormat, ratio: torch.Tensor) -> pq.Uniform:
+    """The format of a weight with its scales times ratio, of one element or one per channel."""
+    assert isinstance(fmt, pq.Uniform)
+    chosen = _scaled(fmt, ratio.cpu().numpy() if fmt.axis is not None else float(ratio.flatten()[0]))
+    assert isinstance(chosen, pq.Uniform)
+    return chosen
 
 
 def _scaled(fmt: Format, ratio: object) -> Format:

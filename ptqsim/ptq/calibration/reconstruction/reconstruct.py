@@ -13,6 +13,7 @@ from ptqsim.common.progress import Progress
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
+from ptqsim.ptq.calibration.reconstruction.distill import distill
 from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation
 from ptqsim.ptq.calibration.reconstruction.parts import Part, parts_of
 from ptqsim.ptq.calibration.reconstruction.recorded import inputs_of, outputs_of
@@ -59,7 +60,7 @@ def reconstruct(
     Returns
     -------
     list of dict
-        Name and loss of every part, ``before`` and ``after`` it was trained.
+        Name and loss of every part, ``before`` and ``after`` it was trained, and of the distillation.
 
     Raises
     ------
@@ -95,7 +96,35 @@ def reconstruct(
                 found[op.name].apply(op)
             progress((at + 1) * options.iterations, len(parts) * options.iterations, part.name)
             trail.append({"part": part.name, **operations[0].report["reconstruction"]})  # type: ignore[dict-item]
+    if options.distill:
+        trail.append(
+            {"part": "distillation", **_distilled(quantized, network, images, options, seed, kept, key, progress)}
+        )
     return trail
+
+
+def _distilled(
+    quantized: QuantizedModel,
+    network: nn.Module,
+    images: torch.Tensor,
+    options: Reconstruction,
+    seed: int,
+    kept: LayerCache,
+    key: Mapping[str, Any],
+    progress: Progress,
+) -> dict[str, float]:
+    """Distil the network, or take it from where it is kept; the divergence before and after."""
+    about, layers = {**key, "part": ""}, quantized.layers
+    found = {name: result for name in layers if (result := kept.get(name, about)) is not None}
+    if len(found) < len(layers):
+        divergence = distill(quantized, network, images, options, seed, progress)
+        for name, op in layers.items():
+            op.report = {**op.report, "distillation": divergence}
+            kept.put(name, about, _result(op))
+    else:
+        for name, result in found.items():
+            result.apply(layers[name])
+    return next(iter(layers.values())).report["distillation"]  # type: ignore[return-value]
 
 
 def _train(

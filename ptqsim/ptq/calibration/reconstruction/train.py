@@ -120,8 +120,7 @@ def _parameters(
     operations: Sequence[LearnedOperation], options: Reconstruction
 ) -> tuple[list[dict[str, Any]], list[Weight]]:
     weights = [operation.b for operation in operations if isinstance(operation.b, Weight)]
-    activations = [quantizer for o in operations for quantizer in (o.a, o.b) if not isinstance(quantizer, Weight)]
-    ratios = [*(weight.log_ratio for weight in weights), *(one.log_ratio for one in activations if one.learned)]
+    ratios = [ratio for operation in operations for ratio in operation.ratios()]
     groups = [
         {"params": [weight.v for weight in weights], "lr": options.rounding_rate},
         {"params": ratios, "lr": options.scale_rate},

@@ -12,6 +12,8 @@ from torch import nn
 from ptqsim import ptq
 from ptqsim.ptq.calibration.reconstruction import reconstruct as module
 from ptqsim.ptq.calibration.reconstruction.recorded import outputs_of
+from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.tasks.task import kl_divergence
 
 FEW: dict[str, Any] = {"method": "reconstruct", "w_bits": 3, "a_bits": 4, "n": 8, "rounds": 1, "batch": 4}
 
@@ -127,8 +129,32 @@ def test_errors_may_be_weighed(model: nn.Module, images: torch.Tensor) -> None:
         ({"rounding_rate": 0.0}, "rounding_rate is 0.0; legal is more than 0"),
         ({"weight_rounding": "bit_split"}, "legal in reconstruction, which learns the rounding itself, is 'nearest'"),
         ({"weighting": "fischer"}, "fisher"),
+        ({"distill": -1}, "distill is -1; legal is 0 or more"),
     ],
 )
 def test_options(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         ptq.Reconstruct(**options)
+
+
+def test_distillation_brings_the_outputs_nearer(model: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    found = made(model, images, distill=30, state=tmp_path)
+    *parts, last = found.info["reconstruction"]
+    assert len(parts) == 4
+    assert last["part"] == "distillation"
+    assert last["after"] < 0.9 * last["before"]
+    exact = QuantizedModel(model)(images)
+    assert float(kl_divergence(found(images), exact).mean()) == pytest.approx(last["after"], rel=1e-6)
+    again = made(model, images, distill=30, state=tmp_path)
+    assert torch.equal(again(images), found(images))
+    assert again.info == found.info
+
+
+def test_distillation_keeps_the_codes(model: nn.Module, images: torch.Tensor) -> None:
+    without, found = (made(model, images, iterations=3, distill=steps) for steps in (0, 3))
+    for name, op in found.layers.items():
+        if (codes := op.weight_codes) is not None:
+            other = without.layers[name].weight_codes
+            assert other is not None
+            assert all((a.codes == b.codes).all() for a, b in zip(codes, other, strict=True))
+            assert op.formats != without.layers[name].formats
