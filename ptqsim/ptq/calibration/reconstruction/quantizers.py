@@ -84,11 +84,9 @@ class Codes:
     def found(self) -> tuple[tuple[pq.Uniform, ...], WeightCodes]:
         """Formats with the learned scales, and the codes."""
         ratios = self.log_ratio.detach().double().exp()
-        codes = [
-            pq.QuantizedArray(one.codes, _of_ratio(one.format, ratio))
-            for one, ratio in zip(self.codes, ratios, strict=True)
-        ]
-        return tuple(one.format for one in codes), codes
+        formats = tuple(_of_ratio(one.format, ratio) for one, ratio in zip(self.codes, ratios, strict=True))
+        codes = [pq.QuantizedArray(one.codes, fmt) for one, fmt in zip(self.codes, formats, strict=True)]
+        return formats, codes
 
 
 class Weight:

@@ -71,7 +71,7 @@ def reconstruct(
     device = next(quantized.model.parameters()).device
     exact, images = QuantizedModel(network), images.to(device)
     quantized.mode = Mode.FAKE_QUANT
-    trail = []
+    trail: list[dict[str, Any]] = []
     _warn_of_few(parts, quantized, images)
     with one_thread(device), no_autocast():
         for at, part in enumerate(parts):
@@ -95,7 +95,7 @@ def reconstruct(
             for op in operations:
                 found[op.name].apply(op)
             progress((at + 1) * options.iterations, len(parts) * options.iterations, part.name)
-            trail.append({"part": part.name, **operations[0].report["reconstruction"]})  # type: ignore[dict-item]
+            trail.append({"part": part.name, **_losses(operations[0], "reconstruction")})
     if options.distill:
         trail.append(
             {"part": "distillation", **_distilled(quantized, network, images, options, seed, kept, key, progress)}
@@ -124,7 +124,7 @@ def _distilled(
     else:
         for name, result in found.items():
             result.apply(layers[name])
-    return next(iter(layers.values())).report["distillation"]  # type: ignore[return-value]
+    return _losses(next(iter(layers.values())), "distillation")
 
 
 def _train(
@@ -155,6 +155,12 @@ def _train(
         ) from None
     for op in operations:
         op.report = {**op.report, "reconstruction": losses}
+
+
+def _losses(op: MatmulOperation, step: str) -> dict[str, float]:
+    found = op.report[step]
+    assert isinstance(found, dict)
+    return found
 
 
 def _result(op: MatmulOperation) -> LayerResult:

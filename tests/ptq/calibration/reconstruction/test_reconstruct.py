@@ -48,7 +48,7 @@ def test_what_comes_out_are_codes(model: nn.Module, images: torch.Tensor, tmp_pa
     found.save(tmp_path / "m.safetensors")
     read = ptq.load(tmp_path / "m.safetensors", model)
     for mode in ("fake_quant", "integer", "float"):
-        found.mode = read.mode = mode  # type: ignore[assignment]
+        found.mode = read.mode = mode
         assert torch.equal(found(images), read(images))
     assert torch.equal(found(images), model(images))
     found.mode = "integer"
