@@ -54,8 +54,8 @@ class Reconstruct(PTQ4ViT):
 
     name: ClassVar[str] = "reconstruct"
 
-    iterations: int = 1000
-    batch: int = 32
+    iterations: int = 500
+    batch: int = 16
     drop: float = 0.5
     weighting: Weighting | str = Weighting.EQUAL
     rounding_rate: float = 0.01
