@@ -61,6 +61,14 @@ def calibrate(
             help="tensor or channel: one scale for a weight, as in the papers, or one for each of its output channels.",
         ),
     ] = "tensor",
+    a_symmetric: Annotated[
+        bool,
+        typer.Option(
+            "--a-symmetric/--a-asymmetric",
+            help="Signed activations, as in the papers, or unsigned ones with zero points; after softmax these are 0, "
+            "and twin formats stay.",
+        ),
+    ] = True,
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -160,6 +168,7 @@ def calibrate(
             a_bits=a_bits,
             seed=seed,
             w_granularity=w_granularity,
+            a_symmetric=a_symmetric,
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,
