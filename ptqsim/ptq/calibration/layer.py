@@ -151,7 +151,7 @@ def _split_bits(
     data: OperationData, formats: OperandFormats, options: BitSplitting
 ) -> tuple[OperandFormats, WeightCodes]:
     """The weight of each group by bit splitting, from the nearest codes of the searched scale."""
-    a_hat = fake_quantize(data.a, formats.a)[0]
+    a_hat = fake_quantize(data.a, formats.a)
     found, found_formats = [], []
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)
@@ -161,7 +161,8 @@ def _split_bits(
                 "codes with a zero point of 0"
             )
         weight = data.b[group]
-        problem = reconstruction(a_hat, data.out[group], weight, options.damping)
+        # One input for all groups, or, of a convolution in groups, one for each.
+        problem = reconstruction(a_hat[group % len(a_hat)], data.out[group], weight, options.damping)
         steps = torch.tensor(fmt.steps, dtype=weight.dtype, device=weight.device)
         nearest = (weight / steps).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
         q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)
