@@ -195,4 +195,4 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = capsys.readouterr().err.strip()
     assert "symmetric activations only" in error
     for extra in ([], ["--zero-point", "correction"]):
-        assert app.main(["verify", str(path), "--limit", "1", "--outputs", "5", *extra]) == 0
+        assert app.main(["verify", str(path), "--images", "1", "--outputs", "5", *extra]) == 0
