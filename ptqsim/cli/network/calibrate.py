@@ -62,12 +62,7 @@ def calibrate(
         ),
     ] = "tensor",
     a_symmetric: Annotated[
-        bool,
-        typer.Option(
-            "--a-symmetric/--a-asymmetric",
-            help="Signed activations, as in the papers, or unsigned ones with zero points; after softmax these are 0, "
-            "and twin formats stay.",
-        ),
+        bool, typer.Option("--a-symmetric/--a-asymmetric", help="Signed activations, or unsigned with zero points.")
     ] = True,
     paradigm: Annotated[
         str | None,
