@@ -43,6 +43,8 @@ def test_a_single_value_is_a_list_of_one_and_ranges_are_counted() -> None:
         ("w_bits: [8", "w_bit: [8", "6:3", "unknown axis 'w_bit'.*Did you mean 'w_bits'"),
         ("a_bits: [8, 6]", "a_bits: [8, 60]", "7:15", "from 2 to 16, got 60"),
         ("a_bits: [8, 6]", "a_bits: [8, 6.0]", "7:15", "from 2 to 16, got 6.0"),
+        ("a_bits: [8, 6]", "w_granularity: row", "7:18", "unknown w_granularity 'row'"),
+        ("a_bits: [8, 6]", "a_symmetric: [perhaps]", "7:17", "a switch is 'perhaps'; legal are true and false"),
         ("gradient: random", "gradient: randm", "5:22", "unknown gradient 'randm'.*Did you mean 'random'"),
         ("{gradient:", "{gradien:", "5:22", "unknown option of method 'ptq4vit' 'gradien'.*Did you mean 'gradient'"),
         ("saturate]", "saturat]", "9:20", "unknown overflow mode 'saturat'.*Did you mean 'saturate'"),

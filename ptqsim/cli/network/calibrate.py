@@ -63,6 +63,9 @@ def calibrate(
             help="tensor or channel: one scale for a weight, as in the papers, or one for each of its output channels.",
         ),
     ] = "tensor",
+    a_symmetric: Annotated[
+        bool, typer.Option("--a-symmetric/--a-asymmetric", help="Signed activations, or unsigned with zero points.")
+    ] = True,
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +165,7 @@ def calibrate(
             a_bits=a_bits,
             seed=seed,
             w_granularity=w_granularity,
+            a_symmetric=a_symmetric,
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
-from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
+from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer import Granularity
@@ -42,6 +42,7 @@ def calibrate(
     seed: int = 0,
     variant: str = "paper",
     w_granularity: Granularity | str = Granularity.TENSOR,
+    a_symmetric: bool = True,
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
@@ -76,6 +77,10 @@ def calibrate(
         Number of scales of a weight: one (in a qkv layer one for each of W_Q, W_K and W_V), as in the papers, or one
         for each output channel, in the same search space and by the same objective, taken of the channel
         (docs/calibration.md).
+    a_symmetric : bool
+        True for signed activations that stand for as much on either side of zero, as in the papers.  False for
+        unsigned ones with a zero point, which is searched as the scale is; after softmax it is 0, and twin formats
+        stay (docs/calibration.md).
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
@@ -118,6 +123,12 @@ def calibrate(
         raise ArgumentTypeError(f"progress is {progress!r}; legal is a function of layers done, all layers and a name")
     folder = None if state is None else checked_path("state", state)
     granularity = Granularity.of(w_granularity, "w_granularity")
+    a_symmetric = checked_bool("a_symmetric", a_symmetric)
+    if not a_symmetric and chosen.symmetric_only is not None:
+        raise ValueError(
+            f"a_symmetric is False, and method {chosen.name!r} of variant {variant_of(chosen)!r} takes symmetric "
+            f"activations only, {chosen.symmetric_only}; legal is True, or another variant: try variant='paper'"
+        )
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
@@ -147,13 +158,15 @@ def calibrate(
     }
     if granularity != Granularity.TENSOR:
         info["w_granularity"] = str(granularity)
+    if not a_symmetric:
+        info["a_symmetric"] = False
     info |= {"images": len(images), "ptqsim": pq.__version__}
     if folds:
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
-    with Layerwise(model, images, seed, kept, captured, granularity) as layerwise:
+    with Layerwise(model, images, seed, kept, captured, granularity, a_symmetric) as layerwise:
         check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
-        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity))
+        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity, a_symmetric))
         if trail is not None:
             info["selection"] = trail
         info["options"] = asdict(chosen)  # type: ignore[call-overload]

@@ -39,6 +39,8 @@ class Layerwise:
         A capture of this network and these images, to be used instead of a new one.
     granularity : Granularity
         Number of scales of a weight.
+    a_symmetric : bool
+        False for activations with zero points.
     """
 
     def __init__(
@@ -49,11 +51,13 @@ class Layerwise:
         kept: LayerCache,
         captured: Captured | None = None,
         granularity: Granularity = Granularity.TENSOR,
+        a_symmetric: bool = True,
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images
         self.seed = seed
         self.granularity = granularity
+        self.a_symmetric = a_symmetric
         self.device = next(self.quantized.model.parameters()).device
         self._kept = kept
         self._given = captured
@@ -119,7 +123,7 @@ class Layerwise:
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
             data = captured.on(self.device, op.name)
-            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.a_symmetric)
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -142,7 +146,7 @@ class Layerwise:
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
                 data = exact.with_operands(op.calibrated_rows(a), b)
-                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.a_symmetric)
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT
@@ -165,8 +169,13 @@ class Layerwise:
         """Everything that decides a layer: in sequence also the widths of the others."""
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
-        key = {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
-        return key if self.granularity == Granularity.TENSOR else {**key, "w_granularity": str(self.granularity)}
+        widths = {n: list(b) for n, b in bits.items()}
+        key: dict[str, Any] = {**self._content, "method": name, "options": options, "bits": widths}
+        if self.granularity != Granularity.TENSOR:
+            key["w_granularity"] = str(self.granularity)
+        if not self.a_symmetric:
+            key["a_symmetric"] = False
+        return key
 
     def _check_given(self, method: Method, captured: Captured) -> None:
         if method.task_loss not in (None, captured.gradient):

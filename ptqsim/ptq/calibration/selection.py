@@ -64,7 +64,7 @@ class Selection:
         At least as many as there are folds.
     bits : mapping
         Widths of every layer.
-    seed, kept, progress, granularity : int, LayerCache, Progress and Granularity
+    seed, kept, progress, granularity, a_symmetric : int, LayerCache, Progress, Granularity and bool
         As for :class:`~ptqsim.ptq.calibration.layerwise.Layerwise`.
     """
 
@@ -75,6 +75,7 @@ class Selection:
     kept: LayerCache
     progress: Progress
     granularity: Granularity = Granularity.TENSOR
+    a_symmetric: bool = True
 
     def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]:
         """The start with the additions that helped, and the trail: the start itself, then each in the order tried.
@@ -101,6 +102,7 @@ class Selection:
                             self.seed,
                             self.kept,
                             granularity=self.granularity,
+                            a_symmetric=self.a_symmetric,
                         )
                     ),
                     self.images[fold::folds].to(device),

@@ -17,6 +17,8 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
 
     >>> describe([pq.TwinSoftmax(bits=6, shift=4), pq.TwinSoftmax(bits=6, shift=7)])
     'twin softmax 6 bit, m 4..7'
+    >>> describe([pq.Uniform(4, 0.25, signed=False, zero_point=z) for z in (7, 9)])
+    'uniform 4 bit, scale 0.25, unsigned, zero point 7..9'
     """
     first = formats[0]
     text = f"{first.kind.replace('_', ' ')} {first.bits} bit"
@@ -25,6 +27,8 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
     if not isinstance(first, pq.TwinSoftmax):
         scales = [s for f in formats for s in np.atleast_1d(f.scale).tolist()]
         text += f"{'' if first.axis is None else ' per channel'}, scale {_span(scales, '{:.3g}'.format)}"
+    if isinstance(first, pq.Uniform) and not first.signed:
+        text += f", unsigned, zero point {_span([f.zero_point for f in formats], str)}"
     return text
 
 

@@ -28,7 +28,7 @@ from ptqsim.ptq.network.wrapping.folding import Folding, folded
 
 READABLE: Final = (1, 2, 3, 4, 5)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
-Version 5 has scales per channel, and is written where there are any."""
+Version 5 has scales per channel, unsigned codes and zero points, and is written where there are any."""
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 VERSION: Final = 4
-WITH_CHANNELS: Final = 5
+WITH_LATER_FIELDS: Final = 5
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -60,7 +60,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
     header: dict[str, Any] = {
-        "version": WITH_CHANNELS if any(key.startswith("scale/") for key in tensors) else VERSION,
+        "version": version_of(layers),
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,
@@ -73,6 +73,12 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
+
+
+def version_of(layers: dict[str, Any]) -> int:
+    """The first version whose readers know all fields of the formats of these layers."""
+    entries = [entry for layer in layers.values() for entry in (*layer["a"], *layer["b"])]
+    return WITH_LATER_FIELDS if any(pq.Uniform.later_fields & entry.keys() for entry in entries) else VERSION
 
 
 def digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:

@@ -81,6 +81,12 @@ def _order(value: object) -> object:
     return value
 
 
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise ValueError(f"the value of a switch is {value!r}; legal are true and false")
+    return value
+
+
 Spread = BeforeValidator(_spread)
 Width = Annotated[int, _width(2, 16, "a width of codes")]
 AccBits = Annotated[int | Literal["exact"], _width(MIN_REGISTER_BITS, MAX_REGISTER_BITS, "acc_bits", EXACT)]
@@ -91,3 +97,5 @@ Mode = Annotated[str, one_of("mode", MODES)]
 Overflow = Annotated[str, one_of("overflow mode", tuple(str(mode) for mode in OverflowMode))]
 Aligned = Annotated[str, one_of("alignment", tuple(str(alignment) for alignment in Alignment))]
 Order = Annotated[str, BeforeValidator(_order)]
+Granular = Annotated[str, one_of("w_granularity", ("tensor", "channel"))]
+Flag = Annotated[bool, BeforeValidator(_flag)]

@@ -89,6 +89,8 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["a_bits"],
         values["seed"],
         values["calibration_images"],
+        values["w_granularity"],
+        values["a_symmetric"],
     )
 
 

@@ -74,6 +74,8 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
             w_bits=payload["w_bits"],
             a_bits=payload["a_bits"],
             seed=payload["seed"],
+            w_granularity=payload["w_granularity"],
+            a_symmetric=payload["a_symmetric"],
             state=kept.folder,
             captured=_capture(payload, source, network, images),
             **payload["options"],
