@@ -6,7 +6,6 @@ Only this package of the library imports torch; formats, datapath and products d
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
-from ptqsim.ptq.calibration.layer import Granularity as Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
 from ptqsim.ptq.calibration.methods import BitSplit as BitSplit
@@ -26,6 +25,7 @@ from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecis
 from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attention
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
 from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
+from ptqsim.ptq.calibration.operand_rules import Granularity as Granularity
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.compositing import DataSplit as DataSplit
 from ptqsim.ptq.datasets.load import Dataset as Dataset

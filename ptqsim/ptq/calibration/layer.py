@@ -10,25 +10,18 @@ import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.search.alternate import Space, alternate
 from ptqsim.ptq.search.asymmetric import asymmetric, group_ranges
-from ptqsim.ptq.search.candidates import UniformCandidates, group_max, uniform
+from ptqsim.ptq.search.candidates import Candidates, UniformCandidates, group_max, uniform
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.per_channel.columns import ChannelCandidates, as_channels
-
-
-class Granularity(Choice):
-    """Number of scales of a weight: one for all of it, or one for each output channel."""
-
-    TENSOR = "tensor"
-    CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
@@ -72,8 +65,7 @@ def calibrate_layer(
     method: Method,
     w_bits: int,
     a_bits: int,
-    granularity: Granularity = Granularity.TENSOR,
-    a_symmetric: bool = True,
+    rules: OperandRules | None = None,
 ) -> LayerResult:
     """Find the formats, codes and bias of one operation.
 
@@ -86,31 +78,33 @@ def calibrate_layer(
     method : Method
     w_bits, a_bits : int
         Width of weights and activations.
-    granularity : Granularity
-        Number of scales of a weight.
-    a_symmetric : bool
-        False for activations with zero points.
+    rules : OperandRules, optional
+        Those by default if None.
 
     Raises
     ------
     ValueError
         Where its inputs, or the scales found for it, are not finite.
     """
+    rules = rules or OperandRules()
     check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None
     b_bits = w_bits if constant_b else a_bits
-    b_symmetric = constant_b or a_symmetric
+    b_symmetric = constant_b or rules.a_symmetric
     # Algorithm 1 line 8: max / 2**(bits-1)
-    a_start, b_start = maximum_of(data.a, a_bits, a_symmetric), maximum_of(data.b, b_bits, b_symmetric)
+    a_start, b_start = maximum_of(data.a, a_bits, rules.a_symmetric), maximum_of(data.b, b_bits, b_symmetric)
     b_space: Space | ChannelCandidates
     # A group with a single column has a scale of its own already.
-    if constant_b and granularity == Granularity.CHANNEL and data.b.shape[2] > 1:
+    if constant_b and rules.granularity == Granularity.CHANNEL and data.b.shape[2] > 1:
         columns = as_channels(data.b)
         b_space = per_channel(method.b_candidates(op, columns, b_bits), len(data.b))
         b_start = per_channel(uniform(group_max(columns), b_bits, [1.0]), len(data.b)).choose([0] * len(columns))
     else:
-        b_space = method.b_candidates(op, data.b, b_bits, b_symmetric)
-    spaces = method.a_candidates(op, data.a, a_bits, a_symmetric), b_space
+        b_space = _named(rules, method, op, "b", data.b, b_bits) or method.b_candidates(op, data.b, b_bits, b_symmetric)
+    a_space = _named(rules, method, op, "a", data.a, a_bits) or method.a_candidates(
+        op, data.a, a_bits, rules.a_symmetric
+    )
+    spaces = a_space, b_space
     objective = method.objective(op)
     found = alternate(data, spaces, (a_start, b_start), objective, method.schedule(op), constant_b=constant_b)
     formats = OperandFormats(spaces[0].choose(found.a), spaces[1].choose(found.b))
@@ -132,6 +126,18 @@ def calibrate_layer(
         formats, codes = _split_bits(data, formats, method.bit_splitting)
     bias = _corrected_bias(op, data, formats, codes) if method.bias_correction else None
     return LayerResult(formats, data.a.shape[-1], report, codes, bias)
+
+
+def _named(
+    rules: OperandRules, method: Method, op: MatmulOperation, side: str, x: torch.Tensor, bits: int
+) -> Space | None:
+    """Candidates of an operand whose format was named, with the multiples that the method tries of uniform scales."""
+    if (named := rules.named(op, side)) is None:
+        return None
+    kind, fmt = named
+    tried = method.b_candidates(op, x[:1], bits)
+    assert isinstance(tried, Candidates)  # symmetric ones have no zero points
+    return fmt.candidates(x, kind, bits, [multiples[0] for multiples in tried.normalized])
 
 
 def maximum_of(x: torch.Tensor, bits: int, symmetric: bool = True) -> tuple[Format, ...]:

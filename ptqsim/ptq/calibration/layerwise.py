@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress
-from ptqsim.ptq.calibration.layer import Granularity, LayerResult, calibrate_layer
+from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
+from ptqsim.ptq.calibration.operand_rules import OperandRules
 from ptqsim.ptq.network.description.identity import network_fingerprint, tensors_fingerprint
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -37,10 +38,8 @@ class Layerwise:
         The cache of finished layers.
     captured : Captured, optional
         A capture of this network and these images, to be used instead of a new one.
-    granularity : Granularity
-        Number of scales of a weight.
-    a_symmetric : bool
-        False for activations with zero points.
+    rules : OperandRules, optional
+        Those by default if None.
     """
 
     def __init__(
@@ -50,14 +49,12 @@ class Layerwise:
         seed: int,
         kept: LayerCache,
         captured: Captured | None = None,
-        granularity: Granularity = Granularity.TENSOR,
-        a_symmetric: bool = True,
+        rules: OperandRules | None = None,
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images
         self.seed = seed
-        self.granularity = granularity
-        self.a_symmetric = a_symmetric
+        self.rules = rules or OperandRules()
         self.device = next(self.quantized.model.parameters()).device
         self._kept = kept
         self._given = captured
@@ -123,7 +120,7 @@ class Layerwise:
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
             data = captured.on(self.device, op.name)
-            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.a_symmetric)
+            result = calibrate_layer(op, data, method, *bits[op.name], self.rules)
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -146,7 +143,7 @@ class Layerwise:
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
                 data = exact.with_operands(op.calibrated_rows(a), b)
-                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.a_symmetric)
+                result = calibrate_layer(op, data, method, *bits[op.name], self.rules)
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT
@@ -171,11 +168,7 @@ class Layerwise:
         name = f"{type(method).__module__}.{type(method).__qualname__}"
         widths = {n: list(b) for n, b in bits.items()}
         key: dict[str, Any] = {**self._content, "method": name, "options": options, "bits": widths}
-        if self.granularity != Granularity.TENSOR:
-            key["w_granularity"] = str(self.granularity)
-        if not self.a_symmetric:
-            key["a_symmetric"] = False
-        return key
+        return key | self.rules.about()
 
     def _check_given(self, method: Method, captured: Captured) -> None:
         if method.task_loss not in (None, captured.gradient):

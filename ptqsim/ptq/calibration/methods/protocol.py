@@ -91,6 +91,10 @@ class Method(Protocol):
         """The task loss whose gradient the objective needs, or None."""
 
     @property
+    def learns_rounding(self) -> bool:
+        """True if the method chooses codes of weights otherwise than by rounding to the nearest."""
+
+    @property
     def symmetric_only(self) -> str | None:
         """The reason why activations have no zero points; None where they may have."""
 
@@ -137,6 +141,10 @@ class Plain:
     @property
     def symmetric_only(self) -> str | None:
         return None
+
+    @property
+    def learns_rounding(self) -> bool:
+        return self.bit_splitting is not None or self.reconstruction is not None
 
     def served_by(self, gradient: Gradient) -> bool:
         return self.task_loss in (None, gradient)
