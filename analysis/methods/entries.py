@@ -98,6 +98,12 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),
         Entry("ptq4vit_plus", "PTQ4ViT+", "ptq4vit_plus"),
+        Entry("reconstruct", "Reconstruction, weights per channel", "reconstruct", w_granularity="channel"),
+        Entry(
+            "reconstruct.fisher", "+ Fisher weights", "reconstruct", {"weighting": "fisher"}, w_granularity="channel"
+        ),
+        Entry("reconstruct.no_drop", "- random dropping", "reconstruct", {"drop": 0.0}, w_granularity="channel"),
+        Entry("reconstruct.distill", "+ distillation", "reconstruct", {"distill": 1000}, w_granularity="channel"),
     )
 }
 """In the order of the table."""

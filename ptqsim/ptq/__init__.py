@@ -16,10 +16,12 @@ from ptqsim.ptq.calibration.methods import Method as Method
 from ptqsim.ptq.calibration.methods import Percentile as Percentile
 from ptqsim.ptq.calibration.methods import PTQ4ViT as PTQ4ViT
 from ptqsim.ptq.calibration.methods import PTQ4ViTPlus as PTQ4ViTPlus
+from ptqsim.ptq.calibration.methods import Reconstruct as Reconstruct
 from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
 from ptqsim.ptq.calibration.methods.base_ptq import Metric as Metric
 from ptqsim.ptq.calibration.methods.protocol import Paradigm as Paradigm
 from ptqsim.ptq.calibration.methods.ptq4vit import WeightRounding as WeightRounding
+from ptqsim.ptq.calibration.methods.reconstruct import Weighting as Weighting
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attention
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity

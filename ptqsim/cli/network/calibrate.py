@@ -46,7 +46,9 @@ def calibrate(
     method: Annotated[
         str,
         typer.Option(
-            "--method", help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, or the preset ptq4vit_plus."
+            "--method",
+            help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, reconstruct, or the preset "
+            "ptq4vit_plus.",
         ),
     ] = "ptq4vit",
     variant: Annotated[

@@ -21,6 +21,7 @@ from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
+from ptqsim.ptq.calibration.reconstruction.reconstruct import reconstruct
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.network.admission.float_check import check_float
@@ -61,8 +62,9 @@ def calibrate(
         Calibration images, preprocessed as the model expects, in the type of its parameters. Batches of a DataLoader
         and items of a Dataset are images, or tuples that begin with them, such as pairs of images and labels.
     method : str or Method
-        ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
-        ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
+        ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``,
+        ``"reconstruct"``, or the preset ``"ptq4vit_plus"``; or an object of a method's class, such as
+        ``ptq.PTQ4ViT(rounds=2)``.
     w_bits, a_bits : int
         Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
     num_images : int, optional
@@ -171,9 +173,13 @@ def calibrate(
         if mixed_precision is not None:
             widths, info["mixed_precision"] = assign_bits(mixed_precision, model, layerwise, chosen, w_bits, progress)
         results = layerwise.run(chosen, widths, progress)
-    quantized = QuantizedModel(model, info)
+        key = layerwise.key(chosen, widths)
+    quantized = QuantizedModel(model)
     quantized.foldings = tuple(foldings)
     for name, result in results.items():
         result.apply(quantized.layers[name])
+    if chosen.reconstruction is not None:
+        info["reconstruction"] = reconstruct(quantized, model, images, chosen.reconstruction, seed, kept, key, progress)
+    quantized.info = info
     quantized.mode = "fake_quant"
     return quantized

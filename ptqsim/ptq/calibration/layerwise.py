@@ -113,7 +113,7 @@ class Layerwise:
 
     def _run_parallel(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
         layers = {name: op for name, op in self.quantized.layers.items() if name in bits}
-        keys = {name: self._key(method, {name: bits[name]}) for name in layers}
+        keys = {name: self.key(method, {name: bits[name]}) for name in layers}
         found = {name: kept for name in layers if (kept := self._kept.get(name, keys[name])) is not None}
         for done, name in enumerate(found, start=1):
             progress(done, len(layers), name)
@@ -138,7 +138,7 @@ class Layerwise:
     def _run_sequential(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
         """One pass of all images, in which every operation is calibrated in its turn and then goes on quantized."""
         layers = self.quantized.layers
-        key = self._key(method, bits)
+        key = self.key(method, bits)
         found: dict[str, LayerResult] = {}
 
         def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
@@ -165,7 +165,7 @@ class Layerwise:
                 op.observer, op.formats, op.mode = None, None, Mode.FLOAT
         return {name: found[name] for name in layers}
 
-    def _key(self, method: Method, bits: Bits) -> dict[str, Any]:
+    def key(self, method: Method, bits: Bits) -> dict[str, Any]:
         """Everything that decides a layer: in sequence also the widths of the others."""
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"

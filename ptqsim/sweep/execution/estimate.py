@@ -123,6 +123,8 @@ def probe(plan: Plan, kinds: Iterable[Kind]) -> dict[Kind, float]:
 def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> Mapping[str, float]:
     axes = plan.study.axes
     small = replace(plan, cache=ContentCache(folder))
+    if weights := plan.sources[model]["weights"]:  # workers read those that the package does not have from the cache
+        small.cache.path(weights).symlink_to(plan.cache.path(weights).resolve())
     rates: dict[str, float] = {}
     methods = [kind for kind in kinds if kind in plan.methods] or [axes.method[0].called]
     made: list[Calibration] = []
@@ -132,7 +134,8 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
         calibration = Calibration(model, method, *widths, axes.seed[0], _PROBE_IMAGES, *layout)
         outcome = perform(small.calibration_task(calibration))
         if outcome.status != "done":
-            raise ValueError(f"a calibration of {model} by {method} failed: {str(outcome.error).splitlines()[0]}")
+            told = str(outcome.error or outcome.status).splitlines()[0]
+            raise ValueError(f"a calibration of {model} by {method} failed: {told}")
         rates[method] = outcome.seconds / _PROBE_IMAGES
         made.append(calibration)
     for kind in kinds:

@@ -39,6 +39,21 @@ class BitSplitting:
     damping: float
 
 
+@dataclass(frozen=True)
+class Reconstruction:
+    """Options of :mod:`ptqsim.ptq.calibration.reconstruction`; `ptqsim.ptq.Reconstruct` says what each does."""
+
+    iterations: int
+    batch: int
+    drop: float
+    fisher: bool
+    rounding_rate: float
+    scale_rate: float
+    bias_rate: float
+    regularizer: float
+    distill: int
+
+
 Trail = list[dict[str, Any]]
 """The trials of a selection: each addition, its held-out loss, and True if it was kept."""
 
@@ -66,6 +81,10 @@ class Method(Protocol):
     @property
     def bit_splitting(self) -> BitSplitting | None:
         """Rounding of weights after the search; None is to the nearest."""
+
+    @property
+    def reconstruction(self) -> Reconstruction | None:
+        """Training of the network, block by block, after the search; None is none."""
 
     @property
     def task_loss(self) -> Gradient | None:
@@ -105,6 +124,10 @@ class Plain:
 
     @property
     def bit_splitting(self) -> BitSplitting | None:
+        return None
+
+    @property
+    def reconstruction(self) -> Reconstruction | None:
         return None
 
     @property
