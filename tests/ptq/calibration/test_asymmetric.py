@@ -20,7 +20,7 @@ from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.search.capture import OperationData
 
-METHODS = ["percentile", "easyquant", "base_ptq", "bit_split", "liu2021", "ptq4vit"]
+METHODS = ["percentile", "easyquant", "base_ptq", "bit_split", "liu2021", "ptq4vit", "reconstruct"]
 TWINS = (pq.TwinSoftmax, pq.TwinGELU)
 
 
@@ -35,15 +35,17 @@ def formats_of(op: Any) -> OperandFormats:
     return op.formats
 
 
+@pytest.mark.filterwarnings("ignore:.*more weights to be rounded than the images:UserWarning")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_finds_zero_points(model: nn.Module, images: torch.Tensor, method: str) -> None:
     options = {} if method == "percentile" else {"n": 6}
+    options |= {"iterations": 2} if method == "reconstruct" else {}
     q = ptq.calibrate(model, images, method=method, w_bits=6, a_bits=6, a_symmetric=False, **options)
     assert q.info["a_symmetric"] is False
     zero_points = set()
     for name, op in q.layers.items():
         a, b = formats_of(op).a, formats_of(op).b
-        if method == "ptq4vit" and op.a_kind != "uniform":
+        if method in ("ptq4vit", "reconstruct") and op.a_kind != "uniform":
             assert all(isinstance(fmt, TWINS) for fmt in a), name
         else:
             assert all(isinstance(fmt, pq.Uniform) and not fmt.signed for fmt in a), name
