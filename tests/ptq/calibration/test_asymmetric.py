@@ -14,8 +14,9 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.calibration.layer import Granularity, calibrate_layer
+from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.search.capture import OperationData
@@ -159,7 +160,7 @@ def test_convolutions(groups: int, granularity: Granularity) -> None:
     exact = op(x)
     op.observer = None
     method = make_method("ptq4vit", {"n": 12})
-    calibrate_layer(op, seen[0], method, 8, 8, granularity, a_symmetric=False).apply(op)
+    calibrate_layer(op, seen[0], method, 8, 8, OperandRules(granularity, a_symmetric=False)).apply(op)
     assert all(not fmt.signed and fmt.zero_point for fmt in formats_of(op).a)  # type: ignore[union-attr]
     op.mode = ptq.Mode.FAKE_QUANT
     faked = op(x)

@@ -12,8 +12,9 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction, split_digits, stitch
-from ptqsim.ptq.calibration.layer import Granularity, calibrate_layer
+from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.search.capture import OperationData
 
@@ -136,7 +137,7 @@ def test_every_group_of_a_convolution_is_reconstructed_from_its_own_input(channe
     op(x)
     method = make_method("bit_split", {"n": 12, "paradigm": "parallel"})
     granularity = Granularity.CHANNEL if channel else Granularity.TENSOR
-    found = calibrate_layer(op, seen[0], method, 3, 8, granularity)
+    found = calibrate_layer(op, seen[0], method, 3, 8, OperandRules(granularity))
     assert found.weight_codes is not None
     for group, codes in enumerate(found.weight_codes):
         alone = nn.Conv2d(2, 2, 3, bias=False)
@@ -146,7 +147,9 @@ def test_every_group_of_a_convolution_is_reconstructed_from_its_own_input(channe
         data = seen[0]
         of_group = slice(group, group + 1)
         data = OperationData(data.a[of_group], data.b[of_group], data.out[of_group], None, 4)
-        expected = calibrate_layer(ConvOperation("alone", alone), data, method, 3, 8, granularity).weight_codes
+        expected = calibrate_layer(
+            ConvOperation("alone", alone), data, method, 3, 8, OperandRules(granularity)
+        ).weight_codes
         assert expected is not None
         assert np.array_equal(codes.codes, expected[0].codes)
         assert codes.format == expected[0].format
