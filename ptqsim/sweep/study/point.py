@@ -115,11 +115,9 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
     calibration = None
     if row["calibration"] is not None:
         # Stores that were written before there was a choice have nothing there.
-        calibration = Calibration(
-            *(row[name] for name in columns),
-            w_granularity=row.get("w_granularity") or "tensor",
-            a_symmetric=row.get("a_symmetric") in (None, 1),
-        )
+        values: list[Any] = [row[name] for name in columns]
+        values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
+        calibration = Calibration(*values)
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
     return Point(row["model"], calibration, datapath, row["evaluation_images"])
