@@ -4,6 +4,8 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
+from ptqsim.ptq.calibration.folds.centering import Centering as Centering
+from ptqsim.ptq.calibration.folds.norm_into_weights import NormIntoWeights as NormIntoWeights
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache

@@ -33,7 +33,7 @@ from ptqsim.cli.framework.options import (
     model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.network.given_options import method_option, named_formats
+from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
 from ptqsim.cli.network.given_options import mixed_precision as given_mixed_precision
 
 
@@ -95,6 +95,14 @@ def calibrate(
             "magnitude, 0 to 1, and multiply the next weights by it; by default not.",
         ),
     ] = None,
+    fold: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fold",
+            help="centering or norm_into_weights, as often as wanted: what is moved from LayerNorm into the next "
+            "layers before anything is calibrated, in this order and before --smoothing.",
+        ),
+    ] = None,
     mixed_precision: Annotated[
         str | None,
         typer.Option(
@@ -151,9 +159,7 @@ def calibrate(
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = given_mixed_precision(mixed_precision, model_size, map(method_option, mixed_option or []))
-    if smoothing is not None and not 0 <= smoothing <= 1:
-        raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
-    folds = [] if smoothing is None else [ptq.Smoothing(power=smoothing)]
+    folds = given_folds(fold or [], smoothing)
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")

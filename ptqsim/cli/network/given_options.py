@@ -55,3 +55,17 @@ def named_formats(texts: Sequence[str]) -> dict[str, str]:
             raise ValueError(f"--format has {kind} twice: give it once")
         found[kind] = name
     return found
+
+
+def given_folds(names: Sequence[str], smoothing: float | None) -> list[Any]:
+    """Folds by name, and smoothing by its power."""
+    from ptqsim import ptq
+
+    legal = {fold.name: fold for fold in (ptq.Centering, ptq.NormIntoWeights)}
+    for name in names:
+        if name not in legal:
+            raise unknown_name("fold", name, legal)
+    if smoothing is not None and not 0 <= smoothing <= 1:
+        raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
+    folds: list[Any] = [legal[name]() for name in names]
+    return folds if smoothing is None else [*folds, ptq.Smoothing(power=smoothing)]

@@ -46,7 +46,7 @@ class OperandRules:
         return None if name is None else (kind, NAMED_FORMATS[name])
 
     def about(self) -> dict[str, Any]:
-        """What differs from the rules by default, as plain data."""
+        """Rules that differ from those by default, as plain data."""
         about: dict[str, Any] = {}
         if self.granularity != Granularity.TENSOR:
             about["w_granularity"] = str(self.granularity)

@@ -72,7 +72,7 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
 def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor], model: nn.Module) -> QuantizedModel:
     """The calibrated model that header and tensors of a file describe; arguments and errors as for :func:`load`."""
     foldings = tuple(
-        Folding(one["norm"], tuple(one["linears"]), tensors[f"fold/{i}"])
+        Folding(one["norm"], tuple(one["linears"]), tensors[f"fold/{i}"], tensors.get(f"shift/{i}"))
         for i, one in enumerate(header.get("foldings", []))
     )
     quantized = QuantizedModel(folded(model, foldings) if foldings else model, header["info"])

@@ -2,8 +2,9 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding; the metadata key ``ptqsim``
-holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` and ``shift/<number>`` the factors and the constants of a
+folding; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated,
+and a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -69,7 +70,11 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     }
     if quantized.foldings:
         header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
-        tensors |= {f"fold/{i}": one.factors.cpu().contiguous() for i, one in enumerate(quantized.foldings)}
+        for i, one in enumerate(quantized.foldings):
+            tensors[f"fold/{i}"] = one.factors.cpu().contiguous()
+            if one.constants is not None:
+                tensors[f"shift/{i}"] = one.constants.cpu().contiguous()
+                header["version"] = WITH_LATER_FIELDS
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))

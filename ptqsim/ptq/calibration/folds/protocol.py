@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.ptq.calibration.folds.uses import foldable_norms
+from ptqsim.ptq.calibration.folds.uses import FoldableNorm, foldable_norms
 from ptqsim.ptq.network.admission.given import no_autocast
 from ptqsim.ptq.network.wrapping.folding import Folding, folded
 
@@ -19,19 +19,22 @@ TOLERANCE = 1e-3
 
 @runtime_checkable
 class Fold(Protocol):
-    """A rule that gives factors for the channels of a normalization layer's output."""
+    """A rule that gives factors, and constants, for the channels of a normalization layer's output."""
 
     name: ClassVar[str]
 
-    def factors(self, outputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Positive factors [C] that the outputs are divided by.
+    def moved(self, norm: FoldableNorm) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Constants [C] that are subtracted from the outputs, and positive factors [C] that they are then divided by.
 
         Parameters
         ----------
-        outputs : float64 tensor [C]
-            Largest magnitude of each channel of the output, over the calibration images.
-        weights : float64 tensor [C]
-            Largest magnitude of the weights that each channel is multiplied by.
+        norm : FoldableNorm
+            What was seen of the layer and of its readers, over the calibration images.
+
+        Returns
+        -------
+        factors, constants : float64 tensor [C], and the same or None
+            No constants where there are none, or where ``norm.offset`` is None.
         """
         ...
 
@@ -67,7 +70,7 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
         if isinstance(one, type) or not isinstance(one, Fold):
             raise ArgumentTypeError(f"a fold was given as {one!r}; legal is a sequence of folds: try [ptq.Smoothing()]")
         found = foldable_norms(model, images)
-        made = [Folding(norm.name, norm.linears, one.factors(norm.outputs, norm.weights)) for norm in found]
+        made = [Folding(norm.name, norm.linears, *one.moved(norm)) for norm in found]
         changed = folded(model, made)
         _check_same(model, changed, images[:4], one.name)
         model, foldings = changed, [*foldings, *made]

@@ -13,7 +13,7 @@ from torch import nn
 
 @dataclass(frozen=True, eq=False)
 class Folding:
-    """Channels of the output of a normalization layer divided by factors, which the next weights are multiplied by.
+    """Channels y of the output of a normalization layer replaced by (y - constant) / factor, the next layers to match.
 
     Attributes
     ----------
@@ -23,11 +23,14 @@ class Folding:
         Names of all layers that read its output; they are linear and read nothing else.
     factors : float tensor [C]
         Positive, one per channel.
+    constants : float tensor [C] or None
+        None for zeros.
     """
 
     norm: str
     linears: tuple[str, ...]
     factors: torch.Tensor
+    constants: torch.Tensor | None = None
 
 
 def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
@@ -53,12 +56,27 @@ def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
         for folding in foldings:
             norm = _module(modules, folding.norm, len(folding.factors))
             factors = folding.factors.to(norm.weight)
+            linears = [_module(modules, name, len(folding.factors)) for name in folding.linears]
+            if folding.constants is not None:
+                _shift(norm, linears, folding.constants)
             norm.weight.div_(factors)
             if getattr(norm, "bias", None) is not None:
                 norm.bias.div_(factors)
-            for name in folding.linears:
-                _module(modules, name, len(folding.factors)).weight.mul_(factors)
+            for linear in linears:
+                linear.weight.mul_(factors)
     return copied
+
+
+def _shift(norm: Any, linears: list[Any], constants: torch.Tensor) -> None:
+    """Take constants off the bias of the norm, and add what they gave to the biases of the readers: W c."""
+    norm.bias.copy_(norm.bias.double() - constants.to(norm.bias.device).double())
+    for linear in linears:
+        weight = linear.weight.double()
+        given = weight @ constants.to(weight)
+        if linear.bias is None:
+            linear.bias = nn.Parameter(given.to(linear.weight), requires_grad=linear.weight.requires_grad)
+        else:
+            linear.bias.copy_(linear.bias.double() + given)
 
 
 def _module(modules: dict[str, nn.Module], name: str, channels: int) -> Any:
