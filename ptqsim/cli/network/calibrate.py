@@ -99,8 +99,8 @@ def calibrate(
         list[str] | None,
         typer.Option(
             "--fold",
-            help="centering or norm_into_weights, as often as wanted: what is moved from LayerNorm into the next "
-            "layers before anything is calibrated, in this order and before --smoothing.",
+            help="centering, norm_into_weights or attention_balance, as often as wanted: what is moved between layers "
+            "before anything is calibrated, in this order and before --smoothing.",
         ),
     ] = None,
     mixed_precision: Annotated[

@@ -61,7 +61,7 @@ def given_folds(names: Sequence[str], smoothing: float | None) -> list[Any]:
     """Folds by name, and smoothing by its power."""
     from ptqsim import ptq
 
-    legal = {fold.name: fold for fold in (ptq.Centering, ptq.NormIntoWeights)}
+    legal = {fold.name: fold for fold in (ptq.AttentionBalance, ptq.Centering, ptq.NormIntoWeights)}
     for name in names:
         if name not in legal:
             raise unknown_name("fold", name, legal)

@@ -2,9 +2,9 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` and ``shift/<number>`` the factors and the constants of a
-folding; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated,
-and a digest of all the rest.
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``shift/<number>`` its constants
+or ``values/<number>`` its factors of values; the metadata key ``ptqsim`` holds a JSON header with the formats of every
+layer, how the model was calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.operations import WeightOperation
+from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -69,12 +70,9 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "weights": tensors_fingerprint(weight_tensors(quantized)),
     }
     if quantized.foldings:
-        header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
-        for i, one in enumerate(quantized.foldings):
-            tensors[f"fold/{i}"] = one.factors.cpu().contiguous()
-            if one.constants is not None:
-                tensors[f"shift/{i}"] = one.constants.cpu().contiguous()
-                header["version"] = WITH_LATER_FIELDS
+        header["foldings"] = [
+            written_folding(one, f"/{i}", tensors, header) for i, one in enumerate(quantized.foldings)
+        ]
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
@@ -84,6 +82,28 @@ def version_of(layers: dict[str, Any]) -> int:
     """The first version whose readers know all fields of the formats of these layers."""
     entries = [entry for layer in layers.values() for entry in (*layer["a"], *layer["b"])]
     return WITH_LATER_FIELDS if any(pq.Uniform.later_fields & entry.keys() for entry in entries) else VERSION
+
+
+def written_folding(
+    folding: AnyFolding, place: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]
+) -> dict[str, Any]:
+    """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
+    if isinstance(folding, HeadFolding):
+        header["version"] = WITH_LATER_FIELDS
+        tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+        return {"qkv": folding.qkv, "proj": folding.proj}
+    tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
+    if folding.constants is not None:
+        header["version"] = WITH_LATER_FIELDS
+        tensors[f"shift{place}"] = folding.constants.cpu().contiguous()
+    return {"norm": folding.norm, "linears": list(folding.linears)}
+
+
+def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Tensor]) -> AnyFolding:
+    """The folding that `written_folding` wrote."""
+    if "qkv" in entry:
+        return HeadFolding(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
+    return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
 
 
 def digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:

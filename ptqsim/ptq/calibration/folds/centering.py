@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 
 from ptqsim.common.choice import Choice
+from ptqsim.ptq.calibration.folds.norm_fold import NormFold
 from ptqsim.ptq.calibration.folds.uses import FoldableNorm
 
 
@@ -19,7 +20,7 @@ class Center(Choice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Centering:
+class Centering(NormFold):
     """A constant taken off every channel of a normalization layer's output, and added to the next biases instead.
 
     Symmetric codes lose a part of their range where a channel lies more on one side of zero.  The constant c of a

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import torch
 
+from ptqsim.ptq.calibration.folds.norm_fold import NormFold
 from ptqsim.ptq.calibration.folds.uses import FoldableNorm
 
 
 @dataclass(frozen=True, kw_only=True)
-class NormIntoWeights:
+class NormIntoWeights(NormFold):
     """A normalization layer without gain and offset of its own: they are moved into the next linear layers.
 
     With y = g x + o, W y + b = (W diag(g)) x + (W o + b).  What is quantized then is x, whose channels have a variance

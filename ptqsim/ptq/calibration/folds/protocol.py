@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.ptq.calibration.folds.uses import FoldableNorm, foldable_norms
 from ptqsim.ptq.network.admission.given import no_autocast
-from ptqsim.ptq.network.wrapping.folding import Folding, folded
+from ptqsim.ptq.network.wrapping.folding import AnyFolding, folded
 
 TOLERANCE = 1e-3
 """Of the greatest output: by how much a fold may change an output.  Rounding changes it by a hundredth of this."""
@@ -19,27 +18,24 @@ TOLERANCE = 1e-3
 
 @runtime_checkable
 class Fold(Protocol):
-    """A rule that gives factors, and constants, for the channels of a normalization layer's output."""
+    """A rule that moves factors and constants between the parameters of a network."""
 
     name: ClassVar[str]
 
-    def moved(self, norm: FoldableNorm) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Constants [C] that are subtracted from the outputs, and positive factors [C] that they are then divided by.
+    def foldings(self, model: nn.Module, images: torch.Tensor) -> Sequence[AnyFolding]:
+        """Everything that is moved.
 
         Parameters
         ----------
-        norm : FoldableNorm
-            What was seen of the layer and of its readers, over the calibration images.
-
-        Returns
-        -------
-        factors, constants : float64 tensor [C], and the same or None
-            No constants where there are none, or where ``norm.offset`` is None.
+        model : nn.Module
+            The float network.
+        images : float tensor [N, C, H, W]
+            Calibration images.
         """
         ...
 
 
-def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple[nn.Module, list[Folding]]:
+def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple[nn.Module, list[AnyFolding]]:
     """A copy of the network with all folds made, one after the other, and what was moved.
 
     Parameters
@@ -52,8 +48,8 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
 
     Returns
     -------
-    nn.Module, list of Folding
-        The network itself and nothing where no normalization layer of it can be folded.
+    nn.Module, list of Folding and HeadFolding
+        The network itself and nothing where nothing of it can be folded.
 
     Raises
     ------
@@ -62,15 +58,14 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
     ValueError
         Where a fold changes the output of the network by more than rounding.
     """
-    foldings: list[Folding] = []
+    foldings: list[AnyFolding] = []
     given: object = folds
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ArgumentTypeError(f"folds are {folds!r}; legal is a sequence of folds: try [ptq.Smoothing()]")
     for one in folds:
         if isinstance(one, type) or not isinstance(one, Fold):
             raise ArgumentTypeError(f"a fold was given as {one!r}; legal is a sequence of folds: try [ptq.Smoothing()]")
-        found = foldable_norms(model, images)
-        made = [Folding(norm.name, norm.linears, *one.moved(norm)) for norm in found]
+        made = one.foldings(model, images)
         changed = folded(model, made)
         _check_same(model, changed, images[:4], one.name)
         model, foldings = changed, [*foldings, *made]

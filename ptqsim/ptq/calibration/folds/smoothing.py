@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 import torch
 
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.folds.norm_fold import NormFold
 from ptqsim.ptq.calibration.folds.uses import FoldableNorm
 
 MOST: Final = 2.0**12
@@ -15,7 +16,7 @@ MOST: Final = 2.0**12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smoothing:
+class Smoothing(NormFold):
     """Channels of large magnitude made smaller, and the next weights larger by the same factors.
 
     A few channels of a LayerNorm's output are often far larger than the others, and one scale for all of them leaves

@@ -33,13 +33,36 @@ class Folding:
     constants: torch.Tensor | None = None
 
 
-def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
+@dataclass(frozen=True, eq=False)
+class HeadFolding:
+    """Channels of Q divided by factors and those of K multiplied by them; channels of V likewise into the projection.
+
+    Attributes
+    ----------
+    qkv, proj : str
+        Names of the linear layers: the one that gives Q, K and V, one after the other, and the one that reads P V.
+    scores : float tensor [C]
+        Positive factors of the channels of Q.
+    values : float tensor [C]
+        Positive factors of the channels of V.
+    """
+
+    qkv: str
+    proj: str
+    scores: torch.Tensor
+    values: torch.Tensor
+
+
+AnyFolding = Folding | HeadFolding
+
+
+def folded(model: nn.Module, foldings: Iterable[AnyFolding]) -> nn.Module:
     """A copy of a network with factors moved: it computes the same function, but for rounding.
 
     Parameters
     ----------
     model : nn.Module
-    foldings : iterable of Folding
+    foldings : iterable of Folding and HeadFolding
 
     Returns
     -------
@@ -54,6 +77,9 @@ def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
     modules = dict(copied.named_modules())
     with torch.no_grad():
         for folding in foldings:
+            if isinstance(folding, HeadFolding):
+                _balance(modules, folding)
+                continue
             norm = _module(modules, folding.norm, len(folding.factors))
             factors = folding.factors.to(norm.weight)
             linears = [_module(modules, name, len(folding.factors)) for name in folding.linears]
@@ -65,6 +91,22 @@ def folded(model: nn.Module, foldings: Iterable[Folding]) -> nn.Module:
             for linear in linears:
                 linear.weight.mul_(factors)
     return copied
+
+
+def _balance(modules: dict[str, nn.Module], folding: HeadFolding) -> None:
+    scores, values = folding.scores, folding.values
+    proj = _module(modules, folding.proj, len(values))
+    qkv: Any = modules.get(folding.qkv)
+    if qkv is None or getattr(qkv, "out_features", 0) != 3 * len(scores):
+        raise ValueError(
+            f"factors of {len(scores)} channels were to be moved between queries and keys of {folding.qkv!r}, and the "
+            "network has no such layer: name the network that it was calibrated from"
+        )
+    rows = torch.cat([1 / scores, scores, 1 / values]).to(qkv.weight)  # of Q, K and V
+    qkv.weight.mul_(rows[:, None])
+    if qkv.bias is not None:
+        qkv.bias.mul_(rows)
+    proj.weight.mul_(values.to(proj.weight))
 
 
 def _shift(norm: Any, linears: list[Any], constants: torch.Tensor) -> None:
