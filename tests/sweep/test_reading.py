@@ -45,6 +45,8 @@ def test_a_single_value_is_a_list_of_one_and_ranges_are_counted() -> None:
         ("a_bits: [8, 6]", "a_bits: [8, 6.0]", "7:15", "from 2 to 16, got 6.0"),
         ("a_bits: [8, 6]", "w_granularity: row", "7:18", "unknown w_granularity 'row'"),
         ("a_bits: [8, 6]", "a_symmetric: [perhaps]", "7:17", "a switch is 'perhaps'; legal are true and false"),
+        ("a_bits: [8, 6]", "formats: [{gelu: e3m5}]", "7:13", "unknown format 'e3m5'.*e3m4"),
+        ("a_bits: [8, 6]", "formats: [method, e3m4]", "7:21", "legal are 'method' and a mapping such as"),
         ("gradient: random", "gradient: randm", "5:22", "unknown gradient 'randm'.*Did you mean 'random'"),
         ("{gradient:", "{gradien:", "5:22", "unknown option of method 'ptq4vit' 'gradien'.*Did you mean 'gradient'"),
         ("saturate]", "saturat]", "9:20", "unknown overflow mode 'saturat'.*Did you mean 'saturate'"),

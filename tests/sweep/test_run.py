@@ -233,7 +233,7 @@ def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(version:
                                  "top1": 80.0}])  # fmt: skip
     database = sqlite3.connect(path)
     for table in ("points", "calibrations", "answers"):
-        for name in ("w_granularity", "a_symmetric"):
+        for name in ("w_granularity", "a_symmetric", "formats"):
             database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
     for name in ("kl", "kl_standard_error", "agreement") if version == 2 else ():
         database.execute(f"ALTER TABLE points DROP COLUMN {name}")

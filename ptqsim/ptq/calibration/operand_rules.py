@@ -83,14 +83,8 @@ def checked_formats(
         raise ArgumentTypeError(
             f"formats are {formats!r}; legal is a mapping from kinds of operands to names: try {{'gelu': 'e3m4'}}"
         )
-    for kind, name in formats.items():
-        if kind not in KINDS:
-            raise unknown_name("kind of operand", kind, KINDS)
-        if name not in NAMED_FORMATS:
-            raise unknown_name("format", name, NAMED_FORMATS)
-        if kind not in NAMED_FORMATS[name].kinds:
-            legal = ", ".join(named.name for named in NAMED_FORMATS.values() if kind in named.kinds)
-            raise ValueError(f"format {name!r} was given for operands of kind {kind!r}; legal are {legal}")
+    named = named_kinds(formats)
+    for kind, name in named:
         # one that is not legal in this width says so
         NAMED_FORMATS[name].candidates(torch.ones(1, 1), kind, w_bits if kind == "weight" else a_bits, [1.0])
     weight = formats.get("weight", "uniform")
@@ -99,4 +93,17 @@ def checked_formats(
             f"weights of format {weight!r} were to have a scale per channel; legal is 'uniform', or "
             "w_granularity='tensor'"
         )
+    return named
+
+
+def named_kinds(formats: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Kinds of operands and names of formats, in the order of the kinds; what is not legal is a ValueError."""
+    for kind, name in formats.items():
+        if kind not in KINDS:
+            raise unknown_name("kind of operand", kind, KINDS)
+        if name not in NAMED_FORMATS:
+            raise unknown_name("format", name, NAMED_FORMATS)
+        if kind not in NAMED_FORMATS[name].kinds:
+            legal = ", ".join(named.name for named in NAMED_FORMATS.values() if kind in named.kinds)
+            raise ValueError(f"format {name!r} was given for operands of kind {kind!r}; legal are {legal}")
     return tuple((kind, formats[kind]) for kind in KINDS if kind in formats)

@@ -130,7 +130,7 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
     made: list[Calibration] = []
     for method in methods:
         widths = axes.w_bits[0], axes.a_bits[0]
-        layout = axes.w_granularity[0], axes.a_symmetric[0]
+        layout = axes.w_granularity[0], axes.a_symmetric[0], axes.formats[0]
         calibration = Calibration(model, method, *widths, axes.seed[0], _PROBE_IMAGES, *layout)
         outcome = perform(small.calibration_task(calibration))
         if outcome.status != "done":

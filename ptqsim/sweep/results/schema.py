@@ -15,7 +15,7 @@ _RESULT: Final = {
     "finished": "TEXT",
     "provenance": "INTEGER",
 }
-_LAYOUT: Final = {"w_granularity": "TEXT", "a_symmetric": "INTEGER"}
+_LAYOUT: Final = {"w_granularity": "TEXT", "a_symmetric": "INTEGER", "formats": "TEXT"}
 _CALIBRATION: Final = {
     "model": "TEXT NOT NULL",
     "method": "TEXT",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.sweep.study.axis_values import (
     EXACT,
+    METHOD,
     SEARCHED,
     AccBits,
     Aligned,
@@ -18,6 +19,7 @@ from ptqsim.sweep.study.axis_values import (
     Flag,
     Granular,
     Mode,
+    NamedFormats,
     Order,
     Overflow,
     Seed,
@@ -140,6 +142,7 @@ class Axes(Part):
     a_bits: Annotated[list[Width], Spread] = [8]
     w_granularity: Annotated[list[Granular], Spread] = ["tensor"]
     a_symmetric: Annotated[list[Flag], Spread] = [True]
+    formats: Annotated[list[NamedFormats], Spread] = [METHOD]
     seed: Annotated[list[Seed], Spread] = [0]
     calibration_images: Annotated[list[Count], Spread] = [32]
     softmax_shift: Annotated[list[Shift], Spread] = [SEARCHED]
@@ -200,7 +203,7 @@ class Ask(Part):
 
 
 ASKED: Final = (
-    "model", "method", "w_bits", "a_bits", "w_granularity", "a_symmetric", "seed", "calibration_images",
+    "model", "method", "w_bits", "a_bits", "w_granularity", "a_symmetric", "formats", "seed", "calibration_images",
     "softmax_shift", "gelu_shift", "evaluation_images",
 )  # fmt: skip
 """The axes that a question is asked for every value of; the others are its own."""

@@ -91,6 +91,7 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["calibration_images"],
         values["w_granularity"],
         values["a_symmetric"],
+        values["formats"],
     )
 
 

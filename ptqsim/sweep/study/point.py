@@ -25,6 +25,8 @@ class Calibration:
     w_bits, a_bits, seed, images : int
     w_granularity : {"tensor", "channel"}
     a_symmetric : bool
+    formats : str
+        Formats by name as ``kind=name``, separated by commas; ``method`` for the method's.
     """
 
     model: str
@@ -35,6 +37,7 @@ class Calibration:
     images: int
     w_granularity: str = "tensor"
     a_symmetric: bool = True
+    formats: str = "method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
         # Stores that were written before there was a choice have nothing there.
         values: list[Any] = [row[name] for name in columns]
         values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
+        values += [row.get("formats") or "method"]
         calibration = Calibration(*values)
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
