@@ -129,9 +129,9 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
     methods = [kind for kind in kinds if kind in plan.methods] or [axes.method[0].called]
     made: list[Calibration] = []
     for method in methods:
-        widths = axes.w_bits[0], axes.a_bits[0]
-        layout = axes.w_granularity[0], axes.a_symmetric[0], axes.formats[0]
-        calibration = Calibration(model, method, *widths, axes.seed[0], _PROBE_IMAGES, *layout)
+        fields: list[Any] = [model, method, axes.w_bits[0], axes.a_bits[0], axes.seed[0], _PROBE_IMAGES]
+        fields += [axes.w_granularity[0], axes.a_symmetric[0], axes.formats[0]]
+        calibration = Calibration(*fields)
         outcome = perform(small.calibration_task(calibration))
         if outcome.status != "done":
             told = str(outcome.error or outcome.status).splitlines()[0]
