@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import ptqsim as pq
@@ -49,6 +50,24 @@ def variants(bits: int) -> list[Unit]:
         found.append(near_term(a, b, overflow, order, alignment, runtime, STYLES[len(found) % 2]))
     for (a, b), overflow, order in product(asymmetric(bits), OVERFLOWS, ORDERS.values()):
         found.append(near_term(a, b, overflow, order, ALIGNMENTS[len(found) % 3], style=STYLES[len(found) % 2]))
+    return found
+
+
+def corrected(bits: int) -> list[Unit]:
+    """Zero points corrected for behind the multiplier, of `a`, of `b` or both, in every mode and order."""
+    half = 1 << (bits - 1)
+    pairs = [
+        *asymmetric(bits)[1:],  # the first one has no zero point
+        (pq.TwinSoftmax(bits, bits - 1), pq.Uniform(bits, 1.0, zero_point=half - 1)),
+        (pq.Uniform(bits, 1.0, signed=False, zero_point=half), pq.TwinGELU(bits, 1, 1.0)),
+        (pq.Uniform(bits, 1.0, signed=False, zero_point=3), pq.Uniform(bits, 1.0)),
+        (pq.Uniform(bits, 1.0), pq.Uniform(bits, 1.0, signed=False, zero_point=half + 1)),
+    ]
+    found = []
+    for (a, b), overflow, order in product(pairs, OVERFLOWS, ORDERS.values()):
+        alignment, style, runtime = ALIGNMENTS[len(found) % 3], STYLES[len(found) % 2], bool(a.shift or b.shift)
+        made = near_term(a, b, overflow, order, alignment, runtime and len(found) % 4 < 2, style, len(found) % 3)
+        found.append(replace(made, accumulator=replace(made.accumulator, zero_point="correction")))
     return found
 
 

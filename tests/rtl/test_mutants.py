@@ -10,7 +10,7 @@ from ptqsim import rtl
 from ptqsim.rtl import CycleSchedule
 from ptqsim.rtl.simulation.cxxrtl import CxxrtlModule, compile_modules
 from tests.rtl import cases
-from tests.rtl.mutants import COLUMNS, MUTANTS, UNITS, planted, whole
+from tests.rtl.mutants import COLUMNS, MUTANTS, TILES, UNITS, planted, whole
 from tests.rtl.needs import need
 
 ROWS, COLS = 16, 12
@@ -26,12 +26,12 @@ def differs(simulated: CxxrtlModule, name: str) -> bool:
     """True if an output differs, or the unit stops."""
     unit = UNITS[name]
     for depth, seed in ((unit.depth, 1), (5, 2)):
-        if name == "tile":
+        if name in TILES:
             depth = unit.depth
         a, b = cases.codes(unit, ROWS, depth, COLS, seed)
         wanted = rtl.expected(a, b, unit.accumulator)
         try:
-            if name == "tile":
+            if name in TILES:
                 found = rtl.tile_matmul(simulated, unit, COLUMNS, a, b, CycleSchedule(seed))
             else:
                 found = rtl.dot_matmul(simulated, unit, a, b, CycleSchedule(seed))
