@@ -11,7 +11,17 @@ import typer
 import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.framework.options import (
+    AlignmentOption,
+    AUnsignedOption,
+    AZeroPointOption,
+    BitsOption,
+    BUnsignedOption,
+    BZeroPointOption,
+    OrderOption,
+    OverflowOption,
+    ZeroPointOption,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.rtl.unit import (
     ABitsOption,
@@ -23,6 +33,7 @@ from ptqsim.cli.rtl.unit import (
     NameOption,
     RuntimeOption,
     ShiftOption,
+    ZeroPoints,
     describe,
     make_unit,
 )
@@ -46,6 +57,11 @@ def generate(
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     runtime_shift: RuntimeOption = False,
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
+    zero_point: ZeroPointOption = "operand",
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     requantize: Annotated[
@@ -71,7 +87,19 @@ def generate(
     out = Output(as_json)
     places.check_folder("-o", output)
     unit = make_unit(
-        bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, runtime_shift, multiplier, name
+        bits,
+        overflow,
+        order,
+        alignment,
+        depth,
+        a_bits,
+        b_bits,
+        shift,
+        a_format,
+        runtime_shift,
+        multiplier,
+        name,
+        ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
     )
     modules, specification = rtl.tops(unit, columns), {"unit": unit.to_dict(), "columns": columns}
     if requantize is not None:

@@ -59,7 +59,7 @@ def rest_unit(unit: Unit) -> Module:
         ]
         updates.append(f"row_sum{tag} <= {after};")
         target = part_of("rest", number, rest.bits) if len(tags) > 1 else "rest"
-        declared.append(wire(rest.named(f"wide{tag}"), _extended(row_sum.named(f"row_sum{tag}"), rest.bits)))
+        declared.append(wire(rest.named(f"wide{tag}"), extended(row_sum.named(f"row_sum{tag}"), rest.bits)))
         results.append(f"assign {target} = {times(f'wide{tag}', -unit.b.zero_point)};")
     ports = (
         inp("clk"),
@@ -114,24 +114,30 @@ def integer(unit: Unit) -> Module:
 
 def times(name: str, factor: int) -> str:
     """A multiple by a constant as sums of shifts, of canonical signed digits: no two neighbors are both nonzero."""
-    positive, negative, place = [], [], 0
+    positive: list[str] = []
+    negative: list[str] = []
+    place = 0
     while factor:
         if factor & 1:
             digit = 2 - (factor & 3)
             (positive if digit > 0 else negative).append(f"({name} <<< {place})" if place else name)
             factor -= digit
         factor, place = factor >> 1, place + 1
-    return " + ".join(positive) + "".join(f" - {term}" for term in negative)
+    return (
+        (" + ".join(positive) + "".join(f" - {term}" for term in negative))
+        .removeprefix(" ")
+        .replace("- ", "-", not positive)
+    )
 
 
 def _owned(term: Signal, bits: int, divided: bool, number: int) -> str:
     """What a lane adds to the sum of a range of `a`: nothing if its code is in the other one."""
-    value = _extended(term, bits)
+    value = extended(term, bits)
     flag = term.name.replace("a_value", "a_flag")
     return f"({'' if number else '~'}{flag} ? {value} : {bits}'sd0)" if divided else value
 
 
-def _extended(signal: Signal, bits: int) -> str:
+def extended(signal: Signal, bits: int) -> str:
     """A signed value in `bits` bits: what has no sign gets a zero for one."""
     assert bits >= signal.bits + (not signal.signed)
     return signal.to(bits) if signal.signed else f"$signed({bits}'({signal.name}))"

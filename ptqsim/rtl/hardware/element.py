@@ -161,7 +161,7 @@ def _header(unit: Unit) -> str:
     if unit.corrects:
         text += ["", "Zero points are corrected for, so that result stands for the values less zero points:"]
         text += ["registers start from overflow(0 + constant)."] if unit.preloads else []
-        text += ["The result is overflow(register + rest), and registers keep what they hold."] if unit.adds_rest else []
+        text += ["The result is overflow(register + rest); registers keep what they hold."] if unit.adds_rest else []
     if unit.deferred and unit.twins:
         text += ["", "Alignment deferred: one register per pair of ranges, without shifts; result is their sum, each"]
         text += ["shifted by the m of the ranges R2 in its pair. It is exact: the adder is as wide as its result."]

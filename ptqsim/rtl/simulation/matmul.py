@@ -92,8 +92,9 @@ def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, 
         "b_code": _fields(np.broadcast_to(columns[None], lanes), unit),
     }
     if unit.preloads:
-        each = np.broadcast_to(_constants(unit, b)[None, :, None], (*lanes[:3], len(unit.pairs)))
-        beats["constant"] = _flat(each.reshape(-1, len(unit.pairs)))
+        constants = np.zeros((*lanes[:3], len(unit.pairs)), np.int64)
+        constants[:, :, 0] = _constants(unit, b)  # with the first step of each output
+        beats["constant"] = _flat(constants.reshape(-1, len(unit.pairs)))
     return {"in": beats}, _shifts(unit, a, b)
 
 
@@ -133,7 +134,9 @@ def _constants(unit: Unit, b: QuantizedArray) -> NDArray[np.int64]:
     aligned, flags = b.aligned(), b.codes >> (b.format.bits - 1)
     sums = [aligned.sum(axis=0)]
     if len(unit.pairs) > 1:
-        sums = [np.where(flags == number, aligned >> number * b.format.shift, 0).sum(axis=0) for _, number in unit.pairs]
+        sums = [
+            np.where(flags == number, aligned >> number * b.format.shift, 0).sum(axis=0) for _, number in unit.pairs
+        ]
     return np.stack([-unit.a.zero_point * one for one in sums], axis=-1)
 
 
