@@ -71,6 +71,16 @@ def corrected(bits: int) -> list[Unit]:
     return found
 
 
+def pairs(bits: int) -> list[Unit]:
+    """Tiles of two products with an overflow mode of their own, as vpmaddubsw before a sum: u8 times s8 scaled down."""
+    a, b = pq.Uniform(bits, 1.0, signed=False), pq.Uniform(bits, 1.0)
+    inner = 2 * bits  # the register of 16 bits for codes of 8
+    return [
+        Unit(a, b, pq.Accumulator(inner + 1, outer, pq.Split(2, inner, own)), DEPTH, multiplier=style)
+        for (own, outer), style in zip((("saturate", "wrap"), ("wrap", "saturate")), STYLES, strict=True)
+    ]
+
+
 def near_term(
     a: pq.NumberFormat,
     b: pq.NumberFormat,

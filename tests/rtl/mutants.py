@@ -11,7 +11,7 @@ from ptqsim.rtl import Unit
 from ptqsim.rtl.hardware.dot_product import dot_product
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.hardware.verilog import Module
-from tests.rtl.cases import ORDERS, near_term
+from tests.rtl.cases import ORDERS, near_term, pairs
 
 COLUMNS = 2
 TILES = ("tile", "corrected_tile")
@@ -42,6 +42,7 @@ UNITS: dict[str, Unit] = {
         extra=1,
     ),
     "tile": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", extra=6),
+    "pairs": pairs(5)[0],
     "corrected": corrected(pq.Uniform(3, 1.0, signed=False, zero_point=5), "saturate", TREE, extra=2),
     "corrected_trap": corrected(pq.Uniform(3, 1.0, zero_point=-3), "trap", SEQUENTIAL, extra=1),
     "corrected_tile": corrected(pq.Uniform(3, 1.0, zero_point=2), "wrap", SEQUENTIAL, extra=6),
@@ -95,6 +96,9 @@ MUTANTS: dict[str, Mutant] = {
     "zero_point_of_the_other_operand": Mutant("asymmetric", "product", r" - 6'd11", " + 6'd3"),
     "unsigned_read_as_signed": Mutant("asymmetric", "product", r"wire (\[4:0\] a_integer)", r"wire signed \1"),
     "signed_read_as_unsigned": Mutant("asymmetric", "product", r"wire signed (\[4:0\] b_integer)", r"wire \1"),
+    "pairs_wrap": Mutant("pairs", "accumulate_inner", r"fits \? exact(\S+) : limit", r"exact\1"),
+    "pairs_of_three": Mutant("pairs", "dot", r"place == 1'd1", "place == 2'd2"),
+    "pairs_not_apart": Mutant("pairs", "step", r"tile_end \? \d+'sd0 : tile_sum", "tile_sum"),
     "zero_point_subtracted_as_well": Mutant("corrected", "product", r"(a_mantissa) = a_code", r"\1 = a_code - 3'd5"),
     "constant_not_preloaded": Mutant("corrected", "element", r"first \? preload : acc", "first ? 7'sd0 : acc"),
     "constant_at_every_step": Mutant("corrected", "element", r"first \? preload : acc", "preload"),

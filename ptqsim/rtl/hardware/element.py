@@ -158,6 +158,8 @@ def _header(unit: Unit) -> str:
         f"Order {accumulator.order.kind}: {order}",
         f"{overflow}.",
     ]
+    if accumulator.inner_overflow != accumulator.overflow:
+        text += ["", f"The tile register has an overflow mode of its own: {accumulator.inner_overflow}."]
     if unit.corrects:
         text += ["", "Zero points are corrected for, so that result stands for the values less zero points:"]
         text += ["registers start from overflow(0 + constant)."] if unit.preloads else []
