@@ -14,7 +14,8 @@ import pytest
 from ptqsim.cli.framework.app import main
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow, kept, record
-from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint, sweep
+from ptqsim.rtl.synthesis.designs import DesignPoint
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, sweep
 from tests.rtl.needs import need
 
 

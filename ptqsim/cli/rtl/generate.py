@@ -40,6 +40,7 @@ from ptqsim.cli.rtl.unit import (
 from ptqsim.common import files
 from ptqsim.rtl.design import parts_of
 from ptqsim.rtl.hardware.unit import checked_name
+from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.picture import svg
 
 PICTURE: Final = "datapath.svg"
@@ -65,7 +66,11 @@ def generate(
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     requantize: Annotated[
-        float | None, typer.Option("--requantize", help="Also a requantizer by this factor to codes of --a-bits.")
+        str | None,
+        typer.Option(
+            "--requantize",
+            help="Also a requantizer by this factor to codes of --a-bits; with commas one factor per channel.",
+        ),
     ] = None,
     rounding: Annotated[
         str, typer.Option("--rounding", help=f"Of the requantizer: {', '.join(map(str, pq.RequantizeRounding))}.")
@@ -82,7 +87,8 @@ def generate(
 ) -> None:
     """Write a dot-product unit, and with --columns a weight-stationary tile: a file per module, a list, a manifest.
 
-    --requantize adds the unit that makes codes of its results, and --pwlq the unit that twin codes are compared with.
+    --requantize adds the unit that makes codes of its results, of the format of the left operand, and --pwlq the unit
+    that twin codes are compared with.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
@@ -103,9 +109,8 @@ def generate(
     )
     modules, specification = rtl.tops(unit, columns), {"unit": unit.to_dict(), "columns": columns}
     if requantize is not None:
-        by = pq.Requantizer.of(requantize, multiplier_bits, rounding)
-        requantizer = rtl.RequantizerUnit(by, unit.result.bits, a_bits, bias_bits, multiplier, name)
-        modules, specification = [*modules, requantizer.module()], specification | {"requantizer": asdict(requantizer)}
+        made, requantizer = _requantizer(requantize, unit, rounding, multiplier_bits, bias_bits)
+        modules, specification = [*modules, made], specification | requantizer
     if pwlq:
         other = rtl.PWLQUnit(
             a_bits, unit.b.bits, bits, overflow=overflow, multiplier=multiplier, name=checked_name(f"{name}_pwlq")
@@ -120,3 +125,26 @@ def generate(
     out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(unit)}")
     out.note(f"files.f lists them in the order to compile; tops: {', '.join(module.name for module in modules)}")
     out.result({"output": output, "files": [*(path.name for path in written), PICTURE], "unit": unit.to_dict()})
+
+
+def _requantizer(
+    factors: str, unit: rtl.Unit, rounding: str, multiplier_bits: int, bias_bits: int | None
+) -> tuple[Module, dict[str, object]]:
+    """The requantizer behind a unit, and its specification: of one factor, or of one for every channel.
+
+    Its codes are of the left operand's format, unsigned and with its zero point if that has one.
+    """
+    try:
+        each = [pq.Requantizer.of(float(text), multiplier_bits, rounding) for text in factors.split(",")]
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(f"--requantize {factors!r} can't be read; legal are numbers with commas: try 0.0117") from None
+    target = {"signed": getattr(unit.a, "signed", True), "zero_point": unit.a.zero_point}
+    widths = unit.result.bits, unit.a.bits, bias_bits, unit.multiplier, unit.name
+    one: rtl.RequantizerUnit | rtl.ChannelRequantizerUnit
+    if len(each) == 1:
+        one = rtl.RequantizerUnit(each[0], *widths, **target)
+    else:
+        one = rtl.ChannelRequantizerUnit(tuple(each), *widths, **target)
+    return one.module(), {"requantizer": asdict(one)}
