@@ -15,6 +15,7 @@ from tests.rtl.cases import ORDERS, near_term, pairs
 
 COLUMNS = 2
 TILES = ("tile", "corrected_tile")
+ON_ICARUS = ("pairs", "corrected", "corrected_trap", "corrected_tile")
 GELU, SOFTMAX, UNIFORM = pq.TwinGELU(5, 3, 1.0), pq.TwinSoftmax(5, 3), pq.Uniform(5, 1.0)
 SEQUENTIAL, TREE, SPLIT = ORDERS.values()
 

@@ -62,7 +62,7 @@ def test_corrections_in_integers() -> None:
     assert failures([decide(claim, TIMEOUT) for claim in claims]) == []
 
 
-@pytest.mark.parametrize("a", [CORRECTED[0], pq.TwinGELU(3, 2, 1.0)], ids=["both", "beside a twin"])
+@pytest.mark.parametrize("a", [CORRECTED[0], pytest.param(pq.TwinGELU(3, 2, 1.0), marks=pytest.mark.slow)])
 def test_circuits_of_corrections(a: pq.NumberFormat) -> None:
     need("yosys")
     unit = Unit(a, CORRECTED[1], pq.Accumulator(9, zero_point="correction"))
