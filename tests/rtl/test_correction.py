@@ -11,7 +11,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.rtl import CycleSchedule, Unit
-from ptqsim.rtl.hardware.correction import times
+from ptqsim.rtl.hardware.correction import rest_signal, rest_unit, row_sum_signal, times
 from ptqsim.rtl.hardware.dot_product import dot_product
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.simulation.cxxrtl import CxxrtlModule, compile_modules
@@ -87,6 +87,14 @@ def test_a_constant_multiple_is_a_sum_of_shifts(factor: int) -> None:
     for x in (-5, 0, 1, 77):
         assert factor == 0 or eval(text, {"x": x}) == factor * x
     assert text.count("x") <= factor.bit_length() // 2 + 1
+
+
+def test_a_rest_is_as_wide_as_the_sum_along_its_row() -> None:
+    """Sums up to 2**5, of which the negative takes a bit less."""
+    formats = pq.TwinSoftmax(2, 1), pq.Uniform(2, 1.0, zero_point=1)
+    unit = Unit(*formats, pq.Accumulator(8, zero_point="correction"), depth=16)
+    assert rest_signal(unit).bits == row_sum_signal(unit).bits == 7
+    assert "rest = -wide;" in rest_unit(unit).body.replace("- ", "-")
 
 
 def test_codes_of_another_zero_point_are_refused() -> None:

@@ -26,8 +26,9 @@ def row_sum_signal(unit: Unit) -> Signal:
 
 
 def rest_signal(unit: Unit) -> Signal:
-    """Width and sign of the rest of one register, exact: -z_b times the sum along the row."""
-    return _multiple(unit, "rest", -unit.b.zero_point, "a", unit.mantissa_range("a"))
+    """Width and sign of the rest of one register, exact: -z_b times the sum along the row, and as wide as that."""
+    rest = _multiple(unit, "rest", -unit.b.zero_point, "a", unit.mantissa_range("a"))
+    return rest._replace(bits=max(rest.bits, row_sum_signal(unit).bits))
 
 
 def _multiple(unit: Unit, name: str, factor: int, side: str, mantissas: tuple[int, int]) -> Signal:
@@ -39,27 +40,15 @@ def _multiple(unit: Unit, name: str, factor: int, side: str, mantissas: tuple[in
 
 def rest_unit(unit: Unit) -> Module:
     """Clocked: the rest of every register, from the codes of `a` alone; all columns of a tile share it."""
-    given, row_sum, rest = integer(unit), row_sum_signal(unit), rest_signal(unit)
-    single, tags = integer_signal(unit), [unit.tag(pair) for pair in unit.pairs]
-    declared, updates, results, terms = [], [], [], []
-    for lane in range(unit.lanes):
-        suffix = f"_{lane}" if unit.lanes > 1 else ""
-        code = part_of("a_code", lane, unit.a.bits) if unit.lanes > 1 else "a_code"
-        flag = {"a_flag": f"a_flag{suffix}"} if len(tags) > 1 else {}
-        terms.append(single.named(f"a_value{suffix}"))
-        declared += [wire(terms[-1]), *(wire(Signal(name)) for name in flag.values())]
-        declared.append(instance(given, f"value{suffix}", a_code=code, a_value=terms[-1].name, **flag))
+    given, rest, tags = integer(unit), rest_signal(unit), [unit.tag(pair) for pair in unit.pairs]
+    declared, terms = _lanes(unit, given, len(tags) > 1)
+    updates, results = [], []
     for number, tag in enumerate(tags):
-        owned = [_owned(term, row_sum.bits, len(tags) > 1, number) for term in terms]
-        start, after = f"first{tag}_sum", f"next_row_sum{tag}"
-        declared += [
-            f"logic {row_sum.type}row_sum{tag};",
-            wire(row_sum.named(start), f"first ? {row_sum.bits}'sd0 : row_sum{tag}"),
-            wire(row_sum.named(after), " + ".join([start, *owned])),
-        ]
-        updates.append(f"row_sum{tag} <= {after};")
+        declared += _row_sum(
+            unit, tag, [_owned(term, row_sum_signal(unit).bits, len(tags) > 1, number) for term in terms]
+        )
+        updates.append(f"        row_sum{tag} <= next_row_sum{tag};")
         target = part_of("rest", number, rest.bits) if len(tags) > 1 else "rest"
-        declared.append(wire(rest.named(f"wide{tag}"), extended(row_sum.named(f"row_sum{tag}"), rest.bits)))
         results.append(f"assign {target} = {times(f'wide{tag}', -unit.b.zero_point)};")
     ports = (
         inp("clk"),
@@ -69,12 +58,7 @@ def rest_unit(unit: Unit) -> Module:
         *(() if unit.deferred else shift_ports(unit)),
         out("rest", len(tags) * rest.bits, "of every register", signed=True, fields=len(tags)),
     )
-    clocked = "\n".join(f"        {update}" for update in updates)
-    body = lines(
-        "\n".join(declared),
-        f"always_ff @(posedge clk) begin\n    if (enable) begin\n{clocked}\n    end\nend",
-        "\n".join(results),
-    )
+    clocked = "\n".join(["always_ff @(posedge clk) begin", "    if (enable) begin", *updates, "    end", "end"])
     header = f"""
         The rest of a correction: what the zero point {unit.b.zero_point} of operand b takes from the products.
 
@@ -84,7 +68,32 @@ def rest_unit(unit: Unit) -> Module:
 
         It is the same for every column. {"Each pair of ranges has its own." if len(tags) > 1 else ""}
     """
-    return Module(f"{unit.name}_rest", header, ports, body, (given,))
+    return Module(f"{unit.name}_rest", header, ports, lines("\n".join(declared), clocked, "\n".join(results)), (given,))
+
+
+def _lanes(unit: Unit, given: Module, divided: bool) -> tuple[list[str], list[Signal]]:
+    """Instances of the integers of all lanes, with their ranges if sums are divided by such; and their signals."""
+    declared, terms = [], []
+    for lane in range(unit.lanes):
+        suffix = f"_{lane}" if unit.lanes > 1 else ""
+        code = part_of("a_code", lane, unit.a.bits) if unit.lanes > 1 else "a_code"
+        flag = {"a_flag": f"a_flag{suffix}"} if divided else {}
+        terms.append(integer_signal(unit).named(f"a_value{suffix}"))
+        declared += [wire(terms[-1]), *(wire(Signal(name)) for name in flag.values())]
+        declared.append(instance(given, f"value{suffix}", a_code=code, a_value=terms[-1].name, **flag))
+    return declared, terms
+
+
+def _row_sum(unit: Unit, tag: str, owned: list[str]) -> list[str]:
+    """The sum along a row that belongs to one register: what it starts from, what it holds next, and it in wide."""
+    row_sum = row_sum_signal(unit)
+    start, held = row_sum.named(f"first{tag}_sum"), row_sum.named(f"row_sum{tag}")
+    return [
+        f"logic {held.type}{held.name};",
+        wire(start, f"first ? {row_sum.bits}'sd0 : {held.name}"),
+        wire(row_sum.named(f"next_{held.name}"), " + ".join([start.name, *owned])),
+        wire(rest_signal(unit).named(f"wide{tag}"), extended(held, rest_signal(unit).bits)),
+    ]
 
 
 def integer_signal(unit: Unit) -> Signal:
