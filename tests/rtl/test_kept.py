@@ -41,16 +41,16 @@ def test_every_row_is_of_the_rtl_of_today() -> None:
 
 
 def test_counts_of_zero_points_and_requantizers() -> None:
-    """Registers are where the datapath has some, and a table costs more than inputs, and these more than wires."""
+    """Registers are where the datapath has some, and a multiplier in wires costs less than any other."""
     rows = {(row["design"], int(row["bits"])): row for row in table() if row["overflow"] == "wrap"}
     for bits in (4, 6, 8):
         for design in ("unsigned", "asymmetric_operand", "asymmetric_correction", "both_operand", "both_correction"):
             assert rows[design, bits]["flip_flops"] == rows[design, bits]["acc_bits"]
         largest = 64 * (2**bits - 1)  # of a sum along a row of unsigned codes
-        assert int(rows["both_row", bits]["flip_flops"]) == largest.bit_length()
+        assert int(rows["both_row", bits]["flip_flops"]) == largest.bit_length() + 1
         wired, fed, tabled = (rows[design, bits] for design in COMBINATIONAL)
         assert wired["flip_flops"] == fed["flip_flops"] == tabled["flip_flops"] == "0"
-        assert int(wired["transistors"]) < int(fed["transistors"]) < int(tabled["transistors"])
+        assert int(wired["transistors"]) < min(int(fed["transistors"]), int(tabled["transistors"]))
 
 
 def test_a_count_is_reproduced() -> None:

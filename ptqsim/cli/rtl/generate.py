@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -107,7 +107,8 @@ def generate(
         name,
         ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
     )
-    modules, specification = rtl.tops(unit, columns), {"unit": unit.to_dict(), "columns": columns}
+    modules = rtl.tops(unit, columns)
+    specification: dict[str, Any] = {"unit": unit.to_dict(), "columns": columns}
     if requantize is not None:
         made, requantizer = _requantizer(requantize, unit, rounding, multiplier_bits, bias_bits)
         modules, specification = [*modules, made], specification | requantizer
@@ -129,7 +130,7 @@ def generate(
 
 def _requantizer(
     factors: str, unit: rtl.Unit, rounding: str, multiplier_bits: int, bias_bits: int | None
-) -> tuple[Module, dict[str, object]]:
+) -> tuple[Module, dict[str, Any]]:
     """The requantizer behind a unit, and its specification: of one factor, or of one for every channel.
 
     Its codes are of the left operand's format, unsigned and with its zero point if that has one.
@@ -140,11 +141,8 @@ def _requantizer(
         if "could not convert" not in str(error):
             raise
         raise ValueError(f"--requantize {factors!r} can't be read; legal are numbers with commas: try 0.0117") from None
-    target = {"signed": getattr(unit.a, "signed", True), "zero_point": unit.a.zero_point}
-    widths = unit.result.bits, unit.a.bits, bias_bits, unit.multiplier, unit.name
+    signed, zero_point = getattr(unit.a, "signed", True), unit.a.zero_point
+    target = unit.result.bits, unit.a.bits, bias_bits, unit.multiplier, unit.name, signed, zero_point
     one: rtl.RequantizerUnit | rtl.ChannelRequantizerUnit
-    if len(each) == 1:
-        one = rtl.RequantizerUnit(each[0], *widths, **target)
-    else:
-        one = rtl.ChannelRequantizerUnit(tuple(each), *widths, **target)
+    one = rtl.RequantizerUnit(each[0], *target) if len(each) == 1 else rtl.ChannelRequantizerUnit(tuple(each), *target)
     return one.module(), {"requantizer": asdict(one)}

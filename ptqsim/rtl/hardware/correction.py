@@ -140,7 +140,7 @@ def times(name: str, factor: int) -> str:
 
 
 def _owned(term: Signal, bits: int, divided: bool, number: int) -> str:
-    """What a lane adds to the sum of a range of `a`: nothing if its code is in the other one."""
+    """The addend of a lane to the sum of a range of `a`: 0 if its code is in the other one."""
     value = extended(term, bits)
     flag = term.name.replace("a_value", "a_flag")
     return f"({'' if number else '~'}{flag} ? {value} : {bits}'sd0)" if divided else value

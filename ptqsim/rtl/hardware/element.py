@@ -63,7 +63,7 @@ def rest_port(unit: Unit) -> Port:
 
 
 def _preloads(unit: Unit) -> tuple[str, list[str], tuple[Module, ...]]:
-    """What registers start from where zero points are corrected: text, overflow flags and module."""
+    """The values that registers start from where zero points are corrected: text, overflow flags and module."""
     if not unit.preloads:
         return "", [], ()
     module = accumulate(f"{unit.name}_preload", unit.acc, constant_signal(unit), unit.accumulator.overflow)

@@ -95,7 +95,7 @@ def _saturating(bits: int, x: Any, w: Any, z_a: int, z_b: int) -> Query:
 
 
 def _corrected(x: Any, w: Any, z_a: int, z_b: int) -> Any:
-    """What the product of two integers lacks."""
+    """The part that the product of two integers lacks."""
     return z_a * z_b - z_a * w - z_b * x
 
 

@@ -130,7 +130,7 @@ def _filler(unit: Unit, number_format: NumberFormat) -> int:
 
 
 def _constants(unit: Unit, b: QuantizedArray) -> NDArray[np.int64]:
-    """What registers start from, [N, pairs of ranges]: -z_a times the sum of the values of `b` that they serve."""
+    """Constants to start from, [N, pairs of ranges]: -z_a times the sum of the values of `b` that each serves."""
     aligned, flags = b.aligned(), b.codes >> (b.format.bits - 1)
     sums = [aligned.sum(axis=0)]
     if len(unit.pairs) > 1:

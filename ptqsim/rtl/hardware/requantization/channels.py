@@ -120,7 +120,7 @@ class ChannelRequantizerUnit:
 
     @property
     def fields(self) -> tuple[Signal, ...]:
-        """What the table holds for each channel: factor, right shift, and left shift if there is one."""
+        """Fields of the table, for each channel: factor, right shift, and left shift if there is one."""
         left, right = (max(pair[side] for pair in self.shifts) for side in (0, 1))
         factor = Signal("factor", max(one.multiplier for one in self.requantizers).bit_length())
         every = (factor, Signal("right", max(1, right.bit_length())), Signal("left", left.bit_length()))
