@@ -131,7 +131,7 @@ def test_unsigned_codes_and_zero_points(rng: np.random.Generator) -> None:
 def test_tiles_with_a_mode_of_their_own(rng: np.random.Generator) -> None:
     """Pairs of products that saturate before a register that wraps, unsigned times signed, and the other way round."""
     need("yosys", "g++")
-    assert check(cases.pairs(2) + cases.pairs(3), rng) > 5_000
+    assert check(cases.pairs(3), rng) > 2_000
 
 
 @pytest.mark.slow
