@@ -1,8 +1,8 @@
 """Named profiles: the integer arithmetic of deployed processors and libraries.
 
 Each says which codes it takes, in which registers it adds their products, and how it requantizes; docs/profiles.md has
-the formulas, and what was run to confirm them. Commands that take accumulators take *--profile NAME* in their place, for
-instance
+the formulas, and what was run to confirm them. *ptqsim bounds*, *simulate* and *vectors* take *--profile NAME* in place
+of the options of an accumulator, for instance
 
     ptqsim vectors --profile AVX2_U8S8 --a-unsigned --depth 64 -o avx2
 """

@@ -18,8 +18,8 @@ _EXACT = Accumulator(63, "wrap")
 TFLITE = Profile(
     "TFLITE", _ASYMMETRIC_8, _WEIGHTS_8, _WRAP_32,
     "LiteRT built-in kernels on x86 with AVX2, without delegates: ruy/kernel_avx2_fma.cc, and "
-    "GetQuantizedConvolutionMultipler in kernels/kernel_util.cc",
-    _ASYMMETRIC_8, Requantization("ruy", "product"),
+    "PopulateConvolutionQuantizationParams in kernels/kernel_util.cc",
+    _ASYMMETRIC_8, Requantization("ruy", "product", by_channel="double"),
 )  # fmt: skip
 """Fully connected layers in int8 by the built-in kernels of TFLite, on x86."""
 
@@ -63,15 +63,14 @@ _COLUMNS_8 = Operand(8, signed=None, zero_point=True, channels=True)
 
 ONNXRUNTIME = Profile(
     "ONNXRUNTIME", _EITHER_8, _COLUMNS_8, _WRAP_32,
-    "ONNX Runtime, CPU: QLinearMatMul in contrib_ops/core/providers/cpu/quantization/quantize_linear_matmul.cc and "
-    "MlasRequantizeOutput",
+    "ONNX Runtime, CPU: core/providers/cpu/quantization/quantize_linear_matmul.cc, and MlasRequantizeOutput",
     _EITHER_8, Requantization("float32", "single"),
 )  # fmt: skip
 """QLinearMatMul of ONNX Runtime where products are exact: all but u8 times s8 on x86 without VNNI."""
 
 ONNXRUNTIME_AVX2 = Profile(
     "ONNXRUNTIME_AVX2", AVX2_U8S8.a, AVX2_U8S8.b, AVX2_U8S8.accumulator,
-    "ONNX Runtime on x86 with AVX2 and without VNNI: mlas/lib/x86_64/QgemmU8X8KernelAvx2.S, and as ONNXRUNTIME",
+    "ONNX Runtime on x86 with AVX2 and without VNNI: core/mlas/lib/x86_64/QgemmU8X8KernelAvx2.S; else ONNXRUNTIME",
     _EITHER_8, ONNXRUNTIME.requantization,
 )  # fmt: skip
 """QLinearMatMul of ONNX Runtime for u8 times s8 on x86 without VNNI, where pairs saturate."""

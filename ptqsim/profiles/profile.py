@@ -101,7 +101,7 @@ class Profile(Constructed):
         """
         for side, legal, given in (("a", self.a, a_format), ("b", self.b, b_format)):
             if not legal.takes(given):
-                raise ValueError(f"{self.name} takes as {side} {legal}, got {given}; try {legal.example}")
+                raise ValueError(f"{self.name} takes {legal} as {side}, got {given}; try {legal.example}")
 
     def matmul(self, a: QuantizedArray, b: QuantizedArray, statistics: bool = True) -> MatmulResult:
         """The matrix product as this profile computes it: `ptqsim.matmul` on its accumulator.

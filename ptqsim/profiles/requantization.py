@@ -60,23 +60,30 @@ class Requantization(Constructed):
         A `Method`, or its name.
     precision : Precision or str
         A `Precision` of the factor, or its name.
+    by_channel : Precision or str, optional
+        That of the factors of scales per channel; the same by default.
     """
 
     method: Method
     precision: Precision
+    by_channel: Precision
 
     # Written out, because it takes more types than the fields have.
-    def __init__(self, method: Method | str, precision: Precision | str) -> None:
+    def __init__(
+        self, method: Method | str, precision: Precision | str, by_channel: Precision | str | None = None
+    ) -> None:
         object.__setattr__(self, "method", Method.of(method))
         object.__setattr__(self, "precision", Precision.of(precision))
+        object.__setattr__(self, "by_channel", self.precision if by_channel is None else Precision.of(by_channel))
 
     def factor(self, a_scale: ArrayLike, b_scale: ArrayLike, out_scale: ArrayLike) -> NDArray[np.float64]:
         """The factor scale_a * scale_b / scale_out; scales are rounded to float32 first, and broadcast."""
         a, b, out = (np.asarray(scale, np.float32) for scale in (a_scale, b_scale, out_scale))
-        if self.precision == Precision.DOUBLE:
+        precision = self.by_channel if a.ndim or b.ndim or out.ndim else self.precision
+        if precision == Precision.DOUBLE:
             return np.asarray(a.astype(np.float64) * b.astype(np.float64) / out.astype(np.float64))
         product = a * b
-        if self.precision == Precision.PRODUCT:
+        if precision == Precision.PRODUCT:
             return np.asarray(product.astype(np.float64) / out.astype(np.float64))
         return np.asarray(product / out, np.float64)
 

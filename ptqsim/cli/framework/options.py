@@ -81,7 +81,7 @@ OrderOption = Annotated[
     str,
     typer.Option(
         "--order",
-        help="sequential, tree:LANES, split:TILE:INNER_BITS, e.g. split:64:20, or split:TILE:INNER_BITS:INNER_OVERFLOW.",
+        help="sequential, tree:LANES, split:TILE:INNER_BITS (split:64:20) or split:TILE:INNER_BITS:INNER_OVERFLOW.",
     ),
 ]
 AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, operand or deferred.")]
@@ -121,8 +121,8 @@ def make_accumulator(
         return made
     if made != pq.Accumulator():
         raise ValueError(
-            f"{profile.name} says what its accumulator is: leave --bits, --overflow, --order, --alignment and --zero-point "
-            "out"
+            f"{profile.name} says what its accumulator is: leave out --bits, --overflow, --order, --alignment and "
+            "--zero-point"
         )
     return profile.accumulator
 
