@@ -50,12 +50,12 @@ class Layer(NamedTuple):
         )  # fmt: skip
 
     def run(self, how: str) -> NDArray[Any]:
-        """What a library makes of it, as codes."""
+        """The output codes of a library."""
         given = self.x.codes.view(f"int{self.x.format.bits}")
         return RUNS[how](self.model(), given).view(self.out.code_dtype)
 
     def simulated(self, profile: pq.profiles.Profile) -> NDArray[Any]:
-        """What a profile makes of it."""
+        """The output codes of a profile."""
         acc = profile.matmul(self.x, self.w, statistics=False).acc
         return profile.requantize(acc, self.x.format, self.w.format, self.out, self.bias)
 
