@@ -3,6 +3,7 @@
 The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`, which needs PyTorch too.
 """
 
+from ptqsim import profiles as profiles
 from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
 from ptqsim.datapath.blocks import block_reference as block_reference

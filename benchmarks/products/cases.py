@@ -109,6 +109,7 @@ def _in_groups(bits: int, inner_bits: int) -> tuple[Case, ...]:
 
 _U8, _U12, _U16 = OperandKind("uniform", 8), OperandKind("uniform", 12), OperandKind("uniform", 16)
 _SOFTMAX, _GELU, _SOFTMAX16 = OperandKind("softmax", 8, 6), OperandKind("gelu", 8, 4), OperandKind("softmax", 16, 6)
+_UNSIGNED = OperandKind("unsigned", 8)
 _SOFTMAX6, _GELU6, _U6 = OperandKind("softmax", 6, 6), OperandKind("gelu", 6, 4), OperandKind("uniform", 6)
 
 _CERTIFIED: Final = Case(
@@ -130,6 +131,7 @@ GROUPS: Final = (
     ),
     Group(Operands(_U8, _U8, 16), (_saturating(16), _counted(16), *_in_groups(16, 16))),
     Group(Operands(_U8, _U8, 20), (_saturating(20), _counted(20), *_in_groups(20, 18))),
+    Group(Operands(_UNSIGNED, _U8), (Case("pairs 16 wrap 32", "pairs", pq.profiles.AVX2_U8S8.accumulator),)),
     Group(Operands(_SOFTMAX, _U8), _exact("twin", packed=True)),
     Group(Operands(_GELU, _U8), _exact("twin", packed=True)),
     Group(Operands(_SOFTMAX6, _U6), _exact("twin", packed=True)),

@@ -74,7 +74,8 @@ class Oracle:
         """Result of the case's datapath."""
         if case.bits_as_needed or case.way in ("width", "prefixes"):
             return self.stepped(_WIDE)  # nothing overflows
-        if case.accumulator.overflow == "wrap" and not case.statistics:
+        modes = {case.accumulator.overflow, case.accumulator.inner_overflow}
+        if modes == {"wrap"} and not case.statistics:
             acc = self.product(case.accumulator.bits)
             return Expected(acc, np.zeros_like(acc), (0, 0))
         return self.stepped(case.accumulator)

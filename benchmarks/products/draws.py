@@ -19,7 +19,8 @@ class OperandKind:
     Parameters
     ----------
     kind : str
-        "uniform" (weights, or activations after LayerNorm), "softmax" or "gelu" (in their twin formats).
+        "uniform" (weights, or activations after LayerNorm), "unsigned" (activations that are not negative, many of them
+        clamped), "softmax" or "gelu" (in their twin formats).
     bits, shift : int, optional
         Of the format.
     """
@@ -36,12 +37,16 @@ class OperandKind:
                 return pq.quantize(reals, pq.TwinSoftmax(self.bits, self.shift))
             case "gelu":
                 return pq.quantize(reals, pq.TwinGELU(self.bits, self.shift, peak / 2**self.shift))
+            case "unsigned":
+                return pq.quantize(reals, pq.Uniform(self.bits, peak, signed=False))
             case _:
                 return pq.quantize(reals, pq.Uniform(self.bits, peak))
 
     def natural(self, rng: np.random.Generator, shape: tuple[int, ...]) -> pq.QuantizedArray:
-        """Gaussians; their GELU; or the softmax of rows of Gaussian logits."""
+        """Gaussians; their magnitudes up to 1/4; their GELU; or the softmax of rows of Gaussian logits."""
         reals = rng.normal(0.0, 1.0, shape)
+        if self.kind == "unsigned":
+            reals = np.minimum(np.abs(reals), 0.25)
         if self.kind == "softmax":
             weights = np.exp(2.0 * reals)
             reals = weights / weights.sum(axis=-1, keepdims=True)
@@ -53,7 +58,7 @@ class OperandKind:
     @property
     def top(self) -> int:
         """Greatest mantissa."""
-        return (1 << (self.bits - 1)) - 1
+        return (1 << self.bits) - 1 if self.kind == "unsigned" else (1 << (self.bits - 1)) - 1
 
     @property
     def peak(self) -> int:

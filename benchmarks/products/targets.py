@@ -5,13 +5,24 @@ from __future__ import annotations
 from typing import Final, Literal
 
 Kind = Literal[
-    "exact", "twin", "saturate16", "saturate24", "saturate31", "saturate53", "counted", "trap", "width", "relative"
+    "exact",
+    "twin",
+    "pairs",
+    "saturate16",
+    "saturate24",
+    "saturate31",
+    "saturate53",
+    "counted",
+    "trap",
+    "width",
+    "relative",
 ]
 
 # "relative": wanted is a share of another datapath's speed, or nothing.
 _LINEAR: Final[dict[Kind, float]] = {
     "exact": 3.0,
     "twin": 1.4,
+    "pairs": 0.8,
     "saturate16": 1.1,
     "saturate24": 0.48,
     "saturate31": 0.45,
@@ -29,6 +40,7 @@ _ATTENTION: Final[dict[Kind, float]] = {
 # Without AVX-512: what bounds an exact product is numpy's own BLAS.
 _PORTABLE: Final[dict[Kind, float]] = {
     "exact": 0.85,
+    "pairs": 0.8,
     "saturate16": 0.12,
     "saturate24": 0.12,
     "saturate31": 0.12,

@@ -14,6 +14,10 @@ small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names s
 Unsigned activations with a zero point, times weights:
 
     ptqsim bounds --a-unsigned --a-zero-point 113 --depth 384
+
+With the name of a deployed arithmetic (see *ptqsim profiles*), also which of its registers these formats can overflow:
+
+    ptqsim bounds --a-unsigned --depth 384 --profile AVX2_U8S8
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ from ptqsim.cli.framework.options import (
     BUnsignedOption,
     BZeroPointOption,
     DataOption,
+    ProfileOption,
     ZeroPointOption,
+    make_profile,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_bounds import layer_bounds
@@ -68,11 +74,21 @@ def bounds(
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
     zero_point: ZeroPointOption = "operand",
+    profile: ProfileOption = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=0, help="Images for the calibrated bound; 0 for none.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
+    chosen = make_profile(profile)
+    if chosen is not None:
+        if (alignment, zero_point) != ("product", "operand"):
+            raise ValueError(f"{chosen.name} says what its datapath is: leave --alignment and --zero-point out")
+        alignment, zero_point = str(chosen.accumulator.alignment), str(chosen.accumulator.zero_point)
     if calibrated is not None:
+        if chosen is not None:
+            raise ValueError(
+                f"--profile is for plain numbers; try ptqsim simulate {calibrated} --profile {chosen.name}"
+            )
         if any(option is not None for option in (depth, shift, a_format, b_format)):
             raise ValueError(
                 f"{calibrated} says what its layers are: leave --depth, --shift, --a-format and --b-format out"
@@ -87,11 +103,17 @@ def bounds(
         raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
     a = make_format(a_format, bits, shift, a_unsigned, a_zero_point)
     b = make_right_format(b_format, b_bits, bits, b_unsigned, b_zero_point)
+    if chosen is not None:
+        chosen.check(a, b)
     found = [pq.bounds.datatype(a, b, depth, alignment, zero_point)]
     if isinstance(a, pq.TwinSoftmax):
         found.append(pq.bounds.row_stochastic(a, b, depth, zero_point=zero_point))
     output = Output(as_json)
     show(output, found, title=f"{called(a)}, shift {a.shift}, times {called(b)}, depth {depth}")
+    registers = [] if chosen is None else _registers(chosen, a, b, depth)
+    if registers:
+        columns = ["register", "bits", "bits needed", "can overflow", "mode"]
+        output.table(columns, [list(one.values()) for one in registers], title=f"registers of {profile}")
     output.note("Tighter bounds need more than formats: weight_aware the weights, calibrated the data.")
     output.result(
         {
@@ -100,10 +122,29 @@ def bounds(
             "depth": depth,
             "alignment": alignment,
             "zero_point": zero_point,
+            "profile": profile,
+            "registers": registers,
             "bits": min(bound.bits for bound in found),
             "bounds": [describe(bound) for bound in found],
         }
     )
+
+
+def _registers(
+    profile: pq.profiles.Profile, a: pq.NumberFormat, b: pq.NumberFormat, depth: int
+) -> list[dict[str, str | int | bool]]:
+    """Each register of a profile: its width, the one that any codes need, and its overflow mode."""
+    unit, order = profile.accumulator, profile.accumulator.order
+    found = [("accumulator", unit.bits, depth, False, unit.overflow)]
+    if isinstance(order, pq.Split):
+        found.insert(0, ("tile", order.inner_bits, min(depth, order.tile), True, unit.inner_overflow))
+    registers: list[dict[str, str | int | bool]] = []
+    for name, bits, products, tile, mode in found:
+        needed = pq.bounds.datatype(a, b, products, unit.alignment, unit.zero_point, tile).bits
+        registers.append(
+            {"register": name, "bits": bits, "bits_needed": needed, "can_overflow": needed > bits, "mode": str(mode)}
+        )
+    return registers
 
 
 def make_format(

@@ -34,9 +34,11 @@ from ptqsim.cli.framework.options import (
     DataOption,
     OrderOption,
     OverflowOption,
+    ProfileOption,
     SeedOption,
     ZeroPointOption,
     make_accumulator,
+    make_profile,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
@@ -55,6 +57,7 @@ def vectors(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = "operand",
+    profile: ProfileOption = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     rows: Annotated[
         int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_ROWS}, or all of a layer.")
@@ -96,7 +99,8 @@ def vectors(
     if output is None:
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
     places.check_folder("-o", output)
-    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
+    chosen_profile = make_profile(profile)
+    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point, chosen_profile)
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
@@ -115,6 +119,8 @@ def vectors(
         chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
         a, b = golden.stimulus(*formats, rows or _ROWS, depth, cols or _ROWS, chosen, seed)
         source = {"kind": "stimulus", "pattern": str(chosen), "seed": seed}
+    if chosen_profile is not None:
+        chosen_profile.check(a.format, b.format)
     with out.progress("reference", "output") as report:
         found = golden.compute(a, b, accumulator, element, progress=report)
     written = golden.write(found, output, source, name)

@@ -81,6 +81,17 @@ def test_simulate_narrow_and_wide(calibrated: Path, capsys: pytest.CaptureFixtur
     assert "layer 'patch_embed.proj'" in trap.errors
 
 
+def test_simulate_a_profile(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The uniform codes of Base PTQ are legal in TFLite, whose 32 bits do not overflow here."""
+    path = tmp_path / "base.safetensors"
+    few = ["--images", 4, "-O", "n=10", "-O", "rounds=1"]
+    assert Run(capsys, "calibrate", "--method", "base_ptq", "--w-bits", 8, "--a-bits", 8, *few, "-o", path).status == 0
+    run = Run(capsys, "simulate", path, "--profile", "TFLITE", "--limit", 5)
+    assert run.result["profile"] == "TFLITE"
+    assert run.result["accumulator"]["zero_point"] == "correction"
+    assert run.result["difference"]["logits"] == 0
+
+
 def test_verify_counts_every_layer(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = Run(capsys, "verify", calibrated, "--outputs", 150, "--images", 2, "--bits", 14, "--overflow", "saturate")
     assert run.status == 0
@@ -164,6 +175,9 @@ def test_wrong_input_is_one_line_and_status_2(
         (["--layer", "head=\N{SUPERSCRIPT TWO}"], "NAME=BITS"),
         (["--layer", "heat=9"], "'head'"),
         (["--data", "/nowhere"], "no data folder"),
+        (["--profile", "AVX2"], "unknown profile 'AVX2'"),
+        (["--profile", "TFLITE", "--bits", "20"], "leave out --bits"),
+        (["--profile", "AVX2_U8S8"], "layer patch_embed.proj: AVX2_U8S8 takes unsigned uniform codes"),
     ],
 )
 def test_wrong_datapaths_are_one_line(

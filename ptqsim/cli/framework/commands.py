@@ -35,6 +35,7 @@ BUILT_IN: Final = {
     "verify": "ptqsim.cli.network.verify:verify",
     "bounds": "ptqsim.cli.bounds:bounds",
     "units": "ptqsim.cli.units:units",
+    "profiles": "ptqsim.cli.profiles:profiles",
     "export": "ptqsim.cli.network.export:export",
     "vectors": "ptqsim.cli.vectors:vectors",
     "rtl": "ptqsim.cli.rtl.app:rtl",

@@ -78,12 +78,20 @@ CalibratedArgument = Annotated[Path, typer.Argument(parser=places.path, help="Wh
 BitsOption = Annotated[int, typer.Option("--bits", help="Accumulator width P, 2 to 63.")]
 OverflowOption = Annotated[str, typer.Option("--overflow", help="wrap, saturate or trap.")]
 OrderOption = Annotated[
-    str, typer.Option("--order", help="sequential, tree:LANES or split:TILE:INNER_BITS, e.g. split:64:20.")
+    str,
+    typer.Option(
+        "--order",
+        help="sequential, tree:LANES, split:TILE:INNER_BITS (split:64:20) or split:TILE:INNER_BITS:INNER_OVERFLOW.",
+    ),
 ]
 AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, operand or deferred.")]
 ZeroPointOption = Annotated[
     str,
     typer.Option("--zero-point", help="Where zero points are subtracted: operand, or correction of the accumulator."),
+]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option("--profile", help="Arithmetic of a processor or library in place of these; see ptqsim profiles."),
 ]
 AUnsignedOption = Annotated[bool, typer.Option("--a-unsigned", help="Left codes are plain binary (uniform).")]
 AZeroPointOption = Annotated[
@@ -94,10 +102,34 @@ BZeroPointOption = Annotated[int, typer.Option("--b-zero-point", help="The integ
 
 
 def make_accumulator(
-    bits: int, overflow: str, order: str, alignment: str, zero_point: str = "operand"
+    bits: int,
+    overflow: str,
+    order: str,
+    alignment: str,
+    zero_point: str = "operand",
+    profile: pq.profiles.Profile | None = None,
 ) -> pq.Accumulator:
-    """The accumulator that the datapath options describe."""
-    return pq.Accumulator(bits, overflow, parse_order(order), alignment, zero_point)
+    """The accumulator that the datapath options describe, or that of a profile in place of these.
+
+    Raises
+    ------
+    ValueError
+        If one cannot be made, or another than the default is given beside a profile.
+    """
+    made = pq.Accumulator(bits, overflow, parse_order(order), alignment, zero_point)
+    if profile is None:
+        return made
+    if made != pq.Accumulator():
+        raise ValueError(
+            f"{profile.name} says what its accumulator is: leave out --bits, --overflow, --order, --alignment and "
+            "--zero-point"
+        )
+    return profile.accumulator
+
+
+def make_profile(name: str | None) -> pq.profiles.Profile | None:
+    """The profile of that name, if one is given."""
+    return None if name is None else pq.profiles.named(name)
 
 
 def model_options(

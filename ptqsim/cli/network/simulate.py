@@ -1,7 +1,8 @@
 """Run a calibrated model on a simulated datapath and count what overflows.
 
 Every quantized operation runs in integers on the accumulator that *--bits*, *--overflow*, *--order* and *--alignment*
-describe; *--layer blocks.0.mlp.fc2=20* gives one layer another width. The result is compared with exact accumulation,
+describe, or in the arithmetic of a *--profile* (see *ptqsim profiles*); *--layer blocks.0.mlp.fc2=20* gives one layer
+another width. The result is compared with exact accumulation,
 and both with the float network: the mean divergence KL(float || quantized) and its standard error. Weights that are
 neither in the package nor in the cache are named by *--checkpoint* or *--pretrained*.
 """
@@ -9,7 +10,8 @@ neither in the package nor in the cache are named by *--checkpoint* or *--pretra
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from itertools import product
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,11 +28,16 @@ from ptqsim.cli.framework.options import (
     OrderOption,
     OverflowOption,
     PretrainedOption,
+    ProfileOption,
     ZeroPointOption,
     load_calibrated,
     make_accumulator,
+    make_profile,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+
+if TYPE_CHECKING:
+    from ptqsim import ptq
 
 
 def simulate(
@@ -40,6 +47,7 @@ def simulate(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = "operand",
+    profile: ProfileOption = None,
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
@@ -51,13 +59,18 @@ def simulate(
     from ptqsim import ptq
 
     out = Output(as_json)
+    chosen = make_profile(profile)
+    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point, chosen)
+    bits, overflow, order = accumulator.bits, str(accumulator.overflow), str(accumulator.order)
+    alignment, zero_point = str(accumulator.alignment), str(accumulator.zero_point)
     quantized = load_calibrated(calibrated, checkpoint=checkpoint, pretrained=pretrained)
+    if chosen is not None:
+        _check_layers(quantized, chosen)
     source = ptq.load_data(data, quantized.model)
     quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
-    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
     quantized.accumulator = accumulator
     for text in layer or []:
         name, _, width = text.partition("=")
@@ -106,6 +119,7 @@ def simulate(
     )
     out.result(
         {
+            "profile": profile,
             "accumulator": {
                 "bits": bits,
                 "overflow": overflow,
@@ -120,3 +134,13 @@ def simulate(
             "layers": {name: {"bits": unit.accumulator.bits, "overflow": unit.overflow} for name, unit in rows.items()},
         }
     )
+
+
+def _check_layers(quantized: ptq.QuantizedModel, profile: pq.profiles.Profile) -> None:
+    for name, layer in quantized.layers.items():
+        assert layer.formats is not None
+        for a, b in product(layer.formats.a, layer.formats.b):
+            try:
+                profile.check(a, b)
+            except ValueError as error:
+                raise ValueError(f"layer {name}: {error}") from None

@@ -35,9 +35,8 @@ class RequantizeRounding(Choice):
     ``half_up``       to nearest, a half toward positive infinity: add half, then shift right
     ``truncate``      shift right and nothing else, which is toward negative infinity
     ``toward_zero``   drop the fraction
-    ``tflite_single`` `half_up` with a 31-bit multiplier: TFLite built with TFLITE_SINGLE_ROUNDING
-    ``tflite_double`` gemmlowp and TFLite by default, two roundings: the upper half of the doubled 64-bit product, a
-    half
+    ``tflite_single`` `half_up` with a 31-bit multiplier: TFLite's code for TFLITE_SINGLE_ROUNDING
+    ``tflite_double`` gemmlowp and tflite-micro, two roundings: the upper half of the doubled 64-bit product, a half
                       toward positive infinity (SaturatingRoundingDoublingHighMul), then the rest of the shift, a half
                       away from zero (RoundingDivideByPOT)
     ================= ==================================================================================================

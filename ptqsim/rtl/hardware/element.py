@@ -138,11 +138,14 @@ def _shift(unit: Unit, pair: tuple[int, int]) -> str:
 
 def _header(unit: Unit) -> str:
     accumulator = unit.accumulator
-    overflow = {
+    modes = {
         "wrap": "kept to the low bits of its register (two's complement)",
         "saturate": "clamped to what its register holds",
         "trap": "kept to the low bits of its register; from the first that does not fit on, trapped is 1",
-    }[accumulator.overflow]
+    }
+    overflow = modes[accumulator.overflow]
+    if accumulator.inner_overflow != accumulator.overflow:
+        overflow = f"{modes[accumulator.inner_overflow]} if that is of a tile, and else {overflow}"
     order = {
         "sequential": "one product after the other, each sum ",
         "tree": f"the exact sum of {unit.lanes} products at a time, each addition of one to the register ",
