@@ -20,6 +20,7 @@ MODULES: Final = {
     "ptqsim": "The simulator: number formats, accumulators, exact matrix products. It needs numpy, numba and scipy.",
     "ptqsim.bounds": "The accumulator width that is safe, by theorem or by observation.",
     "ptqsim.reference": "The specification of the datapath, in Python integers.",
+    "ptqsim.fitting": "Weights that fit a register: limits, nearest codes, compensation, certificate.",
     "ptqsim.units": "Integer units between the products: softmax, LayerNorm, activations, residual stream, rescaling.",
     "ptqsim.ptq": "Calibration, integer execution, verification and export of networks (extra `[models]`).",
     "ptqsim.rtl": "SystemVerilog of a datapath: generation, simulation, comparison (extra `[rtl]`).",
