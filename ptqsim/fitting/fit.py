@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.datapath.spec import Accumulator
-from ptqsim.fitting.certificate import certificate, fits, register_widths
+from ptqsim.fitting.certificates import certificate, fits, register_widths
 from ptqsim.fitting.compensation import compensate, descend, errors
 from ptqsim.fitting.limits import RegisterLimits, register_limits
 from ptqsim.fitting.projection import FRACTION, fixed_point, project
@@ -29,9 +29,9 @@ def fit_weights(
 ) -> QuantizedArray:
     """Weights as codes for which no input can overflow a register of an accumulator.
 
-    Codes that fit without a change are kept. Else, without a Hessian every column becomes the nearest codes that fit;
-    with one, what is chosen row by row with compensation of the error, or the nearest codes, each improved one weight at
-    a time: whichever has the lesser error in its column (docs/fitted_weights.md).
+    Codes that fit without a change are kept. Else, without a Hessian, every column becomes the nearest codes that fit;
+    with one, the codes that are chosen row by row with compensation of the error, or the nearest ones, both improved
+    one weight at a time: whichever has the lesser error in its column (docs/fitted_weights.md).
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def fit_weights(
     steps = codes.astype(np.float64) if given else np.asarray(weights, np.float64) / b_format.steps
     if codes.size and len(codes) * max(b_format.aligned_max, -b_format.aligned_min) * (2 << b_format.bits) > _MOST:
         raise ValueError(
-            f"weights of {b_format.bits} bits at depth {len(codes)} were to be fitted, whose distances no integer of 64 "
-            "bits holds; take fewer bits"
+            f"weights of {b_format.bits} bits at depth {len(codes)} were to be fitted, whose distances take more than 64 "
+            "bits; take fewer bits"
         )
     projected = project(codes, fixed_point(steps, b_format.bits), limits)
     if hessian is not None:
@@ -137,10 +137,8 @@ def _check_room(
     """Refuse a fit that would leave nothing of a column: the message names it, and the widths that would do."""
     codes = nearest.aligned()
     up, down = limits.largest()
-    positive, negative = (codes > 0).any(axis=0), (codes < 0).any(axis=0)
-    lost = np.flatnonzero(
-        (positive & (up < 1) | negative & (down < 1)) & ~(positive & (up > 0) | negative & (down > 0))
-    )
+    positive, negative = np.asarray((codes > 0).any(axis=0)), np.asarray((codes < 0).any(axis=0))
+    lost = np.flatnonzero((positive | negative) & ~(positive & (up > 0) | negative & (down > 0)))
     if not lost.size:
         return
     n = int(lost[0])
@@ -154,7 +152,7 @@ def _check_room(
     assert per_output is not None
     register = "register" if name == "accumulator" else "tile register"
     raise ValueError(
-        f"output channel {n} cannot be fitted: inputs of {a_format.short()} leave it no weight but 0 in a {register} of "
-        f"{widths[name]} bits; legal is one of {one[name].bits} bits or more, which holds a weight of {sign}, and "
+        f"output channel {n} cannot be fitted: inputs of {a_format.short()} leave it no weight but 0 in a "
+        f"{register} of {widths[name]} bits; legal is one of {one[name].bits} bits or more, which holds a weight of {sign}, and "
         f"{per_output[n]} bits would hold its weights as they are"
     )

@@ -60,7 +60,7 @@ class RegisterLimits:
         return (*self.whole, *self.tiles)
 
     def largest(self) -> tuple[int, int]:
-        """Largest magnitude of a positive, and of a negative weight that is alone; 2**63 - 1 where nothing limits it."""
+        """Largest magnitude of a positive, and of a negative weight that is alone; 2**63 - 1 if nothing limits it."""
         return tuple(
             min((limit.budget // factor for limit, factor in pairs if factor), default=(1 << 63) - 1)
             for pairs in (
@@ -88,9 +88,7 @@ def register_limits(a_format: NumberFormat, b_format: NumberFormat, accumulator:
         If the weights are not uniform, or have a zero point that the accumulator corrects.
     """
     if not isinstance(b_format, Uniform):
-        raise ValueError(
-            f"weights of format {b_format.short()} were to be fitted; legal are Uniform weights: quantize them uniformly"
-        )
+        raise ValueError(f"weights of format {b_format.short()} were to be fitted; legal are Uniform weights")
     if corrects(accumulator.zero_point, b_format):
         raise ValueError(
             f"weights with a zero point of {b_format.zero_point} were to be fitted to an accumulator that corrects it; "
@@ -114,7 +112,7 @@ def _around_zero(side: Side) -> tuple[int, int]:
 
 
 def _limits(ends: list[tuple[int, int]], bits: int) -> tuple[Limit, ...]:
-    """Both ends of a register of `bits` bits, for inputs between each pair of ends; those that another implies left out.
+    """Limits of both ends of a register, for inputs between each pair of ends; those that another implies left out.
 
     The greatest sum is high * W+ - low * W-, the least low * W+ - high * W- (docs/bounds.md, weight-aware).
     """

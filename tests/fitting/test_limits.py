@@ -113,6 +113,6 @@ def test_refusals() -> None:
     with pytest.raises(ValueError, match="legal are Uniform weights"):
         fitting.register_limits(a_format, pq.E4M3, pq.Accumulator(16))  # type: ignore[arg-type]
     shifted = pq.Uniform(4, 1.0, zero_point=3)
-    with pytest.raises(ValueError, match="zero point of 3 .* legal is a zero point of 0"):
+    with pytest.raises(ValueError, match=r"zero point of 3 .* legal is a zero point of 0"):
         fitting.register_limits(a_format, shifted, pq.Accumulator(16, zero_point="correction"))
     assert fitting.register_limits(a_format, shifted, pq.Accumulator(16)).whole
