@@ -1,4 +1,4 @@
-"""What is left of the limits of every column while its codes are chosen one row after the other."""
+"""The rest of the limits of every column while its codes are chosen one row after the other."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _thresholds(target: Reals, pairs: Sequence[tuple[Limit, Integers]]) -> tuple
 
 
 def _cost(up: Reals, down: Reals, limit: Limit, positive: Reals, negative: Reals) -> Reals:
-    """What targets of both signs, shrunk by these thresholds, take of a limit: [N]."""
+    """Part of a limit that targets of both signs take, shrunk by these thresholds: [N]."""
     total = limit.positive * np.maximum(up - positive, 0).sum(axis=0)
     total += limit.negative * np.maximum(down - negative, 0).sum(axis=0)
     return np.asarray(total, np.float64)

@@ -75,8 +75,8 @@ def fit_weights(
     steps = codes.astype(np.float64) if given else np.asarray(weights, np.float64) / b_format.steps
     if codes.size and len(codes) * max(b_format.aligned_max, -b_format.aligned_min) * (2 << b_format.bits) > _MOST:
         raise ValueError(
-            f"weights of {b_format.bits} bits at depth {len(codes)} were to be fitted, whose distances take more than 64 "
-            "bits; take fewer bits"
+            f"weights of {b_format.bits} bits at depth {len(codes)} were to be fitted, whose distances take more than "
+            "64 bits; take fewer bits"
         )
     projected = project(codes, fixed_point(steps, b_format.bits), limits)
     if hessian is not None:
@@ -153,6 +153,6 @@ def _check_room(
     register = "register" if name == "accumulator" else "tile register"
     raise ValueError(
         f"output channel {n} cannot be fitted: inputs of {a_format.short()} leave it no weight but 0 in a "
-        f"{register} of {widths[name]} bits; legal is one of {one[name].bits} bits or more, which holds a weight of {sign}, and "
-        f"{per_output[n]} bits would hold its weights as they are"
+        f"{register} of {widths[name]} bits; legal is one of {one[name].bits} bits or more, which holds a "
+        f"weight of {sign}, and {per_output[n]} bits would hold its weights as they are"
     )
