@@ -4,8 +4,8 @@ Limits on the weights of one output, the nearest codes within them, codes rounde
 certificate by the weight-aware bound. Nothing here knows a network.
 """
 
-from ptqsim.fitting.certificates import certificate, fits
+from ptqsim.fitting.certificates import certificate, fits, register_widths
 from ptqsim.fitting.fit import fit_weights
 from ptqsim.fitting.limits import Limit, register_limits
 
-__all__ = ["Limit", "certificate", "fit_weights", "fits", "register_limits"]
+__all__ = ["Limit", "certificate", "fit_weights", "fits", "register_limits", "register_widths"]

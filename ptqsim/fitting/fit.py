@@ -25,7 +25,7 @@ def fit_weights(
     accumulator: Accumulator,
     hessian: ArrayLike | None = None,
     *,
-    sweeps: int = 8,
+    sweeps: int = 4,
 ) -> QuantizedArray:
     """Weights as codes for which no input can overflow a register of an accumulator.
 

@@ -4,6 +4,7 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
+from ptqsim.ptq.calibration.fit import FitMethod as FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
 from ptqsim.ptq.calibration.layer import Granularity as Granularity

@@ -10,7 +10,6 @@ Layers are kept as they are finished: after an interruption the same command goe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,7 +34,8 @@ from ptqsim.cli.framework.options import (
     model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.errors import unknown_name
+from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator, show_fit
+from ptqsim.cli.network.mixed_precision import mixed_precision_of
 
 
 def calibrate(
@@ -61,6 +61,8 @@ def calibrate(
             help="tensor or channel: one scale for a weight, as in the papers, or one for each of its output channels.",
         ),
     ] = "tensor",
+    fitted_to: FitAccumulatorOption = None,
+    fit: FitOption = "compensate",
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -138,9 +140,10 @@ def calibrate(
     options = dict(map(_parse, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
-    mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
+    mixed = mixed_precision_of(mixed_precision, model_size, map(_parse, mixed_option or []))
     if smoothing is not None and not 0 <= smoothing <= 1:
         raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
+    unit = fit_accumulator(fitted_to)
     folds = [] if smoothing is None else [ptq.Smoothing(power=smoothing)]
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
@@ -160,6 +163,8 @@ def calibrate(
             a_bits=a_bits,
             seed=seed,
             w_granularity=w_granularity,
+            fit_accumulator=unit,
+            fit=fit,
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,
@@ -204,6 +209,7 @@ def _show(out: Output, quantized: Any, title: str) -> None:
         title=title,
     )
     _show_ties(out, quantized)
+    show_fit(out, quantized)
     if (mixed := quantized.info.get("mixed_precision")) is not None:
         sensitivity = mixed["sensitivity"]
         rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]
@@ -258,29 +264,6 @@ def _list_options(out: Output, method: str, variant: str) -> None:
         ["option", "default"], [[name, str(value)] for name, value in defaults.items()], title=f"Options of {method}"
     )
     out.result(defaults)
-
-
-def _mixed_precision(sensitivity: str | None, model_size: float | None, options: Iterable[tuple[str, Any]]) -> Any:
-    """Mixed precision as the flags ask for it; None if they ask for none."""
-    from ptqsim import ptq
-
-    given: dict[str, Any] = dict(options)
-    if sensitivity is None:
-        if given or model_size is not None:
-            raise ValueError(
-                "an option of mixed precision was given, but not mixed precision: add --mixed-precision nuclear_norm"
-            )
-        return None
-    legal = {field.name: field.default for field in fields(ptq.MixedPrecision)}
-    for name, value in given.items():
-        if name not in legal:
-            raise unknown_name("option of mixed precision", name, legal)
-        if name == "widths":
-            if not (isinstance(value, list) and all(type(width) is int for width in value)):
-                raise ValueError(f"widths are {value!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
-            given["widths"] = tuple(value)
-    sizes = {} if model_size is None else {"model_size": model_size}
-    return ptq.MixedPrecision(**{"sensitivity": sensitivity, **sizes, **given})
 
 
 def _parse(text: str) -> tuple[str, Any]:

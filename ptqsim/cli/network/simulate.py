@@ -31,11 +31,13 @@ from ptqsim.cli.framework.options import (
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.fit_options import AttentionBitsOption, give_accumulators
 
 
 def simulate(
     calibrated: CalibratedArgument,
     bits: BitsOption = 32,
+    attention_bits: AttentionBitsOption = None,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
@@ -58,7 +60,7 @@ def simulate(
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
-    quantized.accumulator = accumulator
+    give_accumulators(quantized, accumulator, attention_bits)
     for text in layer or []:
         name, _, width = text.partition("=")
         if not (width.isascii() and width.isdigit()):  # isdigit alone takes superscripts

@@ -15,6 +15,7 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer import Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache
@@ -25,7 +26,7 @@ from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, run_as_fitted
 from ptqsim.ptq.search.capture import Captured
 
 
@@ -41,6 +42,8 @@ def calibrate(
     seed: int = 0,
     variant: str = "paper",
     w_granularity: Granularity | str = Granularity.TENSOR,
+    fit_accumulator: pq.Accumulator | None = None,
+    fit: FitMethod | str = FitMethod.COMPENSATE,
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
@@ -74,6 +77,11 @@ def calibrate(
         Number of scales of a weight: one (in a qkv layer one for each of W_Q, W_K and W_V), as in the papers, or one
         for each output channel, in the same search space and by the same objective, taken of the channel
         (docs/calibration.md).
+    fit_accumulator : ptqsim.Accumulator, optional
+        Choose codes of weights with which no input can overflow this accumulator (docs/fitted_weights.md); layers with
+        weights then run on it, whatever its overflow mode.  Products of activations, Q K^T and P V, are not fitted.
+    fit : FitMethod or {"compensate", "project"}
+        The way to such codes: rounding with compensation of the error on the calibration images, or the nearest.
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
@@ -104,7 +112,7 @@ def calibrate(
     ValueError
         For unknown methods or options, widths out of range, images or parameters that are not finite, a model with an
         operation that is not supported, or a layer that does not compute what its class says, is never run, or runs
-        twice.
+        twice; and for weights that ``fit_accumulator`` leaves nothing of.
     """
     chosen = make_method(method, options, variant)
     seed = checked_seed(seed)
@@ -116,6 +124,10 @@ def calibrate(
         raise ArgumentTypeError(f"progress is {progress!r}; legal is a function of layers done, all layers and a name")
     folder = None if state is None else checked_path("state", state)
     granularity = Granularity.of(w_granularity, "w_granularity")
+    fit = FitMethod.of(fit, "fit")
+    if fit_accumulator is not None:
+        checked_type("fit_accumulator", fit_accumulator, pq.Accumulator, "such as ptqsim.Accumulator(16)")
+    fitted = None if fit_accumulator is None else Fit(fit_accumulator, fit)
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
@@ -145,10 +157,12 @@ def calibrate(
     }
     if granularity != Granularity.TENSOR:
         info["w_granularity"] = str(granularity)
+    if fitted is not None:
+        info["fit"] = fitted.to_dict()
     info |= {"images": len(images), "ptqsim": pq.__version__}
     if folds:
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
-    with Layerwise(model, images, seed, kept, captured, granularity) as layerwise:
+    with Layerwise(model, images, seed, kept, captured, granularity, fitted) as layerwise:
         check_float(model, layerwise.quantized.model, images)
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
         chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity))
@@ -163,4 +177,5 @@ def calibrate(
     for name, result in results.items():
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
+    run_as_fitted(quantized)
     return quantized

@@ -12,6 +12,7 @@ import torch
 import ptqsim as pq
 from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
+from ptqsim.ptq.calibration.fit import Fit, fit_layer
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.products.execute import WeightCodes
@@ -72,6 +73,7 @@ def calibrate_layer(
     w_bits: int,
     a_bits: int,
     granularity: Granularity = Granularity.TENSOR,
+    fit: Fit | None = None,
 ) -> LayerResult:
     """Find the formats, codes and bias of one operation.
 
@@ -86,11 +88,13 @@ def calibrate_layer(
         Width of weights and activations.
     granularity : Granularity
         Number of scales of a weight.
+    fit : Fit, optional
+        The accumulator that no input of a layer with weights shall overflow.
 
     Raises
     ------
     ValueError
-        Where its inputs, or the scales found for it, are not finite.
+        Where its inputs, or the scales found for it, are not finite, and where weights cannot be fitted.
     """
     check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None
@@ -125,6 +129,8 @@ def calibrate_layer(
     codes: WeightCodes | None = None
     if method.bit_splitting is not None:
         formats, codes = _split_bits(data, formats, method.bit_splitting)
+    if fit is not None:
+        formats, codes, report["fit"] = fit_layer(op.name, data, formats, codes, fit)
     bias = _corrected_bias(op, data, formats, codes) if method.bias_correction else None
     return LayerResult(formats, data.a.shape[-1], report, codes, bias)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress
+from ptqsim.ptq.calibration.fit import Fit
 from ptqsim.ptq.calibration.layer import Granularity, LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
@@ -39,6 +40,8 @@ class Layerwise:
         A capture of this network and these images, to be used instead of a new one.
     granularity : Granularity
         Number of scales of a weight.
+    fit : Fit, optional
+        The accumulator that weights are fitted to.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class Layerwise:
         kept: LayerCache,
         captured: Captured | None = None,
         granularity: Granularity = Granularity.TENSOR,
+        fit: Fit | None = None,
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images
         self.seed = seed
         self.granularity = granularity
+        self.fit = fit
         self.device = next(self.quantized.model.parameters()).device
         self._kept = kept
         self._given = captured
@@ -119,7 +124,7 @@ class Layerwise:
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
             data = captured.on(self.device, op.name)
-            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.fit)
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -142,7 +147,7 @@ class Layerwise:
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
                 data = exact.with_operands(op.calibrated_rows(a), b)
-                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity, self.fit)
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT
@@ -166,7 +171,8 @@ class Layerwise:
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
         key = {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
-        return key if self.granularity == Granularity.TENSOR else {**key, "w_granularity": str(self.granularity)}
+        key |= {} if self.granularity == Granularity.TENSOR else {"w_granularity": str(self.granularity)}
+        return key if self.fit is None else {**key, "fit": self.fit.to_dict()}
 
     def _check_given(self, method: Method, captured: Captured) -> None:
         if method.task_loss not in (None, captured.gradient):
