@@ -162,7 +162,7 @@ def test_bias_correction_takes_the_fitted_codes(model: nn.Module, images: torch.
         ({"fit_accumulator": UNIT, "fit": "prune"}, "unknown fit 'prune'"),
         (
             {"fit_accumulator": pq.Accumulator(6)},
-            r"layer 'patch_embed.proj', group 0: output channel \d+ cannot be fitted",
+            r"layer '.*', group \d: output channel \d+ cannot be fitted",
         ),
         ({"fit_accumulator": UNIT, "variant": "released"}, "released|shift"),
     ],
@@ -188,9 +188,9 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         str(path),
     ]
     assert app.main([*arguments, "--fit-accumulator", "12,order=split:32:11", "--fit", "project"]) == 0
-    shown = capsys.readouterr().out
-    assert "Weights that fit" in shown
-    assert "products of two activations are not fitted" in shown
+    shown = capsys.readouterr()
+    assert "Weights that fit" in shown.out
+    assert "products of two activations are not fitted" in " ".join((shown.out + shown.err).split())
     assert app.main(["bounds", str(path), "--images", "0", "--json"]) == 0
     layers = json.loads(capsys.readouterr().out)["layers"]
     bounds = [layer["bounds"]["weight_aware"]["bits"] for layer in layers.values() if "weight_aware" in layer["bounds"]]
