@@ -66,17 +66,16 @@ def give_accumulators(quantized: ptq.QuantizedModel, accumulator: pq.Accumulator
 
 def show_fit(out: Output, quantized: ptq.QuantizedModel) -> None:
     """Print what was fitted, and the width that products of activations need, which are not."""
-    fits = {name: op.report["fit"] for name, op in quantized.layers.items() if "fit" in op.report}
+    fits: dict[str, Any] = {name: op.report["fit"] for name, op in quantized.layers.items() if "fit" in op.report}
     if not fits:
         return
-    rows: list[list[Any]] = []
+    rows = []
     for name, fit in fits.items():
-        error = fit.get("error", {})
-        widths = "+".join(str(bits) for bits in fit["bits"].values())
-        rows.append([name, f"{fit['channels']} of {fit['of']}", widths, error.get("before"), error.get("after")])
-    shown = [[*row[:3], *(None if value is None else f"{value:.3g}" for value in row[3:])] for row in rows]
+        errors = [f"{fit['error'][when]:.3g}" if "error" in fit else None for when in ("before", "after")]
+        registers = "+".join(str(bits) for bits in fit["bits"].values())
+        rows.append([name, f"{fit['channels']} of {fit['of']}", registers, *errors])
     headings = ["layer", "columns that did not fit", "bits now", "error before", "after"]
-    out.table(headings, shown, title="Weights that fit, and the relative squared error of their output")
+    out.table(headings, rows, title="Weights that fit, and the relative squared error of their output")
     widths = {
         name: min(bound.bits for bound in op.bounds.values() if bound.kind == "theorem")
         for name, op in quantized.layers.items()

@@ -68,22 +68,20 @@ class _Group:
         if fmt.axis is None:
             costs = costs.sum(axis=1, keepdims=True)
         best = costs.argmin(axis=0)  # of equal ones the least scale
-        found = self._at(fmt, tried, best if fmt.axis is not None else int(best[0]), ratios)
+        found = tried[int(best[0])] if fmt.axis is None else _column_by_column(fmt, tried, best)
         if self.fit.method == FitMethod.PROJECT:
             return found
         made = fitting.fit_weights(self.weight, self.a, found.format, self.fit.accumulator, self.hessian)  # type: ignore[arg-type]
         better = self.errors(made) < self.errors(found)
         return pq.QuantizedArray(np.where(better, made.codes, found.codes), found.format)
 
-    def _at(
-        self, fmt: pq.Uniform, tried: Sequence[pq.QuantizedArray], best: Any, ratios: NDArray[np.float64]
-    ) -> pq.QuantizedArray:
-        """Of each column the codes at its best scale."""
-        if fmt.axis is None:
-            return tried[best]
-        codes = np.stack([one.codes for one in tried])[best, :, np.arange(len(best))].T
-        scales = np.stack([one.format.scale for one in tried])[best, np.arange(len(best))]
-        return pq.QuantizedArray(codes, replace(fmt, scale=scales))
+
+def _column_by_column(fmt: pq.Uniform, tried: Sequence[pq.QuantizedArray], best: NDArray[np.intp]) -> pq.QuantizedArray:
+    """Of each column [N] the codes at its best scale."""
+    columns = np.arange(len(best))
+    codes = np.stack([one.codes for one in tried])[best, :, columns].T
+    scales = np.stack([np.asarray(one.format.scale) for one in tried])[best, columns]
+    return pq.QuantizedArray(codes, replace(fmt, scale=scales))
 
 
 def _ratios(bits: int) -> NDArray[np.float64]:
@@ -161,9 +159,12 @@ def fit_layer(
 
 def _overflowing(a: pq.NumberFormat, codes: pq.QuantizedArray, accumulator: pq.Accumulator) -> int:
     """Number of columns that an input can make overflow."""
-    bounds = fitting.certificate(a, codes, accumulator)
-    over = [bounds[name].per_output > bits for name, bits in fitting.register_widths(accumulator).items()]  # type: ignore[operator]
-    return int(np.logical_or.reduce(over).sum())
+    widths = fitting.register_widths(accumulator)
+    over = np.zeros(codes.shape[1], np.bool_)
+    for name, bound in fitting.certificate(a, codes, accumulator).items():
+        assert bound.per_output is not None
+        over |= bound.per_output > widths[name]
+    return int(over.sum())
 
 
 def _gram(data: OperationData, formats: OperandFormats, group: int) -> NDArray[np.float64]:
