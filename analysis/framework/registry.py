@@ -33,6 +33,7 @@ FIGURES: Final[dict[str, str]] = {
     "ptq4vit.range_rule": ".papers.ptq4vit.range_rule:RangeRule",
     "simulator.codes": ".simulator.codes:Codes",
     "simulator.departure": ".simulator.departure:Departure",
+    "simulator.fitted_width": ".simulator.fitted_width:FittedWidth",
     "simulator.power_of_two": ".simulator.power_of_two:PowerOfTwo",
     "simulator.safe_width": ".simulator.safe_width:SafeWidth",
     "simulator.storage": ".simulator.storage:Storage",

@@ -121,6 +121,9 @@ LOOKS: Final[dict[str, Look]] = {
     # overflow modes
     "wrap": Look("Wrap", VERMILION, (0, (4, 1.5)), "s"),
     "saturate": Look("Saturate", BLUE, "-", "o"),
+    # weights that fit
+    "project": Look("Fitted, projected", GREEN, (0, (6, 1)), "^"),
+    "compensate": Look("Fitted, compensated", PURPLE, "-", "D"),
     # accumulator bounds
     "datatype": Look("Datatype", VERMILION, "-", "s"),
     "weight_aware": Look("Weight-aware", BLUE, (0, (4, 1.5)), "o"),

@@ -21,6 +21,7 @@ MODULES: Final = {
     "ptqsim.bounds": "The accumulator width that is safe, by theorem or by observation.",
     "ptqsim.reference": "The specification of the datapath, in Python integers.",
     "ptqsim.profiles": "The arithmetic of deployed processors and libraries, by name.",
+    "ptqsim.fitting": "Weights that fit a register: limits, nearest codes, compensation, certificate.",
     "ptqsim.units": "Integer units between the products: softmax, LayerNorm, activations, residual stream, rescaling.",
     "ptqsim.ptq": "Calibration, integer execution, verification and export of networks (extra `[models]`).",
     "ptqsim.rtl": "SystemVerilog of a datapath: generation, simulation, comparison (extra `[rtl]`).",

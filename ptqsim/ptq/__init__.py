@@ -4,6 +4,7 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
+from ptqsim.ptq.calibration.fit import FitMethod as FitMethod
 from ptqsim.ptq.calibration.folds.attention_balance import AttentionBalance as AttentionBalance
 from ptqsim.ptq.calibration.folds.centering import Centering as Centering
 from ptqsim.ptq.calibration.folds.norm_into_weights import NormIntoWeights as NormIntoWeights

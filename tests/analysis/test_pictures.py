@@ -16,6 +16,7 @@ from analysis.hardware.area_accuracy import AreaAccuracy
 from analysis.papers.ptq4vit.fig5_metrics import Metrics
 from analysis.simulator.codes import Codes
 from analysis.simulator.departure import Departure
+from analysis.simulator.fitted_width import FittedWidth
 from analysis.simulator.power_of_two import PowerOfTwo
 from analysis.simulator.safe_width import SafeWidth
 from analysis.simulator.storage import Storage
@@ -29,6 +30,7 @@ SMALL = {
     "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
     "simulator.codes": Codes(bits=4),
     "simulator.departure": Departure(bits=6, images=4),
+    "simulator.fitted_width": FittedWidth(bits=6, images=8, widths=(12, 16), ways=("wrap", "project")),
     "simulator.power_of_two": PowerOfTwo(widths=(4, 6), images=8),
     "simulator.safe_width": SafeWidth(bits=6),
     "simulator.storage": Storage(widths=(3, 5), images=8),

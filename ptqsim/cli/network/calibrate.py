@@ -33,8 +33,9 @@ from ptqsim.cli.framework.options import (
     model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator, show_fit
 from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
-from ptqsim.cli.network.given_options import mixed_precision as given_mixed_precision
+from ptqsim.cli.network.mixed_precision import mixed_precision_of
 
 
 def calibrate(
@@ -73,6 +74,8 @@ def calibrate(
             "method's, such as gelu=e3m4 or softmax=log_sqrt2; docs/calibration.md lists the names.",
         ),
     ] = None,
+    fitted_to: FitAccumulatorOption = None,
+    fit: FitOption = "compensate",
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -158,7 +161,8 @@ def calibrate(
     options = dict(map(method_option, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
-    mixed = given_mixed_precision(mixed_precision, model_size, map(method_option, mixed_option or []))
+    mixed = mixed_precision_of(mixed_precision, model_size, map(method_option, mixed_option or []))
+    unit = fit_accumulator(fitted_to)
     folds = given_folds(fold or [], smoothing)
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
@@ -180,6 +184,8 @@ def calibrate(
             w_granularity=w_granularity,
             a_symmetric=a_symmetric,
             formats=named_formats(formats or []),
+            fit_accumulator=unit,
+            fit=fit,
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,
@@ -224,6 +230,7 @@ def _show(out: Output, quantized: Any, title: str) -> None:
         title=title,
     )
     _show_ties(out, quantized)
+    show_fit(out, quantized)
     if (mixed := quantized.info.get("mixed_precision")) is not None:
         sensitivity = mixed["sensitivity"]
         rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]

@@ -35,6 +35,7 @@ from ptqsim.cli.framework.options import (
     make_profile,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.fit_options import AttentionBitsOption, give_accumulators
 
 if TYPE_CHECKING:
     from ptqsim import ptq
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 def simulate(
     calibrated: CalibratedArgument,
     bits: BitsOption = 32,
+    attention_bits: AttentionBitsOption = None,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
@@ -71,7 +73,7 @@ def simulate(
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
-    quantized.accumulator = accumulator
+    give_accumulators(quantized, accumulator, attention_bits)
     for text in layer or []:
         name, _, width = text.partition("=")
         if not (width.isascii() and width.isdigit()):  # isdigit alone takes superscripts

@@ -22,6 +22,7 @@ from ptqsim.cli.framework.options import (
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.fit_options import AttentionBitsOption, give_accumulators
 
 
 def verify(
@@ -29,6 +30,7 @@ def verify(
     outputs: Annotated[int, typer.Option("--outputs", min=1, help="Outputs to recompute of every layer.")] = 10_000,
     images: Annotated[int, typer.Option("--images", min=1, help="Images to run; the last layer needs many.")] = 100,
     bits: BitsOption = 32,
+    attention_bits: AttentionBitsOption = None,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
@@ -41,7 +43,8 @@ def verify(
 
     out = Output(as_json)
     quantized = load_calibrated(calibrated)
-    quantized.accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
+    accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
+    give_accumulators(quantized, accumulator, attention_bits)
     source = ptq.load_data(data, quantized.model)
     samples = ptq.sample_images(source, min(images, len(source)), seed)
     with out.progress("recomputing", "image") as report:

@@ -15,6 +15,7 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
@@ -26,7 +27,7 @@ from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, run_as_fitted
 from ptqsim.ptq.search.capture import Captured
 
 
@@ -44,6 +45,8 @@ def calibrate(
     w_granularity: Granularity | str = Granularity.TENSOR,
     a_symmetric: bool = True,
     formats: Mapping[str, str] | None = None,
+    fit_accumulator: pq.Accumulator | None = None,
+    fit: FitMethod | str = FitMethod.COMPENSATE,
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
@@ -87,6 +90,11 @@ def calibrate(
         after ``gelu``, of every other ``activation`` and of each ``weight``.  Names are ``uniform``, ``asymmetric``,
         ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``, ``e2m3`` and ``e2m1``;
         the last six have widths of their own (docs/calibration.md).
+    fit_accumulator : ptqsim.Accumulator, optional
+        Choose codes of weights with which no input can overflow this accumulator (docs/fitted_weights.md); layers with
+        weights then run on it, whatever its overflow mode.  Products of activations, Q K^T and P V, are not fitted.
+    fit : FitMethod or {"compensate", "project"}
+        The way to such codes: rounding with compensation of the error on the calibration images, or the nearest.
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
@@ -117,7 +125,7 @@ def calibrate(
     ValueError
         For unknown methods or options, widths out of range, images or parameters that are not finite, a model with an
         operation that is not supported, or a layer that does not compute what its class says, is never run, or runs
-        twice.
+        twice; and for weights that ``fit_accumulator`` leaves nothing of.
     """
     chosen = make_method(method, options, variant)
     seed = checked_seed(seed)
@@ -135,11 +143,20 @@ def calibrate(
             f"a_symmetric is False, and method {chosen.name!r} of variant {variant_of(chosen)!r} takes symmetric "
             f"activations only, {chosen.symmetric_only}; legal is True, or another variant: try variant='paper'"
         )
+    fit = FitMethod.of(fit, "fit")
+    if fit_accumulator is not None:
+        checked_type("fit_accumulator", fit_accumulator, pq.Accumulator, "such as ptqsim.Accumulator(16)")
+        if chosen.reconstruction is not None:
+            raise ValueError(
+                f"fit_accumulator was given, and method {chosen.name!r} learns codes that would no longer fit; legal is "
+                "one of them: try method='ptq4vit'"
+            )
+    fitted = None if fit_accumulator is None else Fit(fit_accumulator, fit)
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
     )
-    rules = OperandRules(granularity, a_symmetric, checked_formats(formats, granularity, w_bits, a_bits))
+    rules = OperandRules(granularity, a_symmetric, checked_formats(formats, granularity, w_bits, a_bits), fitted)
     if (weight := dict(rules.formats).get("weight", "uniform")) != "uniform" and chosen.learns_rounding:
         raise ValueError(
             f"weights were to have format {weight!r}, and method {chosen.name!r} chooses codes of uniform ones; legal "
@@ -190,4 +207,5 @@ def calibrate(
         info["reconstruction"] = reconstruct(quantized, model, images, chosen.reconstruction, seed, kept, key, progress)
     quantized.info = info
     quantized.mode = "fake_quant"
+    run_as_fitted(quantized)
     return quantized

@@ -11,6 +11,7 @@ import torch
 
 import ptqsim as pq
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
+from ptqsim.ptq.calibration.fit import fit_layer
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.admission.finite import check_operands
@@ -84,7 +85,7 @@ def calibrate_layer(
     Raises
     ------
     ValueError
-        Where its inputs, or the scales found for it, are not finite.
+        Where its inputs, or the scales found for it, are not finite, and where weights cannot be fitted.
     """
     rules = rules or OperandRules()
     check_operands(op, data.a, data.b, data.out)
@@ -124,6 +125,8 @@ def calibrate_layer(
     codes: WeightCodes | None = None
     if method.bit_splitting is not None:
         formats, codes = _split_bits(data, formats, method.bit_splitting)
+    if rules.fit is not None:
+        formats, codes, report["fit"] = fit_layer(op.name, data, formats, codes, rules.fit)
     bias = _corrected_bias(op, data, formats, codes) if method.bias_correction else None
     return LayerResult(formats, data.a.shape[-1], report, codes, bias)
 

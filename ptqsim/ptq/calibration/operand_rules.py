@@ -10,6 +10,7 @@ import torch
 
 from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError, unknown_name
+from ptqsim.ptq.calibration.fit import Fit
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search.operand_formats import KINDS, NAMED_FORMATS, NamedFormat
 
@@ -31,6 +32,8 @@ class OperandRules:
         Number of scales of a weight.
     a_symmetric : bool
         False for activations with zero points.
+    fit : Fit or None
+        The accumulator that no input of a layer with weights shall overflow.
     formats : tuple of pairs of str
         Kinds of operands, and the names of the formats that they have in place of the method's.
     """
@@ -38,6 +41,7 @@ class OperandRules:
     granularity: Granularity = Granularity.TENSOR
     a_symmetric: bool = True
     formats: tuple[tuple[str, str], ...] = ()
+    fit: Fit | None = None
 
     def named(self, op: MatmulOperation, side: str) -> tuple[str, NamedFormat] | None:
         """Kind and format of an operand whose format was named; None where the method has its own."""
@@ -54,6 +58,8 @@ class OperandRules:
             about["a_symmetric"] = False
         if self.formats:
             about["formats"] = dict(self.formats)
+        if self.fit is not None:
+            about["fit"] = self.fit.to_dict()
         return about
 
 

@@ -22,7 +22,7 @@ from ptqsim.ptq.network.description.architecture import architectural_difference
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
-from ptqsim.ptq.network.quantized_model import QuantizedModel
+from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_fitted
 from ptqsim.ptq.network.saving import digest, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
@@ -98,6 +98,7 @@ def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor
             target.copy_(tensor)
     quantized.info["float_weights"] = "original" if original else "decoded"
     quantized.mode = "fake_quant"
+    run_as_fitted(quantized)
     return quantized
 
 

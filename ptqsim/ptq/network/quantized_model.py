@@ -146,6 +146,14 @@ class QuantizedModel(nn.Module):
         save(self, checked_path("the checkpoint", path))
 
 
+def run_as_fitted(quantized: QuantizedModel) -> None:
+    """Give layers with weights the accumulator that these were fitted to, if they were (docs/fitted_weights.md)."""
+    if (fit := quantized.info.get("fit")) is not None:
+        accumulator = pq.Accumulator.from_dict(fit["accumulator"])
+        layers = quantized.layers.items()
+        quantized.accumulator = {name: accumulator for name, op in layers if op.constant_b is not None}
+
+
 class _Accumulators(MutableMapping[str, pq.Accumulator]):
     """The layers' accumulators, by layer name."""
 

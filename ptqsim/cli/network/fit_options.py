@@ -1,0 +1,89 @@
+"""Options of weights that fit an accumulator, and of accumulators that differ between weights and attention."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import ptqsim as pq
+from ptqsim.cli.framework.output import Output
+
+if TYPE_CHECKING:
+    from ptqsim import ptq
+
+FitAccumulatorOption = Annotated[
+    str | None,
+    typer.Option(
+        "--fit-accumulator",
+        metavar="BITS[,NAME=VALUE...]",
+        help="Choose weights with which no input can overflow this accumulator: its width, and where they matter its "
+        "order, alignment and zero_point, e.g. 20,order=split:64:16.",
+    ),
+]
+FitOption = Annotated[
+    str,
+    typer.Option("--fit", help="compensate or project: round with compensation of the error, or to the nearest codes."),
+]
+AttentionBitsOption = Annotated[
+    int | None,
+    typer.Option("--attention-bits", help="Accumulator width of products of two activations; as --bits by default."),
+]
+
+_NAMES = ("order", "alignment", "zero_point")
+
+
+def fit_accumulator(text: str | None) -> pq.Accumulator | None:
+    """The accumulator that ``--fit-accumulator`` describes, None if it is not given.
+
+    Raises
+    ------
+    ValueError
+        If the text cannot be read, or the accumulator is not legal.
+    """
+    if text is None:
+        return None
+    bits, *rest = text.split(",")
+    pairs = [one.partition("=") for one in rest]
+    names = [name for name, _, _ in pairs]
+    if not (bits.isascii() and bits.isdigit()) or not set(names) <= set(_NAMES) or len(set(names)) < len(names):
+        raise ValueError(
+            f"--fit-accumulator {text!r} can't be read; legal is BITS, followed by {', '.join(_NAMES)} as NAME=VALUE: "
+            "try 16, or 20,order=split:64:16"
+        )
+    options: dict[str, Any] = {name: value for name, _, value in pairs}
+    return pq.Accumulator(int(bits), **options)
+
+
+def give_accumulators(quantized: ptq.QuantizedModel, accumulator: pq.Accumulator, attention_bits: int | None) -> None:
+    """Let every layer run on the accumulator, and products of two activations on one of another width if given."""
+    quantized.accumulator = accumulator
+    if attention_bits is not None:
+        other = replace(accumulator, bits=attention_bits)
+        quantized.accumulator = {name: other for name, op in quantized.layers.items() if op.constant_b is None}
+
+
+def show_fit(out: Output, quantized: ptq.QuantizedModel) -> None:
+    """Print what was fitted, and the width that products of activations need, which are not."""
+    fits: dict[str, Any] = {name: op.report["fit"] for name, op in quantized.layers.items() if "fit" in op.report}
+    if not fits:
+        return
+    rows = []
+    for name, fit in fits.items():
+        errors = [f"{fit['error'][when]:.3g}" if "error" in fit else None for when in ("before", "after")]
+        registers = "+".join(str(bits) for bits in fit["bits"].values())
+        rows.append([name, f"{fit['channels']} of {fit['of']}", registers, *errors])
+    headings = ["layer", "columns that did not fit", "bits now", "error before", "after"]
+    out.table(headings, rows, title="Weights that fit, and the relative squared error of their output")
+    widths = {
+        name: min(bound.bits for bound in op.bounds.values() if bound.kind == "theorem")
+        for name, op in quantized.layers.items()
+        if op.constant_b is None
+    }
+    if widths:
+        widest = max(widths, key=widths.__getitem__)
+        out.note(
+            f"products of two activations are not fitted; {widths[widest]} bits are safe for all of them ({widest} "
+            "needs most): give that width with --attention-bits"
+        )
