@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
-from ptqsim.common.validation import checked_integer, checked_path, checked_seed, checked_type
+from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer import Granularity
@@ -23,6 +23,8 @@ from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
+from ptqsim.ptq.integer_only.build import build_plan
+from ptqsim.ptq.integer_only.options import Given, IntegerOnly
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
@@ -45,6 +47,12 @@ def calibrate(
     state: str | Path | None = None,
     captured: Captured | None = None,
     folds: Sequence[Fold] = (),
+    integer_only: bool = False,
+    residual_bits: int = 16,
+    softmax: Given = None,
+    gelu: Given = None,
+    layer_norm: Given = None,
+    residual_scale: str | float = "free",
     progress: Progress = silent,
     **options: Any,
 ) -> QuantizedModel:
@@ -85,6 +93,11 @@ def calibrate(
     folds : sequence of Fold
         Exact transformations of the float network that are made first, such as ``[ptq.Smoothing(power=0.5)]``.  Float
         mode then equals the original network but for rounding.
+    integer_only : bool
+        Whether to make an integer-only network too, for mode ``"integer_only"`` (docs/integer_only.md).  Ranges that
+        have no format yet are taken from one more pass of the images.
+    residual_bits, softmax, gelu, layer_norm, residual_scale : optional
+        Width and units of the integer-only network; see :class:`ptqsim.ptq.IntegerOnly`.
     progress : callable
         Called with the number of finished layers, the number of all layers, and the name of the last finished layer.
     **options : object
@@ -107,6 +120,7 @@ def calibrate(
         twice.
     """
     chosen = make_method(method, options, variant)
+    units = IntegerOnly.of(residual_bits, softmax, gelu, layer_norm, residual_scale)
     seed = checked_seed(seed)
     if mixed_precision is not None:
         checked_type("mixed_precision", mixed_precision, MixedPrecision, "such as ptq.MixedPrecision()")
@@ -163,4 +177,8 @@ def calibrate(
     for name, result in results.items():
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
+    if checked_bool("integer_only", integer_only):
+        quantized.plan = build_plan(quantized, images, units)
+        info["integer_only"] = units.to_dict()
+        quantized.info = info
     return quantized
