@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.datapath.spec import Accumulator
-from ptqsim.errors import AccumulatorOverflowError
+from ptqsim.errors import AccumulatorOverflowError, LayerOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import MatmulResult, matmul
 from ptqsim.integer_only.edges import Edge
@@ -73,7 +73,7 @@ def execute(
         elif isinstance(step, Combine):
             made = _combine(step, values, edges)
         elif isinstance(step, Total):
-            made = _integers(values[step.source], edges[step.source]).sum(step.axis + 1)
+            made = integers_of(values[step.source], edges[step.source]).sum(step.axis + 1)
         else:
             made = moved(values[step.source], step.moves)
         values[step.name] = made
@@ -109,8 +109,7 @@ def _product(
         try:
             result = matmul(a, b, accumulator, statistics=statistics)
         except AccumulatorOverflowError as error:
-            error.add_note(f"in product {step.name!r}, group {group}")
-            raise
+            raise LayerOverflowError(step.name, group, error) from None
         if observer is not None:
             observer(step.name, group, a, b, result)
         parts.append(result.acc)
@@ -121,7 +120,7 @@ def _product(
 
 
 def _apply(step: Apply, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge]) -> NDArray[Any]:
-    inputs = [_integers(values[name], edges[name]) for name in step.sources]
+    inputs = [integers_of(values[name], edges[name]) for name in step.sources]
     if len(step.units) == 1:
         return step.units[0](*inputs)
     return np.stack([unit(*(x[:, g] for x in inputs)) for g, unit in enumerate(step.units)], 1)
@@ -130,12 +129,12 @@ def _apply(step: Apply, values: Mapping[str, NDArray[Any]], edges: Mapping[str, 
 def _combine(step: Combine, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge]) -> NDArray[np.int64]:
     total: NDArray[np.int64] = np.zeros((), np.int64) + step.constant
     for name, factors in zip(step.sources, step.multipliers, strict=True):
-        integers = _integers(values[name], edges[name])
+        integers = integers_of(values[name], edges[name])
         total = total + (integers if factors == (1,) else integers * np.array(factors, np.int64))
     return total
 
 
-def _integers(x: NDArray[Any], edge: Edge) -> NDArray[np.int64]:
+def integers_of(x: NDArray[Any], edge: Edge) -> NDArray[np.int64]:
     """The integers that codes stand for, in units of their step; integers are themselves."""
     if not edge.formats:
         return x

@@ -40,6 +40,7 @@ def simulate(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = "operand",
+    mode: Annotated[str, typer.Option("--mode", help="integer, or integer_only.")] = "integer",
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
@@ -53,7 +54,9 @@ def simulate(
     out = Output(as_json)
     quantized = load_calibrated(calibrated, checkpoint=checkpoint, pretrained=pretrained)
     source = ptq.load_data(data, quantized.model)
-    quantized.mode = "integer"
+    if mode not in ("integer", "integer_only"):
+        raise ValueError(f"--mode is {mode!r}; legal is integer or integer_only, whose products have accumulators")
+    quantized.mode = mode
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
@@ -106,6 +109,7 @@ def simulate(
     )
     out.result(
         {
+            "mode": mode,
             "accumulator": {
                 "bits": bits,
                 "overflow": overflow,

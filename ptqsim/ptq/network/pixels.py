@@ -9,17 +9,43 @@ import torch
 import ptqsim as pq
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.integer_only import Plan, execute
+from ptqsim.ptq.network.products.execute import IntegerProduct
 
 _LEVELS = 255.0
 
 
-def run_plan(plan: Plan, images: object, accumulators: Mapping[str, pq.Accumulator]) -> torch.Tensor:
-    """Logits, int64 [N, classes], of pixels, uint8 [N, C, H, W]."""
+def run_plan(plan: Plan, images: object, products: Mapping[str, IntegerProduct]) -> torch.Tensor:
+    """Logits of pixels, as integers.
+
+    Parameters
+    ----------
+    plan : Plan
+    images : uint8 tensor [N, C, H, W]
+    products : mapping of str to IntegerProduct
+        The datapaths of the layers, which count and record as in integer mode.
+
+    Returns
+    -------
+    int64 tensor [N, classes]
+        On the CPU.
+    """
     if not isinstance(images, torch.Tensor):
         raise ArgumentTypeError(
             f"images are a {type(images).__name__}; legal is a uint8 tensor [N, C, H, W]: try torch.from_numpy"
         )
-    return torch.from_numpy(execute(plan, images.detach().cpu().numpy(), accumulators))
+    watched = any(one.statistics or one.recorder is not None for one in products.values())
+
+    def watch(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+        products[name].note(group, a, b, result)
+
+    logits = execute(
+        plan,
+        images.detach().cpu().numpy(),
+        {name: one.accumulator for name, one in products.items()},
+        product_observer=watch if watched else None,
+        statistics=any(one.statistics for one in products.values()),
+    )
+    return torch.from_numpy(logits)
 
 
 def as_pixels(images: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:

@@ -86,7 +86,7 @@ class QuantizedModel(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes] of images [N, C, H, W]."""
         if self.mode == "integer_only":
-            return run_plan(self._required_plan(), images, self.accumulators)
+            return run_plan(self.required_plan(), images, {name: op.integer for name, op in self.layers.items()})
         check_images(images, self.model)
         floats = all(layer.mode == "float" and layer.observer is None for layer in self.layers.values())
         with torch.no_grad(), no_autocast(), sums_as_given() if floats else nullcontext():
@@ -100,18 +100,18 @@ class QuantizedModel(nn.Module):
     def mode(self, mode: Mode | str) -> None:
         mode = Mode.of(mode)
         if mode == "integer_only":
-            self._required_plan()
+            self.required_plan()
         for layer in self.layers.values():
             layer.mode = mode
 
     @property
     def edges(self) -> dict[str, Edge]:
-        return self._required_plan().edges
+        return self.required_plan().edges
 
     @property
     def logit_scale(self) -> float:
         """Real value of one unit of a logit of integer-only mode."""
-        return self._required_plan().logit_scale
+        return self.required_plan().logit_scale
 
     def logits(self, images: torch.Tensor) -> torch.Tensor:
         """Real logits [N, classes] of normalized images [N, C, H, W] in any mode.
@@ -121,10 +121,11 @@ class QuantizedModel(nn.Module):
         """
         if self.mode != "integer_only":
             return self(images)  # type: ignore[no-any-return]
-        plan = self._required_plan()
+        plan = self.required_plan()
         return self(as_pixels(images, plan.mean, plan.std)).double() * plan.logit_scale  # type: ignore[no-any-return]
 
-    def _required_plan(self) -> Plan:
+    def required_plan(self) -> Plan:
+        """The plan; a ValueError where calibration made none."""
         if self.plan is None:
             raise ValueError(
                 "the model has no integer-only network: calibrate it with ptqsim.ptq.calibrate(..., integer_only=True) "
