@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.errors import AccumulatorOverflowError, LayerOverflowError
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.gemm import MatmulResult, matmul
+from ptqsim.gemm.integers import integer_kernels
+from ptqsim.gemm.multiply import matmul
+from ptqsim.gemm.result import MatmulResult
 from ptqsim.integer_only.edges import Edge
 from ptqsim.integer_only.moves import moved
 from ptqsim.integer_only.plan import PIXELS, Plan
@@ -61,12 +63,23 @@ def execute(
     TypeError, ValueError
         If the images are not pixels of the shape that the plan takes.
     """
+    with integer_kernels():
+        return _run(plan, plan.checked_images(images), accumulators or {}, observer, product_observer, statistics)
+
+
+def _run(
+    plan: Plan,
+    pixels: NDArray[np.uint8],
+    accumulators: Mapping[str, Accumulator],
+    observer: Observer | None,
+    product_observer: ProductObserver | None,
+    statistics: bool,
+) -> NDArray[np.int64]:
     edges = plan.edges
-    values: dict[str, NDArray[Any]] = {PIXELS: plan.checked_images(images)}
-    chosen = {} if accumulators is None else accumulators
+    values: dict[str, NDArray[Any]] = {PIXELS: pixels}
     for index, step in enumerate(plan.steps):
         if isinstance(step, Product):
-            accumulator = chosen.get(step.name, DEFAULT)
+            accumulator = accumulators.get(step.name, DEFAULT)
             made = _product(step, values, edges, accumulator, product_observer, statistics)
         elif isinstance(step, Apply):
             made = _apply(step, values, edges)
