@@ -17,7 +17,7 @@ from ptqsim.gemm.result import MatmulResult
 from ptqsim.integer_only.edges import Edge
 from ptqsim.integer_only.moves import moved
 from ptqsim.integer_only.plan import PIXELS, Plan
-from ptqsim.integer_only.steps import DEFAULT, Apply, Combine, Move, Product, Step, Total, spread
+from ptqsim.integer_only.steps import DEFAULT, Apply, Combine, Product, Step, Total, spread
 
 Observer = Callable[[Step, Mapping[str, NDArray[Any]], NDArray[Any]], None]
 """Called after every step with the step, the edges that still live, and what the step made."""

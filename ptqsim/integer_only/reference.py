@@ -25,9 +25,7 @@ from ptqsim.integer_only.steps import DEFAULT, Apply, Combine, Product, Total, s
 Values = list[int]
 
 
-def reference(
-    plan: Plan, image: ArrayLike, accumulators: Mapping[str, Accumulator] | None = None
-) -> dict[str, Values]:
+def reference(plan: Plan, image: ArrayLike, accumulators: Mapping[str, Accumulator] | None = None) -> dict[str, Values]:
     """Every edge of one image, as a list of Python integers in C order.
 
     Parameters
@@ -64,7 +62,9 @@ def reference(
     return values
 
 
-def _product(step: Product, values: Mapping[str, Values], edges: Mapping[str, Edge], accumulator: Accumulator) -> Values:
+def _product(
+    step: Product, values: Mapping[str, Values], edges: Mapping[str, Edge], accumulator: Accumulator
+) -> Values:
     left, shape = edges[step.left], edges[step.name].shape
     k, n = left.shape[-1], shape[-1]
     whole = datapath.needs_operands(accumulator)
@@ -129,7 +129,9 @@ def _apply(step: Apply, values: Mapping[str, Values], edges: Mapping[str, Edge])
     made: Values = []
     for group, unit in enumerate(step.units):
         shares = [one[group * size : (group + 1) * size] for one in inputs]
-        made += unit.reference(*([one[i : i + length] for i in range(0, size, length)] for one in shares)).ravel().tolist()
+        made += (
+            unit.reference(*([one[i : i + length] for i in range(0, size, length)] for one in shares)).ravel().tolist()
+        )
     return made
 
 

@@ -23,7 +23,7 @@ from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
-from ptqsim.ptq.integer_only.build import build_plan
+from ptqsim.ptq.integer_only.build import build_plan, check_units
 from ptqsim.ptq.integer_only.options import Given, IntegerOnly
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
@@ -121,6 +121,7 @@ def calibrate(
     """
     chosen = make_method(method, options, variant)
     units = IntegerOnly.of(residual_bits, softmax, gelu, layer_norm, residual_scale)
+    integer_only = checked_bool("integer_only", integer_only)
     seed = checked_seed(seed)
     if mixed_precision is not None:
         checked_type("mixed_precision", mixed_precision, MixedPrecision, "such as ptq.MixedPrecision()")
@@ -164,6 +165,8 @@ def calibrate(
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
     with Layerwise(model, images, seed, kept, captured, granularity) as layerwise:
         check_float(model, layerwise.quantized.model, images)
+        if integer_only:
+            check_units(layerwise.quantized.model, images.shape[1])
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
         chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity))
         if trail is not None:
@@ -177,8 +180,7 @@ def calibrate(
     for name, result in results.items():
         result.apply(quantized.layers[name])
     quantized.mode = "fake_quant"
-    if checked_bool("integer_only", integer_only):
+    if integer_only:
         quantized.plan = build_plan(quantized, images, units)
-        info["integer_only"] = units.to_dict()
-        quantized.info = info
+        quantized.info["integer_only"] = units.to_dict()
     return quantized

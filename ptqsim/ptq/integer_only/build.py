@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
@@ -13,20 +13,43 @@ from ptqsim.ptq.integer_only.options import IntegerOnly
 from ptqsim.ptq.integer_only.pixels import normalization, pixel_projection
 from ptqsim.ptq.integer_only.refuse import no_unit
 from ptqsim.ptq.integer_only.seen import observe
-from ptqsim.ptq.integer_only.swin import read_swin
-from ptqsim.ptq.integer_only.vision_transformer import read_vision_transformer
-from ptqsim.ptq.network.input_size import input_size
+from ptqsim.ptq.integer_only.swin import check_swin, read_swin
+from ptqsim.ptq.integer_only.vision_transformer import check_vision_transformer, read_vision_transformer
 from ptqsim.ptq.network.products.operations import PatchOperation
 from ptqsim.ptq.network.timm_classes import timm_class
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
 
-_READERS = {
-    "models.vision_transformer.VisionTransformer": read_vision_transformer,
-    "models.deit.VisionTransformerDistilled": read_vision_transformer,
-    "models.swin_transformer.SwinTransformer": read_swin,
+_READERS: Final[dict[str, tuple[Any, Any]]] = {
+    "models.vision_transformer.VisionTransformer": (check_vision_transformer, read_vision_transformer),
+    "models.deit.VisionTransformerDistilled": (check_vision_transformer, read_vision_transformer),
+    "models.swin_transformer.SwinTransformer": (check_swin, read_swin),
 }
+
+
+def check_units(model: Any, channels: int) -> Any:
+    """The reader of a network whose products are operations, if everything else in it has an integer unit.
+
+    Raises
+    ------
+    ValueError
+        Where a module has none (it is named), or the network does not say how its images are normalized.
+    """
+    found = {timm_class(path): reader for path, reader in _READERS.items()}.get(type(model))
+    if found is None:
+        raise no_unit(type(model).__name__, model)
+    check, read = found
+    check(model)
+    if not isinstance(model.patch_embed.proj, PatchOperation):
+        raise no_unit("patch_embed.proj", model.patch_embed.proj)
+    mean, std = normalization(model)
+    if len(mean) != channels or len(std) != channels:
+        raise ValueError(
+            f"images have {channels} channels, and the network's normalization is mean {mean}, std {std}: set "
+            "model.pretrained_cfg to one mean and one std per channel"
+        )
+    return read
 
 
 def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: IntegerOnly) -> Plan:
@@ -49,20 +72,10 @@ def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: Integer
     if not isinstance(options, IntegerOnly):
         raise ArgumentTypeError(f"options are {options!r}; legal is a ptqsim.ptq.IntegerOnly")
     model: Any = quantized.model
-    read = {timm_class(path): reader for path, reader in _READERS.items()}.get(type(model))
-    if read is None:
-        raise no_unit(type(model).__name__, model)
-    op = getattr(model.patch_embed, "proj", None)
-    if not isinstance(op, PatchOperation):
-        raise no_unit("patch_embed.proj", op)
+    read = check_units(model, images.shape[1])
     mean, std = normalization(model)
-    if len(mean) != images.shape[1] or len(std) != images.shape[1]:
-        raise ValueError(
-            f"images have {images.shape[1]} channels, and the network's normalization is {mean}, {std}: set "
-            "model.pretrained_cfg to one mean and one std per channel"
-        )
-    size = input_size(model)
-    if tuple(images.shape[1:]) != size:
-        size = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-    build = Builder(quantized, size, options, observe(quantized, images))
-    return read(build, model, pixel_projection(op, mean, std, images), (mean, std))
+    channels, height, width = (int(side) for side in images.shape[1:])
+    build = Builder(quantized, (channels, height, width), options, observe(quantized, images))
+    projection = pixel_projection(model.patch_embed.proj, mean, std, images)
+    plan: Plan = read(build, model, projection, (mean, std))
+    return plan

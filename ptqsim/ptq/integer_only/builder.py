@@ -46,7 +46,9 @@ class Accumulators:
 class Builder:
     """A plan that grows by a step at a time."""
 
-    def __init__(self, quantized: QuantizedModel, image: tuple[int, int, int], options: IntegerOnly, seen: Seen) -> None:
+    def __init__(
+        self, quantized: QuantizedModel, image: tuple[int, int, int], options: IntegerOnly, seen: Seen
+    ) -> None:
         self.quantized = quantized
         self.options = options
         self.seen = seen
@@ -97,7 +99,7 @@ class Builder:
                 needed = int(np.ceil(largest / wanted)).bit_length() + 1
                 raise ValueError(
                     f"the residual {name!r} of {bits} bits with the scale {wanted:.6g} reaches to {top * wanted:.6g}, "
-                    f"and {largest:.6g} was seen; give residual_bits={needed}, or a scale of {largest / top:.6g} or more"
+                    f"and {largest:.6g} was seen; give residual_bits={needed}, or a scale of at least {largest / top:.6g}"
                 )
             return pq.Uniform(bits, wanted)
         scale = reach / top
@@ -133,7 +135,14 @@ class Builder:
         assert isinstance(module.eps, float)
         options = self.options.layer_norm.options
         unit = units.LayerNorm.from_real(
-            gamma, beta, module.eps, x.format.scale, out, features, x.aligned_bits, **options  # type: ignore[arg-type]
+            gamma,
+            beta,
+            module.eps,
+            x.format.scale,
+            out,
+            features,
+            x.aligned_bits,
+            **options,  # type: ignore[arg-type]
         )
         return self.add(Apply(name, (source,), (unit,)))
 

@@ -9,7 +9,7 @@ from torch import nn
 from ptqsim.ptq.network.timm_classes import timm_class
 
 IDLE: Final = (nn.Identity, nn.Dropout)
-_IDLE_OF_TIMM: Final = ("layers.drop.DropPath", "layers.drop.DropPath")
+_IDLE_OF_TIMM: Final = ("layers.drop.DropPath",)
 _NORMS_OF_TIMM: Final = ("layers.norm.LayerNorm",)
 
 
@@ -41,3 +41,9 @@ def is_norm(name: str, module: Any) -> bool:
     if type(module) not in (nn.LayerNorm, *map(timm_class, _NORMS_OF_TIMM)) or len(module.normalized_shape) != 1:
         raise no_unit(name, module)
     return True
+
+
+def check_norm(name: str, module: Any) -> None:
+    """Refuse anything but a LayerNorm over the last axis."""
+    if not is_norm(name, module):
+        raise no_unit(name, module, "in place of a normalization")

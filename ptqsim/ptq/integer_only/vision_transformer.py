@@ -12,26 +12,18 @@ from ptqsim.integer_only import Combine, Pad, Plan, Product, Reshape, Take, Tota
 from ptqsim.integer_only.plan import PIXELS
 from ptqsim.ptq.integer_only.blocks import attention, perceptron
 from ptqsim.ptq.integer_only.builder import Accumulators, Builder, bias_of, nearest, numbers
+from ptqsim.ptq.integer_only.functions import unit_of
 from ptqsim.ptq.integer_only.pixels import PixelProjection
-from ptqsim.ptq.integer_only.refuse import check_idle, check_type, is_norm, no_unit
-from ptqsim.ptq.network.products.operations import PatchOperation
+from ptqsim.ptq.integer_only.refuse import check_idle, check_norm, check_type, is_norm, no_unit
+from ptqsim.ptq.network.products.operations import LinearOperation, PatchOperation
 
 Normalization = tuple[tuple[float, ...], tuple[float, ...]]
 WIDE = 16
 """Bits of codes between two units that no product reads."""
 
 
-def read_vision_transformer(
-    build: Builder, model: Any, projection: PixelProjection, normalized: Normalization
-) -> Plan:
-    """The plan of a vision transformer with one stream of tokens.
-
-    Raises
-    ------
-    ValueError
-        Where a module has no integer unit; it is named.
-    """
-    _check(model)
+def read_vision_transformer(build: Builder, model: Any, projection: PixelProjection, normalized: Normalization) -> Plan:
+    """The plan of a vision transformer that `check_vision_transformer` lets through."""
     stream = _embedding(build, model, projection)
     if is_norm("norm_pre", model.norm_pre):
         out = build.residual_format("norm_pre", build.seen.outputs["norm_pre"])
@@ -42,7 +34,8 @@ def read_vision_transformer(
     return Plan(tuple(build.steps), build.edges[PIXELS].shape, *normalized, scale)  # type: ignore[arg-type]
 
 
-def _check(model: Any) -> None:
+def check_vision_transformer(model: Any) -> None:
+    """Refuse a network with a module that has no integer unit; the error names it."""
     check_type("patch_embed", model.patch_embed, "layers.patch_embed.PatchEmbed")
     if is_norm("patch_embed.norm", model.patch_embed.norm):
         raise no_unit("patch_embed.norm", model.patch_embed.norm, "behind the patch projection of a ViT")
@@ -56,10 +49,24 @@ def _check(model: Any) -> None:
         for part in ("drop_path1", "drop_path2"):
             check_idle(f"{name}.{part}", getattr(block, part))
         for part in ("norm1", "norm2"):
-            if not is_norm(f"{name}.{part}", getattr(block, part)):
-                raise no_unit(f"{name}.{part}", getattr(block, part), "in place of a normalization")
+            check_norm(f"{name}.{part}", getattr(block, part))
         check_attention(f"{name}.attn", block.attn)
         check_perceptron(f"{name}.mlp", block.mlp)
+        for part in ("ls1", "ls2"):
+            if type(getattr(block, part)).__name__ != "LayerScale":
+                check_idle(f"{name}.{part}", getattr(block, part))
+    for part in ("norm_pre", "norm", "fc_norm"):
+        is_norm(part, getattr(model, part))
+    for part in ("head", "head_dist"):
+        check_classifier(part, getattr(model, part, model.head))
+    if getattr(model, "attn_pool", None) is not None or model.global_pool not in ("token", "avg"):
+        raise no_unit("pool", model.attn_pool or model, f"that pools by {model.global_pool!r}")
+
+
+def check_classifier(name: str, module: Any) -> None:
+    """Refuse a network without a classifier."""
+    if not isinstance(module, LinearOperation):
+        raise no_unit(name, module, "in place of a classifier")
 
 
 def check_attention(name: str, module: Any) -> None:
@@ -76,6 +83,8 @@ def check_perceptron(name: str, module: Any) -> None:
     check_type(name, module, "layers.mlp.Mlp")
     if is_norm(f"{name}.norm", module.norm):
         raise no_unit(f"{name}.norm", module.norm, "within a perceptron")
+    if unit_of(module.act) is None:
+        raise no_unit(f"{name}.act", module.act)
 
 
 def patches(build: Builder, op: PatchOperation) -> str:
@@ -98,7 +107,9 @@ def _embedding(build: Builder, model: Any, projection: PixelProjection) -> str:
     op: PatchOperation = model.patch_embed.proj
     build.add(Product(op.name, patches(build, op), weights=(projection.weights,)))
     count, width = build.edges[op.name].shape
-    tokens = [t for t in (getattr(model, name, None) for name in ("cls_token", "dist_token", "reg_token")) if t is not None]
+    tokens = [
+        t for t in (getattr(model, name, None) for name in ("cls_token", "dist_token", "reg_token")) if t is not None
+    ]
     prefix = np.concatenate([numbers(token)[0] for token in tokens]) if tokens else np.zeros((0, width))
     real = np.concatenate([prefix, np.broadcast_to(bias_of(op, width), (count, width))])
     if model.pos_embed is not None:
@@ -116,33 +127,27 @@ def _block(build: Builder, name: str, block: Any, stream: str) -> str:
     middle, end = build.seen.inputs[f"{name}.norm2"], build.seen.outputs[name]
     source = build.layer_norm(f"{name}.norm1", block.norm1, stream, block.attn.qkv.formats.a[0])
     branch = attention(build, f"{name}.attn", block.attn, source)
-    stream = build.residual_add(f"{name}.add1", stream, branch, middle, _layer_scale(f"{name}.ls1", block.ls1))
+    stream = build.residual_add(f"{name}.add1", stream, branch, middle, _layer_scale(block.ls1))
     source = build.layer_norm(f"{name}.norm2", block.norm2, stream, block.mlp.fc1.formats.a[0])
     branch = perceptron(build, f"{name}.mlp", block.mlp, source)
-    return build.residual_add(f"{name}.add2", stream, branch, end, _layer_scale(f"{name}.ls2", block.ls2))
+    return build.residual_add(f"{name}.add2", stream, branch, end, _layer_scale(block.ls2))
 
 
-def _layer_scale(name: str, module: Any) -> NDArray[np.float64] | None:
-    if hasattr(module, "gamma"):
-        check_type(name, module, "layers.layer_scale.LayerScale", "models.vision_transformer.LayerScale")
-        return numbers(module.gamma)
-    check_idle(name, module)
-    return None
+def _layer_scale(module: Any) -> NDArray[np.float64] | None:
+    return numbers(module.gamma) if hasattr(module, "gamma") else None
 
 
 def _head(build: Builder, model: Any, stream: str) -> float:
     """Pooling, normalization and the classifier, or the mean of two; the real value of one unit of a logit."""
-    if not hasattr(model.head, "formats"):
-        raise no_unit("head", model.head, "in place of a classifier")
     if hasattr(model, "head_dist"):
         made = []
         for place, name in enumerate(("head", "head_dist")):
-            token = build.move(f"{name}.token", stream, Take(0, place, place + 1), Reshape(build.edges[stream].shape[1:]))
+            token = build.move(
+                f"{name}.token", stream, Take(0, place, place + 1), Reshape(build.edges[stream].shape[1:])
+            )
             head = getattr(model, name)
             made.append(build.linear(head, build.layer_norm(f"{name}.norm", model.norm, token, head.formats.a[0])))
         return build.logits("logits", made)
-    if getattr(model, "attn_pool", None) is not None or model.global_pool not in ("token", "avg"):
-        raise no_unit("pool", model.attn_pool or model, f"that pools by {model.global_pool!r}")
     norms = [(name, getattr(model, name)) for name in ("norm", "fc_norm") if is_norm(name, getattr(model, name))]
     out = model.head.formats.a[0]
     width = build.edges[stream].shape[1:]

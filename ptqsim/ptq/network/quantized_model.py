@@ -16,9 +16,9 @@ from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.integer_only import Edge, Plan
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
 from ptqsim.ptq.network.description.architecture import architecture
+from ptqsim.ptq.network.pixels import as_pixels, run_plan
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
-from ptqsim.ptq.network.pixels import as_pixels, run_plan
 from ptqsim.ptq.network.saving import save
 from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.network.wrapping.folding import Folding
@@ -40,9 +40,9 @@ class QuantizedModel(nn.Module):
     mode : Mode or {"float", "fake_quant", "integer", "integer_only"}
         Mode in which ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes;
         softmax, LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original
-        network, to the last bit; where something was folded, but for rounding.  In integer-only mode, for which calibration
-        has made a `plan`, nothing is float from pixels to logits: images are uint8 [N, C, H, W], and logits int64 in
-        units of ``logit_scale`` (docs/integer_only.md).
+        network, to the last bit; where something was folded, but for rounding.  In integer-only mode, for which
+        calibration has made a `plan`, nothing is float from pixels to logits: images are uint8 [N, C, H, W], and
+        logits int64 in units of ``logit_scale`` (docs/integer_only.md).
     plan : ptqsim.integer_only.Plan or None
         Steps of integer-only mode.
     edges : dict of str to ptqsim.integer_only.Edge
