@@ -99,7 +99,8 @@ class Builder:
                 needed = int(np.ceil(largest / wanted)).bit_length() + 1
                 raise ValueError(
                     f"the residual {name!r} of {bits} bits with the scale {wanted:.6g} reaches to {top * wanted:.6g}, "
-                    f"and {largest:.6g} was seen; give residual_bits={needed}, or a scale of at least {largest / top:.6g}"
+                    f"and {largest:.6g} was seen; give residual_bits={needed}, or a scale of {largest / top:.4g} or "
+                    "more"
                 )
             return pq.Uniform(bits, wanted)
         scale = reach / top
