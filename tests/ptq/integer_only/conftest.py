@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-
-HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+from tests.ptq.networks import HALF
 
 
 @pytest.fixture(scope="session")

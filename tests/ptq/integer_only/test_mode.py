@@ -120,7 +120,11 @@ def test_every_formulation_runs_and_equals_its_reference(
     ("given", "error", "says"),
     [
         ({"residual_bits": 3}, ValueError, "residual_bits"),
-        ({"residual_bits": 8, "residual_scale": 1e-4}, ValueError, r"residual 'embedding' of 8 bits.*residual_bits=1\d"),
+        (
+            {"residual_bits": 8, "residual_scale": 1e-4},
+            ValueError,
+            r"residual 'embedding' of 8 bits.*residual_bits=1\d",
+        ),
         ({"softmax": "hardmax"}, ValueError, "hardmax"),
         ({"softmax": {"kind": "softmax", "steps": 3}}, ValueError, "steps"),
         ({"softmax": {"table_bits": 4}}, ValueError, "too small for"),
@@ -151,9 +155,7 @@ def test_what_is_not_there_is_said(
         integer_only.logits(images + 0.001)
 
 
-def test_a_network_that_does_not_say_its_normalization_is_refused(
-    pixel_model: nn.Module, images: torch.Tensor
-) -> None:
+def test_a_network_that_does_not_say_its_normalization_is_refused(pixel_model: nn.Module, images: torch.Tensor) -> None:
     silent = copy.deepcopy(pixel_model)
     silent.pretrained_cfg = {}  # type: ignore[assignment]
     with pytest.raises(ValueError, match="pretrained_cfg"):

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from ptqsim import ptq
-from tests.ptq.integer_only.conftest import HALF
-from tests.ptq.networks import vision_transformer
+from tests.ptq.networks import HALF, vision_transformer
 
 SMALL: dict[str, Any] = {
     "img_size": 32, "patch_size": 8, "num_classes": 10, "embed_dim": 32, "depth": 1, "num_heads": 2,
