@@ -118,7 +118,8 @@ _NETWORK = """\
 static integer arena[{arena}];
 static integer room0[{room}], room1[{room}];
 
-static void align(integer *out, const integer *codes, int count, const format *f) {{
+void align(integer *out, const integer *codes, int count, const format *f);
+void align(integer *out, const integer *codes, int count, const format *f) {{
     int j;
     for (j = 0; j < count; j++) out[j] = aligned(codes[j], f);
 }}
@@ -185,7 +186,8 @@ static void show(const char *name, const integer *x, int count) {{
 }}
 
 void run_network(const uint8_t *pixels, integer *logits, int traced) {{
-    int j, row;
+    int j, row = 0;
+    (void)room0, (void)room1, (void)row;
     for (j = 0; j < {pixels}; j++) (arena + {first})[j] = pixels[j];
     {body}
     for (j = 0; j < {logits}; j++) logits[j] = (arena + {last})[j];

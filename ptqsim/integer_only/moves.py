@@ -77,7 +77,7 @@ class Pad:
 
 
 Rearrangement: TypeAlias = Reshape | Transpose | Take | Roll | Pad
-KINDS: dict[str, type[Rearrangement]] = {one.kind: one for one in (Reshape, Transpose, Take, Roll, Pad)}
+KINDS: dict[str, Any] = {one.kind: one for one in (Reshape, Transpose, Take, Roll, Pad)}
 
 
 def moved(x: NDArray[Any], moves: Iterable[Rearrangement]) -> NDArray[Any]:
@@ -110,4 +110,5 @@ def move_to_plain(move: Rearrangement) -> dict[str, Any]:
 def move_from_plain(data: Mapping[str, Any]) -> Rearrangement:
     """The rearrangement that `move_to_plain` wrote."""
     fields = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
-    return KINDS[str(fields.pop("kind"))](**fields)
+    made: Rearrangement = KINDS[str(fields.pop("kind"))](**fields)
+    return made

@@ -98,7 +98,7 @@ def _product(
 def _dot(row: list[object], column: list[object], accumulator: Accumulator, free: bool) -> int:
     """One output; where the bound says that nothing overflows, the plain sum."""
     if free:
-        return sum(map(mul, row, column))  # type: ignore[arg-type]
+        return sum(map(mul, row, column))
     return datapath.dot(row, column, accumulator)
 
 

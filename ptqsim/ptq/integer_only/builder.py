@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 import ptqsim as pq
 from ptqsim import units
@@ -126,14 +125,13 @@ class Builder:
         )
         return self.add(Apply(name, (stream, branch.edge), (unit,)))
 
-    def layer_norm(self, name: str, module: nn.Module, source: str, out: NumberFormat) -> str:
+    def layer_norm(self, name: str, module: Any, source: str, out: NumberFormat) -> str:
         """LayerNorm of codes of one format."""
-        x, features = self.edges[source], int(module.normalized_shape[-1])  # type: ignore[index]
+        x, features = self.edges[source], int(module.normalized_shape[-1])
         gamma, beta = (
             default if one is None else numbers(one)
             for one, default in ((module.weight, np.ones(features)), (module.bias, np.zeros(features)))
         )
-        assert isinstance(module.eps, float)
         options = self.options.layer_norm.options
         unit = units.LayerNorm.from_real(
             gamma,
@@ -143,7 +141,7 @@ class Builder:
             out,
             features,
             x.aligned_bits,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
         return self.add(Apply(name, (source,), (unit,)))
 
@@ -151,7 +149,8 @@ class Builder:
         """The mean of the outputs of heads on one grid; the real value of one unit."""
         every = np.concatenate([one.scale for one in heads]) / len(heads)
         if np.all(every == every[0]):
-            unit, factors = float(every[0]), [(1,)] * len(heads)
+            unit = float(every[0])
+            factors: list[tuple[int, ...]] = [(1,)] * len(heads)
         else:
             # Factors of 15 bits bring channels of different scales on one grid, and no bit of a sum is dropped.
             unit = float(every.max() / (1 << 15))

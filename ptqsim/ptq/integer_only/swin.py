@@ -135,7 +135,7 @@ def _check_block(name: str, block: Any, size: tuple[int, ...]) -> None:
 
 def _position_bias(block: Any) -> NDArray[np.float64]:
     """Relative position bias and the mask of shifted windows, [H, 1 or windows, T, T]."""
-    bias = numbers(block.attn.original._get_rel_pos_bias())[0][:, None]
-    if block.attn_mask is None:
-        return bias
-    return bias + numbers(block.attn_mask)[None]
+    bias: NDArray[np.float64] = numbers(block.attn.original._get_rel_pos_bias())[0][:, None]
+    if block.attn_mask is not None:
+        bias = bias + numbers(block.attn_mask)[None]
+    return bias
