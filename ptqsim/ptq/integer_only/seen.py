@@ -1,4 +1,4 @@
-"""What one pass of the calibration images shows of a network: ranges of what has no format yet."""
+"""Ranges of a network that have no format yet, from one pass of the calibration images."""
 
 from __future__ import annotations
 
