@@ -114,3 +114,15 @@ class AccumulatorOverflowError(OverflowError):
             f"{self.step}; {self.bits_needed} bits would be wide enough for this whole product. Widen the register, or "
             "choose overflow='wrap' or 'saturate'."
         )
+
+
+class LayerOverflowError(AccumulatorOverflowError):
+    """A trapped overflow, with the layer and the group (head, or part of a qkv layer) in which it happened."""
+
+    def __init__(self, layer: str, group: int, error: AccumulatorOverflowError) -> None:
+        super().__init__(error.element, error.step, error.register, error.bits, error.bits_needed)
+        self.layer = layer
+        self.group = group
+
+    def __str__(self) -> str:
+        return f"layer {self.layer!r}, group {self.group}: {super().__str__()}"

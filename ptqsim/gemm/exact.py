@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.gemm.integers import integers_wanted
 from ptqsim.gemm.operands.operand import INT32_MAX, INT64_MAX
 from ptqsim.gemm.operands.planes import (
     BYTES,
@@ -53,7 +54,7 @@ def exact_product(product: Product, bits: int = 63) -> Exact:
     found = by_words(product, acc, bits)
     if found is not None:
         return found
-    dtype = product.exact_type()
+    dtype = None if integers_wanted() else product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
         kept = wrapped(acc, bits)
@@ -127,7 +128,7 @@ def _as_pairs(product: Product) -> WordOperands | None:
     if not machine.PAIRS:
         return None
     terms = number_of_planes(product.left, PAIRS) * number_of_planes(product.right, PAIRS)
-    if terms > 2 or (terms == 2 and product.exact_type() is np.float32):
+    if terms > 2 or (terms == 2 and not integers_wanted() and product.exact_type() is np.float32):
         return None
     return _in_words(product, _PAIRS)
 

@@ -51,8 +51,12 @@ from ptqsim.ptq.evaluation.operand_loss import operand_losses as operand_losses
 from ptqsim.ptq.evaluation.summary import describe as describe
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
+from ptqsim.ptq.evaluation.verify_integer_only import verify_images as verify_images
+from ptqsim.ptq.evaluation.verify_integer_only import verify_units as verify_units
 from ptqsim.ptq.fetching.fetch import fetch as fetch
+from ptqsim.ptq.integer_only.options import IntegerOnly as IntegerOnly
 from ptqsim.ptq.network.loading import load as load
+from ptqsim.ptq.network.pixels import as_pixels as as_pixels
 from ptqsim.ptq.network.products.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
 from ptqsim.ptq.network.tasks.gradients import Gradient as Gradient

@@ -15,7 +15,7 @@ from ptqsim.common.validation import checked_integer, checked_scale, checked_typ
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import elementwise
 from ptqsim.units import target
-from ptqsim.units.constants import MAX_SHIFT, checked_integers, nearest, one_channel_count, scales
+from ptqsim.units.constants import MAX_SHIFT, checked_integers, nearest, one_channel_count, reals, scales, spread
 from ptqsim.units.interval import Interval, check_words, of_values, signed_interval
 from ptqsim.units.protocol import Input, Trace, Unit, checked_input_bits, run_rows
 from ptqsim.units.reference import residual_add as reference
@@ -96,6 +96,7 @@ class ResidualAdd(Unit):
         acc_bits: int = 32,
         multiplier_bits: int = 16,
         largest: float | None = None,
+        gain: ArrayLike = 1.0,
     ) -> ResidualAdd:
         """The unit nearest to real parameters.
 
@@ -115,6 +116,9 @@ class ResidualAdd(Unit):
             Significant bits of the largest m2, 1 to 31; m1 gets as many or more.
         largest : float, optional
             Largest magnitude of a sum that was seen. If the grid does not reach it, the unit is refused.
+        gain : float or array of shape (C,), optional
+            Factor of the branch, bias included, for the tensor or for every channel: layer scale. It may be negative
+            or zero, but not zero everywhere.
         """
         checked_type("out_format", target.checked_target(out_format), Uniform, "a residual stream is on one grid")
         if largest is not None:
@@ -122,12 +126,18 @@ class ResidualAdd(Unit):
         bits = checked_integer("multiplier_bits", multiplier_bits, 1, 31)
         step = Fraction(out_format.scale)
         units = scales("acc_scale", acc_scale)
-        factor1, factors2 = Fraction(checked_scale(x_scale, "x_scale")) / step, [unit / step for unit in units]
+        gains = [Fraction(value) for value in reals("gain", gain)]
+        count = one_channel_count("a ResidualAdd", acc_scale=len(units), gain=len(gains))
+        factor1 = Fraction(checked_scale(x_scale, "x_scale")) / step
+        factors2 = [u * g / step for u, g in zip(spread(units, count), spread(gains, count), strict=True)]
         # The largest mantissa of the branch, and that of the stream at least, has the bits that were asked for.
-        shift = min(bits - _exponent(max(factors2)), MAX_SHIFT)
+        largest2 = max(map(abs, factors2))
+        if not largest2:
+            raise ValueError("gain is zero for every channel, so that the branch adds nothing; leave the unit out")
+        shift = min(bits - _exponent(largest2), MAX_SHIFT)
         shift = max(0, shift, bits - _exponent(factor1))
         m1, m2 = nearest(factor1 * (1 << shift)), [nearest(factor * (1 << shift)) for factor in factors2]
-        if not m1 or not any(m2) or max(m1, *m2) > _TOP:
+        if not m1 or not any(m2) or max(m1, *map(abs, m2)) > _TOP:
             raise ValueError(
                 f"x_scale {x_scale!r} and acc_scale are too far from the step {out_format.scale!r} of out_format: with "
                 f"a shift of {shift}, a multiplier is zero or above 40 bits; give scales that are closer together"

@@ -6,6 +6,9 @@ from typing import Any
 
 from torch import nn
 
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+"""What a network says of its images if they have values from -1 to 1."""
+
 
 def timm_model(name: str, **options: Any) -> nn.Module:
     """A network that timm has a name for."""

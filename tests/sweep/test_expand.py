@@ -7,8 +7,8 @@ from itertools import pairwise, product
 
 import pytest
 
+from ptqsim.ptq.calibration.operand_rules import read_kinds
 from ptqsim.sweep.plan.planning import Plan
-from ptqsim.sweep.study.axis_values import formats_of
 from ptqsim.sweep.study.expand import expand
 from ptqsim.sweep.study.point import Calibration, Datapath, Point, columns_of, identity, plain, point_of_row
 from ptqsim.sweep.study.reading import parse_study
@@ -132,7 +132,7 @@ exclude:
     tasks = [plan.calibration_task(calibration) for calibration in plan.calibrations()]
     found = [task.payload["formats"] for task in tasks]
     assert found == ["method", "gelu=e3m4,weight=e4m3"]
-    assert [formats_of(text) for text in found] == [{}, {"gelu": "e3m4", "weight": "e4m3"}]
+    assert [read_kinds(text) for text in found] == [{}, {"gelu": "e3m4", "weight": "e4m3"}]
     assert len({task.key for task in tasks}) == 2
 
 

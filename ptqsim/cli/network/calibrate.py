@@ -11,12 +11,22 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.errors import on_interrupt
+from ptqsim.cli.framework.integer_only import (
+    GeluOption,
+    IntegerOnlyOption,
+    LayerNormOption,
+    ResidualBitsOption,
+    ResidualScaleOption,
+    SoftmaxOption,
+    scale_of,
+    unit_of,
+)
 from ptqsim.cli.framework.options import (
     CheckpointOption,
     DataOption,
@@ -33,7 +43,8 @@ from ptqsim.cli.framework.options import (
     model_options,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator, show_fit
+from ptqsim.cli.network.calibration_report import show
+from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator
 from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
 from ptqsim.cli.network.mixed_precision import mixed_precision_of
 
@@ -119,6 +130,12 @@ def calibrate(
             "--model-size", help="MB that the packed weights may take in mixed precision; by default as at --w-bits."
         ),
     ] = None,
+    integer_only: IntegerOnlyOption = False,
+    residual_bits: ResidualBitsOption = 16,
+    residual_scale: ResidualScaleOption = "free",
+    softmax: SoftmaxOption = None,
+    gelu: GeluOption = None,
+    layer_norm: LayerNormOption = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=1, help="Number of calibration images.")] = 32,
     seed: SeedOption = 0,
@@ -189,6 +206,12 @@ def calibrate(
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,
+            integer_only=integer_only,
+            residual_bits=residual_bits,
+            residual_scale=scale_of(residual_scale),
+            softmax=unit_of("--softmax", softmax),
+            gelu=unit_of("--gelu", gelu),
+            layer_norm=unit_of("--layer-norm", layer_norm, "layer_norm"),
             progress=report,
             **options,
         )
@@ -198,7 +221,7 @@ def calibrate(
         quantized.save(output)
     kept.remove()
     title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
-    _show(out, quantized, title)
+    show(out, quantized, title)
     out.note(f"written to {output} ({output.stat().st_size:,} bytes)")
     out.result(
         {
@@ -216,64 +239,6 @@ def calibrate(
             },
         }
     )
-
-
-def _show(out: Output, quantized: Any, title: str) -> None:
-    from ptqsim import ptq
-
-    out.table(
-        ["layer", "kind", "formats of A", "formats of B", "score"],
-        [
-            [name, op.kind, ptq.describe(op.formats.a), ptq.describe(op.formats.b), _number(op.report["score"])]
-            for name, op in quantized.layers.items()
-        ],
-        title=title,
-    )
-    _show_ties(out, quantized)
-    show_fit(out, quantized)
-    if (mixed := quantized.info.get("mixed_precision")) is not None:
-        sensitivity = mixed["sensitivity"]
-        rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]
-        out.table(["module", "bits", "sensitivity"], rows, title="Mixed precision")
-        out.note(
-            f"weights {mixed['model_size']:.4g} MB, at the same width everywhere {mixed['uniform_size']:.4g} MB; "
-            f"Omega of the Pareto frontier is {mixed['omega']['pareto']:.6g}, {100 * mixed['gap']:.2g} % above the "
-            f"optimum, {mixed['omega']['milp']:.6g}"
-        )
-    if (trail := quantized.info.get("selection")) is not None:
-        rows = [
-            [
-                ", ".join(f"{k}={v}" for k, v in step["added"].items()) or "start",
-                _number(step["divergence"], ".4f"),
-                step["kept"],
-            ]
-            for step in trail
-        ]
-        out.table(["added", "held-out KL", "kept"], rows, title="Choice of the preset, on calibration images held out")
-
-
-def _number(value: float | None, spec: str = ".4g") -> str:
-    return "not finite" if value is None else format(value, spec)
-
-
-def _show_ties(out: Output, quantized: Any) -> None:
-    """Table of the operands for which the method's objective could not decide, and of what decided instead."""
-    rows = [
-        [
-            name,
-            tie["operand"].upper() + ("" if tie["group"] is None else f", group {tie['group']}"),
-            op.report["objective"],
-            f"{tie['reason']} ({tie['tied']} of {tie['of']} candidates tied)",
-            tie["decided_by"],
-        ]
-        for name, op in quantized.layers.items()
-        for tie in op.report.get("ties", [])
-    ]
-    if rows:
-        out.table(["layer", "operand", "objective", "could not decide, as", "decided by"], rows, title="Ties")
-    fallback = quantized.info.get("mixed_precision", {}).get("fallback")
-    if fallback is not None:
-        out.note(f"widths were chosen by {fallback['decided_by']}: {fallback['reason']}")
 
 
 def _list_options(out: Output, method: str, variant: str) -> None:

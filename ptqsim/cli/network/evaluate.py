@@ -44,7 +44,7 @@ def evaluate(
     calibrated: Annotated[
         Path | None, typer.Argument(parser=places.path, help="What ptqsim calibrate -o wrote.")
     ] = None,
-    mode: Annotated[str, typer.Option("--mode", help="float, fake_quant or integer.")] = "integer",
+    mode: Annotated[str, typer.Option("--mode", help="float, fake_quant, integer or integer_only.")] = "integer",
     data: DataOption = "digits",
     limit: LimitOption = None,
     batch: BatchOption = 100,

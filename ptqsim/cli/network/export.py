@@ -1,8 +1,11 @@
-"""Write a calibrated model as an ONNX file with QuantizeLinear and DequantizeLinear.
+"""Write a calibrated model as an ONNX file with QuantizeLinear and DequantizeLinear, or as a program in C99.
 
-Operands in formats that QuantizeLinear can't say (twin formats) are named, and written out in standard operators or
-left unquantized. With *--check* ONNX Runtime runs the file on images, and every layer is compared with fake_quant
-mode; exit status 1 where a value is rounded to another one than there.
+*--c* writes the integer-only network of a model that was calibrated with *--integer-only* as self-contained C: from
+pixels to logits in integers, without a library.
+
+In an ONNX file, operands in formats that QuantizeLinear can't say (twin formats) are named, and written out in standard
+operators or left unquantized. With *--check* ONNX Runtime runs the file on images, and every layer is compared with
+fake_quant mode; exit status 1 where a value is rounded to another one than there.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ def export(
     onnx: Annotated[
         Path | None, typer.Option("--onnx", *places.OUT, parser=places.path, help="ONNX file to write.")
     ] = None,
+    c: Annotated[
+        Path | None, typer.Option("--c", parser=places.path, help="Folder to write the program in C to.")
+    ] = None,
     other_formats: Annotated[
         str,
         typer.Option(
@@ -44,6 +50,12 @@ def export(
     from ptqsim import ptq
 
     out = Output(as_json)
+    if c is not None:
+        if onnx is not None or check is not None:
+            raise ValueError("--c was given together with an option of an ONNX file: leave one of them out")
+        places.check_folder("--c", c)
+        _write_c(out, calibrated, c)
+        return
     if onnx is None:
         raise ValueError(f"no file was named to write to: name one, for instance --onnx {calibrated.stem}.onnx")
     places.check_file("--onnx", onnx, [calibrated])
@@ -69,6 +81,17 @@ def export(
     out.result(result | {"check": found, "passed": found.passed})
     if not found.passed:
         raise typer.Exit(1)
+
+
+def _write_c(out: Output, calibrated: Path, folder: Path) -> None:
+    from ptqsim.export import write_c_model
+
+    quantized = load_calibrated(calibrated)
+    model = write_c_model(quantized.required_plan(), folder, dict(quantized.accumulators))
+    sizes = {name: len(text.encode()) for name, text in model.files.items()}
+    out.table(["file", "bytes"], [[name, size] for name, size in sizes.items()], title=str(folder))
+    out.note(f"build it with make -C {folder}; it needs {8 * model.arena:,} bytes for what lies between steps")
+    out.result({"folder": folder, "files": sizes, "arena": model.arena})
 
 
 def _said(operand: OperandExport) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ptqsim as pq
 from ptqsim.cli.framework.options import load_calibrated
@@ -52,8 +52,14 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_
         title="Bits of a signed accumulator that is safe, by each bound",
     )
     out.note("datatype, weight-aware and row-stochastic are theorems; calibrated is an observation on the images run.")
+    units = widest_of_units(quantized)
+    if units:
+        rows = [[name, unit["kind"], unit["widest"], unit["widths"][unit["widest"]]] for name, unit in units.items()]
+        title = "Widest value on the way through each unit of the integer-only network, a theorem"
+        out.table(["step", "unit", "value", "bits"], rows, title=title)
     out.result(
         {
+            "units": units,
             "layers": {
                 name: {
                     "depth": quantized.layers[name].depth,
@@ -63,6 +69,25 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_
                     },
                 }
                 for name in found
-            }
+            },
         }
     )
+
+
+def widest_of_units(quantized: Any) -> dict[str, dict[str, Any]]:
+    """Width of every named value of the units of an integer-only network, and the widest, by step; none without one.
+
+    Where a step has a unit for each head, the width is that of the widest of them.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for step in () if quantized.plan is None else quantized.plan.steps:
+        for unit in getattr(step, "units", ()):
+            widths = {name: interval.bits for name, interval in unit.widths().items()}
+            before = found.get(step.name, {"widths": {}})["widths"]
+            joined = {name: max(bits, before.get(name, 0)) for name, bits in widths.items()}
+            found[step.name] = {
+                "kind": unit.kind,
+                "widths": joined,
+                "widest": max(joined, key=lambda name: joined[name]),
+            }
+    return found

@@ -50,6 +50,7 @@ def simulate(
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = "operand",
     profile: ProfileOption = None,
+    mode: Annotated[str, typer.Option("--mode", help="integer, or integer_only.")] = "integer",
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
     data: DataOption = "digits",
     limit: Annotated[int, typer.Option("--limit", min=1, help="Number of images.")] = 100,
@@ -69,7 +70,9 @@ def simulate(
     if chosen is not None:
         _check_layers(quantized, chosen)
     source = ptq.load_data(data, quantized.model)
-    quantized.mode = "integer"
+    if mode not in ("integer", "integer_only"):
+        raise ValueError(f"--mode is {mode!r}; legal is integer or integer_only, whose products have accumulators")
+    quantized.mode = mode
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
@@ -122,6 +125,7 @@ def simulate(
     out.result(
         {
             "profile": profile,
+            "mode": mode,
             "accumulator": {
                 "bits": bits,
                 "overflow": overflow,

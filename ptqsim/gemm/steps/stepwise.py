@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.gemm.exact import grain
+from ptqsim.gemm.integers import integers_wanted
 from ptqsim.gemm.operands import words
 from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.operands.words import INT16_MAX
@@ -208,7 +209,7 @@ def _saturating_type(product: Product, groups: Groups) -> Any:
         if dtype is np.int32:
             fits = (1 << (groups.widest - 1)) + term <= INT32_MAX
         else:
-            fits = groups.widest <= bits and (exact_terms or term <= exact)
+            fits = not integers_wanted() and groups.widest <= bits and (exact_terms or term <= exact)
         if fits and holds(product, dtype):
             return dtype
     return np.int64

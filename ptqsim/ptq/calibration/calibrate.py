@@ -25,6 +25,8 @@ from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules, chec
 from ptqsim.ptq.calibration.reconstruction.reconstruct import reconstruct
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
+from ptqsim.ptq.integer_only.build import build_plan, check_units
+from ptqsim.ptq.integer_only.options import Given, IntegerOnly
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, run_as_fitted
@@ -51,6 +53,12 @@ def calibrate(
     state: str | Path | None = None,
     captured: Captured | None = None,
     folds: Sequence[Fold] = (),
+    integer_only: bool = False,
+    residual_bits: int = 16,
+    softmax: Given = None,
+    gelu: Given = None,
+    layer_norm: Given = None,
+    residual_scale: str | float = "free",
     progress: Progress = silent,
     **options: Any,
 ) -> QuantizedModel:
@@ -106,6 +114,11 @@ def calibrate(
     folds : sequence of Fold
         Exact transformations of the float network that are made first, such as ``[ptq.Smoothing(power=0.5)]``.  Float
         mode then equals the original network but for rounding.
+    integer_only : bool
+        Whether to make an integer-only network too, for mode ``"integer_only"`` (docs/integer_only.md).  Ranges that
+        have no format yet are taken from one more pass of the images.
+    residual_bits, softmax, gelu, layer_norm, residual_scale : optional
+        Width and units of the integer-only network; see :class:`ptqsim.ptq.IntegerOnly`.
     progress : callable
         Called with the number of finished layers, the number of all layers, and the name of the last finished layer.
     **options : object
@@ -128,6 +141,8 @@ def calibrate(
         twice; and for weights that ``fit_accumulator`` leaves nothing of.
     """
     chosen = make_method(method, options, variant)
+    units = IntegerOnly.of(residual_bits, softmax, gelu, layer_norm, residual_scale)
+    integer_only = checked_bool("integer_only", integer_only)
     seed = checked_seed(seed)
     if mixed_precision is not None:
         checked_type("mixed_precision", mixed_precision, MixedPrecision, "such as ptq.MixedPrecision()")
@@ -148,8 +163,8 @@ def calibrate(
         checked_type("fit_accumulator", fit_accumulator, pq.Accumulator, "such as ptqsim.Accumulator(16)")
         if chosen.reconstruction is not None:
             raise ValueError(
-                f"fit_accumulator was given, and method {chosen.name!r} learns codes that would no longer fit; legal is "
-                "one of them: try method='ptq4vit'"
+                f"fit_accumulator was given, and method {chosen.name!r} learns codes that would no longer fit; legal "
+                "is one of them: try method='ptq4vit'"
             )
     fitted = None if fit_accumulator is None else Fit(fit_accumulator, fit)
     images = as_images(images, num_images, seed)
@@ -190,6 +205,8 @@ def calibrate(
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
     with Layerwise(model, images, seed, kept, captured, rules) as layerwise:
         check_float(model, layerwise.quantized.model, images)
+        if integer_only:
+            check_units(layerwise.quantized.model, images.shape[1])
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
         chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, rules))
         if trail is not None:
@@ -208,4 +225,7 @@ def calibrate(
     quantized.info = info
     quantized.mode = "fake_quant"
     run_as_fitted(quantized)
+    if integer_only:
+        quantized.plan = build_plan(quantized, images, units)
+        quantized.info["integer_only"] = units.to_dict()
     return quantized

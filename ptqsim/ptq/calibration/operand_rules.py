@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,3 +113,13 @@ def named_kinds(formats: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
             legal = ", ".join(named.name for named in NAMED_FORMATS.values() if kind in named.kinds)
             raise ValueError(f"format {name!r} was given for operands of kind {kind!r}; legal are {legal}")
     return tuple((kind, formats[kind]) for kind in KINDS if kind in formats)
+
+
+def written_kinds(formats: Iterable[tuple[str, str]]) -> str:
+    """Formats by kind as one text, ``kind=name,kind=name``."""
+    return ",".join(f"{kind}={name}" for kind, name in formats)
+
+
+def read_kinds(text: str) -> dict[str, str]:
+    """The formats by kind that `written_kinds` wrote; none of a text that has no ``=``."""
+    return dict(part.split("=") for part in text.split(",")) if "=" in text else {}

@@ -177,11 +177,12 @@ def predict(
     network = model.model if isinstance(model, QuantizedModel) else model
     parameter = next(network.parameters())
     device = parameter.device
+    run_model = model.logits if isinstance(model, QuantizedModel) else model
 
     def run(indices: range) -> tuple[int, torch.Tensor, torch.Tensor]:
         images, truth = data.read(indices)
         with torch.no_grad():
-            return indices.start, model(images.to(device, parameter.dtype)).float().cpu(), truth
+            return indices.start, run_model(images.to(device, parameter.dtype)).float().cpu(), truth
 
     # batches side by side, each on one thread; counters of a datapath are for one batch at a time
     counting = isinstance(model, QuantizedModel) and model.statistics

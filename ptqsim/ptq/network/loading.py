@@ -10,12 +10,14 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import nn
 
 import ptqsim as pq
 from ptqsim.common.validation import checked_path
 from ptqsim.formats import from_dict
+from ptqsim.integer_only import plan_from_plain
 from ptqsim.ptq.files.tensors import open_tensors, refuse_pickle
 from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
 from ptqsim.ptq.network.description.architecture import architectural_difference
@@ -23,7 +25,7 @@ from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_fitted
-from ptqsim.ptq.network.saving import digest, read_folding, weight_tensors
+from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
 READABLE: Final = (1, 2, 3, 4, 5)
@@ -96,10 +98,24 @@ def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor
             if target is None or target.shape != tensor.shape:
                 raise ValueError(f"{path} has a parameter {key[6:]!r} that the model has not in that shape")
             target.copy_(tensor)
+    if (plan := header.get("integer_only")) is not None:
+        quantized.plan = plan_from_plain(plan, _Constants(tensors))
     quantized.info["float_weights"] = "original" if original else "decoded"
     quantized.mode = "fake_quant"
     run_as_fitted(quantized)
     return quantized
+
+
+class _Constants(dict[str, NDArray[Any]]):
+    """Arrays of a plan by key: its own, or the codes of the layers."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self._tensors = tensors
+
+    def __missing__(self, key: str) -> NDArray[Any]:
+        own = self._tensors.get(f"plan/{key}")
+        return (self._tensors[layer_key(key)] if own is None else own).numpy()
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -13,8 +13,10 @@ from torch import nn
 import ptqsim as pq
 from ptqsim.common.validation import checked_path
 from ptqsim.errors import ArgumentTypeError, unknown_name
+from ptqsim.integer_only import Edge, Plan
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
 from ptqsim.ptq.network.description.architecture import architecture
+from ptqsim.ptq.network.pixels import as_pixels, run_plan
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.saving import save
@@ -35,10 +37,16 @@ class QuantizedModel(nn.Module):
     ----------
     layers : dict of str to MatmulOperation
         The quantized operations, by name, in the order of execution: ``.formats``, ``.bounds``, ``.report``.
-    mode : Mode or {"float", "fake_quant", "integer"}
+    mode : Mode or {"float", "fake_quant", "integer", "integer_only"}
         Mode in which ``q(images)`` runs.  In integer mode every quantized operation is ``ptqsim.matmul`` on codes;
         softmax, LayerNorm, GELU and residuals are float32 (PTQ4ViT section 4.1).  In float mode it is the original
-        network, to the last bit; where something was folded, but for rounding.
+        network, to the last bit; where something was folded, but for rounding.  In integer-only mode, for which
+        calibration has made a `plan`, nothing is float from pixels to logits: images are uint8 [N, C, H, W], and
+        logits int64 in units of ``logit_scale`` (docs/integer_only.md).
+    plan : ptqsim.integer_only.Plan or None
+        Steps of integer-only mode.
+    edges : dict of str to ptqsim.integer_only.Edge
+        Everything between two steps of integer-only mode: shape, format, width.
     accumulator : ptqsim.Accumulator or dict of str to ptqsim.Accumulator
         Accumulator of integer mode: one, or where layers differ, one per layer name.  Assigning an accumulator sets
         every layer, assigning a mapping sets the layers that it names.
@@ -71,11 +79,14 @@ class QuantizedModel(nn.Module):
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.foldings: tuple[AnyFolding, ...] = ()
+        self.plan: Plan | None = None
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
         super().train(False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, classes] of images [N, C, H, W]."""
+        if self.mode == "integer_only":
+            return run_plan(self.required_plan(), images, {name: op.integer for name, op in self.layers.items()})
         check_images(images, self.model)
         floats = all(layer.mode == "float" and layer.observer is None for layer in self.layers.values())
         with torch.no_grad(), no_autocast(), sums_as_given() if floats else nullcontext():
@@ -88,8 +99,39 @@ class QuantizedModel(nn.Module):
     @mode.setter
     def mode(self, mode: Mode | str) -> None:
         mode = Mode.of(mode)
+        if mode == "integer_only":
+            self.required_plan()
         for layer in self.layers.values():
             layer.mode = mode
+
+    @property
+    def edges(self) -> dict[str, Edge]:
+        return self.required_plan().edges
+
+    @property
+    def logit_scale(self) -> float:
+        """Real value of one unit of a logit of integer-only mode."""
+        return self.required_plan().logit_scale
+
+    def logits(self, images: torch.Tensor) -> torch.Tensor:
+        """Real logits [N, classes] of normalized images [N, C, H, W] in any mode.
+
+        In integer-only mode these are turned back into the pixels that they were made from, and the integers that come
+        out are multiplied by their scale; images that are no normalized 8-bit pixels are a ValueError.
+        """
+        if self.mode != "integer_only":
+            return self(images)  # type: ignore[no-any-return]
+        plan = self.required_plan()
+        return self(as_pixels(images, plan.mean, plan.std)).double() * plan.logit_scale  # type: ignore[no-any-return]
+
+    def required_plan(self) -> Plan:
+        """The plan; a ValueError where calibration made none."""
+        if self.plan is None:
+            raise ValueError(
+                "the model has no integer-only network: calibrate it with ptqsim.ptq.calibrate(..., integer_only=True) "
+                "or ptqsim calibrate --integer-only"
+            )
+        return self.plan
 
     @property
     def accumulator(self) -> pq.Accumulator | dict[str, pq.Accumulator]:

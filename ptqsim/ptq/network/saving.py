@@ -3,8 +3,9 @@
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
 ``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``shift/<number>`` its constants
-or ``values/<number>`` its factors of values; the metadata key ``ptqsim`` holds a JSON header with the formats of every
-layer, how the model was calibrated, and a digest of all the rest.
+or ``values/<number>`` its factors of values, ``plan/...`` the constants of an integer-only network that are not there
+yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
+a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from safetensors.torch import save as serialized
 
 import ptqsim as pq
 from ptqsim.common import files, fingerprint, strict_json
+from ptqsim.integer_only import plan_to_plain
 from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.operations import WeightOperation
@@ -73,6 +75,13 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         header["foldings"] = [
             written_folding(one, f"/{i}", tensors, header) for i, one in enumerate(quantized.foldings)
         ]
+    if quantized.plan is not None:
+        header["integer_only"], constants = plan_to_plain(quantized.plan)
+        for key, array in constants.items():
+            tensor = torch.from_numpy(array.copy())
+            # Most weights are those of the layers; that of the patch projection may be another.
+            if not torch.equal(tensors.get(layer_key(key), tensor[:0]), tensor):
+                tensors[f"plan/{key}"] = tensor
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
@@ -104,6 +113,11 @@ def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Ten
     if "qkv" in entry:
         return HeadFolding(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
     return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
+
+
+def layer_key(key: str) -> str:
+    """Key of the codes of a layer, of which ``weights/<layer>/<group>`` of a plan are a copy."""
+    return key.replace("weights/", "codes/", 1)
 
 
 def digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:

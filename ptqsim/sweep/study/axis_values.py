@@ -80,16 +80,11 @@ def _named_formats(value: object) -> object:
     """``kind=name,...`` in the order of the kinds, from a mapping; or ``method``."""
     if value == METHOD:
         return value
-    from ptqsim.ptq.calibration.operand_rules import named_kinds
+    from ptqsim.ptq.calibration.operand_rules import named_kinds, written_kinds
 
     if not isinstance(value, Mapping) or not value:
         raise ValueError(f"formats are {value!r}; legal are {METHOD!r} and a mapping such as {{gelu: e3m4}}")
-    return ",".join(f"{kind}={name}" for kind, name in named_kinds(value))
-
-
-def formats_of(text: str) -> dict[str, str]:
-    """Formats by kind, from the text that an axis has for them."""
-    return {} if text == METHOD else dict(part.split("=") for part in text.split(","))
+    return written_kinds(named_kinds(value))
 
 
 def _order(value: object) -> object:

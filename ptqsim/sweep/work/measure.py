@@ -12,11 +12,11 @@ from ptqsim import ptq
 from ptqsim.common import fingerprint
 from ptqsim.datapath.order import parse_order
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import read_kinds
 from ptqsim.ptq.evaluation.summary import format_facts, weight_bits
 from ptqsim.ptq.network.products.execute import OverflowCount
 from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.threads import settle_on_one_thread
-from ptqsim.sweep.study.axis_values import formats_of
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
 from ptqsim.sweep.work.sources import BATCH, OpenSource, StudySource
@@ -77,7 +77,7 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
             seed=payload["seed"],
             w_granularity=payload["w_granularity"],
             a_symmetric=payload["a_symmetric"],
-            formats=formats_of(payload["formats"]),
+            formats=read_kinds(payload["formats"]),
             state=kept.folder,
             captured=_capture(payload, source, network, images),
             **payload["options"],

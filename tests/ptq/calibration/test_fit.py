@@ -16,6 +16,7 @@ from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.fit import Fit, fit_network
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import OperandRules
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.search.capture import OperationData
@@ -136,7 +137,7 @@ def test_groups_of_a_convolution_are_fitted_by_themselves() -> None:
     a = torch.randn(2, 40, 18, generator=generator)
     b = op.constant_b.detach()
     data = OperationData(a, b, a @ b, None, 1)
-    result = calibrate_layer(op, data, make_method("percentile", {}), 6, 6, fit=Fit(pq.Accumulator(12)))
+    result = calibrate_layer(op, data, make_method("percentile", {}), 6, 6, OperandRules(fit=Fit(pq.Accumulator(12))))
     assert result.weight_codes is not None
     assert len(result.weight_codes) == 2
     for a_format, codes in zip(result.formats.a, result.weight_codes, strict=True):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from ptqsim.datapath.spec import bits_for
 from ptqsim.datapath.statistics import PrefixRange
+from ptqsim.errors import LayerOverflowError
 
 WeightCodes = list[pq.QuantizedArray]
 Recorder = Callable[[str, int, pq.QuantizedArray, pq.QuantizedArray, pq.MatmulResult], None]
@@ -48,18 +49,6 @@ class OverflowCount:
             self.prefixes = seen if self.prefixes is None else self.prefixes.joined(seen)
 
 
-class LayerOverflowError(pq.AccumulatorOverflowError):
-    """A trapped overflow, with the layer and the group (head, or part of a qkv layer) in which it happened."""
-
-    def __init__(self, layer: str, group: int, error: pq.AccumulatorOverflowError) -> None:
-        super().__init__(error.element, error.step, error.register, error.bits, error.bits_needed)
-        self.layer = layer
-        self.group = group
-
-    def __str__(self) -> str:
-        return f"layer {self.layer!r}, group {self.group}: {super().__str__()}"
-
-
 class IntegerProduct:
     """The datapath of one operation, and what was seen on it.
 
@@ -86,6 +75,13 @@ class IntegerProduct:
         every = list(formats) * len(values) if len(formats) == 1 else formats
         return [pq.quantize(group, fmt) for group, fmt in zip(values, every, strict=True)]
 
+    def note(self, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+        """Count a product's overflow, and show it to the recorder, where these are asked for."""
+        if self.statistics:
+            self.overflow.add(result)
+        if self.recorder is not None:
+            self.recorder(self.name, group, a, b, result)
+
     def run(
         self, a: torch.Tensor, b: Sequence[pq.QuantizedArray], a_formats: Sequence[pq.NumberFormat]
     ) -> torch.Tensor:
@@ -105,10 +101,7 @@ class IntegerProduct:
                 result = pq.matmul(qa, qb, self.accumulator, statistics=self.statistics)
             except pq.AccumulatorOverflowError as error:
                 raise LayerOverflowError(self.name, group, error) from None
-            if self.statistics:
-                self.overflow.add(result)
-            if self.recorder is not None:
-                self.recorder(self.name, group, qa, qb, result)
+            self.note(group, qa, qb, result)
             if out is None:
                 out = np.empty((groups, *result.acc.shape), np.float32)
             result.dequantize(out[group])

@@ -30,6 +30,7 @@ class Mode(Choice):
     FLOAT = "float"
     FAKE_QUANT = "fake_quant"
     INTEGER = "integer"
+    INTEGER_ONLY = "integer_only"
 
 
 Kind = Literal["linear", "qkv", "patch", "conv", "matmul_qk", "matmul_pv", "matmul"]

@@ -1,0 +1,79 @@
+"""The commands on a file with an integer-only network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptqsim.cli.framework import app
+from tests.ptq.test_commands import Run
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("integer_only") / "m.safetensors"
+    options = ["--softmax", "softmax,entries=16,table_bits=8", "--gelu", "bits=9", "--layer-norm", "precision=12"]
+    options += ["--residual-bits", "12", "--residual-scale", "power_of_two"]
+    arguments = ["calibrate", "--method", "percentile", "--integer-only", *options, "--images", "4", "-o", str(path)]
+    assert app.main(arguments) == 0
+    return path
+
+
+def test_evaluate_and_simulate(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = {
+        mode: Run(capsys, "evaluate", calibrated, "--mode", mode, "--limit", 50).result
+        for mode in ("integer", "integer_only")
+    }
+    assert abs(found["integer_only"]["top1"] - found["integer"]["top1"]) <= 6
+    assert found["integer_only"]["kl"] < found["integer"]["kl"] + 0.05
+    narrow = Run(
+        capsys, "simulate", calibrated, "--mode", "integer_only", "--bits", 40, "--limit", 5, "--layer", "head=9"
+    )
+    assert narrow.result["mode"] == "integer_only"
+    assert narrow.result["layers"]["head"]["overflow"]["events"] > 0
+    assert narrow.result["layers"]["blocks.0.mlp.fc1"]["overflow"]["events"] == 0
+    assert Run(capsys, "simulate", calibrated, "--mode", "float").status == 2
+
+
+def test_verify_recomputes_units_and_images(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(capsys, "verify", calibrated, "--outputs", 100, "--images", 2, "--whole", 0)
+    assert run.status == 0
+    assert run.result["mismatches"] == 0
+    assert {"blocks.0.norm1", "blocks.5.attn.softmax", "blocks.5.mlp.act"} <= run.result["layers"].keys()
+
+
+def test_bounds_of_units(calibrated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = Run(capsys, "bounds", calibrated, "--images", 0).result["units"]
+    norm = found["blocks.0.norm1"]
+    assert norm["kind"] == "layer_norm"
+    assert norm["widths"]["root"] == 12
+    assert norm["widths"][norm["widest"]] == max(norm["widths"].values()) <= 63
+
+
+def test_export_as_c(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run = Run(capsys, "export", calibrated, "--c", tmp_path / "c")
+    assert run.status == 0
+    assert run.result["files"].keys() == {path.name for path in (tmp_path / "c").iterdir()}
+    refused = Run(capsys, "export", calibrated, "--c", tmp_path / "c", "--onnx", tmp_path / "m.onnx")
+    assert refused.status == 2
+    assert "leave one of them out" in refused.errors
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--softmax", "hardmax"], "hardmax"),
+        (["--softmax", "softmax,entries"], "KEY=VALUE"),
+        (["--layer-norm", "steps=3"], "steps"),
+        (["--residual-bits", "17"], "residual_bits"),
+        (["--residual-scale", "two"], "residual_scale"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert app.main(["calibrate", "--integer-only", *options, "-o", str(tmp_path / "x")]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.count("\n") == 1
