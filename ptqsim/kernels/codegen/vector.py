@@ -6,6 +6,8 @@ inner registers that start at zero, and adds what they hold in the end to outer 
 - `saturate`: inner = min(max(inner + x * w, inner_low), inner_high), and likewise the outer addition
 - `wrap`: the low bits of every sum, by shifting left and back by `inner_low` and by `low`
 - `prefixes`: nothing is bounded, and the least and the greatest of all sums are kept
+- `sums`: nothing is bounded, and the inner registers take the place of the outer ones; int32 are words of two int16
+  (see `words`), whose products are both added
 
 `saturate_counted` and `wrap_counted` also count the additions that were changed. Those whose names end in `_on` have
 one register only: the inner one starts from the stored outer one and takes its place in the end.
@@ -109,6 +111,15 @@ class _PrefixesOn(Onward, _Prefixes):
         return register, tracked
 
 
+class _Sums(Steps):
+    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        pairs = not emit.is_float and emit.bits == 32
+        return (emit.add_pairs if pairs else emit.multiply_add)(register, x, w), tracked
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        return register, tracked
+
+
 def _choose(name: str, steps: Steps) -> Any:
     return compiled(steps) if COMPILED else getattr(interpreted, name)
 
@@ -118,6 +129,7 @@ saturate_counted = _choose("saturate_counted", _Saturate(counts=True))
 wrap = _choose("wrap", _Wrap())
 wrap_counted = _choose("wrap_counted", _Wrap(counts=True))
 prefixes = _choose("prefixes", _Prefixes())
+sums = _choose("sums", _Sums())
 saturate_on = _choose("saturate_on", _SaturateOn())
 saturate_counted_on = _choose("saturate_counted_on", _SaturateOn(counts=True))
 wrap_on = _choose("wrap_on", _WrapOn())
