@@ -10,7 +10,11 @@ simulator.safe_width -O calibrated=FILE* draws them.
 
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is uniform. With *--a-format
 twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound. Both can be
-small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes.
+small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes. Blocks go
+into a fixed-point register whose least bit has a weight, and the largest scales that occur may be given:
+
+    ptqsim bounds --a-format mxfp8 --b-format mxfp4 --depth 768 --weight -16 --a-scale 2 --b-scale 0.25
+
 Unsigned activations with a zero point, times weights:
 
     ptqsim bounds --a-unsigned --a-zero-point 113 --depth 384
@@ -25,6 +29,18 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli.blocks import (
+    BLOCKS,
+    AScaleOption,
+    BScaleOption,
+    RoundingOption,
+    WeightOption,
+    block_formats,
+    fixed_point,
+    is_block,
+    padded,
+    refuse_block_options,
+)
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AUnsignedOption,
@@ -36,6 +52,7 @@ from ptqsim.cli.framework.options import (
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_bounds import layer_bounds
+from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
@@ -58,8 +75,12 @@ def bounds(
         int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
     ] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
-    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
+    a_format: Annotated[
+        str | None, typer.Option("--a-format", help=f"One of {', '.join((*LEFT_FORMATS, *BLOCKS))}.")
+    ] = None,
+    b_format: Annotated[
+        str | None, typer.Option("--b-format", help=f"One of {', '.join((*RIGHT_FORMATS, *BLOCKS))}.")
+    ] = None,
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
@@ -68,10 +89,25 @@ def bounds(
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
     zero_point: ZeroPointOption = "operand",
+    weight: WeightOption = None,
+    rounding: RoundingOption = None,
+    a_scale: AScaleOption = None,
+    b_scale: BScaleOption = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=0, help="Images for the calibrated bound; 0 for none.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
+    of_blocks = {"--weight": weight, "--rounding": rounding, "--a-scale": a_scale, "--b-scale": b_scale}
+    if is_block(a_format, b_format) and calibrated is None:
+        plain = {"--bits": bits, "--b-bits": b_bits, "--shift": shift, "--a-unsigned": a_unsigned or None,
+                 "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
+                 "--b-zero-point": b_zero_point or None, "--alignment": None if alignment == "product" else alignment,
+                 "--zero-point": None if zero_point == "operand" else zero_point}  # fmt: skip
+        _of_blocks(
+            *block_formats(a_format, b_format, plain), depth, fixed_point(weight, rounding), a_scale, b_scale, as_json
+        )
+        return
+    refuse_block_options(of_blocks)
     if calibrated is not None:
         if any(option is not None for option in (depth, shift, a_format, b_format)):
             raise ValueError(
@@ -102,6 +138,38 @@ def bounds(
             "zero_point": zero_point,
             "bits": min(bound.bits for bound in found),
             "bounds": [describe(bound) for bound in found],
+        }
+    )
+
+
+def _of_blocks(
+    a: pq.Block, b: pq.Block, depth: int | None, register: pq.FixedPoint, a_scale: float | None, b_scale: float | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """The bound of blocks, of formats and largest scales."""
+    if depth is None:
+        raise ValueError("no --depth was given, the number of products per output: try --depth 768")
+    found = pq.block_bounds.datatype(a, b, depth, register, a_scale, b_scale)
+    output = Output(as_json)
+    show(output, [found], title=f"{a} times {b}, depth {depth}, least bit 2**{register.weight}, {register.rounding}")
+    note = padded(depth, a.block)
+    if note is not None:
+        output.note(note)
+    if found.bits > MAX_REGISTER_BITS:
+        output.note(
+            f"no register of {found.bits} bits is simulated, {MAX_REGISTER_BITS} are: scales of MX reach 2**127; say "
+            "with --a-scale and --b-scale which are the largest, or raise --weight"
+        )
+    output.note("A tighter bound needs more than formats: ptqsim.block_bounds.weight_aware takes the weights.")
+    output.result(
+        {
+            "a": {"element": a.element.to_dict(), "block": a.block, "scale": str(a.scale)},
+            "b": {"element": b.element.to_dict(), "block": b.block, "scale": str(b.scale)},
+            "depth": depth,
+            "weight": register.weight,
+            "rounding": str(register.rounding),
+            "bits": found.bits,
+            "bounds": [describe(found)],
         }
     )
 

@@ -221,6 +221,19 @@ def test_widths_beyond_every_register() -> None:
     assert pq.matmul(a, b, pq.Float32()).acc.tolist() == [[np.inf]]
 
 
+def test_blocks_of_zeros_with_any_scale(rng: np.random.Generator) -> None:
+    """The least scale and the greatest, of blocks that hold nothing."""
+    a, b = natural("MXFP4", (2, 128), -1, rng), natural("MXFP4", (128, 3), 0, rng)
+    codes, scales = a.codes.copy(), a.scales.copy()
+    codes[:, :2], scales[:, 0], scales[:, 1] = 0, 0, 254
+    a = pq.BlockArray(codes, scales, a.format, 128)
+    other = b.scales.copy()
+    other[:, 1] = 254
+    b = pq.BlockArray(b.codes, other, b.format, 128, -2)
+    for register in (pq.Float32(), pq.FixedPoint(14, -40, "saturate"), pq.FixedPoint(14, -2), pq.AlignedFloat32(8)):
+        check(a, b, register)
+
+
 def test_batches_broadcast(rng: np.random.Generator) -> None:
     a = pq.quantize_blocks(rng.normal(size=(2, 1, 3, 40)), pq.MXFP6)
     b = pq.quantize_blocks(rng.normal(size=(3, 40, 5)), pq.MXFP8, axis=1)

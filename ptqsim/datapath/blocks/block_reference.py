@@ -24,7 +24,7 @@ from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.blocks.array import BlockArray
-from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, BlockScale
+from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, Block, BlockScale
 from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.floats.named import E4M3
 
@@ -213,7 +213,9 @@ def _lines(array: object, name: str, axis: int) -> list[BlockLine]:
     lines = []
     for codes, scales in zip(array.codes.tolist(), array.scales.tolist(), strict=True):
         blocks = zip(codes, scales, strict=True)
-        lines.append([([_aligned(code, element) for code in block], step * _scale(s, array)) for block, s in blocks])
+        lines.append(
+            [([_aligned(code, element) for code in block], step * scale_of(s, array.format)) for block, s in blocks]
+        )
     return lines
 
 
@@ -224,8 +226,9 @@ def _aligned(code: int, element: Any) -> int:
     return code - 2 * half if code >= half else code
 
 
-def _scale(code: int, array: BlockArray) -> Fraction:
-    if array.format.scale == BlockScale.E4M3:
+def scale_of(code: int, block_format: Block) -> Fraction:
+    """The scale X that a code stands for, which is not that of NaN."""
+    if block_format.scale == BlockScale.E4M3:
         return minifloat_aligned(code, E4M3) * Fraction(E4M3.step)
     return Fraction(2) ** (code - E8M0_BIAS)
 

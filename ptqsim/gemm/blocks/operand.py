@@ -47,7 +47,7 @@ def scales_of(block_format: Block) -> Scales:
 
 
 class Span(NamedTuple):
-    """Least and greatest exponent of the scales of blocks that are not all zeros; both 0 if there are none."""
+    """Least and greatest exponent of the scales, without the least scale for blocks of zeros; 0 if there are none."""
 
     least: int
     greatest: int
@@ -67,8 +67,8 @@ class BlockOperand(PreparedOperand):
 
     Attributes
     ----------
-    format : Block
-        Its format.
+    format, depth : Block and int
+        Its format, and the depth without padding.
     scales : uint8 array
         Codes of the scales, [n, M, block] if left, [n, block, N] if right.
     number_of_blocks : int
@@ -76,7 +76,7 @@ class BlockOperand(PreparedOperand):
     """
 
     def __init__(self, array: BlockArray, is_left: bool) -> None:
-        self.format = array.format
+        self.format, self.depth = array.format, array.depth
         *outer, self.number_of_blocks, size = array.codes.shape
         lines = array.codes.reshape(*outer, self.number_of_blocks * size)
         super().__init__(lines if is_left else lines.swapaxes(-1, -2), array.format.element, is_left, None)
@@ -110,9 +110,9 @@ class BlockOperand(PreparedOperand):
         exponents = self.exponents
         if not self.scales.size:
             return Span(0, 0)
-        # Blocks of zeros have the least scale of all; no other format gives it to many others.
+        # Blocks of zeros are given the least scale of all, whose factor may become 0 in a float without harm.
         if int(self.scales.min()) == 0:
-            exponents = exponents[self._occupied() & (self.factors != 0)]
+            exponents = exponents[((self.scales != 0) | self._occupied()) & (self.factors != 0)]
             if not exponents.size:
                 return Span(0, 0)
         return Span(int(exponents.min()), int(exponents.max()))

@@ -79,8 +79,9 @@ class BlockProduct(Keeper):
         def find() -> int:
             norms = Fraction(self.left.norm) * Fraction(self.right.norm) * _SLACK
             exponent = self.left.span.greatest + self.right.span.greatest - weight
-            largest: Fraction = norms * Fraction(2) ** exponent
-            return math.ceil(largest) + self.blocks
+            unit = Fraction(1 << exponent) if exponent >= 0 else Fraction(1, 1 << -exponent)
+            largest: int = math.ceil(norms * unit)
+            return largest + self.blocks
 
         return self.make(("bound", weight), find)
 
