@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
 import typer
@@ -66,6 +66,15 @@ def block_formats(a_format: str | None, b_format: str | None, plain: Mapping[str
 def is_block(*names: str | None) -> bool:
     """True if one of the names is that of a block format."""
     return any(name in BLOCKS for name in names)
+
+
+def refuse_blocks(option: str, name: str | None, legal: Iterable[str]) -> None:
+    """Refuse the name of a block format where a command takes no blocks."""
+    if name in BLOCKS:
+        raise ValueError(
+            f"{option} {name} is a block format, which ptqsim bounds takes and this command does not; legal are "
+            f"{', '.join(legal)}"
+        )
 
 
 def refuse_block_options(options: Mapping[str, object]) -> None:

@@ -40,6 +40,7 @@ from ptqsim.cli.blocks import (
     is_block,
     padded,
     refuse_block_options,
+    refuse_blocks,
 )
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
@@ -185,6 +186,7 @@ def make_format(
         For an unknown name, a twin format without a shift, a shift for one that has none, a width that is not that of
         the name, or unsigned codes or a zero point of another format than uniform.
     """
+    refuse_blocks("--a-format", name, LEFT_FORMATS)
     if (unsigned or zero_point) and (shift is not None or name not in (None, "uniform")):
         raise ValueError("unsigned codes and zero points are those of uniform: leave --shift and --a-format out")
     if name in FLOATS and shift is None:
@@ -221,6 +223,7 @@ def make_right_format(
     ValueError
         For an unknown name, a width that is not that of the name, or unsigned codes or a zero point of a small float.
     """
+    refuse_blocks("--b-format", name, RIGHT_FORMATS)
     if (unsigned or zero_point) and name not in (None, "uniform"):
         raise ValueError("unsigned codes and zero points are those of uniform: leave --b-format out")
     if name in FLOATS:

@@ -61,7 +61,7 @@ class BlockProduct(Keeper):
     def __init__(self, left: BlockOperand, right: BlockOperand) -> None:
         super().__init__()
         self.left, self.right, self.product = left, right, Product(left, right)
-        self.blocks = left.number_of_blocks
+        self.blocks: int = left.number_of_blocks
         self.most = left.format.block * left.largest * right.largest
 
     @property
