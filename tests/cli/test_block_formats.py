@@ -16,5 +16,5 @@ def test_vectors_of_blocks(option: str, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_rtl_of_blocks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["rtl", "mac", "--a-format", "mxfp4", "-o", "never"]) == 2
+    assert app.main(["rtl", "generate", "--a-format", "mxfp4", "--depth", "8", "-o", "never"]) == 2
     assert "mxfp4 is a block format" in " ".join(capsys.readouterr().err.split())
