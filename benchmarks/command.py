@@ -20,6 +20,7 @@ import typer
 import ptqsim as pq
 from benchmarks import process, record, report
 from benchmarks import start as start_module
+from benchmarks.products.float_peers import missing
 from benchmarks.products.measure import Plan
 from benchmarks.products.shapes import QUICK, QUICK_PEERS
 from benchmarks.run import run
@@ -102,6 +103,8 @@ def bench(
     met, targets = data["summary"]["met"], data["summary"]["targets"]
     if targets:
         output.note(f"{met} of {targets} targets of speed are met when operands are ready")
+    if missing():
+        output.note(f"not installed here, so not measured: {', '.join(missing())} (extra bench)")
     for row in results.wrong:
         output.note(
             f"{row.shape.name} {row.operands} {row.case}: {row.wrong} of {row.shape.outputs} outputs are not what the "

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
-from benchmarks.products import measure, overflow_peers, threads
-from benchmarks.products.cases import groups_for
+from benchmarks.products import blocks, measure, overflow_peers, threads
+from benchmarks.products.blocks import BlockGroup
+from benchmarks.products.cases import Group, groups_for
 from benchmarks.products.measure import Plan, Row
 from benchmarks.products.overflow_peers import Verdict
+from benchmarks.products.shapes import Shape
 from benchmarks.products.threads import Threaded
 from ptqsim.cli.framework.output import Output
 
@@ -43,7 +45,10 @@ def run(only: str, plan: Plan, output: Output) -> Results:
         Where progress is shown.
     """
     results = Results()
-    work = [(shape, group) for shape in plan.shapes for group in groups_for(shape, only)]
+    work: list[tuple[Shape, Group | BlockGroup]] = []
+    for shape in plan.shapes:
+        work += [(shape, group) for group in groups_for(shape, only)]
+        work += [(shape, group) for group in blocks.groups_for(shape, only)]
     judged = [
         (name, maker, overflow)
         for name, maker in overflow_peers.installed().items()
@@ -60,7 +65,10 @@ def run(only: str, plan: Plan, output: Output) -> Results:
                 done += steps
                 told(done, total, f"{prefix}: {state}" if state else prefix)
 
-            if group.cases or group.peers:
+            if isinstance(group, BlockGroup):
+                results.rows += blocks.measure(shape, group, plan, step)
+                continue
+            if group.cases or group.peers or group.float_peers:
                 results.rows += measure.measure(shape, group, plan, step)
             if threads.cores() > 1:
                 for case in group.threads:
@@ -68,6 +76,9 @@ def run(only: str, plan: Plan, output: Output) -> Results:
                     results.threaded.append(
                         threads.measure(shape, group.operands, case, plan.rounds, plan.least, plan.seed)
                     )
+        if fnmatch("small/e4m3 x e4m3/peers", f"*{only.lower()}*"):
+            told(done, total, "apytypes, APyFloat")
+            results.rows += blocks.of_apyfloat(plan)
         for name, maker, overflow in judged:
             told(done, total, f"{name}, {overflow}")
             results.verdicts.append(overflow_peers.judge(name, maker, overflow, plan))

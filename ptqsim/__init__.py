@@ -6,6 +6,7 @@ The names here need numpy, numba and scipy. Neural networks are in `ptqsim.ptq`,
 from ptqsim import profiles as profiles
 from ptqsim.datapath import bounds as bounds
 from ptqsim.datapath import reference as reference
+from ptqsim.datapath.blocks import block_bounds as block_bounds
 from ptqsim.datapath.blocks import block_reference as block_reference
 from ptqsim.datapath.blocks.registers import AlignedFloat32 as AlignedFloat32
 from ptqsim.datapath.blocks.registers import FixedPoint as FixedPoint

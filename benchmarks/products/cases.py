@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from typing import Final, Literal
 
 import ptqsim as pq
-from benchmarks.products.draws import OperandKind, Operands
+from benchmarks.products.draws import FLOATS, OperandKind, Operands
 from benchmarks.products.shapes import Shape
 from benchmarks.products.targets import CERTIFIED_OF_EXACT, SPLIT_OF_SEQUENTIAL, TREE_OF_SEQUENTIAL, Kind, of_saturation
 
@@ -57,10 +57,11 @@ class Group:
     cases: tuple[Case, ...]
     peers: bool = False
     threads: tuple[Case, ...] = ()
+    float_peers: bool = False
 
     def weight(self, rounds: int) -> int:
         """Roughly what measuring takes, in steps of the progress bar."""
-        return len(self.cases) * (1 + rounds) + self.peers * rounds + len(self.threads) * rounds
+        return len(self.cases) * (1 + rounds) + (self.peers or self.float_peers) * rounds + len(self.threads) * rounds
 
     def chosen(self, shape: Shape, pattern: str) -> Group:
         """The cases whose "shape/operands/case" matches a pattern, and those that they are compared with."""
@@ -75,6 +76,7 @@ class Group:
             self,
             cases=tuple(case for case in self.cases if case.name in names),
             peers=self.peers and wanted("peers"),
+            float_peers=self.float_peers and wanted("peers"),
             threads=tuple(case for case in self.threads if wanted(f"2 threads {case.name}")),
         )
 
@@ -112,6 +114,8 @@ _SOFTMAX, _GELU, _SOFTMAX16 = OperandKind("softmax", 8, 6), OperandKind("gelu", 
 _UNSIGNED = OperandKind("unsigned", 8)
 _SOFTMAX6, _GELU6, _U6 = OperandKind("softmax", 6, 6), OperandKind("gelu", 6, 4), OperandKind("uniform", 6)
 
+_FLOATS = tuple(OperandKind(name, fmt.bits) for name, fmt in FLOATS.items())
+
 _CERTIFIED: Final = Case(
     "saturate 21 certified", "relative", pq.Accumulator(21, "saturate"), of="exact 32", of_target=CERTIFIED_OF_EXACT
 )
@@ -141,6 +145,11 @@ GROUPS: Final = (
     Group(Operands(_SOFTMAX, _U8, 28), (_saturating(28), _counted(28))),
     Group(Operands(_U12, _U12, 28), (_saturating(28),)),
     Group(Operands(_U12, _U12, 31), (_saturating(31),)),
+    *(
+        Group(Operands(each, each), (Case("exact 60", "float", pq.Accumulator(60)),), float_peers=each.kind == "e4m3")
+        for each in _FLOATS
+    ),
+    Group(Operands(_FLOATS[0], _FLOATS[0], 44), (_saturating(44),)),
     Group(Operands(_SOFTMAX16, _U16, 40), (_saturating(40), _counted(40))),
 )
 
@@ -148,4 +157,4 @@ GROUPS: Final = (
 def groups_for(shape: Shape, pattern: str = "") -> list[Group]:
     """The groups that make sense in a shape and have a case that is asked for."""
     chosen = [group.chosen(shape, pattern) for group in GROUPS if group.operands.possible(shape)]
-    return [group for group in chosen if group.cases or group.peers or group.threads]
+    return [group for group in chosen if group.cases or group.peers or group.threads or group.float_peers]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 import ptqsim as pq
 from benchmarks.products.shapes import Shape
+
+FLOATS: Final = {"e4m3": pq.E4M3, "e3m4": pq.E3M4, "e2m3": pq.E2M3, "e2m1": pq.E2M1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class OperandKind:
     ----------
     kind : str
         "uniform" (weights, or activations after LayerNorm), "unsigned" (activations that are not negative, many of them
-        clamped), "softmax" or "gelu" (in their twin formats).
+        clamped), "softmax" or "gelu" (in their twin formats), or a small float of `FLOATS`.
     bits, shift : int, optional
         Of the format.
     """
@@ -31,6 +34,9 @@ class OperandKind:
 
     def quantized(self, reals: NDArray[np.float64]) -> pq.QuantizedArray:
         """The reals in this kind's format, whose scale covers the largest of them."""
+        if self.kind in FLOATS:
+            small = FLOATS[self.kind]
+            return pq.quantize(reals, small.with_scale(float(np.abs(reals).max()) / small.real_max))
         peak = float(np.abs(reals).max()) / self.top
         match self.kind:
             case "softmax":
@@ -63,6 +69,8 @@ class OperandKind:
     @property
     def peak(self) -> int:
         """Greatest aligned value."""
+        if self.kind in FLOATS:
+            return FLOATS[self.kind].aligned_max
         return self.top << self.shift
 
     def driven(
@@ -74,6 +82,8 @@ class OperandKind:
         return self.quantized(share * signs)
 
     def __str__(self) -> str:
+        if self.kind in FLOATS:
+            return self.kind
         return f"{self.kind}{self.bits}" + (f"<<{self.shift}" if self.shift else "")
 
 

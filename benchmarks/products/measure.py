@@ -11,6 +11,7 @@ import numpy as np
 import ptqsim as pq
 from benchmarks.products.cases import Case, Group
 from benchmarks.products.contenders import Contender, Oracle, contenders
+from benchmarks.products.float_peers import float_peers
 from benchmarks.products.peers import exact_peers
 from benchmarks.products.shapes import PEERS, SHAPES, Shape
 from benchmarks.products.targets import target
@@ -123,6 +124,7 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
         calls |= {(case.name, how): call for how, call in contenders(case, shape, a, b, known).items()}
         step(1, "")
     peers = exact_peers(shape, a, b, known.product()) if group.peers else {}
+    peers |= float_peers(a, b) if group.float_peers else {}
     calls |= {(name, "prepared"): call for name, call in peers.items()}
     wrong = dict.fromkeys(calls, 0)
 
@@ -134,7 +136,7 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
         call()
     check()
     named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
-    steps = len(group.cases) + group.peers
+    steps = len(group.cases) + (group.peers or group.float_peers)
     timed = interleaved(
         baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(steps, "timing")
     )

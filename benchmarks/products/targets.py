@@ -16,7 +16,13 @@ Kind = Literal[
     "trap",
     "width",
     "relative",
+    "float",
+    "block",
+    "block_fixed",
 ]
+
+# Small floats, exact; blocks in float32 and in registers that saturate: in every shape.
+_FLOATS: Final[dict[Kind, float]] = {"float": 0.5, "block": 0.4, "block_fixed": 0.2}
 
 # "relative": wanted is a share of another datapath's speed, or nothing.
 _LINEAR: Final[dict[Kind, float]] = {
@@ -30,8 +36,10 @@ _LINEAR: Final[dict[Kind, float]] = {
     "counted": 0.25,  # of a register up to 31 bits
     "trap": 0.35,
     "width": 0.35,
+    **_FLOATS,
 }
 _ATTENTION: Final[dict[Kind, float]] = {
+    **_FLOATS,
     "exact": 1.5,
     "saturate16": 0.35,
     "saturate24": 0.35,

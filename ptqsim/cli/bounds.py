@@ -10,7 +10,11 @@ simulator.safe_width -O calibrated=FILE* draws them.
 
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is uniform. With *--a-format
 twin_softmax* the left operand's rows are those of a softmax, which sum to 1: that gives a tighter bound. Both can be
-small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes.
+small floats, for instance with *--a-format e4m3 --b-format e2m1*; these names say the width of their codes. Blocks go
+into a fixed-point register whose least bit has a weight, and the largest scales that occur may be given:
+
+    ptqsim bounds --a-format mxfp8 --b-format mxfp4 --depth 768 --weight -16 --a-scale 2 --b-scale 0.25
+
 Unsigned activations with a zero point, times weights:
 
     ptqsim bounds --a-unsigned --a-zero-point 113 --depth 384
@@ -29,6 +33,19 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
+from ptqsim.cli.blocks import (
+    BLOCKS,
+    AScaleOption,
+    BScaleOption,
+    RoundingOption,
+    WeightOption,
+    block_formats,
+    fixed_point,
+    is_block,
+    padded,
+    refuse_block_options,
+    refuse_blocks,
+)
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AUnsignedOption,
@@ -42,6 +59,7 @@ from ptqsim.cli.framework.options import (
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_bounds import layer_bounds
+from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
@@ -64,8 +82,12 @@ def bounds(
         int | None, typer.Option("--b-bits", help="Width of the right operand's codes; as --bits by default.")
     ] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
-    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
+    a_format: Annotated[
+        str | None, typer.Option("--a-format", help=f"One of {', '.join((*LEFT_FORMATS, *BLOCKS))}.")
+    ] = None,
+    b_format: Annotated[
+        str | None, typer.Option("--b-format", help=f"One of {', '.join((*RIGHT_FORMATS, *BLOCKS))}.")
+    ] = None,
     alignment: Annotated[
         str, typer.Option("--alignment", help="product, operand or deferred (one register per range).")
     ] = "product",
@@ -75,10 +97,25 @@ def bounds(
     b_zero_point: BZeroPointOption = 0,
     zero_point: ZeroPointOption = "operand",
     profile: ProfileOption = None,
+    weight: WeightOption = None,
+    rounding: RoundingOption = None,
+    a_scale: AScaleOption = None,
+    b_scale: BScaleOption = None,
     data: DataOption = "digits",
     images: Annotated[int, typer.Option("--images", min=0, help="Images for the calibrated bound; 0 for none.")] = 32,
     as_json: JsonOption = False,
 ) -> None:
+    of_blocks = {"--weight": weight, "--rounding": rounding, "--a-scale": a_scale, "--b-scale": b_scale}
+    if is_block(a_format, b_format) and calibrated is None:
+        plain = {"--bits": bits, "--b-bits": b_bits, "--shift": shift, "--a-unsigned": a_unsigned or None,
+                 "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
+                 "--b-zero-point": b_zero_point or None, "--alignment": None if alignment == "product" else alignment,
+                 "--zero-point": None if zero_point == "operand" else zero_point, "--profile": profile}  # fmt: skip
+        _of_blocks(
+            *block_formats(a_format, b_format, plain), depth, fixed_point(weight, rounding), a_scale, b_scale, as_json
+        )
+        return
+    refuse_block_options(of_blocks)
     chosen = make_profile(profile)
     if chosen is not None:
         if (alignment, zero_point) != ("product", "operand"):
@@ -147,6 +184,38 @@ def _registers(
     return registers
 
 
+def _of_blocks(
+    a: pq.Block, b: pq.Block, depth: int | None, register: pq.FixedPoint, a_scale: float | None, b_scale: float | None,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """The bound of blocks, of formats and largest scales."""
+    if depth is None:
+        raise ValueError("no --depth was given, the number of products per output: try --depth 768")
+    found = pq.block_bounds.datatype(a, b, depth, register, a_scale, b_scale)
+    output = Output(as_json)
+    show(output, [found], title=f"{a} times {b}, depth {depth}, least bit 2**{register.weight}, {register.rounding}")
+    note = padded(depth, a.block)
+    if note is not None:
+        output.note(note)
+    if found.bits > MAX_REGISTER_BITS:
+        output.note(
+            f"no register of {found.bits} bits is simulated, {MAX_REGISTER_BITS} are: scales of MX reach 2**127; say "
+            "with --a-scale and --b-scale which are the largest, or raise --weight"
+        )
+    output.note("A tighter bound needs more than formats: ptqsim.block_bounds.weight_aware takes the weights.")
+    output.result(
+        {
+            "a": {"element": a.element.to_dict(), "block": a.block, "scale": str(a.scale)},
+            "b": {"element": b.element.to_dict(), "block": b.block, "scale": str(b.scale)},
+            "depth": depth,
+            "weight": register.weight,
+            "rounding": str(register.rounding),
+            "bits": found.bits,
+            "bounds": [describe(found)],
+        }
+    )
+
+
 def make_format(
     name: str | None, bits: int | None, shift: int | None, unsigned: bool = False, zero_point: int = 0
 ) -> pq.NumberFormat:
@@ -158,6 +227,7 @@ def make_format(
         For an unknown name, a twin format without a shift, a shift for one that has none, a width that is not that of
         the name, or unsigned codes or a zero point of another format than uniform.
     """
+    refuse_blocks("--a-format", name, LEFT_FORMATS)
     if (unsigned or zero_point) and (shift is not None or name not in (None, "uniform")):
         raise ValueError("unsigned codes and zero points are those of uniform: leave --shift and --a-format out")
     if name in FLOATS and shift is None:
@@ -194,6 +264,7 @@ def make_right_format(
     ValueError
         For an unknown name, a width that is not that of the name, or unsigned codes or a zero point of a small float.
     """
+    refuse_blocks("--b-format", name, RIGHT_FORMATS)
     if (unsigned or zero_point) and name not in (None, "uniform"):
         raise ValueError("unsigned codes and zero points are those of uniform: leave --b-format out")
     if name in FLOATS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import product as pairs_of
+from typing import Any, overload
 from weakref import ref
 
 import numpy as np
@@ -15,8 +16,10 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.blocks.array import BlockArray
 from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
+from ptqsim.gemm.blocks.multiply import Register, matmul_blocks
 from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.operands.operand import settable
@@ -26,20 +29,33 @@ from ptqsim.gemm.result import MatmulResult
 from ptqsim.kernels.runtime.environment import in_default_environment, is_default
 
 
-def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True) -> MatmulResult:
+@overload
+def matmul(
+    a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool = True
+) -> MatmulResult: ...  # fmt: skip
+
+
+@overload
+def matmul(a: BlockArray, b: BlockArray, accumulator: Register, statistics: bool = True) -> MatmulResult: ...
+
+
+def matmul(a: Any, b: Any, accumulator: Any, statistics: bool = True) -> MatmulResult:
     """The matrix product of two quantized arrays, as a datapath with this accumulator gives it.
 
     out[i, j] = accumulate over l of aligned_a[i, l] * aligned_b[l, j], in units of a.format.steps * b.format.steps.
 
+    Of blocks, the products of every pair are summed exactly, and what that sum is worth with both scales is added in a
+    register for blocks, one block after the other (docs/blocks.md).
+
     Parameters
     ----------
-    a : QuantizedArray
-        [..., M, K], in a shift-alignable format.
-    b : QuantizedArray
-        [..., K, N], likewise. Leading dimensions broadcast as in numpy; nothing is copied for it, and neither array has
-        to be contiguous.
-    accumulator : Accumulator
-        Register width, overflow mode, order and alignment.
+    a : QuantizedArray or BlockArray
+        [..., M, K], in a shift-alignable format, or with blocks along the last axis.
+    b : QuantizedArray or BlockArray
+        [..., K, N], likewise, with blocks along the last axis but one. Leading dimensions broadcast as in numpy;
+        nothing is copied for it, and neither array has to be contiguous.
+    accumulator : Accumulator, FixedPoint, Float32 or AlignedFloat32
+        Register width, overflow mode, order and alignment; for blocks one of the other three.
     statistics : bool, optional
         Whether to report overflow events. They take no time if switched off. Widths (`overflow.bits_needed`) are
         computed on first use, so the result keeps the operands alive.
@@ -47,25 +63,30 @@ def matmul(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, stati
     Returns
     -------
     MatmulResult
-        ``acc`` int64 [..., M, N]; the same bits on every machine and with any number of threads.
+        ``acc`` int64 [..., M, N], or float32 of blocks in `Float32` and `AlignedFloat32`, for which ``overflow`` is
+        None; the same bits on every machine and with any number of threads.
 
     Raises
     ------
     AccumulatorOverflowError
         Under ``trap``, if a register overflows.
     TypeError
-        If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`.
+        If an operand is no `QuantizedArray`, or the accumulator no `Accumulator`; of blocks no `BlockArray`, or none of
+        their registers.
     ValueError
         If shapes do not fit, a format is not shift-alignable, a scale varies along K, a code stands for infinity or
-        NaN, or the exact result could need more than 63 bits.
+        NaN, or the exact result could need more than 63 bits. Of blocks, if they do not lie along the depth or differ
+        in size, a scale or element is NaN, or a block's sum of products could need more than 80 bits.
     """
     # Where the environment is the default one, a small product saves the call in between.
     return (_multiply if is_default() else _multiply_in_default)(a, b, accumulator, statistics)
 
 
-def _multiply(a: QuantizedArray, b: QuantizedArray, accumulator: Accumulator, statistics: bool) -> MatmulResult:
+def _multiply(a: Any, b: Any, accumulator: Any, statistics: bool) -> MatmulResult:
     plan = _latest.get(a)
     if plan is None or not plan.is_of(a, b) or not plan.is_for(accumulator):
+        if isinstance(a, BlockArray) or isinstance(b, BlockArray):
+            return matmul_blocks(a, b, accumulator, statistics)
         plan = _planned(a, b, accumulator)
     parts = [accumulate(accumulation, statistics) for accumulation in plan.accumulations]
     return report.combined(a, b, plan.accumulator, parts, plan.shifts, plan.shape, statistics)

@@ -130,3 +130,39 @@ def test_wrong_input(arguments: list[str], words: list[str], capsys: pytest.Capt
     assert len(told.err.splitlines()) == 1
     assert told.err.startswith("ptqsim bounds: ")
     assert all(word in told.err for word in words), told.err
+
+
+def test_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    """12 * 12 * 32 = 4608 quarters in each of three blocks, the last one of 6 values, with scales of 2 and 1/2."""
+    given = ("--a-format", "mxfp4", "--depth", "70", "--weight", "-2", "--a-scale", "2", "--b-scale", "0.5")
+    assert run(capsys, *given)["bounds"][0]["highest"] == 144 * 70
+    widest = run(capsys, "--a-format", "mxfp4", "--b-format", "mxint8", "--depth", "32", "--weight", "-7")
+    assert (widest["bits"], widest["rounding"]) == ((32 * 12 * 128 << 254).bit_length() + 1, "cut")
+    assert run(capsys, "--a-format", "nvfp4", "--depth", "16", "--weight", "-20")["bits"] <= 63
+    assert app.main(["bounds", "--a-format", "mxfp8", "--depth", "40", "--weight", "0"]) == 0
+    shown = capsys.readouterr()
+    assert "40 ends with a block of 8 values, which is padded with 24 zeros" in " ".join(
+        (shown.out + shown.err).split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--a-format", "mxfp8", "--weight", "0"), "no --depth was given"),
+        (("--a-format", "mxfp8", "--depth", "8"), "give its exponent, for instance --weight -16"),
+        (
+            ("--a-format", "mxfp8", "--b-format", "e4m3", "--depth", "8"),
+            "mxfp8 is a block format, and unknown --b-format",
+        ),
+        (("--b-format", "mxfp8", "--depth", "8"), "blocks are multiplied by blocks: give --a-format too"),
+        (("--a-format", "mxfp8", "--b-format", "nvfp4", "--depth", "8"), "give formats of one size"),
+        (("--a-format", "mxfp8", "--bits", "8", "--depth", "8"), "leave --bits out"),
+        (("--a-format", "mxfp8", "--depth", "8", "--weight", "0", "--a-scale", "3"), "powers of two from 2**-127"),
+        (("--depth", "8", "--weight", "0"), "--weight is for blocks: give --a-format one of mxint8, mxfp8"),
+        (("--a-format", "mxfp9", "--depth", "8"), "unknown --a-format 'mxfp9'"),
+    ],
+)
+def test_blocks_that_are_refused(arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["bounds", *arguments]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())

@@ -32,6 +32,8 @@ EXTRA_OF: Final = {
     "z3": "rtl",
     "apytypes": "bench",
     "fxpmath": "bench",
+    "gfloat": "bench",
+    "ml_dtypes": "bench",
 }
 
 

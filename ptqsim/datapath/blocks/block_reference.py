@@ -24,7 +24,7 @@ from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.blocks.array import BlockArray
-from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, BlockScale
+from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, Block, BlockScale
 from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.floats.named import E4M3
 
@@ -60,21 +60,45 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32 | Aligne
     """
     if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
         raise ArgumentTypeError(f"register must be a FixedPoint, Float32 or AlignedFloat32, got {register!r}")
+    exact = values(a, b)
+    if isinstance(register, Float32):
+        return [[_float_sum(each) for each in row] for row in exact]
+    if isinstance(register, AlignedFloat32):
+        return [[_aligned_sum(each, register) for each in row] for row in exact]
+    terms = [[[on_grid(value, register) for value in each] for each in row] for row in exact]
+    if register.overflow == OverflowMode.TRAP:
+        _trap(terms, register.bits)
+    return [[_register_sum(each, register) for each in row] for row in terms]
+
+
+def values(a: BlockArray, b: BlockArray) -> list[list[list[Fraction]]]:
+    """The exact value of every pair of blocks of every output, in units of both tensor scales.
+
+    Parameters
+    ----------
+    a : BlockArray
+        [M, K], with blocks along the last axis.
+    b : BlockArray
+        [K, N], with blocks of the same size along the first axis.
+
+    Returns
+    -------
+    nested lists [M, N, blocks]
+
+    Raises
+    ------
+    TypeError
+        If an operand is no `BlockArray`.
+    ValueError
+        If the operands do not fit each other, or have a NaN.
+    """
     rows, columns = _lines(a, "a", -1), _lines(b, "b", -2)
     if (a.depth, a.format.block) != (b.depth, b.format.block):
         raise ValueError(
             f"a {a.shape} in blocks of {a.format.block} and b {b.shape} in blocks of {b.format.block} do not fit; "
             "the depth, the last axis of a and the first of b, and the size of blocks have to be the same"
         )
-    values = [[block_values(row, column) for column in columns] for row in rows]
-    if isinstance(register, Float32):
-        return [[_float_sum(each) for each in row] for row in values]
-    if isinstance(register, AlignedFloat32):
-        return [[_aligned_sum(each, register) for each in row] for row in values]
-    terms = [[[on_grid(value, register) for value in each] for each in row] for row in values]
-    if register.overflow == OverflowMode.TRAP:
-        _trap(terms, register.bits)
-    return [[_register_sum(each, register) for each in row] for row in terms]
+    return [[block_values(row, column) for column in columns] for row in rows]
 
 
 BlockLine = list[tuple[list[int], Fraction]]
@@ -183,13 +207,15 @@ def _lines(array: object, name: str, axis: int) -> list[BlockLine]:
             f"{name} must be a matrix with blocks along its {place} axis, got the shape {array.shape} with blocks "
             f"along axis {array.axis}"
         )
-    _check_numbers(array, name)
+    check_numbers(array, name)
     array = BlockArray(array.codes, array.scales, array.format, array.depth, array.axis)
     element, step = array.format.element, Fraction(array.format.element.step)
     lines = []
     for codes, scales in zip(array.codes.tolist(), array.scales.tolist(), strict=True):
         blocks = zip(codes, scales, strict=True)
-        lines.append([([_aligned(code, element) for code in block], step * _scale(s, array)) for block, s in blocks])
+        lines.append(
+            [([_aligned(code, element) for code in block], step * scale_of(s, array.format)) for block, s in blocks]
+        )
     return lines
 
 
@@ -200,13 +226,15 @@ def _aligned(code: int, element: Any) -> int:
     return code - 2 * half if code >= half else code
 
 
-def _scale(code: int, array: BlockArray) -> Fraction:
-    if array.format.scale == BlockScale.E4M3:
+def scale_of(code: int, block_format: Block) -> Fraction:
+    """The scale X that a code stands for, which is not that of NaN."""
+    if block_format.scale == BlockScale.E4M3:
         return minifloat_aligned(code, E4M3) * Fraction(E4M3.step)
     return Fraction(2) ** (code - E8M0_BIAS)
 
 
-def _check_numbers(array: BlockArray, name: str) -> None:
+def check_numbers(array: BlockArray, name: str) -> None:
+    """Refuse NaN as a scale or an element, with a ValueError that counts them and names the first."""
     array.format.element.check_numbers(array.codes, f"elements of {name}")
     if array.format.scale == BlockScale.E4M3:
         E4M3.check_numbers(array.scales, f"scales of {name}")

@@ -17,7 +17,7 @@ from ptqsim.formats.arrays.packing import pack, packed_size, unpack
 from ptqsim.formats.blocks.block import SCALE_BITS, Block, BlockScale
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
 class BlockArray(Constructed):
     """An array in a block format: codes of elements and of scales.
 

@@ -24,6 +24,7 @@ MAX_BLOCK: Final = 1 << 16
 SCALE_BITS: Final = 8
 E8M0_BIAS: Final = 127
 E8M0_NAN: Final = 255
+E8M0_LARGEST: Final = 254
 _LARGEST_EXPONENT: Final = 127
 
 

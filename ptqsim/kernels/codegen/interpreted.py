@@ -140,6 +140,15 @@ def prefixes(
         seen(registers, 2)
 
 
+def sums(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """Never bounded, and put in place of the registers; words of two int16 are for compiled code only."""
+    x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
+    registers[:] = x[strip + start : strip + stop].T @ w[panel + start : panel + stop]
+
+
 def saturate_on(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
     inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,

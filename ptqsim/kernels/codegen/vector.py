@@ -7,6 +7,8 @@ inner registers that start at zero, and adds what they hold in the end to outer 
 - `wrap`: the low bits of every sum, by shifting left and back by `inner_low` and by `low`
 - `prefixes`: nothing is bounded, and the least and the greatest of all sums are kept
 - `saturate_in_wrap` and `wrap_in_saturate`: the inner register as the first word says, the outer one as the last
+- `sums`: nothing is bounded, and the inner registers take the place of the outer ones; int32 are words of two int16
+  (see `words`), whose products are both added
 
 Those whose names end in `_counted` also count the additions that were changed. Those whose names end in `_on` have
 one register only: the inner one starts from the stored outer one and takes its place in the end.
@@ -131,6 +133,15 @@ class _PrefixesOn(Onward, _Prefixes):
         return register, tracked
 
 
+class _Sums(Steps):
+    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        pairs = not emit.is_float and emit.bits == 32
+        return (emit.add_pairs if pairs else emit.multiply_add)(register, x, w), tracked
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        return register, tracked
+
+
 def _choose(name: str, steps: Steps) -> Any:
     return compiled(steps) if COMPILED else getattr(interpreted, name)
 
@@ -144,6 +155,7 @@ saturate_in_wrap_counted = _choose("saturate_in_wrap_counted", _Mixed(_Saturate(
 wrap_in_saturate = _choose("wrap_in_saturate", _Mixed(_Wrap(), _Saturate()))
 wrap_in_saturate_counted = _choose("wrap_in_saturate_counted", _Mixed(_Wrap(), _Saturate(), counts=True))
 prefixes = _choose("prefixes", _Prefixes())
+sums = _choose("sums", _Sums())
 saturate_on = _choose("saturate_on", _SaturateOn())
 saturate_counted_on = _choose("saturate_counted_on", _SaturateOn(counts=True))
 wrap_on = _choose("wrap_on", _WrapOn())
