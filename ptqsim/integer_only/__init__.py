@@ -6,10 +6,10 @@ where a plan comes from (docs/integer_only.md).
 """
 
 from ptqsim.integer_only.edges import Edge
-from ptqsim.integer_only.execute import execute
+from ptqsim.integer_only.execution import execute
 from ptqsim.integer_only.moves import Pad, Reshape, Roll, Take, Transpose
 from ptqsim.integer_only.plan import Plan
-from ptqsim.integer_only.reference import reference
+from ptqsim.integer_only.recomputation import reference
 from ptqsim.integer_only.steps import Apply, Combine, Move, Product, Step, Total
 from ptqsim.integer_only.stored import plan_from_plain, plan_to_plain
 

@@ -103,6 +103,8 @@ class Apply:
                         f"{given.aligned_bits}; state a wider input"
                     )
         formats = tuple(unit.out_format for unit in self.units)
+        if len({fmt.code_dtype for fmt in formats}) > 1:
+            raise ValueError(f"step {self.name!r} has units whose codes are of 8 bits and of more; give them one width")
         return coded_edge(self.name, first.shape, formats[:1] if len(set(formats)) == 1 else formats)
 
 

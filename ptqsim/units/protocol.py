@@ -112,10 +112,20 @@ class Unit(Constructed, ABC):
             If shapes differ, a row has a length that the unit does not take, or an integer exceeds the stated width.
         """
         rows, shape = self._rows(inputs)
+        return self.unchecked(rows).reshape(shape)
+
+    def unchecked(self, rows: tuple[NDArray[np.int64], ...]) -> Codes:
+        """Codes of contiguous rows [R, n] whose integers are proven to be within the stated widths: nothing is checked.
+
+        Parameters
+        ----------
+        rows : tuple of int64 arrays of shape (R, n)
+            One for each input.
+        """
         dtype: Any = self.out_format.code_dtype
-        codes: Any = np.empty(shape, dtype)
+        codes: Any = np.empty(rows[0].shape, dtype)
         if codes.size:
-            self._run(rows, codes.reshape(rows[0].shape))
+            self._run(rows, codes)
         return codes  # type: ignore[no-any-return]
 
     def trace(self, *inputs: ArrayLike) -> dict[str, NDArray[np.int64]]:

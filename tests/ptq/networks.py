@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-"""What a network says of its images if they have values from -1 to 1."""
+"""Normalization of images that have values from -1 to 1, as a network states it."""
 
 
 def timm_model(name: str, **options: Any) -> nn.Module:

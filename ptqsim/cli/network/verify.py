@@ -59,8 +59,9 @@ def verify(
         pixels = ptq.as_pixels(samples, quantized.plan.mean, quantized.plan.std)
         with out.progress("recomputing units", "image") as report:
             checks |= ptq.verify_units(quantized, pixels, outputs=outputs, seed=seed, progress=report)
-        with out.progress("recomputing whole images", "image") as report:
-            checks["whole images"] = ptq.verify_images(quantized, pixels[:whole], progress=report)
+        if whole:
+            with out.progress("recomputing whole images", "image") as report:
+                checks["whole images"] = ptq.verify_images(quantized, pixels[:whole], progress=report)
     out.table(
         ["layer or unit", "outputs recomputed", "mismatches", "first mismatch"],
         [[name, check.outputs, check.mismatches, check.first or None] for name, check in checks.items()],

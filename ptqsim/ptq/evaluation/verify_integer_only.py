@@ -13,7 +13,7 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
 from ptqsim.integer_only import Apply, Plan, execute, reference
-from ptqsim.integer_only.execute import integers_of
+from ptqsim.integer_only.execution import integers_of
 from ptqsim.integer_only.steps import Step
 from ptqsim.ptq.evaluation.verify import Check
 from ptqsim.ptq.network.quantized_model import QuantizedModel

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.datapath.spec import Accumulator
+from ptqsim.datapath.spec import Accumulator, Alignment
 from ptqsim.errors import AccumulatorOverflowError, LayerOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.integers import integer_kernels
@@ -76,13 +76,15 @@ def _run(
     statistics: bool,
 ) -> NDArray[np.int64]:
     edges = plan.edges
+    # Then the plan has proven that no unit gets an integer that is wider than it is made for.
+    proven = all(map(_within_bounds, accumulators.values()))
     values: dict[str, NDArray[Any]] = {PIXELS: pixels}
     for index, step in enumerate(plan.steps):
         if isinstance(step, Product):
             accumulator = accumulators.get(step.name, DEFAULT)
             made = _product(step, values, edges, accumulator, product_observer, statistics)
         elif isinstance(step, Apply):
-            made = _apply(step, values, edges)
+            made = _apply(step, values, edges, proven)
         elif isinstance(step, Combine):
             made = _combine(step, values, edges)
         elif isinstance(step, Total):
@@ -132,11 +134,28 @@ def _product(
     return joined.reshape(len(left), *shape)
 
 
-def _apply(step: Apply, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge]) -> NDArray[Any]:
+def _apply(step: Apply, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge], proven: bool) -> NDArray[Any]:
     inputs = [integers_of(values[name], edges[name]) for name in step.sources]
+    if not proven:
+        if len(step.units) == 1:
+            return step.units[0](*inputs)
+        return np.stack([unit(*(x[:, g] for x in inputs)) for g, unit in enumerate(step.units)], 1)
+    shape = inputs[0].shape
     if len(step.units) == 1:
-        return step.units[0](*inputs)
-    return np.stack([unit(*(x[:, g] for x in inputs)) for g, unit in enumerate(step.units)], 1)
+        return step.units[0].unchecked(tuple(_rows(x) for x in inputs)).reshape(shape)
+    made = np.empty(shape, step.units[0].out_format.code_dtype)
+    for g, unit in enumerate(step.units):
+        made[:, g] = unit.unchecked(tuple(_rows(x[:, g]) for x in inputs)).reshape(made[:, g].shape)
+    return made
+
+
+def _rows(x: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _within_bounds(accumulator: Accumulator) -> bool:
+    """True if what the register ends with fits its width or the exact bound: not so where it is a sum of registers."""
+    return getattr(accumulator.order, "inner_bits", None) is None and accumulator.alignment != Alignment.DEFERRED
 
 
 def _combine(step: Combine, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge]) -> NDArray[np.int64]:
