@@ -9,7 +9,14 @@ from typing import Final, Literal
 import ptqsim as pq
 from benchmarks.products.draws import FLOATS, OperandKind, Operands
 from benchmarks.products.shapes import Shape
-from benchmarks.products.targets import CERTIFIED_OF_EXACT, SPLIT_OF_SEQUENTIAL, TREE_OF_SEQUENTIAL, Kind, of_saturation
+from benchmarks.products.targets import (
+    CERTIFIED_OF_EXACT,
+    CORRECTED_OF_EXACT,
+    SPLIT_OF_SEQUENTIAL,
+    TREE_OF_SEQUENTIAL,
+    Kind,
+    of_saturation,
+)
 
 Way = Literal["matmul", "packed", "width", "prefixes"]
 
@@ -114,10 +121,14 @@ _SOFTMAX, _GELU, _SOFTMAX16 = OperandKind("softmax", 8, 6), OperandKind("gelu", 
 _UNSIGNED = OperandKind("unsigned", 8)
 _SOFTMAX6, _GELU6, _U6 = OperandKind("softmax", 6, 6), OperandKind("gelu", 6, 4), OperandKind("uniform", 6)
 
+_ASYMMETRIC = OperandKind("asymmetric", 8)
 _FLOATS = tuple(OperandKind(name, fmt.bits) for name, fmt in FLOATS.items())
 
 _CERTIFIED: Final = Case(
     "saturate 21 certified", "relative", pq.Accumulator(21, "saturate"), of="exact 32", of_target=CERTIFIED_OF_EXACT
+)
+_CORRECTED: Final = Case(
+    "corrected 32", "relative", pq.Accumulator(32, zero_point="correction"), of="exact 32", of_target=CORRECTED_OF_EXACT
 )
 _UNCERTIFIED: Final = (
     Case("trap", "trap", pq.Accumulator(32, "trap"), bits_as_needed=True),
@@ -135,7 +146,12 @@ GROUPS: Final = (
     ),
     Group(Operands(_U8, _U8, 16), (_saturating(16), _counted(16), *_in_groups(16, 16))),
     Group(Operands(_U8, _U8, 20), (_saturating(20), _counted(20), *_in_groups(20, 18))),
-    Group(Operands(_UNSIGNED, _U8), (Case("pairs 16 wrap 32", "pairs", pq.profiles.AVX2_U8S8.accumulator),)),
+    Group(
+        Operands(_UNSIGNED, _U8),
+        (*_exact("exact"), Case("pairs 16 wrap 32", "pairs", pq.profiles.AVX2_U8S8.accumulator)),
+    ),
+    Group(Operands(_ASYMMETRIC, _U8), (*_exact("exact"), _CORRECTED)),
+    Group(Operands(_ASYMMETRIC, _U8, 16), (_saturating(16),)),
     Group(Operands(_SOFTMAX, _U8), _exact("twin", packed=True)),
     Group(Operands(_GELU, _U8), _exact("twin", packed=True)),
     Group(Operands(_SOFTMAX6, _U6), _exact("twin", packed=True)),

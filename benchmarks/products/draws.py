@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from benchmarks.products.shapes import Shape
 
+ZERO_POINT: Final = 128
 FLOATS: Final = {"e4m3": pq.E4M3, "e3m4": pq.E3M4, "e2m3": pq.E2M3, "e2m1": pq.E2M1}
 
 
@@ -23,7 +24,8 @@ class OperandKind:
     ----------
     kind : str
         "uniform" (weights, or activations after LayerNorm), "unsigned" (activations that are not negative, many of them
-        clamped), "softmax" or "gelu" (in their twin formats), or a small float of `FLOATS`.
+        clamped), "asymmetric" (unsigned codes with a zero point of `ZERO_POINT`), "softmax" or "gelu" (in their twin
+        formats), or a small float of `FLOATS`.
     bits, shift : int, optional
         Of the format.
     """
@@ -43,6 +45,8 @@ class OperandKind:
                 return pq.quantize(reals, pq.TwinSoftmax(self.bits, self.shift))
             case "gelu":
                 return pq.quantize(reals, pq.TwinGELU(self.bits, self.shift, peak / 2**self.shift))
+            case "asymmetric":
+                return pq.quantize(reals, pq.Uniform(self.bits, peak, signed=False, zero_point=ZERO_POINT))
             case "unsigned":
                 return pq.quantize(reals, pq.Uniform(self.bits, peak, signed=False))
             case _:
@@ -64,6 +68,8 @@ class OperandKind:
     @property
     def top(self) -> int:
         """Greatest mantissa."""
+        if self.kind == "asymmetric":
+            return (1 << self.bits) - 1 - ZERO_POINT
         return (1 << self.bits) - 1 if self.kind == "unsigned" else (1 << (self.bits - 1)) - 1
 
     @property

@@ -56,6 +56,7 @@ _PORTABLE: Final[dict[Kind, float]] = {
 }
 
 CERTIFIED_OF_EXACT: Final = 0.9
+CORRECTED_OF_EXACT: Final = 0.9
 SPLIT_OF_SEQUENTIAL: Final = 0.9
 TREE_OF_SEQUENTIAL: Final = 0.5
 TWO_THREADS_OF_ONE: Final = 1.7
