@@ -74,6 +74,7 @@ class Entry:
 _SIMILARITY: Final = {"ranking": False, "bias_correction": False}
 
 _NO_TWINS: Final = {"softmax_twin": False, "gelu_twin": False}
+_CHANNEL: Final[Mapping[str, Any]] = {"w_granularity": "channel"}
 _ASYMMETRIC: Final[Mapping[str, Any]] = {"w_granularity": "channel", "a_symmetric": False}
 
 ENTRIES: Final[dict[str, Entry]] = {
@@ -111,6 +112,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),
         Entry("ptq4vit_plus", "PTQ4ViT+", "ptq4vit_plus"),
+        Entry("ptq4vit.gptq", "PTQ4ViT, per channel, GPTQ", "ptq4vit", {"weight_rounding": "gptq"}, **_CHANNEL),
         Entry("base_ptq.channel", "Base PTQ, weights per channel", "base_ptq", w_granularity="channel"),
         *(
             Entry(f"{method}.asymmetric", f"{name}, asymmetric too", method, **_ASYMMETRIC)

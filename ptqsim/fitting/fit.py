@@ -65,7 +65,7 @@ def fit_weights(
     checked_type("b_format", b_format, Uniform, "weights that are fitted are uniform")
     checked_type("accumulator", accumulator, Accumulator)
     sweeps = checked_integer("sweeps", sweeps, 0, 1000)
-    nearest = _nearest(weights, b_format)
+    nearest = nearest_codes(weights, b_format)
     limits = register_limits(a_format, b_format, accumulator)
     if fits(a_format, nearest, accumulator):
         return nearest
@@ -80,10 +80,14 @@ def fit_weights(
         )
     projected = project(codes, fixed_point(steps, b_format.bits), limits)
     if hessian is not None:
-        projected = _compensated(projected, steps, _checked_hessian(hessian, len(codes)), b_format, limits, sweeps)
+        projected = _compensated(projected, steps, checked_hessian(hessian, len(codes)), b_format, limits, sweeps)
+    return coded(projected, b_format)
+
+
+def coded(aligned: NDArray[np.int64], b_format: Uniform) -> QuantizedArray:
+    """Aligned values, which lie in the range of the format, as its codes."""
     mask = (1 << b_format.bits) - 1
-    fitted = ((projected + b_format.zero_point) & mask).astype(b_format.code_dtype)
-    return QuantizedArray(fitted, b_format)
+    return QuantizedArray(((aligned + b_format.zero_point) & mask).astype(b_format.code_dtype), b_format)
 
 
 def _compensated(
@@ -104,7 +108,8 @@ def _compensated(
     return np.where(first <= second, *found)
 
 
-def _nearest(weights: ArrayLike | QuantizedArray, b_format: Uniform) -> QuantizedArray:
+def nearest_codes(weights: ArrayLike | QuantizedArray, b_format: Uniform) -> QuantizedArray:
+    """The codes that real weights [K, N] round to, or the codes given."""
     if isinstance(weights, QuantizedArray):
         if weights.format != b_format:
             raise ValueError(f"the weights are codes of {weights.format.short()}, not of {b_format.short()}")
@@ -116,7 +121,8 @@ def _nearest(weights: ArrayLike | QuantizedArray, b_format: Uniform) -> Quantize
     return nearest
 
 
-def _checked_hessian(hessian: ArrayLike, depth: int) -> NDArray[np.float64]:
+def checked_hessian(hessian: ArrayLike, depth: int) -> NDArray[np.float64]:
+    """The Hessian [depth, depth], if it is symmetric and positive definite."""
     checked = np.asarray(hessian, np.float64)
     if checked.shape != (depth, depth):
         raise ValueError(f"the Hessian must be [{depth}, {depth}], got the shape {checked.shape}")

@@ -14,14 +14,12 @@ from ptqsim import fitting
 from ptqsim.common.choice import Choice
 from ptqsim.common.progress import Progress, silent
 from ptqsim.fitting.compensation import errors
+from ptqsim.ptq.calibration.gram import gram
 from ptqsim.ptq.network.products.execute import WeightCodes
-from ptqsim.ptq.network.products.fake_quant import fake_quantize
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_fitted
 from ptqsim.ptq.search.capture import Captured, OperationData
 
-DAMPING: Final = 0.01
-"""Part of the mean of the diagonal of X^T X that is added to it (Frantar et al. 2023, section 3)."""
 STEPS_PER_OCTAVE: Final = 2
 
 
@@ -139,7 +137,7 @@ def fit_layer(
         wrong, total = wrong + loose, total + nearest.shape[1]
         fitted = nearest
         if loose:
-            part = _Group(a, weights[group], _gram(data, formats, group), fit)
+            part = _Group(a, weights[group], gram(data, formats, group), fit)
             try:
                 fitted = part.fitted(fmt, None if codes is None else nearest)
             except ValueError as error:
@@ -165,15 +163,6 @@ def _overflowing(a: pq.NumberFormat, codes: pq.QuantizedArray, accumulator: pq.A
         assert bound.per_output is not None
         over |= bound.per_output > widths[name]
     return int(over.sum())
-
-
-def _gram(data: OperationData, formats: OperandFormats, group: int) -> NDArray[np.float64]:
-    """X^T X of the quantized inputs of one group, damped."""
-    inputs = fake_quantize(data.a, formats.a)
-    x = inputs[group % len(inputs)].reshape(-1, inputs.shape[-1]).double()
-    gram: NDArray[np.float64] = (x.T @ x).cpu().numpy()
-    mean = float(gram.diagonal().mean())
-    return gram + np.eye(len(gram)) * (DAMPING * mean if mean > 0 else 1.0)
 
 
 def fit_network(quantized: QuantizedModel, captured: Captured, fit: Fit, progress: Progress = silent) -> None:

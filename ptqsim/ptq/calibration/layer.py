@@ -12,6 +12,7 @@ import torch
 import ptqsim as pq
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.fit import fit_layer
+from ptqsim.ptq.calibration.gptq import compensated
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.admission.finite import check_operands
@@ -125,6 +126,8 @@ def calibrate_layer(
     codes: WeightCodes | None = None
     if method.bit_splitting is not None:
         formats, codes = _split_bits(data, formats, method.bit_splitting)
+    if method.error_compensation is not None:
+        codes = compensated(data, formats, method.error_compensation)
     if rules.fit is not None:
         formats, codes, report["fit"] = fit_layer(op.name, data, formats, codes, rules.fit)
     bias = _corrected_bias(op, data, formats, codes) if method.bias_correction else None

@@ -32,12 +32,17 @@ BAD_TYPES: dict[type, tuple[object, ...]] = {
 """Values of another type than an option, by the type of its default."""
 
 
+MAY_BE_ZERO = ("sweeps", "distill")
+"""Numbers of steps that there need not be."""
+
+
 def bad_options(method: str, bad: dict[type, tuple[object, ...]]) -> list[tuple[str, object]]:
     """Every option of a method with every bad value."""
     return [
         (option, value)
         for option, default in asdict(make_method(method, {})).items()  # type: ignore[call-overload]
         for value in bad[str if isinstance(default, str) else type(default)]
+        if not (option in MAY_BE_ZERO and value == 0)
     ]
 
 

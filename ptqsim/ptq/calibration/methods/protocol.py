@@ -40,6 +40,13 @@ class BitSplitting:
 
 
 @dataclass(frozen=True)
+class ErrorCompensation:
+    """Options of :mod:`ptqsim.ptq.calibration.gptq`: sweeps of coordinate descent that follow."""
+
+    sweeps: int
+
+
+@dataclass(frozen=True)
 class Reconstruction:
     """Options of :mod:`ptqsim.ptq.calibration.reconstruction`; `ptqsim.ptq.Reconstruct` says what each does."""
 
@@ -81,6 +88,10 @@ class Method(Protocol):
     @property
     def bit_splitting(self) -> BitSplitting | None:
         """Rounding of weights after the search; None is to the nearest."""
+
+    @property
+    def error_compensation(self) -> ErrorCompensation | None:
+        """Rounding of weights after the search with compensation of the error; None is to the nearest."""
 
     @property
     def reconstruction(self) -> Reconstruction | None:
@@ -131,6 +142,10 @@ class Plain:
         return None
 
     @property
+    def error_compensation(self) -> ErrorCompensation | None:
+        return None
+
+    @property
     def reconstruction(self) -> Reconstruction | None:
         return None
 
@@ -144,7 +159,7 @@ class Plain:
 
     @property
     def learns_rounding(self) -> bool:
-        return self.bit_splitting is not None or self.reconstruction is not None
+        return any(step is not None for step in (self.bit_splitting, self.error_compensation, self.reconstruction))
 
     def served_by(self, gradient: Gradient) -> bool:
         return self.task_loss in (None, gradient)

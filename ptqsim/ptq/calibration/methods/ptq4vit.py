@@ -10,7 +10,7 @@ import torch
 from ptqsim.common.choice import Choice
 from ptqsim.formats.rounding import RangeChoice
 from ptqsim.ptq.calibration.methods.bit_split import check_bit_splitting
-from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch
+from ptqsim.ptq.calibration.methods.protocol import BitSplitting, ErrorCompensation, LinearSearch
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.tasks.gradients import Gradient
 from ptqsim.ptq.search import candidates as search_space
@@ -24,6 +24,7 @@ class WeightRounding(Choice):
 
     NEAREST = "nearest"
     BIT_SPLIT = "bit_split"
+    GPTQ = "gptq"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,12 +51,15 @@ class PTQ4ViT(LinearSearch):
         Largest m of the softmax search; the paper's 11 is Delta_R1 = 2**-(bits+10).
     range_choice : RangeChoice or {"paper", "nearest"}
         Rule by which softmax codes choose their range, and which side ties go to (docs/formats.md).
-    weight_rounding : WeightRounding or {"nearest", "bit_split"}
+    weight_rounding : WeightRounding or {"nearest", "bit_split", "gptq"}
         Rounding of weights after the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
         reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.
-        Not in the paper.
+        ``gptq`` makes up for the error of each row of a weight by those that are rounded after it (Frantar et al., ICLR
+        2023).  Neither is in the paper.
     epochs, damping : int, float
         Options of bit splitting, as in :class:`~ptqsim.ptq.calibration.methods.bit_split.BitSplit`.
+    sweeps : int
+        Option of ``gptq``: sweeps of coordinate descent that follow, at most; 0 is GPTQ itself.
     """
 
     name: ClassVar[str] = "ptq4vit"
@@ -72,17 +76,22 @@ class PTQ4ViT(LinearSearch):
     weight_rounding: WeightRounding | str = WeightRounding.NEAREST
     epochs: int = 20
     damping: float = 1.0
+    sweeps: int = 0
 
     def __post_init__(self) -> None:
         LinearSearch.__post_init__(self)
         search_space.check_max_shift(self.max_shift)
         check_bit_splitting(self.epochs, self.damping)
+        if not 0 <= self.sweeps <= 1000:
+            raise ValueError(f"sweeps is {self.sweeps}; legal is 0 to 1000: try 0, which is GPTQ's")
 
     @property
     def bit_splitting(self) -> BitSplitting | None:
-        if self.weight_rounding == "nearest":
-            return None
-        return BitSplitting(self.epochs, self.damping)
+        return BitSplitting(self.epochs, self.damping) if self.weight_rounding == "bit_split" else None
+
+    @property
+    def error_compensation(self) -> ErrorCompensation | None:
+        return ErrorCompensation(self.sweeps) if self.weight_rounding == "gptq" else None
 
     @property
     def task_loss(self) -> Gradient | None:
