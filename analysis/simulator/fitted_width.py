@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 import ptqsim as pq
 from ptqsim import ptq
@@ -178,6 +178,7 @@ class FittedWidth(IllustratedTable):
         upper.set_ylim(bottom=0)
         lower.set_ylabel("KL to float / nats")
         lower.set_yscale("log")
+        lower.yaxis.set_minor_formatter(NullFormatter())
         lower.set_xlabel("accumulator width $P$ / bits")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         upper.legend(loc="lower center", bbox_to_anchor=(0.45, 1.02), ncols=2)
