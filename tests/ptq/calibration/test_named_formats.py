@@ -53,6 +53,9 @@ def test_bounds_are_those_of_the_codes(floats: ptq.QuantizedModel) -> None:
     fmt = pq.E4M3
     assert bounds["datatype"] == pq.bounds.datatype(fmt, fmt, 32)
     assert bounds["weight_aware"].bits <= bounds["datatype"].bits
+    bounds = floats.layers["blocks.0.attn.matmul_pv"].bounds
+    assert bounds.keys() == {"datatype"}
+    assert bounds["datatype"] == pq.bounds.datatype(pq.Log2(5, root=2), fmt, 17)
 
 
 def test_a_checkpoint_has_them(
