@@ -21,6 +21,7 @@ FIGURES: Final[dict[str, str]] = {
     "docs.requantize": ".docs.requantize:RequantizeRoundings",
     "docs.rounding": ".docs.rounding:Rounding",
     "docs.steps": ".docs.steps:Steps",
+    "formats.trade_off": ".formats.trade_off:TradeOff",
     "hardware.area": ".hardware.area:Area",
     "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
     "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
@@ -42,6 +43,7 @@ FIGURES: Final[dict[str, str]] = {
 """Figures by name."""
 
 TABLES: Final[dict[str, str]] = {
+    "formats.accuracy": ".formats.accuracy:FormatAccuracy",
     "liu2021.table1": ".papers.liu2021.table1_accuracy:Classification",
     "liu2021.table2": ".papers.liu2021.table2_detection:Detection",
     "liu2021.table3": ".papers.liu2021.table3_ablation:Ablation",

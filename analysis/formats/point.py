@@ -1,0 +1,61 @@
+"""A network in one family of formats at one width: its accuracy, its bits, and the register that is safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ptqsim import ptq
+
+from ..framework import style
+from ..framework.frame import Data, Frame
+from ..framework.points import WorkPoint
+from ..framework.workload import Workload
+from ..methods.point import calibrated
+from .families import family
+
+
+@dataclass(frozen=True)
+class FormatPoint(WorkPoint):
+    """Metrics by fake quantization, and the width of the register that no input can overflow.
+
+    Attributes
+    ----------
+    family : str
+        By the names of :data:`analysis.formats.families.FAMILIES`.
+    bits : int
+        Width of weights and activations.
+    images : int
+        Validation images.
+    """
+
+    kind: ClassVar[str] = "format_point"
+
+    family: str
+    bits: int
+    images: int
+
+    def key(self, workload: Workload) -> dict[str, Any]:
+        """How the family is calibrated decides, not what it is called."""
+        return {**workload.key(), "entry": family(self.family).entry.key(), "bits": self.bits, "images": self.images}
+
+    def compute(self, workload: Workload) -> Data:
+        """One row."""
+        made = family(self.family)
+        label = f"{made.entry.label} {style.bits_label(self.bits, self.bits)}, {workload.label}"
+        model = calibrated(workload, made.entry, self.bits, label)
+        with workload.progress(label, "image") as report:
+            found = ptq.measure(model, workload.validation, limit=self.images, progress=report)
+        divergence = ptq.Mean.of(found.divergence(workload.float_outputs(self.images)))
+        bounds = [op.bounds for op in model.layers.values()]
+        row = {
+            "family": self.family,
+            "bits": self.bits,
+            "images": found.images,
+            **found.metrics,
+            "kl": divergence.value,
+            "kl_standard_error": divergence.standard_error,
+            "register_by_type": max(bound["datatype"].bits for bound in bounds),
+            "register": max(min(one.bits for one in bound.values()) for bound in bounds),
+        }
+        return {"point": Frame.of_rows([row])}
