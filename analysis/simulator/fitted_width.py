@@ -169,11 +169,7 @@ class FittedWidth(IllustratedTable):
                     label=look.label,
                 )  # fmt: skip
         exact = next(row["top1"] for row in data["known"].records() if row["what"] == "exact")
-        upper.axhline(exact, color=style.GREY, linewidth=0.7, zorder=0)
-        upper.text(
-            0.005, exact, "exact", color=style.GREY, fontsize=6, ha="left", va="bottom",
-            transform=upper.get_yaxis_transform(),
-        )  # fmt: skip
+        upper.axhline(exact, color=style.GREY, linewidth=0.7, zorder=0, label="Exact integers")
         upper.set_ylabel("top-1 / %")
         upper.set_ylim(bottom=0)
         lower.set_ylabel("KL to float / nats")
@@ -181,5 +177,5 @@ class FittedWidth(IllustratedTable):
         lower.yaxis.set_minor_formatter(NullFormatter())
         lower.set_xlabel("accumulator width $P$ / bits")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
-        upper.legend(loc="lower center", bbox_to_anchor=(0.45, 1.02), ncols=2)
+        upper.legend(loc="lower center", bbox_to_anchor=(0.45, 1.02), ncols=3)
         return figure

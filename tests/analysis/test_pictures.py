@@ -12,6 +12,7 @@ from analysis.detection.detections import Detections
 from analysis.detection.safe_width import DetectorSafeWidth
 from analysis.framework import style
 from analysis.framework.registry import FIGURES, artifact
+from analysis.formats.trade_off import TradeOff
 from analysis.hardware.area_accuracy import AreaAccuracy
 from analysis.papers.ptq4vit.fig5_metrics import Metrics
 from analysis.simulator.codes import Codes
@@ -27,6 +28,7 @@ SMALL = {
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
     "detection.detections": Detections(widths=(6,), images=(1, 2), score=0.99),
     "detection.safe_width": DetectorSafeWidth(bits=6),
+    "formats.trade_off": TradeOff(families=("uniform", "e2m1"), widths=(4,), images=8),
     "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
     "simulator.codes": Codes(bits=4),
     "simulator.departure": Departure(bits=6, images=4),
