@@ -1,4 +1,4 @@
-"""What other libraries make of small floats and of blocks, where they are installed: decoded, and summed in float32."""
+"""Products of small floats and of blocks by other libraries, where they are installed: decoded, summed in float32."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def natural(name: str, shape: tuple[int, ...], axis: int, rng: np.random.Generat
 
 
 def outcome(call: Any) -> Any:
-    """What a datapath gives: registers, or the event that it traps with."""
+    """Result of a datapath, or the event that it traps with."""
     try:
         return call()
     except pq.AccumulatorOverflowError as error:
@@ -308,7 +308,7 @@ def test_what_is_refused(rng: np.random.Generator) -> None:
 
 
 def test_operands_that_are_changed_in_place(rng: np.random.Generator) -> None:
-    """What was made for an array is not used for what it is not any more."""
+    """Nothing that was made for an array is used for what it has become."""
     a, b = natural("MXFP8", (2, 64), -1, rng), natural("MXFP8", (64, 3), 0, rng)
     other = natural("MXFP8", (2, 64), -1, rng)
     pq.matmul(a, b, pq.Float32())

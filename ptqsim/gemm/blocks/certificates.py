@@ -16,7 +16,7 @@ from ptqsim.gemm.result import Certificate
 
 
 class Evidence(NamedTuple):
-    """What is known of the sums of a product before a register takes them.
+    """Knowledge of the sums of a product before a register takes them.
 
     Parameters
     ----------

@@ -22,7 +22,7 @@ PLANE_BITS = 16
 
 
 class Scales(NamedTuple):
-    """What every code of a scale stands for, times the step of the elements: factor * 2**exponent.
+    """Values of the codes of a scale, times the step of the elements: factor * 2**exponent.
 
     The factor is an integer of up to 4 bits, and `most_factor` the largest.
     """

@@ -75,7 +75,7 @@ def of_fixed(product: BlockProduct, register: FixedPoint, counting: bool) -> Hel
 
 
 class Unbounded(NamedTuple):
-    """What a register without limits holds in the end, int64 [batch, M, N], and its least and greatest value."""
+    """Final values of registers without limits, int64 [batch, M, N], and the least and greatest on the way."""
 
     acc: NDArray[np.int64]
     lowest: int

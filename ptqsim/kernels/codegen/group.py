@@ -47,6 +47,10 @@ class Steps:
         """True if it is ever needed in this type; otherwise no code is made."""
         return True
 
+    def vectors(self, emit: Emitter) -> int:
+        """Most vectors of registers to hold from step to step."""
+        return STATE_VECTORS
+
     def begin(self, emit: Emitter, stored: Any, limits: Limits) -> Any:
         """Initial value of the inner register."""
         return emit.zero(emit.kind)
@@ -79,12 +83,12 @@ class Onward(Steps):
 _WIDEST = {"nothing": 3, "ends": 3, "ranges": 2, "changes": 2}
 
 
-def _chunk_sizes(steps: Steps, most: int) -> tuple[int, int]:
+def _chunk_sizes(steps: Steps, most: int, vectors: int) -> tuple[int, int]:
     """Rows and vectors of columns taken together: as few loads per step as the machine's registers allow.
 
     Ranges are widened once for all rows of a column.
     """
-    room = int(STATE_VECTORS / _VECTORS_PER_REGISTER[steps.tracks])
+    room = int(vectors / _VECTORS_PER_REGISTER[steps.tracks])
     heights = [height for height in range(1, steps.tallest + 1) if ROWS % height == 0]
     widths = [width for width in range(1, _WIDEST[steps.tracks] + 1) if most % width == 0]
     sizes = [(height, width) for height in heights for width in widths if height * width <= room]
@@ -121,7 +125,7 @@ class _Group:
             return context.get_dummy_value()
         given = _Arguments(emit, context, signature, values)
         integer = given.start.type
-        height, width = _chunk_sizes(self.steps, COLUMNS // emit.lanes)
+        height, width = _chunk_sizes(self.steps, COLUMNS // emit.lanes, self.steps.vectors(emit))
 
         def rows(column: Any, width: int) -> None:
             first, stop, step = (ir.Constant(integer, number) for number in (0, ROWS, height))

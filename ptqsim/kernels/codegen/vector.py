@@ -44,7 +44,7 @@ from typing import Any
 from ptqsim.kernels.codegen import interpreted
 from ptqsim.kernels.codegen.emit import Emitter
 from ptqsim.kernels.codegen.group import Limits, Onward, Steps, compiled
-from ptqsim.kernels.runtime.machine import COMPILED
+from ptqsim.kernels.runtime.machine import COMPILED, VECTOR_BITS
 
 
 class _Bounded(Steps):
@@ -134,6 +134,10 @@ class _PrefixesOn(Onward, _Prefixes):
 
 
 class _Sums(Steps):
+    def vectors(self, emit: Emitter) -> int:
+        """Of 16 registers of 256 bits all but four: a step needs three columns and one row besides."""
+        return 12 if emit.is_float and VECTOR_BITS == 256 else super().vectors(emit)
+
     def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
         pairs = not emit.is_float and emit.bits == 32
         return (emit.add_pairs if pairs else emit.multiply_add)(register, x, w), tracked
