@@ -12,7 +12,8 @@ from matplotlib.ticker import MaxNLocator
 from ptqsim.errors import unknown_name
 from ptqsim.formats.compared.pwlq import PWLQ
 from ptqsim.formats.uniform import Uniform
-from ptqsim.rtl.synthesis.sweep import PLAIN, RESOLUTION, DesignPoint, grid, relation
+from ptqsim.rtl.synthesis.designs import PLAIN, DesignPoint
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, grid, relation
 
 from ..framework import style
 from ..framework.artifact import IllustratedTable

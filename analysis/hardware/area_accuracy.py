@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint
+from ptqsim.rtl.synthesis.designs import DesignPoint
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost
 
 from ..framework import style
 from ..framework.activations import TITLES, Special

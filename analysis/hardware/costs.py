@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from ptqsim.common import fingerprint
 from ptqsim.rtl.synthesis import kept
+from ptqsim.rtl.synthesis.designs import DesignPoint
 from ptqsim.rtl.synthesis.flow import rtl_of
-from ptqsim.rtl.synthesis.sweep import Cost, DesignPoint, sweep
+from ptqsim.rtl.synthesis.sweep import Cost, sweep
 
 from ..framework import style
 from ..framework.workload import Workload

@@ -65,6 +65,15 @@ CLAIMS: Final[dict[str, Claim]] = {
         Claim("covering", "GELU pairs that cover the negatives help", "ptq4vit.covering", "ptq4vit"),
         Claim("smoothing", "smoothing of LayerNorm's channels helps", "ptq4vit.smoothing", "ptq4vit"),
         Claim("channel", "a scale per channel of the weights helps", "ptq4vit.channel", "ptq4vit"),
+        Claim("asymmetric", "zero points of activations help", "ptq4vit.asymmetric", "ptq4vit.channel"),
+        Claim("twins_or_zero_points", "twins beat zero points", "ptq4vit.asymmetric", "ptq4vit.uniform"),
+        Claim("reconstruction", "reconstruction helps", "reconstruct", "ptq4vit.channel"),
+        Claim(
+            "reconstructed_twins",
+            "twins beat zero points once reconstructed",
+            "reconstruct.asymmetric",
+            "reconstruct.uniform",
+        ),
         # Liu et al. Tables 3 and 4
         Claim("ranking", "Liu: the ranking loss helps", "liu2021.ranking", "liu2021.similarity"),
         Claim("liu_bias", "Liu: bias correction helps", "liu2021.bias", "liu2021.similarity"),

@@ -30,6 +30,10 @@ class Entry:
         Made in the float network first.
     w_granularity : str
         Scales of a weight: ``"tensor"`` or ``"channel"``.
+    a_symmetric : bool
+        False for activations with zero points.
+    formats : tuple of pairs of str
+        Kinds of operands, and names of the formats that they have in place of the method's.
     """
 
     name: str
@@ -40,6 +44,8 @@ class Entry:
     mixed: Mapping[str, Any] | None = None
     folds: tuple[ptq.Smoothing, ...] = ()
     w_granularity: str = "tensor"
+    a_symmetric: bool = True
+    formats: tuple[tuple[str, str], ...] = ()
 
     def key(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values."""
@@ -54,6 +60,10 @@ class Entry:
             key["folds"] = [asdict(fold) for fold in self.folds]
         if self.w_granularity != "tensor":
             key["w_granularity"] = self.w_granularity
+        if not self.a_symmetric:
+            key["a_symmetric"] = False
+        if self.formats:
+            key["formats"] = dict(self.formats)
         return key
 
     def mixed_precision(self) -> ptq.MixedPrecision | None:
@@ -62,6 +72,9 @@ class Entry:
 
 
 _SIMILARITY: Final = {"ranking": False, "bias_correction": False}
+
+_NO_TWINS: Final = {"softmax_twin": False, "gelu_twin": False}
+_ASYMMETRIC: Final[Mapping[str, Any]] = {"w_granularity": "channel", "a_symmetric": False}
 
 ENTRIES: Final[dict[str, Entry]] = {
     entry.name: entry
@@ -98,6 +111,21 @@ ENTRIES: Final[dict[str, Entry]] = {
         Entry("ptq4vit.mixed", "PTQ4ViT + MP (nuclear norm)", "ptq4vit", mixed={}),
         Entry("ptq4vit.mixed_hessian", "PTQ4ViT + MP (Hessian)", "ptq4vit", mixed={"sensitivity": "hessian"}),
         Entry("ptq4vit_plus", "PTQ4ViT+", "ptq4vit_plus"),
+        Entry("base_ptq.channel", "Base PTQ, weights per channel", "base_ptq", w_granularity="channel"),
+        *(
+            Entry(f"{method}.asymmetric", f"{name}, asymmetric too", method, **_ASYMMETRIC)
+            for method, name in (("base_ptq", "Base PTQ"), ("ptq4vit", "PTQ4ViT"), ("reconstruct", "Reconstruction"))
+        ),
+        *(
+            Entry(f"{method}.uniform", f"{name}, asymmetric, no twins", method, _NO_TWINS, **_ASYMMETRIC)
+            for method, name in (("ptq4vit", "PTQ4ViT"), ("reconstruct", "Reconstruction"))
+        ),
+        Entry("reconstruct", "Reconstruction, weights per channel", "reconstruct", w_granularity="channel"),
+        Entry(
+            "reconstruct.fisher", "+ Fisher weights", "reconstruct", {"weighting": "fisher"}, w_granularity="channel"
+        ),
+        Entry("reconstruct.no_drop", "- random dropping", "reconstruct", {"drop": 0.0}, w_granularity="channel"),
+        Entry("reconstruct.distill", "+ distillation", "reconstruct", {"distill": 1000}, w_granularity="channel"),
     )
 }
 """In the order of the table."""

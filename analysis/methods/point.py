@@ -90,6 +90,8 @@ def calibrated(workload: Workload, entry: Entry, bits: int, label: str) -> ptq.Q
             captured=workload.captured if shared else None,
             folds=entry.folds,
             w_granularity=entry.w_granularity,
+            a_symmetric=entry.a_symmetric,
+            formats=dict(entry.formats),
             progress=report,
             **entry.options,
         )

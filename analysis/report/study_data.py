@@ -143,9 +143,10 @@ def _layers(
             for layer in calibration["layers"] or ()
         ]
         seed = f", seed {calibration['seed']}" if calibration["seed"] else ""
-        label = (
-            f"{calibration['model']}, {calibration['method']} W{calibration['w_bits']}A{calibration['a_bits']}{seed}"
-        )
+        layout = ", per channel" if calibration["w_granularity"] == "channel" else ""
+        layout += ", asymmetric" if calibration["a_symmetric"] == 0 else ""
+        widths = f"W{calibration['w_bits']}A{calibration['a_bits']}"
+        label = f"{calibration['model']}, {calibration['method']} {widths}{layout}{seed}"
         found.append({"label": label, "layers": layers, "searches": list(searches)})
     return found
 

@@ -68,4 +68,7 @@ def score(data: OperationData, formats: list[tuple[Format, ...]]) -> torch.Tenso
 
 def spaces_of(op: MatmulOperation, data: OperationData, method: Method, bits: int) -> tuple[Candidates, Candidates]:
     """Candidate formats of both operands."""
-    return method.a_candidates(op, data.a, bits), method.b_candidates(op, data.b, bits)
+    a, b = method.a_candidates(op, data.a, bits), method.b_candidates(op, data.b, bits)
+    assert isinstance(a, Candidates)  # symmetric ones have no zero points
+    assert isinstance(b, Candidates)
+    return a, b

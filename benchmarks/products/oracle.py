@@ -36,12 +36,12 @@ def bounded(total: NDArray[np.int64], bits: int, overflow: str) -> NDArray[np.in
 
 def run(a: NDArray[np.int64], b: NDArray[np.int64], accumulator: pq.Accumulator) -> Expected:
     """Result, events per output, and the range of the exact prefix sums; for aligned operands and no deferral."""
-    order, overflow = accumulator.order, str(accumulator.overflow)
+    order, overflow, own = accumulator.order, str(accumulator.overflow), str(accumulator.inner_overflow)
     shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
     register, exact, events = (np.zeros(shape, np.int64) for _ in range(3))
     low = high = 0
 
-    def add(before: NDArray[np.int64], term: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    def add(before: NDArray[np.int64], term: NDArray[np.int64], bits: int, overflow: str) -> NDArray[np.int64]:
         nonlocal events
         after = bounded(before + term, bits, overflow)
         events = events + (after != before + term)
@@ -51,9 +51,9 @@ def run(a: NDArray[np.int64], b: NDArray[np.int64], accumulator: pq.Accumulator)
         inner = np.zeros(shape, np.int64)
         for k in range(start, min(start + order.group, a.shape[-1])):
             product = a[..., k, None] * b[..., k, None, :]
-            inner = add(inner, product, order.inner_bits) if isinstance(order, pq.Split) else inner + product
+            inner = add(inner, product, order.inner_bits, own) if isinstance(order, pq.Split) else inner + product
             exact += product
-        register = add(register, inner, accumulator.bits)
+        register = add(register, inner, accumulator.bits, overflow)
         low, high = min(low, int(exact.min())), max(high, int(exact.max()))
     return Expected(register, events, (low, high))
 

@@ -1,17 +1,30 @@
-"""Orders of accumulation, and their text form: ``sequential``, ``tree:16``, ``split:64:20``."""
+"""Orders of accumulation, and their text: ``sequential``, ``tree:16``, ``split:64:20``, ``split:2:16:saturate``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import ClassVar, TypeAlias
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
 
+from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.formats.arrays.immutable import Constructed
 
 MIN_REGISTER_BITS, MAX_REGISTER_BITS = 2, 63
 _MAX_GROUP = (1 << 31) - 1
-_LEGAL = ("sequential", "tree:LANES", "split:TILE:INNER_BITS")
+_LEGAL = ("sequential", "tree:LANES", "split:TILE:INNER_BITS", "split:TILE:INNER_BITS:INNER_OVERFLOW")
+
+
+class OverflowMode(Choice):
+    """Behavior of a register of P bits for a sum outside -2**(P-1) .. 2**(P-1) - 1.
+
+    ``wrap`` keeps the low P bits (two's complement), ``saturate`` takes the nearest value that fits, ``trap`` raises
+    `ptqsim.AccumulatorOverflowError`.
+    """
+
+    WRAP = "wrap"
+    SATURATE = "saturate"
+    TRAP = "trap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +79,32 @@ class Split(Constructed):
     tile : int, optional
         Products per tile, positive; the last tile may be smaller.
     inner_bits : int, optional
-        Width of the tile register, 2 to 63. It overflows as the P-bit register does.
+        Width of the tile register, 2 to 63.
+    inner_overflow : OverflowMode or str, optional
+        An `OverflowMode` of the tile register, or its name; by default the mode of the P-bit register.
     """
 
     kind: ClassVar[str] = "split"
 
     tile: int = 64
     inner_bits: int = 20
+    inner_overflow: OverflowMode | None = None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "tile", checked_integer("tile", self.tile, 1, _MAX_GROUP))
-        inner = checked_integer("inner_bits", self.inner_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+    # Written out, because it takes more types than the fields have.
+    def __init__(self, tile: int = 64, inner_bits: int = 20, inner_overflow: OverflowMode | str | None = None) -> None:
+        object.__setattr__(self, "tile", checked_integer("tile", tile, 1, _MAX_GROUP))
+        inner = checked_integer("inner_bits", inner_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
         object.__setattr__(self, "inner_bits", inner)
+        mode = None if inner_overflow is None else OverflowMode.of(inner_overflow)
+        object.__setattr__(self, "inner_overflow", mode)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.tile}:{self.inner_bits}"
+        own = "" if self.inner_overflow is None else f":{self.inner_overflow}"
+        return f"{self.kind}:{self.tile}:{self.inner_bits}{own}"
+
+    def __repr__(self) -> str:
+        own = "" if self.inner_overflow is None else f", inner_overflow={self.inner_overflow!r}"
+        return f"Split(tile={self.tile!r}, inner_bits={self.inner_bits!r}{own})"
 
     @property
     def group(self) -> int:
@@ -92,6 +116,9 @@ Order: TypeAlias = Sequential | Tree | Split
 
 ORDERS: dict[str, type[Order]] = {order.kind: order for order in (Sequential, Tree, Split)}
 
+# Numbers in the text form of an order.
+_COUNTS: dict[type[Order], int] = {Sequential: 0, Tree: 1, Split: 2}
+
 
 def parse_order(text: str) -> Order:
     """An order of accumulation from its text form; ``str(order)`` is the way back.
@@ -99,7 +126,8 @@ def parse_order(text: str) -> Order:
     Parameters
     ----------
     text : str
-        ``sequential``, ``tree:LANES`` or ``split:TILE:INNER_BITS``.
+        ``sequential``, ``tree:LANES``, ``split:TILE:INNER_BITS``, or ``split:TILE:INNER_BITS:INNER_OVERFLOW`` for tiles
+        with an overflow mode of their own.
 
     Returns
     -------
@@ -117,16 +145,19 @@ def parse_order(text: str) -> Order:
     name, *numbers = text.split(":")
     if name not in ORDERS:
         raise unknown_name("order", text, _LEGAL)
-    kind = ORDERS[name]
+    kind: Any = ORDERS[name]
+    own = [OverflowMode.of(numbers.pop())] if kind is Split and len(numbers) == _COUNTS[kind] + 1 else []
     try:
         counts = [int(number) for number in numbers]
     except ValueError:
         counts = None
-    if counts is None or len(counts) != len(fields(kind)):
+    if counts is None or len(counts) != _COUNTS[kind]:
         raise ValueError(
-            f"order {text!r} can't be read; legal are sequential, tree:LANES and split:TILE:INNER_BITS: try tree:16"
+            f"order {text!r} can't be read; legal are sequential, tree:LANES, split:TILE:INNER_BITS and "
+            "split:TILE:INNER_BITS:INNER_OVERFLOW: try tree:16"
         )
-    return kind(*counts)
+    made: Order = kind(*counts, *own)
+    return made
 
 
 def as_order(order: object) -> Order:

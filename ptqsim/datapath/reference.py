@@ -5,8 +5,8 @@ silent, this file decides:
 
 - *step*. An addition is named by the depth index l of the (last) product that it brings in, in every order.
 - *first event*. The first output element in C order that has an event, and the first step of that element.
-- *split*. The tile register starts each tile at zero and obeys the same overflow mode as the P-bit register; an
-  overflow in either register is an event.
+- *split*. The tile register starts each tile at zero and obeys ``inner_overflow``, by default the overflow mode of the
+  P-bit register; an overflow in either register is an event.
 - *deferred*. There is one register (and in a split order one tile register) for every pair of ranges. A product is
   added to the registers of its pair only, so its range, which is the flag of the code, has to be known. At the end the
   registers are shifted and summed without any overflow: that adder is as wide as its result.

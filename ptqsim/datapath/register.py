@@ -75,7 +75,7 @@ def steps(
     correction: Correction = Correction(),  # noqa: B008 - immutable
 ) -> Iterator[Step]:  # fmt: skip
     """Every addition that accumulates `products` in one accumulator, in order; the last one leaves the result."""
-    order, overflow = accumulator.order, accumulator.overflow
+    order, overflow, inner = accumulator.order, accumulator.overflow, accumulator.inner_overflow
     register = exact = 0
     if correction.constant is not None:
         exact, register = correction.constant, add(0, correction.constant, accumulator.bits, overflow)
@@ -86,7 +86,7 @@ def steps(
         if isinstance(order, Split):
             term = exact_term = 0
             for index, product in enumerate(group, start):
-                before, term = term, add(term, product, order.inner_bits, overflow)
+                before, term = term, add(term, product, order.inner_bits, inner)
                 exact_term += product
                 yield Step(index, "inner", order.inner_bits, pair, before, product, term, exact_term)
         before, register = register, add(register, term, accumulator.bits, overflow)

@@ -8,21 +8,10 @@ from typing import Any
 
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer
-from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, ORDERS, Order, Sequential, as_order
+from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, ORDERS, Order, Sequential, Split, as_order
+from ptqsim.datapath.order import OverflowMode as OverflowMode
 from ptqsim.errors import unknown_name
 from ptqsim.formats.arrays.immutable import Constructed
-
-
-class OverflowMode(Choice):
-    """Behavior of a register of P bits for a sum outside -2**(P-1) .. 2**(P-1) - 1.
-
-    ``wrap`` keeps the low P bits (two's complement), ``saturate`` takes the nearest value that fits, ``trap`` raises
-    `ptqsim.AccumulatorOverflowError`.
-    """
-
-    WRAP = "wrap"
-    SATURATE = "saturate"
-    TRAP = "trap"
 
 
 class Alignment(Choice):
@@ -65,9 +54,9 @@ class Accumulator(Constructed):
     overflow : OverflowMode or str
         An `OverflowMode`, or its name: "wrap", "saturate" or "trap".
     order : Sequential, Tree, Split or str
-        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits)`, or its text form, such as "sequential", "tree:16" or
-        "split:64:20". The order changes results where a register saturates or traps, and where a wrapping tile register
-        is narrower than the accumulator.
+        `Sequential()`, `Tree(lanes)` or `Split(tile, inner_bits, inner_overflow)`, or its text form, such as
+        "sequential", "tree:16", "split:64:20" or "split:2:16:saturate". The order changes results where a register
+        saturates or traps, and where a wrapping tile register is narrower than the accumulator.
     alignment : Alignment or str
         An `Alignment`, or its name: "product", "operand" or "deferred".
     zero_point : ZeroPoint or str
@@ -103,6 +92,11 @@ class Accumulator(Constructed):
         object.__setattr__(self, "order", replace(as_order(order)))  # a copy, checked and not shared
         object.__setattr__(self, "alignment", Alignment.of(alignment))
         object.__setattr__(self, "zero_point", ZeroPoint.of(zero_point))
+        if self.inner_overflow != self.overflow and OverflowMode.TRAP in (self.inner_overflow, self.overflow):
+            raise ValueError(
+                f"a tile register in mode {self.inner_overflow} beside an accumulator in mode {self.overflow} is not "
+                "simulated: where one traps both do; leave inner_overflow out, or take wrap and saturate"
+            )
 
     def __repr__(self) -> str:
         later = f", zero_point={self.zero_point!r}" if self.zero_point != ZeroPoint.OPERAND else ""
@@ -121,9 +115,16 @@ class Accumulator(Constructed):
         """Greatest value of the register, 2**(P-1) - 1."""
         return (1 << (self.bits - 1)) - 1
 
+    @property
+    def inner_overflow(self) -> OverflowMode:
+        """Overflow mode of the tile register of a split order: its own, or that of the accumulator."""
+        own = self.order.inner_overflow if isinstance(self.order, Split) else None
+        return self.overflow if own is None else own
+
     def to_dict(self) -> dict[str, Any]:
         """The accumulator as plain data; `Accumulator.from_dict` is the way back."""
-        order = {"kind": self.order.kind} | asdict(self.order)
+        own = {name: value for name, value in asdict(self.order).items() if value is not None}
+        order = {"kind": self.order.kind} | own
         fields = {"bits": self.bits, "overflow": str(self.overflow), "order": order, "alignment": str(self.alignment)}
         # Left out by default: files from before there were zero points have the same bytes.
         later = {"zero_point": str(self.zero_point)} if self.zero_point != ZeroPoint.OPERAND else {}

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
-from ptqsim.gemm import stepwise
 from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.exact import all_tiles, by_words, exact_product
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.result import Certificate
-from ptqsim.gemm.stepwise import Groups
+from ptqsim.gemm.steps import stepwise
+from ptqsim.gemm.steps.groups import Groups
 
 # Share of the tiles that have to be certified for one more exact product of everything to pay.
 _WORTH_A_PRODUCT = 0.5
@@ -100,14 +100,16 @@ def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
        and the depth, from the largest norms of rows and columns, and from those of each tile of outputs apart.
     2. *Wrapping is a ring homomorphism.* Reduction mod 2**P commutes with addition: ((x mod n) + y) mod n =
        (x + y) mod n. By induction over the steps, wrapping after every one of them leaves the exact sum mod 2**P. The
-       same holds through a tile register of P bits or more, as reducing mod a multiple of 2**P first changes nothing.
+       same holds through a wrapping tile register of P bits or more, as reducing mod a multiple of 2**P first changes
+       nothing, and through any tile register that no tile of these products overflows.
     """
     product, accumulator, groups, limit, certificate, correction = accumulation
     if certificate is None:
         # Where wrapping is one reduction at the end, no norm has to be found.
-        if accumulator.overflow == OverflowMode.WRAP and not statistics and groups.homomorphic:
+        wraps = accumulator.overflow == OverflowMode.WRAP and not statistics
+        if wraps and (groups.homomorphic or groups.tiles_fit(correction.product if correction else product)):
             found = exact_product(product, accumulator.bits)
-            certificate = _homomorphism(accumulator.bits, product.outputs)
+            certificate = _homomorphism(accumulator.bits, product.outputs, None if groups.homomorphic else groups)
             exact = _is_exact(product, found.acc)
             return Accumulated(product, found.acc, None, found.kernel, certificate, exact, correction)
         bound = product.bound if product.bound <= limit else None
@@ -132,8 +134,11 @@ def _no_overflow(bound: int, outputs: int, depth: int | None) -> Certificate:
 
 
 @lru_cache(maxsize=256)
-def _homomorphism(bits: int, outputs: int) -> Certificate:
+def _homomorphism(bits: int, outputs: int, tiles: Groups | None) -> Certificate:
+    """Evidence that one reduction is enough, perhaps because no tile overflows."""
     why = f"wrapping at every step equals one reduction of the exact sum mod 2**{bits}"
+    if tiles is not None:
+        why += f", as no tile of {tiles.group} products leaves its register of {tiles.inner_bits} bits"
     return Certificate("ring_homomorphism", bits, 0, outputs, why)
 
 

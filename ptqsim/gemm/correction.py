@@ -13,12 +13,12 @@ from ptqsim.datapath.order import Split
 from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.formats.arrays.codes import look_up
-from ptqsim.gemm import stepwise
 from ptqsim.gemm.exact import all_tiles, exact_product, wrapped
 from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, PreparedOperand
-from ptqsim.gemm.preload import Preload, prefix_range
 from ptqsim.gemm.product import Product
-from ptqsim.gemm.stepwise import Groups
+from ptqsim.gemm.steps import stepwise
+from ptqsim.gemm.steps.groups import Groups
+from ptqsim.gemm.steps.preload import Preload, prefix_range
 
 
 class Correction:

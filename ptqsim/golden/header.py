@@ -61,6 +61,7 @@ def macros(vectors: GoldenVectors, name: str) -> dict[str, tuple[str, str]]:
         "ORDER_GROUP": (str(order.group), "products per addition into the accumulator: lanes, or tile"),
         "INNER_BITS": (str(order.inner_bits if isinstance(order, Split) else 0), "tile register of a split order"),
         "ALIGNMENT": _numbered(accumulator.alignment, [mode.value for mode in Alignment]),
+        **_of_tiles(accumulator),
         **_of_zero_points(accumulator),
         "TRAPPED": (str(int(trapped is not None)), "1: an event is expected and there is no acc"),
         "TRACE_ELEMENT": (str(_flat(vectors.traced, vectors.output_shape)), "flat index into acc"),
@@ -149,6 +150,13 @@ def read(text: str) -> Header:
 def _once(line: int, name: str, known: Container[str]) -> None:
     if name in known:
         raise UnreadableError(line, f"{name} is there twice")
+
+
+def _of_tiles(accumulator: Accumulator) -> dict[str, tuple[str, str]]:
+    """The macro of tiles with an overflow mode of their own; without one there is none, as in older headers."""
+    if accumulator.inner_overflow == accumulator.overflow:
+        return {}
+    return {"INNER_OVERFLOW": _numbered(accumulator.inner_overflow, [mode.value for mode in OverflowMode])}
 
 
 def _of_zero_points(accumulator: Accumulator) -> dict[str, tuple[str, str]]:

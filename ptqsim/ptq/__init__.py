@@ -4,9 +4,11 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
+from ptqsim.ptq.calibration.folds.attention_balance import AttentionBalance as AttentionBalance
+from ptqsim.ptq.calibration.folds.centering import Centering as Centering
+from ptqsim.ptq.calibration.folds.norm_into_weights import NormIntoWeights as NormIntoWeights
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
-from ptqsim.ptq.calibration.layer import Granularity as Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ
 from ptqsim.ptq.calibration.methods import BitSplit as BitSplit
@@ -16,14 +18,17 @@ from ptqsim.ptq.calibration.methods import Method as Method
 from ptqsim.ptq.calibration.methods import Percentile as Percentile
 from ptqsim.ptq.calibration.methods import PTQ4ViT as PTQ4ViT
 from ptqsim.ptq.calibration.methods import PTQ4ViTPlus as PTQ4ViTPlus
+from ptqsim.ptq.calibration.methods import Reconstruct as Reconstruct
 from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
 from ptqsim.ptq.calibration.methods.base_ptq import Metric as Metric
 from ptqsim.ptq.calibration.methods.protocol import Paradigm as Paradigm
 from ptqsim.ptq.calibration.methods.ptq4vit import WeightRounding as WeightRounding
+from ptqsim.ptq.calibration.methods.reconstruct import Weighting as Weighting
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attention
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
 from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
+from ptqsim.ptq.calibration.operand_rules import Granularity as Granularity
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.compositing import DataSplit as DataSplit
 from ptqsim.ptq.datasets.load import Dataset as Dataset

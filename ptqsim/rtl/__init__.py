@@ -5,7 +5,8 @@ Nothing here imports torch. The external tools (Yosys, Icarus, Verilator, z3) ar
 
 from ptqsim.rtl.design import tops, write
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
-from ptqsim.rtl.hardware.requantizer import RequantizerUnit
+from ptqsim.rtl.hardware.requantization.channels import ChannelRequantizerUnit
+from ptqsim.rtl.hardware.requantization.single import RequantizerUnit
 from ptqsim.rtl.hardware.unit import Multiplier, Unit
 from ptqsim.rtl.simulation.engines import ENGINES, build
 from ptqsim.rtl.simulation.expected import Comparison, compare, expected
@@ -16,6 +17,7 @@ from ptqsim.rtl.tools import MissingToolError
 
 __all__ = [
     "ENGINES",
+    "ChannelRequantizerUnit",
     "Comparison",
     "CycleSchedule",
     "HardwareResult",

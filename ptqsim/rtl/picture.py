@@ -103,10 +103,12 @@ def _registers(unit: Unit) -> list[list[Box]]:
     for pair in unit.pairs:
         tag, chain = unit.tag(pair), []
         if unit.split:
-            note = f"{unit.accumulator.overflow}, {unit.split.tile} products"
+            note = f"{unit.accumulator.inner_overflow}, {unit.split.tile} products"
             chain.append(Box(f"+ inner{tag}", note, "register", unit.inner.bits))
-        note = f"{unit.accumulator.overflow}, {unit.acc.bits} bits"
+        note = f"{unit.accumulator.overflow}, {'from a constant' if unit.preloads else f'{unit.acc.bits} bits'}"
         chain.append(Box(f"+ acc{tag}", note, "register", unit.acc.bits))
+        if unit.adds_rest:
+            chain.append(Box("+ rest", f"{-unit.b.zero_point} * sum a, once", "part", unit.acc.bits))
         chains.append(chain)
     return chains
 

@@ -8,9 +8,11 @@ import pytest
 import ptqsim as pq
 from benchmarks.products import oracle
 
+ORDERS = [pq.Sequential(), pq.Tree(3), pq.Split(4, 9), pq.Split(4, 9, "wrap"), pq.Split(4, 9, "saturate")]
+
 
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
-@pytest.mark.parametrize("order", [pq.Sequential(), pq.Tree(3), pq.Split(4, 9)], ids=lambda order: order.kind)
+@pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_steps_are_those_of_the_reference(overflow: str, order: pq.Sequential | pq.Tree | pq.Split) -> None:
     rng = np.random.default_rng(0)
     accumulator = pq.Accumulator(10, overflow, order)

@@ -15,6 +15,7 @@ from ptqsim.datapath.order import Order, parse_order
 TEXTS: list[tuple[Order, str]] = [
     (pq.Sequential(), "sequential"), (pq.Tree(16), "tree:16"), (pq.Tree(1), "tree:1"),
     (pq.Split(64, 20), "split:64:20"), (pq.Split(1, 63), "split:1:63"),
+    (pq.Split(2, 16, "saturate"), "split:2:16:saturate"), (pq.Split(8, 20, "wrap"), "split:8:20:wrap"),
 ]  # fmt: skip
 
 
@@ -40,6 +41,9 @@ def test_the_text_goes_there_and_back(order: Order, text: str) -> None:
         ("split:64", "order 'split:64' can't be read"),
         ("tree:" + "9" * 5000, "can't be read"),
         ("tree:0", "lanes must be an integer from 1"),
+        ("split:64:saturate", "order 'split:64:saturate' can't be read"),
+        ("split:64:20:clamp", "unknown overflow mode 'clamp'"),
+        ("tree:4:wrap", "order 'tree:4:wrap' can't be read"),
         ("split:64:1", "inner_bits must be an integer from 2 to 63, got 1"),
     ],
 )

@@ -9,7 +9,10 @@ import ptqsim as pq
 from ptqsim.kernels.runtime import machine
 from tests.oracle import stepping
 
-ORDERS = [pq.Sequential(), pq.Tree(16), pq.Split(32, 15), pq.Split(32, 30), pq.Split(10, 12)]
+ORDERS = [
+    pq.Sequential(), pq.Tree(16), pq.Split(32, 15), pq.Split(32, 30), pq.Split(10, 12), pq.Split(2, 15, "saturate"),
+    pq.Split(10, 12, "wrap"),
+]  # fmt: skip
 
 # Operands, and widths on both sides of what their sums need, so that every machine type is chosen.
 UNIFORM = (pq.Uniform(8, 0.02), pq.Uniform(8, 0.02), [12, 16, 18, 19, 24])

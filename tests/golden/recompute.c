@@ -15,6 +15,9 @@
 #define GOLDEN_B_ZERO_POINT 0
 #define GOLDEN_B_SIGNED 1
 #endif
+#ifndef GOLDEN_INNER_OVERFLOW
+#define GOLDEN_INNER_OVERFLOW GOLDEN_OVERFLOW
+#endif
 #define A_LEFT (GOLDEN_ZERO_POINT ? GOLDEN_A_ZERO_POINT : 0) /* what products still have of the zero points */
 #define B_LEFT (GOLDEN_ZERO_POINT ? GOLDEN_B_ZERO_POINT : 0)
 #define MATRIX(array, batch, rows, columns) ((array) + (int64_t)(batch) * (rows) * (columns))
@@ -79,12 +82,12 @@ static operand decode(unsigned code, int format, int bits, int shift, int is_sig
 /* One addition; records an event, and compares with the trace if this is the traced output. */
 static int64_t add(int64_t before, int64_t term, int bits, int reg, int64_t step, int ra, int rb, int64_t exact, int traced) {
     int64_t high = ((int64_t)1 << (bits - 1)) - 1, low = -high - 1, sum = before + term, after = sum;
-    int overflows = sum < low || sum > high;
-    if (overflows && GOLDEN_OVERFLOW == 0) {
+    int overflows = sum < low || sum > high, overflow = reg ? GOLDEN_INNER_OVERFLOW : GOLDEN_OVERFLOW;
+    if (overflows && overflow == 0) {
         after = (int64_t)((uint64_t)sum & (((uint64_t)1 << bits) - 1));
         if (after > high) after -= (int64_t)1 << bits;
     }
-    if (overflows && GOLDEN_OVERFLOW == 1) after = sum > high ? high : low;
+    if (overflows && overflow == 1) after = sum > high ? high : low;
     if (overflows && (!first.found || step < first.step || (step == first.step && reg > first.reg)))
         first = (event){1, step, reg, bits};
     if (traced) {

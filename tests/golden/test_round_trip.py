@@ -112,6 +112,19 @@ def test_vectors_without_zero_points_say_nothing_of_them(tmp_path: Path) -> None
         assert "_signed" not in text
 
 
+@pytest.mark.parametrize(("inner", "outer"), [("saturate", "wrap"), ("wrap", "saturate")])
+@pytest.mark.parametrize("formats", ["unsigned", "gelu"])
+def test_tiles_with_a_mode_of_their_own(formats: str, inner: str, outer: str, tmp_path: Path) -> None:
+    a, b = golden.stimulus(*FORMATS[formats], 7, 11, 5, seed=1)
+    accumulator = pq.Accumulator(12, outer, pq.Split(3, 10, inner), zero_point="correction")
+    vectors = golden.compute(a, b, accumulator)
+    assert vectors.acc is not None
+    assert vectors.acc.tolist() != pq.reference.matmul(a, b, pq.Accumulator(12, outer, pq.Split(3, 10)))
+    golden.write(vectors, tmp_path)
+    recompute_in_c(tmp_path)
+    assert golden.check(tmp_path).ok
+
+
 @pytest.mark.parametrize("bits", [2, 8, 9, 16, 17, 32, 33, 63])
 def test_every_width_of_words(bits: int, tmp_path: Path) -> None:
     """Words up to 63 bits, and codes above 8; the C type is the narrowest that holds an output."""

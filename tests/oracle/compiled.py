@@ -26,7 +26,9 @@ def _structure(name: str, kind: type, *fields: str) -> type[ctypes.Structure]:
 
 
 _Format = _structure("_Format", ctypes.c_int32, "kind", "bits", "shift", "is_unsigned", "zero_point")
-_Datapath = _structure("_Datapath", ctypes.c_int32, "bits", "overflow", "group", "inner_bits", "deferred", "corrected")
+_Datapath = _structure(
+    "_Datapath", ctypes.c_int32, "bits", "overflow", "group", "inner_bits", "inner_overflow", "deferred", "corrected"
+)  # fmt: skip
 _Statistics = _structure(
     "_Statistics", ctypes.c_int64,
     "steps", "events", "outputs", "first_output", "first_step", "lowest", "highest", "inner_lowest", "inner_highest",
@@ -67,8 +69,8 @@ def matmul(a: pq.QuantizedArray, b: pq.QuantizedArray, accumulator: pq.Accumulat
     inner_bits = order.inner_bits if isinstance(order, pq.Split) else 0
     deferred = accumulator.alignment == "deferred"
     corrected = accumulator.zero_point == "correction"
-    mode = MODES[str(accumulator.overflow)]
-    datapath = _Datapath(accumulator.bits, mode, order.group, inner_bits, deferred, corrected)
+    mode, inner_mode = MODES[str(accumulator.overflow)], MODES[str(accumulator.inner_overflow)]
+    datapath = _Datapath(accumulator.bits, mode, order.group, inner_bits, inner_mode, deferred, corrected)
     codes = [np.ascontiguousarray(array.codes, np.uint16) for array in (a, b)]
     scratch, out = np.empty(((rows + 1) * depth, 2), np.int64), np.empty((rows, columns), np.int64)
     found = _Statistics(first_output=-1)

@@ -13,6 +13,7 @@ struct datapath {
     int32_t bits, overflow;
     int32_t group;      /* products per addition into the register of `bits` bits */
     int32_t inner_bits; /* width of the tile register of a split order, else 0 */
+    int32_t inner_overflow;
     int32_t deferred;   /* a register per pair of ranges, shifted and summed at the end */
     int32_t corrected;  /* zero points are made up for in the registers, and not subtracted before the product */
 };
@@ -111,7 +112,7 @@ void matmul(const uint16_t *a, const uint16_t *b, int64_t rows, int64_t depth, i
                             continue;
                         }
                         s->steps++;
-                        if (add(&inner, product, product, d.inner_bits, d.overflow)) {
+                        if (add(&inner, product, product, d.inner_bits, d.inner_overflow)) {
                             s->events++;
                             if (l < first) first = l;
                         }

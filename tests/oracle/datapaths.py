@@ -64,6 +64,8 @@ def random_case(seed: int, number: int, outputs: int) -> Case:
     order = orders[rng.integers(3)]
     overflow = ("wrap", "saturate", "trap")[rng.choice(3, p=[0.4, 0.5, 0.1])]
     bits = width()
+    if isinstance(order, pq.Split) and overflow != "trap" and rng.random() < 0.5:
+        order = pq.Split(order.tile, order.inner_bits, ("wrap", "saturate")[rng.integers(2)])
     alignment = ("product", "operand", "deferred")[rng.integers(3)]
     zero_point = ("operand", "correction")[rng.integers(2)]
     # A deferred register that overflows can hold anything of its width, and is shifted at the end.

@@ -42,7 +42,7 @@ def run(a: NDArray[np.int64], b: NDArray[np.int64], accumulator: pq.Accumulator)
             term = np.zeros_like(register)
             for product in group:
                 total = term + product
-                term = bounded(total, order.inner_bits, overflow)
+                term = bounded(total, order.inner_bits, str(accumulator.inner_overflow))
                 events += term != total
         total = register + term
         register = bounded(total, accumulator.bits, overflow)

@@ -8,9 +8,11 @@ import pytest
 import ptqsim as pq
 from tests.oracle import stepping
 
+ORDERS = [pq.Sequential(), pq.Tree(3), pq.Split(4, 9), pq.Split(4, 9, "wrap"), pq.Split(4, 9, "saturate")]
+
 
 @pytest.mark.parametrize("overflow", ["wrap", "saturate"])
-@pytest.mark.parametrize("order", [pq.Sequential(), pq.Tree(3), pq.Split(4, 9)], ids=lambda order: order.kind)
+@pytest.mark.parametrize("order", ORDERS, ids=str)
 def test_steps_are_those_of_the_reference(
     overflow: str, order: pq.Sequential | pq.Tree | pq.Split, rng: np.random.Generator
 ) -> None:

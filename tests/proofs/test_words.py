@@ -127,3 +127,12 @@ def test_bytes_by_horner() -> None:
     correction = ((offset * columns) << shift) + offset * columns
     prove(horner - correction == (first << shift) + second)
     refute(horner - offset * columns == (first << shift) + second)
+
+
+def test_both_products_of_a_pair_at_once() -> None:
+    """Unsigned bytes times signed ones: the sum of two, clamped once, is that of two clamped additions."""
+    left, right, second = z3.Ints("left right second")
+    product, legal = left * right, z3.And(left >= 0, left <= 255, right >= -128, right <= 127)
+    steps = clamped(clamped(product, 16) + second, 16)
+    prove(clamped(product + second, 16) == steps, legal)
+    refute(clamped(product + second, 16) == steps, z3.And(left >= 0, left <= 258, right >= -128, right <= 127))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import ptqsim as pq
@@ -50,6 +51,34 @@ def variants(bits: int) -> list[Unit]:
     for (a, b), overflow, order in product(asymmetric(bits), OVERFLOWS, ORDERS.values()):
         found.append(near_term(a, b, overflow, order, ALIGNMENTS[len(found) % 3], style=STYLES[len(found) % 2]))
     return found
+
+
+def corrected(bits: int) -> list[Unit]:
+    """Zero points corrected for behind the multiplier, of `a`, of `b` or both, in every mode and order."""
+    half = 1 << (bits - 1)
+    pairs = [
+        *asymmetric(bits)[1:],  # the first one has no zero point
+        (pq.TwinSoftmax(bits, bits - 1), pq.Uniform(bits, 1.0, zero_point=half - 1)),
+        (pq.Uniform(bits, 1.0, signed=False, zero_point=half), pq.TwinGELU(bits, 1, 1.0)),
+        (pq.Uniform(bits, 1.0, signed=False, zero_point=3), pq.Uniform(bits, 1.0)),
+        (pq.Uniform(bits, 1.0), pq.Uniform(bits, 1.0, signed=False, zero_point=half + 1)),
+    ]
+    found = []
+    for (a, b), overflow, order in product(pairs, OVERFLOWS, ORDERS.values()):
+        alignment, style, runtime = ALIGNMENTS[len(found) % 3], STYLES[len(found) % 2], bool(a.shift or b.shift)
+        made = near_term(a, b, overflow, order, alignment, runtime and len(found) % 4 < 2, style, len(found) % 3)
+        found.append(replace(made, accumulator=replace(made.accumulator, zero_point="correction")))
+    return found
+
+
+def pairs(bits: int) -> list[Unit]:
+    """Tiles of two products with an overflow mode of their own, as vpmaddubsw before a sum: u8 times s8 scaled down."""
+    a, b = pq.Uniform(bits, 1.0, signed=False), pq.Uniform(bits, 1.0)
+    inner = 2 * bits  # the register of 16 bits for codes of 8
+    return [
+        Unit(a, b, pq.Accumulator(inner + 1, outer, pq.Split(2, inner, own)), DEPTH, multiplier=style)
+        for (own, outer), style in zip((("saturate", "wrap"), ("wrap", "saturate")), STYLES, strict=True)
+    ]
 
 
 def near_term(

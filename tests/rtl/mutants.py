@@ -11,11 +11,20 @@ from ptqsim.rtl import Unit
 from ptqsim.rtl.hardware.dot_product import dot_product
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.hardware.verilog import Module
-from tests.rtl.cases import ORDERS, near_term
+from tests.rtl.cases import ORDERS, near_term, pairs
 
 COLUMNS = 2
+TILES = ("tile", "corrected_tile")
+ON_ICARUS = ("pairs", "corrected", "corrected_trap", "corrected_tile")
 GELU, SOFTMAX, UNIFORM = pq.TwinGELU(5, 3, 1.0), pq.TwinSoftmax(5, 3), pq.Uniform(5, 1.0)
 SEQUENTIAL, TREE, SPLIT = ORDERS.values()
+
+
+def corrected(a: pq.Uniform, overflow: str, order: pq.Sequential | pq.Tree, extra: int) -> Unit:
+    """A unit that corrects for zero points of both operands."""
+    made = near_term(a, pq.Uniform(3, 1.0, zero_point=-2), overflow, order, "product", extra=extra)
+    return replace(made, accumulator=replace(made.accumulator, zero_point="correction"))
+
 
 UNITS: dict[str, Unit] = {
     "saturating": near_term(GELU, UNIFORM, "saturate", SEQUENTIAL, "product"),
@@ -34,6 +43,10 @@ UNITS: dict[str, Unit] = {
         extra=1,
     ),
     "tile": near_term(SOFTMAX, UNIFORM, "wrap", SEQUENTIAL, "product", extra=6),
+    "pairs": pairs(5)[0],
+    "corrected": corrected(pq.Uniform(3, 1.0, signed=False, zero_point=5), "saturate", TREE, extra=2),
+    "corrected_trap": corrected(pq.Uniform(3, 1.0, zero_point=-3), "trap", SEQUENTIAL, extra=1),
+    "corrected_tile": corrected(pq.Uniform(3, 1.0, zero_point=2), "wrap", SEQUENTIAL, extra=6),
 }
 
 
@@ -84,6 +97,30 @@ MUTANTS: dict[str, Mutant] = {
     "zero_point_of_the_other_operand": Mutant("asymmetric", "product", r" - 6'd11", " + 6'd3"),
     "unsigned_read_as_signed": Mutant("asymmetric", "product", r"wire (\[4:0\] a_integer)", r"wire signed \1"),
     "signed_read_as_unsigned": Mutant("asymmetric", "product", r"wire signed (\[4:0\] b_integer)", r"wire \1"),
+    "pairs_wrap": Mutant("pairs", "accumulate_inner", r"fits \? exact(\S+) : limit", r"exact\1"),
+    "pairs_of_three": Mutant("pairs", "dot", r"place == 1'd1", "place == 2'd2"),
+    "pairs_not_apart": Mutant("pairs", "step", r"tile_end \? \d+'sd0 : tile_sum", "tile_sum"),
+    "zero_point_subtracted_as_well": Mutant("corrected", "product", r"(a_mantissa) = a_code", r"\1 = a_code - 3'd5"),
+    "constant_not_preloaded": Mutant("corrected", "element", r"first \? preload : acc", "first ? 7'sd0 : acc"),
+    "constant_at_every_step": Mutant("corrected", "element", r"first \? preload : acc", "preload"),
+    "preload_wrapped": Mutant("corrected", "preload", r"fits \? exact(\S+) : limit", r"exact\1"),
+    "rest_wrapped": Mutant("corrected", "add_rest", r"fits \? exact(\S+) : limit", r"exact\1"),
+    "rest_of_the_wrong_sign": Mutant("corrected", "rest", r"rest = \(wide <<< 1\)", "rest = -(wide <<< 1)"),
+    "rest_of_the_other_zero_point": Mutant("corrected", "rest", r"rest = \(wide <<< 1\)", "rest = wide - (wide <<< 3)"),
+    "row_sum_never_from_zero": Mutant("corrected", "rest", r"first \? \d+'sd0 : row_sum", "row_sum"),
+    "row_sum_without_a_lane": Mutant("corrected", "rest", r" \+ \$signed\(\d+'\(a_value_2\)\)", ""),
+    "row_sum_while_waiting": Mutant("corrected", "rest", r"if \(enable\)", "if (1'b1)"),
+    "rest_kept_in_the_register": Mutant("corrected", "element", r"acc <= next_acc", "acc <= corrected"),
+    "rest_left_out": Mutant("corrected", "element", r"result = corrected", "result = acc"),
+    "event_of_the_preload_lost": Mutant("corrected_trap", "element", r"first \? overflows_constant :", "~first &"),
+    "event_of_the_preload_for_ever": Mutant("corrected_trap", "element", r"\(first \? (\w+) : (\w+)\)",
+                                            r"(\1 | \2)"),
+    "event_of_the_rest_lost": Mutant("corrected_trap", "element", r"trapped = sticky \| \w+", "trapped = sticky"),
+    "row_sum_read_as_unsigned": Mutant("corrected_trap", "integer", "= a_mantissa", "= a_mantissa & 3'd3"),
+    "constants_of_the_first_word": Mutant("corrected_tile", "tile", r"& \(w_step == 4'd12\)", "& (w_step == 4'd0)"),
+    "constant_of_the_other_column": Mutant("corrected_tile", "tile", r"constants\[8:0\]", "constants[17:9]"),
+    "rest_of_the_row_before": Mutant("corrected_tile", "tile", r"first(\),\n    \.a_code\(a_code\),\n    \.rest)",
+                                     r"last\1"),
     "result_overwritten": Mutant("wrapping", "dot", r"in_ready = ~out_valid \| out_ready", "in_ready = 1'b1"),
     "offer_taken_twice": Mutant("wrapping", "dot", r"accept = in_valid & in_ready", "accept = in_ready"),
     "weights_of_the_next_step": Mutant("tile", "tile", r"= weights\[step\]", "= weights[last ? 4'd0 : step + 4'd1]"),
@@ -94,7 +131,7 @@ MUTANTS: dict[str, Mutant] = {
 
 def whole(unit: str) -> Module:
     """The module that is tested."""
-    return tile(UNITS[unit], COLUMNS) if unit == "tile" else dot_product(UNITS[unit])
+    return tile(UNITS[unit], COLUMNS) if unit in TILES else dot_product(UNITS[unit])
 
 
 def planted(name: str) -> Module:

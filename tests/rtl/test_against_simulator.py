@@ -17,7 +17,11 @@ from tests.rtl import cases
 from tests.rtl.needs import need
 
 COLUMNS = 3
-QUICK = cases.variants(5)[::13]
+QUICK = [
+    *cases.variants(5)[::13],
+    *(Unit(*cases.formats(5)["uniform"], pq.Accumulator(10, outer, pq.Split(2, 9, inner)), cases.DEPTH)
+      for inner, outer in (("saturate", "wrap"), ("wrap", "saturate"))),
+]  # fmt: skip
 WIDE = [
     cases.near_term(a, b, overflow, order, alignment, runtime, style, extra)
     for bits, extra in ((5, 0), (6, 1), (7, -1), (8, 0), (8, 1))

@@ -90,7 +90,7 @@ def wanted(unit: Unit, given: dict[str, Array]) -> dict[str, Array]:
             end = given["tile_end"].astype(bool)
             total = given[f"inner{tag}"] + term
             events |= does_not_fit(total, unit.inner.bits)
-            tile = bounded(total, unit.inner.bits, overflow)
+            tile = bounded(total, unit.inner.bits, str(unit.accumulator.inner_overflow))
             found[f"next_inner{tag}"] = np.where(end, 0, tile)
             events |= end & does_not_fit(given[acc] + tile, unit.acc.bits)
             found[f"next_{acc}"] = np.where(end, bounded(given[acc] + tile, unit.acc.bits, overflow), given[acc])
@@ -126,6 +126,12 @@ def test_unsigned_codes_and_zero_points(rng: np.random.Generator) -> None:
     count = len(cases.asymmetric(3)) * len(cases.OVERFLOWS) * len(cases.ORDERS)
     for bits in (2, 3):
         assert check(cases.variants(bits)[-count:], rng) > 10_000
+
+
+def test_tiles_with_a_mode_of_their_own(rng: np.random.Generator) -> None:
+    """Pairs of products that saturate before a register that wraps, unsigned times signed, and the other way round."""
+    need("yosys", "g++")
+    assert check(cases.pairs(3), rng) > 2_000
 
 
 @pytest.mark.slow

@@ -9,8 +9,10 @@ import pytest
 from ptqsim import rtl
 from ptqsim.rtl import CycleSchedule
 from ptqsim.rtl.simulation.cxxrtl import CxxrtlModule, compile_modules
+from ptqsim.rtl.simulation.engines import build
+from ptqsim.rtl.simulation.matmul import Simulated
 from tests.rtl import cases
-from tests.rtl.mutants import COLUMNS, MUTANTS, UNITS, planted, whole
+from tests.rtl.mutants import COLUMNS, MUTANTS, ON_ICARUS, TILES, UNITS, planted, whole
 from tests.rtl.needs import need
 
 ROWS, COLS = 16, 12
@@ -19,23 +21,34 @@ ROWS, COLS = 16, 12
 @cache
 def compiled() -> dict[str, CxxrtlModule]:
     modules = {f"unit {name}": whole(name) for name in UNITS} | {name: planted(name) for name in MUTANTS}
-    return dict(zip(modules, compile_modules(list(modules.values())), strict=True))
+    units = {name: mutant.unit for name, mutant in MUTANTS.items()}
+    own = {name: one for name, one in modules.items() if units.get(name, name.removeprefix("unit ")) not in ON_ICARUS}
+    return dict(zip(own, compile_modules(list(own.values())), strict=True))
 
 
-def differs(simulated: CxxrtlModule, name: str) -> bool:
+def simulated(name: str, unit: str) -> Simulated:
+    """The unit, or one with a bug in it, on Icarus where that is said to be so, as it builds small designs sooner."""
+    if unit not in ON_ICARUS:
+        need("yosys", "g++")
+        return compiled()[name]
+    need("iverilog")
+    return build(whole(unit) if name not in MUTANTS else planted(name), "iverilog")
+
+
+def differs(simulated: Simulated, name: str) -> bool:
     """True if an output differs, or the unit stops."""
     unit = UNITS[name]
     for depth, seed in ((unit.depth, 1), (5, 2)):
-        if name == "tile":
+        if name in TILES:
             depth = unit.depth
         a, b = cases.codes(unit, ROWS, depth, COLS, seed)
         wanted = rtl.expected(a, b, unit.accumulator)
         try:
-            if name == "tile":
+            if name in TILES:
                 found = rtl.tile_matmul(simulated, unit, COLUMNS, a, b, CycleSchedule(seed))
             else:
                 found = rtl.dot_matmul(simulated, unit, a, b, CycleSchedule(seed))
-        except RuntimeError:
+        except (RuntimeError, ValueError):  # it stops, or a bit of a result is unknown
             return True
         if not rtl.compare(found, wanted).equal:
             return True
@@ -44,11 +57,10 @@ def differs(simulated: CxxrtlModule, name: str) -> bool:
 
 @pytest.mark.parametrize("name", UNITS)
 def test_no_false_alarm(name: str) -> None:
-    need("yosys", "g++")
-    assert not differs(compiled()[f"unit {name}"], name)
+    assert not differs(simulated(f"unit {name}", name), name)
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_planted_bug_is_caught(name: str) -> None:
-    need("yosys", "g++")
-    assert differs(compiled()[name], MUTANTS[name].unit)
+    unit = MUTANTS[name].unit
+    assert differs(simulated(name, unit), unit)

@@ -13,7 +13,12 @@ from ptqsim.rtl.hardware.step import step
 from ptqsim.rtl.proofs.arithmetic import arithmetic_claims
 from ptqsim.rtl.proofs.circuits import circuit_claims, same
 from ptqsim.rtl.proofs.claim import PROVEN, SKIPPED, UNDECIDED, Claim, Verdict, decide
-from ptqsim.rtl.proofs.replay import deferred_saturates_otherwise, narrower_than_the_bound
+from ptqsim.rtl.proofs.correction import correction_claims
+from ptqsim.rtl.proofs.replay import (
+    correction_saturates_otherwise,
+    deferred_saturates_otherwise,
+    narrower_than_the_bound,
+)
 from tests.rtl import mutants
 from tests.rtl.needs import need
 
@@ -23,6 +28,7 @@ FORMATS = {
     "gelu": (pq.TwinGELU(8, 4, 1.0), pq.Uniform(6, 1.0)),
     "uniform": (pq.Uniform(6, 1.0), pq.Uniform(8, 1.0)),
 }
+CORRECTED = pq.Uniform(3, 1.0, signed=False, zero_point=5), pq.Uniform(3, 1.0, zero_point=-2)
 
 
 def failures(verdicts: list[Verdict]) -> list[str]:
@@ -45,6 +51,43 @@ def test_circuits(kind: pq.NumberFormat) -> None:
     claims = circuit_claims(unit)
     assert len(claims) == 4
     assert failures([decide(claim, TIMEOUT) for claim in claims]) == []
+
+
+def test_corrections_in_integers() -> None:
+    """Equal exactly and under wrap, and not when saturating."""
+    need("z3")
+    a, b = pq.Uniform(4, 1.0, signed=False, zero_point=11), pq.Uniform(8, 1.0, zero_point=-3)
+    claims = correction_claims(a, b, 16)
+    assert [claim.holds for claim in claims] == [True, True, True, False]
+    assert failures([decide(claim, TIMEOUT) for claim in claims]) == []
+
+
+@pytest.mark.parametrize("a", [CORRECTED[0], pytest.param(pq.TwinGELU(3, 2, 1.0), marks=pytest.mark.slow)])
+def test_circuits_of_corrections(a: pq.NumberFormat) -> None:
+    need("yosys")
+    unit = Unit(a, CORRECTED[1], pq.Accumulator(9, zero_point="correction"))
+    claims = [claim for claim in circuit_claims(unit) if "correction" in claim.name]
+    assert [claim.holds for claim in claims] == [True, False]
+    assert failures([decide(claim, TIMEOUT) for claim in claims]) == []
+
+
+def test_a_correction_saturates_otherwise() -> None:
+    """The counterexample on the reference: the two places of the zero points give what the simulator says of them."""
+    shown = correction_saturates_otherwise(*CORRECTED, 6)
+    assert shown.outputs[0] != shown.outputs[1]
+    for accumulator, output in zip(shown.accumulators, shown.outputs, strict=True):
+        assert pq.reference.matmul(shown.a, shown.b, accumulator) == [[output]]
+    with pytest.raises(ValueError, match="give a narrower one"):
+        correction_saturates_otherwise(*CORRECTED, 40)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("bits", [4, 6, 8])
+def test_wider_circuits_of_corrections(bits: int) -> None:
+    need("yosys")
+    a, b = pq.Uniform(bits, 1.0, signed=False, zero_point=3), pq.Uniform(bits, 1.0, zero_point=-1)
+    unit = Unit(a, b, pq.Accumulator(2 * bits + 4, zero_point="correction"))
+    assert failures([decide(claim, 1800.0) for claim in circuit_claims(unit)]) == []
 
 
 @pytest.mark.slow

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import save_model
 
+from ptqsim import ptq
 from ptqsim.cli.framework.app import main
 
 STUDY = """
@@ -122,6 +124,21 @@ def test_a_dry_run_counts_and_estimates(study: Path, tmp_path: Path, capsys: Sai
     assert (found["points"], found["calibrations"], found["searches"]) == (5, 1, 1)
     assert found["seconds"] > 0
     assert not (tmp_path / "none.sqlite").exists()
+
+
+def test_a_dry_run_of_weights_that_are_not_in_the_package(tmp_path: Path, capsys: Said) -> None:
+    save_model(ptq.load_model("vit_digits"), tmp_path / "mine.safetensors")
+    study = tmp_path / "mine.yaml"
+    study.write_text(
+        "name: mine\n"
+        "axes:\n"
+        "  model: {name: vit_digits, checkpoint: mine.safetensors}\n"
+        "  method: percentile\n"
+        "  mode: float\n"
+        "  evaluation_images: 10\n"
+    )
+    ptqsim("sweep", study, "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out)["seconds"] > 0
 
 
 def test_errors_are_one_line(study: Path, tmp_path: Path, capsys: Said) -> None:

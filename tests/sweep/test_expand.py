@@ -8,7 +8,9 @@ from itertools import pairwise, product
 import pytest
 
 from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.study.axis_values import formats_of
 from ptqsim.sweep.study.expand import expand
+from ptqsim.sweep.study.point import Calibration, Datapath, Point, columns_of, identity, plain, point_of_row
 from ptqsim.sweep.study.reading import parse_study
 from tests.sweep.cases import SMALL
 
@@ -85,3 +87,60 @@ def test_other_models_data_or_code_are_other_work(make_plan: Callable[[str], Pla
     else:
         other.sources = {"vit_digits": {**other.sources["vit_digits"], changed: "other"}}
     assert not {plan.key(p) for p in plan.points} & {other.key(p) for p in other.points}
+
+
+def test_granularity_and_symmetry_are_axes_and_conditions(make_plan: Callable[..., Plan]) -> None:
+    text = """
+name: x
+axes:
+  model: vit_digits
+  method: percentile
+  w_granularity: [tensor, channel]
+  a_symmetric: [true, false]
+require: a_symmetric or w_granularity == "channel"
+"""
+    calibrations = [point.calibration for point in expand(parse_study(text))]
+    found = [(c.w_granularity, c.a_symmetric) for c in calibrations if c is not None]
+    assert found == [("tensor", True), ("channel", True), ("channel", False)]
+    plan = make_plan(text)
+    tasks = [plan.calibration_task(calibration) for calibration in plan.calibrations()]
+    assert [(task.payload["w_granularity"], task.payload["a_symmetric"]) for task in tasks] == found
+    assert len({task.key for task in tasks}) == 3
+
+
+def test_the_layout_of_the_papers_leaves_keys_as_they_were() -> None:
+    calibration = Calibration("m", "percentile", 8, 6, 0, 32)
+    assert identity(calibration) == {
+        "model": "m", "method": "percentile", "w_bits": 8, "a_bits": 6, "seed": 0, "images": 32,
+    }  # fmt: skip
+    other = Calibration("m", "percentile", 8, 6, 0, 32, "channel", False, "gelu=e3m4")
+    layout = {"w_granularity": "channel", "a_symmetric": False, "formats": "gelu=e3m4"}
+    assert identity(other) == identity(calibration) | layout
+
+
+def test_formats_are_an_axis(make_plan: Callable[..., Plan]) -> None:
+    text = """
+name: x
+axes:
+  model: vit_digits
+  method: percentile
+  formats: [method, {weight: e4m3, gelu: e3m4}]
+exclude:
+  - formats == "gelu=e3m4,weight=e4m3" and w_bits == 6
+"""
+    plan = make_plan(text)
+    tasks = [plan.calibration_task(calibration) for calibration in plan.calibrations()]
+    found = [task.payload["formats"] for task in tasks]
+    assert found == ["method", "gelu=e3m4,weight=e4m3"]
+    assert [formats_of(text) for text in found] == [{}, {"gelu": "e3m4", "weight": "e4m3"}]
+    assert len({task.key for task in tasks}) == 2
+
+
+@pytest.mark.parametrize("stored", [("channel", 0, "gelu=twin"), ("tensor", 1, "method"), (None, None, None)])
+def test_a_stored_row_gives_its_point(stored: tuple[str | None, int | None, str | None]) -> None:
+    layout = stored[0] or "tensor", stored[1] != 0, stored[2] or "method"
+    calibration = Calibration("m", "percentile", 8, 6, 0, 32, *layout)
+    columns = columns_of(plain(calibration))
+    columns |= dict(zip(("w_granularity", "a_symmetric", "formats"), stored, strict=True))
+    row = {"calibration": "k", **columns, **plain(Datapath()), "evaluation_images": 5}
+    assert point_of_row(row) == Point("m", calibration, Datapath(), 5)

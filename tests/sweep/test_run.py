@@ -225,15 +225,19 @@ def test_other_files_are_no_store(tmp_path: Path) -> None:
         ResultStore(tmp_path / "later.sqlite")
 
 
-def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(version: int, tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     with ResultStore(path) as store:
         store.record("points", [{"key": "k", "model": "m", "mode": "float", "evaluation_images": 5, "status": "done",
                                  "top1": 80.0}])  # fmt: skip
     database = sqlite3.connect(path)
-    for name in ("kl", "kl_standard_error", "agreement"):
+    for table in ("points", "calibrations", "answers"):
+        for name in ("w_granularity", "a_symmetric", "formats"):
+            database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+    for name in ("kl", "kl_standard_error", "agreement") if version == 2 else ():
         database.execute(f"ALTER TABLE points DROP COLUMN {name}")
-    database.execute("PRAGMA user_version = 2")
+    database.execute(f"PRAGMA user_version = {version}")
     database.commit()
     database.close()
     for write in (False, True, False):

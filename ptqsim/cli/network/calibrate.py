@@ -9,11 +9,9 @@ Layers are kept as they are finished: after an interruption the same command goe
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,7 +44,8 @@ from ptqsim.cli.framework.options import (
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.calibration_report import show
-from ptqsim.errors import unknown_name
+from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
+from ptqsim.cli.network.given_options import mixed_precision as given_mixed_precision
 
 
 def calibrate(
@@ -57,7 +56,9 @@ def calibrate(
     method: Annotated[
         str,
         typer.Option(
-            "--method", help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, or the preset ptq4vit_plus."
+            "--method",
+            help="percentile, easyquant, base_ptq, bit_split, liu2021, ptq4vit, reconstruct, or the preset "
+            "ptq4vit_plus.",
         ),
     ] = "ptq4vit",
     variant: Annotated[
@@ -72,6 +73,17 @@ def calibrate(
             help="tensor or channel: one scale for a weight, as in the papers, or one for each of its output channels.",
         ),
     ] = "tensor",
+    a_symmetric: Annotated[
+        bool, typer.Option("--a-symmetric/--a-asymmetric", help="Signed activations, or unsigned with zero points.")
+    ] = True,
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="KIND=NAME, as often as wanted: the format of softmax, gelu, activation or weight in place of the "
+            "method's, such as gelu=e3m4 or softmax=log_sqrt2; docs/calibration.md lists the names.",
+        ),
+    ] = None,
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +104,14 @@ def calibrate(
             "--smoothing",
             help="Before anything is calibrated, divide the channels that LayerNorm puts out by this power of their "
             "magnitude, 0 to 1, and multiply the next weights by it; by default not.",
+        ),
+    ] = None,
+    fold: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fold",
+            help="centering, norm_into_weights or attention_balance, as often as wanted: what is moved between layers "
+            "before anything is calibrated, in this order and before --smoothing.",
         ),
     ] = None,
     mixed_precision: Annotated[
@@ -152,13 +172,11 @@ def calibrate(
     places.check_file("-o", output, [checkpoint])
     kept = ptq.LayerCache(state or output.with_name(output.name + ".state"))
     places.check_folder("--state", kept.folder)
-    options = dict(map(_parse, option or []))
+    options = dict(map(method_option, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
-    mixed = _mixed_precision(mixed_precision, model_size, map(_parse, mixed_option or []))
-    if smoothing is not None and not 0 <= smoothing <= 1:
-        raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
-    folds = [] if smoothing is None else [ptq.Smoothing(power=smoothing)]
+    mixed = given_mixed_precision(mixed_precision, model_size, map(method_option, mixed_option or []))
+    folds = given_folds(fold or [], smoothing)
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")
@@ -177,6 +195,8 @@ def calibrate(
             a_bits=a_bits,
             seed=seed,
             w_granularity=w_granularity,
+            a_symmetric=a_symmetric,
+            formats=named_formats(formats or []),
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,
@@ -224,36 +244,3 @@ def _list_options(out: Output, method: str, variant: str) -> None:
         ["option", "default"], [[name, str(value)] for name, value in defaults.items()], title=f"Options of {method}"
     )
     out.result(defaults)
-
-
-def _mixed_precision(sensitivity: str | None, model_size: float | None, options: Iterable[tuple[str, Any]]) -> Any:
-    """Mixed precision as the flags ask for it; None if they ask for none."""
-    from ptqsim import ptq
-
-    given: dict[str, Any] = dict(options)
-    if sensitivity is None:
-        if given or model_size is not None:
-            raise ValueError(
-                "an option of mixed precision was given, but not mixed precision: add --mixed-precision nuclear_norm"
-            )
-        return None
-    legal = {field.name: field.default for field in fields(ptq.MixedPrecision)}
-    for name, value in given.items():
-        if name not in legal:
-            raise unknown_name("option of mixed precision", name, legal)
-        if name == "widths":
-            if not (isinstance(value, list) and all(type(width) is int for width in value)):
-                raise ValueError(f"widths are {value!r}; legal is a list of integers: try -M widths=[4,5,6,7,8]")
-            given["widths"] = tuple(value)
-    sizes = {} if model_size is None else {"model_size": model_size}
-    return ptq.MixedPrecision(**{"sensitivity": sensitivity, **sizes, **given})
-
-
-def _parse(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise ValueError(f"method option {text!r} can't be read; legal is name=value: try -O gradient=sampled")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value

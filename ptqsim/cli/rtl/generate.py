@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.framework.options import (
+    AlignmentOption,
+    AUnsignedOption,
+    AZeroPointOption,
+    BitsOption,
+    BUnsignedOption,
+    BZeroPointOption,
+    OrderOption,
+    OverflowOption,
+    ZeroPointOption,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.rtl.unit import (
     ABitsOption,
@@ -23,12 +33,14 @@ from ptqsim.cli.rtl.unit import (
     NameOption,
     RuntimeOption,
     ShiftOption,
+    ZeroPoints,
     describe,
     make_unit,
 )
 from ptqsim.common import files
 from ptqsim.rtl.design import parts_of
 from ptqsim.rtl.hardware.unit import checked_name
+from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.picture import svg
 
 PICTURE: Final = "datapath.svg"
@@ -46,10 +58,19 @@ def generate(
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     runtime_shift: RuntimeOption = False,
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
+    zero_point: ZeroPointOption = "operand",
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     requantize: Annotated[
-        float | None, typer.Option("--requantize", help="Also a requantizer by this factor to codes of --a-bits.")
+        str | None,
+        typer.Option(
+            "--requantize",
+            help="Also a requantizer by this factor to codes of --a-bits; with commas one factor per channel.",
+        ),
     ] = None,
     rounding: Annotated[
         str, typer.Option("--rounding", help=f"Of the requantizer: {', '.join(map(str, pq.RequantizeRounding))}.")
@@ -66,18 +87,31 @@ def generate(
 ) -> None:
     """Write a dot-product unit, and with --columns a weight-stationary tile: a file per module, a list, a manifest.
 
-    --requantize adds the unit that makes codes of its results, and --pwlq the unit that twin codes are compared with.
+    --requantize adds the unit that makes codes of its results, of the format of the left operand, and --pwlq the unit
+    that twin codes are compared with.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
     unit = make_unit(
-        bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, runtime_shift, multiplier, name
+        bits,
+        overflow,
+        order,
+        alignment,
+        depth,
+        a_bits,
+        b_bits,
+        shift,
+        a_format,
+        runtime_shift,
+        multiplier,
+        name,
+        ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
     )
-    modules, specification = rtl.tops(unit, columns), {"unit": unit.to_dict(), "columns": columns}
+    modules = rtl.tops(unit, columns)
+    specification: dict[str, Any] = {"unit": unit.to_dict(), "columns": columns}
     if requantize is not None:
-        by = pq.Requantizer.of(requantize, multiplier_bits, rounding)
-        requantizer = rtl.RequantizerUnit(by, unit.result.bits, a_bits, bias_bits, multiplier, name)
-        modules, specification = [*modules, requantizer.module()], specification | {"requantizer": asdict(requantizer)}
+        made, requantizer = _requantizer(requantize, unit, rounding, multiplier_bits, bias_bits)
+        modules, specification = [*modules, made], specification | requantizer
     if pwlq:
         other = rtl.PWLQUnit(
             a_bits, unit.b.bits, bits, overflow=overflow, multiplier=multiplier, name=checked_name(f"{name}_pwlq")
@@ -92,3 +126,23 @@ def generate(
     out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(unit)}")
     out.note(f"files.f lists them in the order to compile; tops: {', '.join(module.name for module in modules)}")
     out.result({"output": output, "files": [*(path.name for path in written), PICTURE], "unit": unit.to_dict()})
+
+
+def _requantizer(
+    factors: str, unit: rtl.Unit, rounding: str, multiplier_bits: int, bias_bits: int | None
+) -> tuple[Module, dict[str, Any]]:
+    """The requantizer behind a unit, and its specification: of one factor, or of one for every channel.
+
+    Its codes are of the left operand's format, unsigned and with its zero point if that has one.
+    """
+    try:
+        each = [pq.Requantizer.of(float(text), multiplier_bits, rounding) for text in factors.split(",")]
+    except ValueError as error:
+        if "could not convert" not in str(error):
+            raise
+        raise ValueError(f"--requantize {factors!r} can't be read; legal are numbers with commas: try 0.0117") from None
+    signed, zero_point = getattr(unit.a, "signed", True), unit.a.zero_point
+    target = unit.result.bits, unit.a.bits, bias_bits, unit.multiplier, unit.name, signed, zero_point
+    one: rtl.RequantizerUnit | rtl.ChannelRequantizerUnit
+    one = rtl.RequantizerUnit(each[0], *target) if len(each) == 1 else rtl.ChannelRequantizerUnit(tuple(each), *target)
+    return one.module(), {"requantizer": asdict(one)}

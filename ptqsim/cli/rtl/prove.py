@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.cli.framework.options import AlignmentOption, BitsOption, OrderOption, OverflowOption
+from ptqsim.cli.framework.options import (
+    AlignmentOption,
+    AUnsignedOption,
+    AZeroPointOption,
+    BitsOption,
+    BUnsignedOption,
+    BZeroPointOption,
+    OrderOption,
+    OverflowOption,
+    ZeroPointOption,
+)
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.rtl.unit import (
     MOST_SECONDS,
@@ -17,13 +27,20 @@ from ptqsim.cli.rtl.unit import (
     BBitsOption,
     DepthOption,
     ShiftOption,
+    ZeroPoints,
     describe,
     make_unit,
 )
+from ptqsim.datapath.spec import ZeroPoint
 from ptqsim.rtl.proofs.arithmetic import arithmetic_claims
 from ptqsim.rtl.proofs.circuits import circuit_claims
 from ptqsim.rtl.proofs.claim import SKIPPED, decide
-from ptqsim.rtl.proofs.replay import Counterexample, deferred_saturates_otherwise, narrower_than_the_bound
+from ptqsim.rtl.proofs.replay import (
+    Counterexample,
+    correction_saturates_otherwise,
+    deferred_saturates_otherwise,
+    narrower_than_the_bound,
+)
 
 
 def prove(
@@ -36,6 +53,11 @@ def prove(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
+    zero_point: ZeroPointOption = "operand",
     timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
@@ -46,7 +68,8 @@ def prove(
     false one not refuted; a claim that was skipped, as its tool is missing, is listed as that and is no pass either.
     """
     out = Output(as_json)
-    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format)
+    given = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
+    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=given)
     claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
     verdicts = [decide(claim, timeout) for claim in out.track(claims, "proving", "claim")]
     rows = [
@@ -59,6 +82,8 @@ def prove(
     if unit.twins:
         # A register of the width of one term is full after two of them.
         shown.append(deferred_saturates_otherwise(unit.a, unit.b, min(bits, unit.product.bits + unit.a.shift)))
+    if unit.corrects:
+        shown.append(correction_saturates_otherwise(unit.a, unit.b, min(bits, unit.product.bits)))
     out.table(
         ["counterexample, replayed", "codes of a", "codes of b", "register", "it gives"],
         [row for one in shown for row in _rows(one)],
@@ -87,9 +112,14 @@ def prove(
 
 def _rows(shown: Counterexample) -> list[tuple[str, str, str, str, int]]:
     return [
-        (shown.what, _runs(shown.a), _runs(shown.b), f"{one.bits} bits, {one.overflow}, {one.alignment}", output)
+        (shown.what, _runs(shown.a), _runs(shown.b), f"{one.bits} bits, {one.overflow}, {_place(one)}", output)
         for one, output in zip(shown.accumulators, shown.outputs, strict=True)
     ]
+
+
+def _place(accumulator: pq.Accumulator) -> str:
+    corrected = accumulator.zero_point == ZeroPoint.CORRECTION
+    return f"{accumulator.alignment}, {accumulator.zero_point}" if corrected else str(accumulator.alignment)
 
 
 def _runs(array: pq.QuantizedArray) -> str:

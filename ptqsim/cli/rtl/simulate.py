@@ -12,11 +12,16 @@ from ptqsim import golden, rtl
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
+    AUnsignedOption,
+    AZeroPointOption,
     BitsOption,
+    BUnsignedOption,
+    BZeroPointOption,
     DataOption,
     OrderOption,
     OverflowOption,
     SeedOption,
+    ZeroPointOption,
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
@@ -28,6 +33,7 @@ from ptqsim.cli.rtl.unit import (
     MultiplierOption,
     RuntimeOption,
     ShiftOption,
+    ZeroPoints,
     describe,
     make_unit,
 )
@@ -51,6 +57,11 @@ def simulate(
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     runtime_shift: RuntimeOption = False,
+    a_unsigned: AUnsignedOption = False,
+    a_zero_point: AZeroPointOption = 0,
+    b_unsigned: BUnsignedOption = False,
+    b_zero_point: BZeroPointOption = 0,
+    zero_point: ZeroPointOption = "operand",
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     rows: Annotated[
@@ -85,13 +96,14 @@ def simulate(
     out = Output(as_json)
     places.check_folder("-o", output)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
-             "--codes": pattern}  # fmt: skip
+             "--codes": pattern, "--a-unsigned": a_unsigned or None, "--a-zero-point": a_zero_point or None,
+             "--b-unsigned": b_unsigned or None, "--b-zero-point": b_zero_point or None}  # fmt: skip
     source: object = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
         a, b, source = codes_of_layer(calibrated, layer, group, data, images, seed)
         a, b = a[..., :rows, :], b[..., :cols]
-        unit = unit_of(a, b, make_accumulator(bits, overflow, order, alignment), runtime_shift, multiplier)
+        unit = unit_of(a, b, make_accumulator(bits, overflow, order, alignment, zero_point), runtime_shift, multiplier)
         columns = _LAYER_COLUMNS if columns is None else columns
     else:
         refuse({"--layer": layer}, "no calibrated model was given")
@@ -99,6 +111,7 @@ def simulate(
         unit = make_unit(
             bits, overflow, order, alignment, made, 8 if a_bits is None else a_bits, b_bits, shift, a_format,
             runtime_shift, multiplier,
+            zero_points=ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
         )  # fmt: skip
         chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
         a, b = golden.stimulus(unit.a, unit.b, rows or _LINES, made, cols or _LINES, chosen, seed)

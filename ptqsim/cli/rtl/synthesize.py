@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,9 +14,13 @@ from ptqsim.cli.framework import places
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.rtl.unit import MOST_SECONDS
 from ptqsim.datapath.spec import OverflowMode
+from ptqsim.rtl.synthesis.designs import ALL_DESIGNS, COMBINATIONAL, DESIGNS, PLAIN, DesignPoint
 from ptqsim.rtl.synthesis.flow import TIMEOUT
 from ptqsim.rtl.synthesis.record import kept_points, write
-from ptqsim.rtl.synthesis.sweep import ALL_DESIGNS, DESIGNS, PLAIN, RESOLUTION, Cost, DesignPoint, grid, relation, sweep
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, grid, relation, sweep
+
+_BASES: Final = ("uniform", "requantizer")
+"""Designs that others are compared with."""
 
 
 def synthesize(
@@ -48,6 +52,9 @@ def synthesize(
     a smaller gap is printed as not resolved. With a behavioral multiplier Yosys makes signed times signed larger than
     it need be, so that a twin unit looks smaller than a uniform one: compare with baugh_wooley.
 
+    Beside processing elements, both_row is the sum along a row that all columns share, and requantizers, from P bits
+    to k with a multiplier of 16, are compared with the one whose multiplier is wired.
+
     The counts of a grid come with the package. They are taken if the Yosys that is installed is of the version that
     they were made with, or if none is; --anew counts again.
     """
@@ -62,7 +69,7 @@ def synthesize(
     unit = "area" if liberty is not None else "transistors"
     columns = ["design", "k", "m", "P", "overflow", "order", "cells", "flip-flops", unit, f"{unit} per MAC",
                "delay, ps" if liberty else "depth", "to uniform"]  # fmt: skip
-    bases = {_base(cost.point): cost.per_mac for cost in costs if cost.point.design == "uniform"}
+    bases = {_base(cost.point): cost.per_mac for cost in costs if cost.point.design in _BASES}
     out.table(columns, [_row(cost, bases) for cost in costs], title=f"one processing element, multiplier {multiplier}")
     for cost in costs:
         if cost.failure is not None:
@@ -107,15 +114,16 @@ def _row(cost: Cost, bases: Mapping[tuple[object, ...], float | None]) -> list[s
     if gates is None or cost.per_mac is None:
         return [*head, None, None, None, None, None, None]
     base = bases.get(_base(point))
-    beside = "" if base is None or point.design == "uniform" else relation(cost.per_mac, base)
+    beside = "" if base is None or point.design in _BASES else relation(cost.per_mac, base)
     time = gates.depth if gates.liberty is None else gates.delay
     size = gates.transistors if gates.transistors is not None else gates.area
     return [*head, gates.cells, gates.flip_flops, size, round(cost.per_mac, 1), time, beside]
 
 
 def _base(point: DesignPoint) -> tuple[object, ...]:
-    """Properties in which a uniform unit must agree to be comparable."""
-    return point.bits, point.acc_bits, point.overflow, point.order, point.multiplier
+    """Properties in which a uniform unit, or a requantizer, must agree to be comparable."""
+    part = point.design in COMBINATIONAL
+    return part, point.bits, point.acc_bits, point.overflow, point.order, point.multiplier
 
 
 def _names(text: str) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
-import ptqsim as pq
-from ptqsim.cli.bounds import A_FORMATS, FLOATS, make_format
+from ptqsim.cli.bounds import A_FORMATS, FLOATS, make_format, make_right_format
 from ptqsim.cli.framework.options import make_accumulator
+from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl import Unit
 
 MOST_SECONDS: Final = 1e6
@@ -29,6 +29,16 @@ ColumnsOption = Annotated[
 ]
 
 
+class ZeroPoints(NamedTuple):
+    """The options of unsigned codes and zero points."""
+
+    a_unsigned: bool = False
+    a_zero_point: int = 0
+    b_unsigned: bool = False
+    b_zero_point: int = 0
+    zero_point: str = "operand"
+
+
 def make_unit(
     bits: int,
     overflow: str,
@@ -42,12 +52,14 @@ def make_unit(
     runtime_shift: bool = False,
     multiplier: str = "behavioral",
     name: str = "ptqsim",
+    zero_points: ZeroPoints | None = None,
 ) -> Unit:
     """The unit that the options describe; the left operand is twin_gelu where a shift is given, else uniform."""
+    given = ZeroPoints() if zero_points is None else zero_points
     return Unit(
-        make_format(a_format, None if a_format in FLOATS else a_bits, shift),
-        pq.Uniform(a_bits if b_bits is None else b_bits, scale=1.0),
-        make_accumulator(bits, overflow, order, alignment),
+        make_format(a_format, None if a_format in FLOATS else a_bits, shift, given.a_unsigned, given.a_zero_point),
+        make_right_format(None, b_bits, a_bits, given.b_unsigned, given.b_zero_point),
+        make_accumulator(bits, overflow, order, alignment, given.zero_point),
         depth,
         runtime_shift,
         multiplier,
@@ -59,7 +71,15 @@ def describe(unit: Unit) -> str:
     """The unit in a line."""
     accumulator = unit.accumulator
     shift = f", m {'up to ' if unit.runtime_shift else ''}{unit.a.shift}" if unit.twins else ""
+    corrected = f", {accumulator.zero_point}" if unit.corrects else ""
     return (
-        f"{unit.a.kind} {unit.a.bits} bits{shift}, times {unit.b.kind} {unit.b.bits} bits; P = {accumulator.bits}, "
-        f"{accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}; depth {unit.depth}"
+        f"{_called(unit.a)}{shift}, times {_called(unit.b)}; P = {accumulator.bits}, "
+        f"{accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}{corrected}; depth {unit.depth}"
     )
+
+
+def _called(number_format: NumberFormat) -> str:
+    """A format in a few words."""
+    unsigned = "" if getattr(number_format, "signed", True) else "unsigned "
+    zero_point = f", zero point {number_format.zero_point}" if number_format.zero_point else ""
+    return f"{unsigned}{number_format.kind} {number_format.bits} bits{zero_point}"

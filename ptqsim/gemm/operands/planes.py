@@ -60,6 +60,7 @@ class Parts:
 
 
 BYTES: Final = Parts(4, None, np.uint8, np.int8, 128)
+UNSIGNED_BYTES: Final = Parts(4, None, np.uint8, np.int8, 0)
 PAIRS: Final = Parts(2, np.uint16, np.int16, np.int16, 0)
 
 

@@ -94,6 +94,18 @@ class Emitter:
         both = [self.builder.bitcast(value, halves) for value in (x, w)]
         return self.builder.add(register, self._call(name, *both, gives=self.kind))
 
+    def add_saturated_pairs(self, register: Any, x: Any, w: Any) -> Any:
+        """register + both sums of two products of an unsigned byte in x and a signed one in w, each clamped to int16.
+
+        ``vpmaddubsw`` multiplies, adds and clamps; both sums are then added to an int32, mod 2**32.
+        """
+        octets = ir.VectorType(ir.IntType(8), 4 * self.lanes)
+        halves = ir.VectorType(ir.IntType(16), 2 * self.lanes)
+        name = "llvm.x86.avx512.pmaddubs.w.512" if VECTOR_BITS == 512 else "llvm.x86.avx2.pmadd.ub.sw"
+        sums = self._call(name, *(self.builder.bitcast(value, octets) for value in (x, w)), gives=halves)
+        ones = ir.Constant(halves, [1] * halves.count)
+        return self.add_pairs(register, self.builder.bitcast(sums, self.kind), self.builder.bitcast(ones, self.kind))
+
     def _call(self, name: str, *arguments: Any, gives: Any = None) -> Any:
         signature = ir.FunctionType(gives or arguments[0].type, [argument.type for argument in arguments])
         function = cgutils.get_or_insert_function(self.builder.module, signature, name)

@@ -21,20 +21,26 @@ def _run(
     registers[:] = register if on else outer(registers + register)
 
 
+def _clamped(total: Any, least: Any, greatest: Any, more: Any) -> Any:
+    new = np.clip(total, least, greatest)
+    np.add(more, new != total, out=more)
+    return new
+
+
+def _wrapped(total: Any, drop: Any, more: Any) -> Any:
+    new = (total << drop) >> drop
+    np.add(more, new != total, out=more)
+    return new
+
+
 def saturate_counted(
     strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
     inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
 ) -> None:  # fmt: skip
     """Clamp after every addition, and count the additions that were clamped."""
-
-    def clamped(total: Any, least: Any, greatest: Any) -> Any:
-        new = np.clip(total, least, greatest)
-        np.add(more, new != total, out=more)
-        return new
-
     _run(
         strips, strip, start, stop, panels, panel, registers,
-        lambda total: clamped(total, inner_low, inner_high), lambda total: clamped(total, low, high),
+        lambda total: _clamped(total, inner_low, inner_high, more), lambda total: _clamped(total, low, high, more), on,
     )  # fmt: skip
 
 
@@ -43,16 +49,54 @@ def wrap_counted(
     inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
 ) -> None:  # fmt: skip
     """Keep the low bits after every addition, and count the additions that lost some."""
-
-    def wrapped(total: Any, drop: Any) -> Any:
-        new = (total << drop) >> drop
-        np.add(more, new != total, out=more)
-        return new
-
     _run(
         strips, strip, start, stop, panels, panel, registers,
-        lambda total: wrapped(total, inner_low), lambda total: wrapped(total, low),
+        lambda total: _wrapped(total, inner_low, more), lambda total: _wrapped(total, low, more), on,
     )  # fmt: skip
+
+
+def saturate_in_wrap_counted(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """Clamp inner registers and keep the low bits of outer ones, and count the additions that were changed."""
+    _run(
+        strips, strip, start, stop, panels, panel, registers,
+        lambda total: _clamped(total, inner_low, inner_high, more), lambda total: _wrapped(total, low, more),
+    )  # fmt: skip
+
+
+def wrap_in_saturate_counted(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """Keep the low bits of inner registers and clamp outer ones, and count the additions that were changed."""
+    _run(
+        strips, strip, start, stop, panels, panel, registers,
+        lambda total: _wrapped(total, inner_low, more), lambda total: _clamped(total, low, high, more),
+    )  # fmt: skip
+
+
+def saturate_in_wrap(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `saturate_in_wrap_counted`, without the count."""
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    saturate_in_wrap_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
+    )
+
+
+def wrap_in_saturate(
+    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+) -> None:  # fmt: skip
+    """As `wrap_in_saturate_counted`, without the count."""
+    counts = np.zeros((ROWS, COLUMNS), np.int32)
+    wrap_in_saturate_counted(
+        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
+    )
 
 
 def saturate(

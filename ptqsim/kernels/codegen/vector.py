@@ -6,8 +6,9 @@ inner registers that start at zero, and adds what they hold in the end to outer 
 - `saturate`: inner = min(max(inner + x * w, inner_low), inner_high), and likewise the outer addition
 - `wrap`: the low bits of every sum, by shifting left and back by `inner_low` and by `low`
 - `prefixes`: nothing is bounded, and the least and the greatest of all sums are kept
+- `saturate_in_wrap` and `wrap_in_saturate`: the inner register as the first word says, the outer one as the last
 
-`saturate_counted` and `wrap_counted` also count the additions that were changed. Those whose names end in `_on` have
+Those whose names end in `_counted` also count the additions that were changed. Those whose names end in `_on` have
 one register only: the inner one starts from the stored outer one and takes its place in the end.
 
 A group is emitted as LLVM vector code, in which the registers of the datapath stay in those of the machine from the
@@ -89,6 +90,27 @@ class _WrapOn(Onward, _Wrap):
     pass
 
 
+class _Mixed(_Bounded):
+    """Inner registers as one kind of steps bounds them, outer ones as another."""
+
+    def __init__(self, inner: _Bounded, outer: _Bounded, counts: bool = False) -> None:
+        super().__init__(counts)
+        self.inner, self.outer = inner, outer
+
+    def serves(self, emit: Emitter) -> bool:
+        return not emit.is_float
+
+    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        total = emit.multiply_add(register, x, w)
+        new = self.inner.bounded(emit, total, limits.inner_low, limits.inner_high)
+        return new, self._tracked(emit, tracked, new, total, limits.one)
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        total = emit.add(stored, register)
+        new = self.outer.bounded(emit, total, limits.low, limits.high)
+        return new, self._tracked(emit, tracked, new, total, limits.one)
+
+
 class _Prefixes(Steps):
     tracks = "ranges"
 
@@ -117,6 +139,10 @@ saturate = _choose("saturate", _Saturate())
 saturate_counted = _choose("saturate_counted", _Saturate(counts=True))
 wrap = _choose("wrap", _Wrap())
 wrap_counted = _choose("wrap_counted", _Wrap(counts=True))
+saturate_in_wrap = _choose("saturate_in_wrap", _Mixed(_Saturate(), _Wrap()))
+saturate_in_wrap_counted = _choose("saturate_in_wrap_counted", _Mixed(_Saturate(), _Wrap(), counts=True))
+wrap_in_saturate = _choose("wrap_in_saturate", _Mixed(_Wrap(), _Saturate()))
+wrap_in_saturate_counted = _choose("wrap_in_saturate_counted", _Mixed(_Wrap(), _Saturate(), counts=True))
 prefixes = _choose("prefixes", _Prefixes())
 saturate_on = _choose("saturate_on", _SaturateOn())
 saturate_counted_on = _choose("saturate_counted_on", _SaturateOn(counts=True))

@@ -25,7 +25,9 @@ The groups have the arguments of those of `vector`, in int32, except that
 - those whose names end in `_on` start from the stored register, shifted left by `inner_low`, and have no outer one;
 - `exact` starts from the stored register, shifted left by `inner_low`, if `inner_high` is -1, and from zero if that is
   0; it has no limits, and a step multiplies four unsigned bytes of the left word by four signed ones of the right word;
-- `exact_pairs` does the same with two int16 in each word, and needs no VNNI.
+- `exact_pairs` does the same with two int16 in each word, and needs no VNNI;
+- `saturated_pairs` starts from zero, needs no VNNI, and multiplies bytes as `exact` does, but the sum of the first two
+  products and that of the others are clamped to int16.
 """
 
 from __future__ import annotations
@@ -154,6 +156,16 @@ class _Exact(Steps):
         return register, tracked
 
 
+class _SaturatedPairs(Steps):
+    fewer = 1
+
+    def step(self, emit: Emitter, register: Any, x: Any, w: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        return emit.add_saturated_pairs(register, x, w), tracked
+
+    def end(self, emit: Emitter, stored: Any, register: Any, tracked: Any, limits: Limits) -> tuple[Any, Any]:
+        return register, tracked
+
+
 saturate = compiled(_Once(wraps=False))
 saturate_counted = compiled(_Counted(wraps=False))
 saturate_marked = compiled(_Marked(wraps=False))
@@ -165,5 +177,6 @@ wrap_on = compiled(_OnceOn(wraps=True))
 wrap_counted_on = compiled(_CountedOn(wraps=True))
 prefixes = compiled(_Prefixes())
 exact_pairs = compiled(_Exact(pairs=True))
+saturated_pairs = compiled(_SaturatedPairs())
 # What calls both is compiled without VNNI too, and then calls the other alone.
 exact = compiled(_Exact(pairs=False)) if DOT else exact_pairs

@@ -15,7 +15,7 @@ from ptqsim.kernels.codegen import vector, words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
 from ptqsim.kernels.matmul.accumulate import SATURATE, SATURATE_COUNTED, WRAP, keep, step
-from ptqsim.kernels.matmul.tiles import part, place, put
+from ptqsim.kernels.matmul.tiles import load, part, place, put
 from ptqsim.kernels.runtime.jit import inlined, jit
 from ptqsim.kernels.runtime.team import shared
 
@@ -35,7 +35,7 @@ def lane_tiles(
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
         w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
         width = min(COLUMNS, columns - panel * COLUMNS)
-        _load(initial, pairs[batch, 1], panel, registers)
+        load(initial, pairs[batch, 1], panel, registers)
         count[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
@@ -51,14 +51,6 @@ def lane_tiles(
         if counting:
             put(count, batch, block, panel, events)
     return 0
-
-
-@inlined
-def _load(initial: Any, matrix: int, panel: int, registers: Any) -> None:
-    line = initial[matrix, panel * COLUMNS : (panel + 1) * COLUMNS]
-    for r in range(ROWS):
-        for j in range(COLUMNS):
-            registers[r, j] = line[j]
 
 
 @inlined
@@ -97,7 +89,7 @@ def word_tiles(
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
         w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
         height, width, at = part(batch, panel, block, out.shape)
-        _load(initial, pairs[batch, 1], panel, registers)
+        load(initial, pairs[batch, 1], panel, registers)
         count[:] = 0
         if how == SATURATE:
             words.saturate_on(strips, x, 0, depth, panels, w, width, scale, scale, 0, 0, registers, count)
@@ -128,7 +120,7 @@ def prefix_range(
         x = (pairs[batch, 0] * strips.shape[1] + block) * depth
         w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
         width = min(COLUMNS, columns - panel * COLUMNS)
-        _load(initial, pairs[batch, 1], panel, registers)
+        load(initial, pairs[batch, 1], panel, registers)
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
             if on:

@@ -63,3 +63,12 @@ def put(values: Any, batch: int, block: int, panel: int, out: Any) -> None:
         line = out[batch, row + r, column : column + width]
         for j in range(width):
             line[j] = line.dtype.type(values[r, j])
+
+
+@inlined
+def load(initial: Any, matrix: int, panel: int, registers: Any) -> None:
+    """Put what `initial` [B, panel * COLUMNS] has for the columns of a panel into every row of registers."""
+    line = initial[matrix, panel * COLUMNS : (panel + 1) * COLUMNS]
+    for r in range(registers.shape[0]):
+        for j in range(COLUMNS):
+            registers[r, j] = line[j]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
-from ptqsim.ptq.calibration.layer import Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules, checked_formats
+from ptqsim.ptq.calibration.reconstruction.reconstruct import reconstruct
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.integer_only.build import build_plan, check_units
@@ -43,6 +44,8 @@ def calibrate(
     seed: int = 0,
     variant: str = "paper",
     w_granularity: Granularity | str = Granularity.TENSOR,
+    a_symmetric: bool = True,
+    formats: Mapping[str, str] | None = None,
     mixed_precision: MixedPrecision | None = None,
     state: str | Path | None = None,
     captured: Captured | None = None,
@@ -68,8 +71,9 @@ def calibrate(
         Calibration images, preprocessed as the model expects, in the type of its parameters. Batches of a DataLoader
         and items of a Dataset are images, or tuples that begin with them, such as pairs of images and labels.
     method : str or Method
-        ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``, or the preset
-        ``"ptq4vit_plus"``; or an object of a method's class, such as ``ptq.PTQ4ViT(rounds=2)``.
+        ``"percentile"``, ``"easyquant"``, ``"base_ptq"``, ``"bit_split"``, ``"liu2021"``, ``"ptq4vit"``,
+        ``"reconstruct"``, or the preset ``"ptq4vit_plus"``; or an object of a method's class, such as
+        ``ptq.PTQ4ViT(rounds=2)``.
     w_bits, a_bits : int
         Width of weights and activations, 2 to 16.  Both operands of Q K^T and P V are activations.
     num_images : int, optional
@@ -82,6 +86,15 @@ def calibrate(
         Number of scales of a weight: one (in a qkv layer one for each of W_Q, W_K and W_V), as in the papers, or one
         for each output channel, in the same search space and by the same objective, taken of the channel
         (docs/calibration.md).
+    a_symmetric : bool
+        True for signed activations that stand for as much on either side of zero, as in the papers.  False for
+        unsigned ones with a zero point, which is searched as the scale is; after softmax it is 0, and twin formats
+        stay (docs/calibration.md).
+    formats : mapping, optional
+        Names of the formats of some kinds of operands, in place of the method's: of activations after ``softmax``,
+        after ``gelu``, of every other ``activation`` and of each ``weight``.  Names are ``uniform``, ``asymmetric``,
+        ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``, ``e2m3`` and ``e2m1``;
+        the last six have widths of their own (docs/calibration.md).
     mixed_precision : MixedPrecision, optional
         Choose the width of every MSA and MLP module; ``w_bits``, which ``a_bits`` has to equal, is then the target.
     state : path, optional
@@ -131,10 +144,22 @@ def calibrate(
         raise ArgumentTypeError(f"progress is {progress!r}; legal is a function of layers done, all layers and a name")
     folder = None if state is None else checked_path("state", state)
     granularity = Granularity.of(w_granularity, "w_granularity")
+    a_symmetric = checked_bool("a_symmetric", a_symmetric)
+    if not a_symmetric and chosen.symmetric_only is not None:
+        raise ValueError(
+            f"a_symmetric is False, and method {chosen.name!r} of variant {variant_of(chosen)!r} takes symmetric "
+            f"activations only, {chosen.symmetric_only}; legal is True, or another variant: try variant='paper'"
+        )
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
     )
+    rules = OperandRules(granularity, a_symmetric, checked_formats(formats, granularity, w_bits, a_bits))
+    if (weight := dict(rules.formats).get("weight", "uniform")) != "uniform" and chosen.learns_rounding:
+        raise ValueError(
+            f"weights were to have format {weight!r}, and method {chosen.name!r} chooses codes of uniform ones; legal "
+            "is 'uniform', or a method that rounds to the nearest: try method='ptq4vit'"
+        )
     if mixed_precision is not None and w_bits != a_bits:
         raise ValueError(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "
@@ -158,27 +183,29 @@ def calibrate(
         "a_bits": a_bits,
         "seed": seed,
     }
-    if granularity != Granularity.TENSOR:
-        info["w_granularity"] = str(granularity)
-    info |= {"images": len(images), "ptqsim": pq.__version__}
+    info |= rules.about() | {"images": len(images), "ptqsim": pq.__version__}
     if folds:
         info["folds"] = [{"fold": one.name, **asdict(one)} for one in folds]  # type: ignore[call-overload]
-    with Layerwise(model, images, seed, kept, captured, granularity) as layerwise:
+    with Layerwise(model, images, seed, kept, captured, rules) as layerwise:
         check_float(model, layerwise.quantized.model, images)
         if integer_only:
             check_units(layerwise.quantized.model, images.shape[1])
         widths: Bits = dict.fromkeys(layerwise.quantized.layers, (w_bits, a_bits))
-        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, granularity))
+        chosen, trail = chosen.prepare(Selection(model, images, widths, seed, kept, progress, rules))
         if trail is not None:
             info["selection"] = trail
         info["options"] = asdict(chosen)  # type: ignore[call-overload]
         if mixed_precision is not None:
             widths, info["mixed_precision"] = assign_bits(mixed_precision, model, layerwise, chosen, w_bits, progress)
         results = layerwise.run(chosen, widths, progress)
-    quantized = QuantizedModel(model, info)
+        key = layerwise.key(chosen, widths)
+    quantized = QuantizedModel(model)
     quantized.foldings = tuple(foldings)
     for name, result in results.items():
         result.apply(quantized.layers[name])
+    if chosen.reconstruction is not None:
+        info["reconstruction"] = reconstruct(quantized, model, images, chosen.reconstruction, seed, kept, key, progress)
+    quantized.info = info
     quantized.mode = "fake_quant"
     if integer_only:
         quantized.plan = build_plan(quantized, images, units)

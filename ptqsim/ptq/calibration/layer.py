@@ -10,24 +10,18 @@ import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
-from ptqsim.ptq.search.alternate import alternate
+from ptqsim.ptq.search.alternate import Space, alternate
+from ptqsim.ptq.search.asymmetric import asymmetric, group_ranges
 from ptqsim.ptq.search.candidates import Candidates, UniformCandidates, group_max, uniform
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.per_channel.columns import ChannelCandidates, as_channels
-
-
-class Granularity(Choice):
-    """Number of scales of a weight: one for all of it, or one for each output channel."""
-
-    TENSOR = "tensor"
-    CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
@@ -71,7 +65,7 @@ def calibrate_layer(
     method: Method,
     w_bits: int,
     a_bits: int,
-    granularity: Granularity = Granularity.TENSOR,
+    rules: OperandRules | None = None,
 ) -> LayerResult:
     """Find the formats, codes and bias of one operation.
 
@@ -84,28 +78,33 @@ def calibrate_layer(
     method : Method
     w_bits, a_bits : int
         Width of weights and activations.
-    granularity : Granularity
-        Number of scales of a weight.
+    rules : OperandRules, optional
+        Those by default if None.
 
     Raises
     ------
     ValueError
         Where its inputs, or the scales found for it, are not finite.
     """
+    rules = rules or OperandRules()
     check_operands(op, data.a, data.b, data.out)
     constant_b = op.constant_b is not None
     b_bits = w_bits if constant_b else a_bits
+    b_symmetric = constant_b or rules.a_symmetric
     # Algorithm 1 line 8: max / 2**(bits-1)
-    a_start, b_start = (maximum_of(x, bits) for x, bits in ((data.a, a_bits), (data.b, b_bits)))
-    b_space: Candidates | ChannelCandidates
+    a_start, b_start = maximum_of(data.a, a_bits, rules.a_symmetric), maximum_of(data.b, b_bits, b_symmetric)
+    b_space: Space | ChannelCandidates
     # A group with a single column has a scale of its own already.
-    if constant_b and granularity == Granularity.CHANNEL and data.b.shape[2] > 1:
+    if constant_b and rules.granularity == Granularity.CHANNEL and data.b.shape[2] > 1:
         columns = as_channels(data.b)
         b_space = per_channel(method.b_candidates(op, columns, b_bits), len(data.b))
         b_start = per_channel(uniform(group_max(columns), b_bits, [1.0]), len(data.b)).choose([0] * len(columns))
     else:
-        b_space = method.b_candidates(op, data.b, b_bits)
-    spaces = method.a_candidates(op, data.a, a_bits), b_space
+        b_space = _named(rules, method, op, "b", data.b, b_bits) or method.b_candidates(op, data.b, b_bits, b_symmetric)
+    a_space = _named(rules, method, op, "a", data.a, a_bits) or method.a_candidates(
+        op, data.a, a_bits, rules.a_symmetric
+    )
+    spaces = a_space, b_space
     objective = method.objective(op)
     found = alternate(data, spaces, (a_start, b_start), objective, method.schedule(op), constant_b=constant_b)
     formats = OperandFormats(spaces[0].choose(found.a), spaces[1].choose(found.b))
@@ -129,12 +128,26 @@ def calibrate_layer(
     return LayerResult(formats, data.a.shape[-1], report, codes, bias)
 
 
-def maximum_of(x: torch.Tensor, bits: int) -> tuple[Format, ...]:
-    """Formats of the groups of x [G, ...] that just cover its greatest magnitudes."""
-    return uniform(group_max(x), bits, [1.0]).choose([0] * len(x))
+def _named(
+    rules: OperandRules, method: Method, op: MatmulOperation, side: str, x: torch.Tensor, bits: int
+) -> Space | None:
+    """Candidates of an operand whose format was named, with the multiples that the method tries of uniform scales."""
+    if (named := rules.named(op, side)) is None:
+        return None
+    kind, fmt = named
+    tried = method.b_candidates(op, x[:1], bits)
+    assert isinstance(tried, Candidates)  # symmetric ones have no zero points
+    return fmt.candidates(x, kind, bits, [multiples[0] for multiples in tried.normalized])
 
 
-def per_channel(columns: Candidates, groups: int) -> ChannelCandidates:
+def maximum_of(x: torch.Tensor, bits: int, symmetric: bool = True) -> tuple[Format, ...]:
+    """Formats of the groups of x [G, ...] that just cover its greatest magnitudes, or its least and greatest values."""
+    if symmetric:
+        return uniform(group_max(x), bits, [1.0]).choose([0] * len(x))
+    return asymmetric(group_ranges(x), bits, [1.0], placed=False).choose([0] * len(x))
+
+
+def per_channel(columns: Space, groups: int) -> ChannelCandidates:
     """Candidates of every column of a weight, as those of the weight."""
     assert isinstance(columns, UniformCandidates)  # every method has such weights
     return ChannelCandidates(columns, groups)
@@ -144,7 +157,7 @@ def _split_bits(
     data: OperationData, formats: OperandFormats, options: BitSplitting
 ) -> tuple[OperandFormats, WeightCodes]:
     """The weight of each group by bit splitting, from the nearest codes of the searched scale."""
-    a_hat = fake_quantize(data.a, formats.a)[0]
+    a_hat = fake_quantize(data.a, formats.a)
     found, found_formats = [], []
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)
@@ -154,7 +167,8 @@ def _split_bits(
                 "codes with a zero point of 0"
             )
         weight = data.b[group]
-        problem = reconstruction(a_hat, data.out[group], weight, options.damping)
+        # One input for all groups, or, of a convolution in groups, one for each.
+        problem = reconstruction(a_hat[group % len(a_hat)], data.out[group], weight, options.damping)
         steps = torch.tensor(fmt.steps, dtype=weight.dtype, device=weight.device)
         nearest = (weight / steps).round().clamp(-(2 ** (fmt.bits - 1)), 2 ** (fmt.bits - 1) - 1).double()
         q, scale = bit_split(problem, nearest, fmt.scale, fmt.bits, options.epochs)

@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress
-from ptqsim.ptq.calibration.layer import Granularity, LayerResult, calibrate_layer
+from ptqsim.ptq.calibration.layer import LayerResult, calibrate_layer
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods import Method
+from ptqsim.ptq.calibration.operand_rules import OperandRules
 from ptqsim.ptq.network.description.identity import network_fingerprint, tensors_fingerprint
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -37,8 +38,8 @@ class Layerwise:
         The cache of finished layers.
     captured : Captured, optional
         A capture of this network and these images, to be used instead of a new one.
-    granularity : Granularity
-        Number of scales of a weight.
+    rules : OperandRules, optional
+        Those by default if None.
     """
 
     def __init__(
@@ -48,12 +49,12 @@ class Layerwise:
         seed: int,
         kept: LayerCache,
         captured: Captured | None = None,
-        granularity: Granularity = Granularity.TENSOR,
+        rules: OperandRules | None = None,
     ) -> None:
         self.quantized = QuantizedModel(network)
         self.images = images
         self.seed = seed
-        self.granularity = granularity
+        self.rules = rules or OperandRules()
         self.device = next(self.quantized.model.parameters()).device
         self._kept = kept
         self._given = captured
@@ -109,7 +110,7 @@ class Layerwise:
 
     def _run_parallel(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
         layers = {name: op for name, op in self.quantized.layers.items() if name in bits}
-        keys = {name: self._key(method, {name: bits[name]}) for name in layers}
+        keys = {name: self.key(method, {name: bits[name]}) for name in layers}
         found = {name: kept for name in layers if (kept := self._kept.get(name, keys[name])) is not None}
         for done, name in enumerate(found, start=1):
             progress(done, len(layers), name)
@@ -119,7 +120,7 @@ class Layerwise:
         def calibrate(op: MatmulOperation) -> tuple[str, LayerResult]:
             assert captured is not None
             data = captured.on(self.device, op.name)
-            result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+            result = calibrate_layer(op, data, method, *bits[op.name], self.rules)
             self._kept.put(op.name, keys[op.name], result)
             return op.name, result
 
@@ -134,7 +135,7 @@ class Layerwise:
     def _run_sequential(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
         """One pass of all images, in which every operation is calibrated in its turn and then goes on quantized."""
         layers = self.quantized.layers
-        key = self._key(method, bits)
+        key = self.key(method, bits)
         found: dict[str, LayerResult] = {}
 
         def observe(op: MatmulOperation, a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
@@ -142,7 +143,7 @@ class Layerwise:
             if result is None:
                 exact = self.captured(method).on(self.device, op.name)
                 data = exact.with_operands(op.calibrated_rows(a), b)
-                result = calibrate_layer(op, data, method, *bits[op.name], self.granularity)
+                result = calibrate_layer(op, data, method, *bits[op.name], self.rules)
                 self._kept.put(op.name, key, result)
             result.apply(op)
             op.mode = Mode.FAKE_QUANT
@@ -161,12 +162,13 @@ class Layerwise:
                 op.observer, op.formats, op.mode = None, None, Mode.FLOAT
         return {name: found[name] for name in layers}
 
-    def _key(self, method: Method, bits: Bits) -> dict[str, Any]:
+    def key(self, method: Method, bits: Bits) -> dict[str, Any]:
         """Everything that decides a layer: in sequence also the widths of the others."""
         options = asdict(method)  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
-        key = {**self._content, "method": name, "options": options, "bits": {n: list(b) for n, b in bits.items()}}
-        return key if self.granularity == Granularity.TENSOR else {**key, "w_granularity": str(self.granularity)}
+        widths = {n: list(b) for n, b in bits.items()}
+        key: dict[str, Any] = {**self._content, "method": name, "options": options, "bits": widths}
+        return key | self.rules.about()
 
     def _check_given(self, method: Method, captured: Captured) -> None:
         if method.task_loss not in (None, captured.gradient):

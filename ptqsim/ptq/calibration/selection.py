@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from ptqsim.common.progress import Progress, prefixed
-from ptqsim.ptq.calibration.layer import Granularity
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
 from ptqsim.ptq.calibration.methods.protocol import Method, Trail
+from ptqsim.ptq.calibration.operand_rules import OperandRules
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.threads import each
@@ -64,7 +64,7 @@ class Selection:
         At least as many as there are folds.
     bits : mapping
         Widths of every layer.
-    seed, kept, progress, granularity : int, LayerCache, Progress and Granularity
+    seed, kept, progress, rules : int, LayerCache, Progress and OperandRules
         As for :class:`~ptqsim.ptq.calibration.layerwise.Layerwise`.
     """
 
@@ -74,7 +74,7 @@ class Selection:
     seed: int
     kept: LayerCache
     progress: Progress
-    granularity: Granularity = Granularity.TENSOR
+    rules: OperandRules = field(default_factory=OperandRules)
 
     def __call__(self, start: Method, additions: Sequence[Mapping[str, Any]], folds: int) -> tuple[Method, Trail]:
         """The start with the additions that helped, and the trail: the start itself, then each in the order tried.
@@ -100,7 +100,7 @@ class Selection:
                             self.images[_others(count, fold, folds)],
                             self.seed,
                             self.kept,
-                            granularity=self.granularity,
+                            rules=self.rules,
                         )
                     ),
                     self.images[fold::folds].to(device),

@@ -17,14 +17,24 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
 
     >>> describe([pq.TwinSoftmax(bits=6, shift=4), pq.TwinSoftmax(bits=6, shift=7)])
     'twin softmax 6 bit, m 4..7'
+    >>> describe([pq.E4M3, pq.Minifloat(4, 3, special="fn", scale=0.5)])
+    'E4M3fn, scale 0.5..1'
+    >>> describe([pq.Log2(4, root=2)])
+    'log2 4 bit, base 2^(1/2)'
+    >>> describe([pq.Uniform(4, 0.25, signed=False, zero_point=z) for z in (7, 9)])
+    'uniform 4 bit, scale 0.25, unsigned, zero point 7..9'
     """
     first = formats[0]
-    text = f"{first.kind.replace('_', ' ')} {first.bits} bit"
+    if isinstance(first, pq.Log2):  # it has no scale of its own
+        return "log2 {} bit{}".format(first.bits, "" if first.root == 1 else f", base 2^(1/{first.root})")
+    text = first.name if isinstance(first, pq.Minifloat) else f"{first.kind.replace('_', ' ')} {first.bits} bit"
     if isinstance(first, pq.TwinSoftmax | pq.TwinGELU):
         text += f", m {_span([f.shift for f in formats], str)}"
     if not isinstance(first, pq.TwinSoftmax):
         scales = [s for f in formats for s in np.atleast_1d(f.scale).tolist()]
         text += f"{'' if first.axis is None else ' per channel'}, scale {_span(scales, '{:.3g}'.format)}"
+    if isinstance(first, pq.Uniform) and not first.signed:
+        text += f", unsigned, zero point {_span([f.zero_point for f in formats], str)}"
     return text
 
 
@@ -32,7 +42,7 @@ def format_facts(op: MatmulOperation) -> dict[str, Any]:
     """Kinds and widths of a calibrated operation's formats, its groups, and the least and greatest m among them."""
     formats = op.formats
     assert formats is not None, "a calibrated model has formats everywhere"
-    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform)]
+    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform | pq.Minifloat | pq.Log2)]
     return {
         "a_format": formats.a[0].kind,
         "a_bits": formats.a[0].bits,

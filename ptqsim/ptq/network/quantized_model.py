@@ -21,7 +21,7 @@ from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.saving import save
 from ptqsim.ptq.network.tasks.task import task_of
-from ptqsim.ptq.network.wrapping.folding import Folding
+from ptqsim.ptq.network.wrapping.folding import AnyFolding
 from ptqsim.ptq.network.wrapping.wrap import wrap
 
 
@@ -56,7 +56,7 @@ class QuantizedModel(nn.Module):
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
         Classes and settings of the modules of the network, by name; plain data.
-    foldings : tuple of Folding
+    foldings : tuple of Folding and HeadFolding
         Factors that were moved between the parameters of the float network before it was calibrated.
     info : dict
         Record of the calibration as plain data: method, widths, options, seed.
@@ -78,7 +78,7 @@ class QuantizedModel(nn.Module):
             self.architecture = architecture(model)
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
-        self.foldings: tuple[Folding, ...] = ()
+        self.foldings: tuple[AnyFolding, ...] = ()
         self.plan: Plan | None = None
         self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
         super().train(False)

@@ -2,9 +2,10 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``plan/...`` the constants of an
-integer-only network that are not there yet; the metadata key ``ptqsim``
-holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``shift/<number>`` its constants
+or ``values/<number>`` its factors of values, ``plan/...`` the constants of an integer-only network that are not there
+yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
+a digest of all the rest.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from ptqsim.integer_only import plan_to_plain
 from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.operations import WeightOperation
+from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 VERSION: Final = 4
-WITH_CHANNELS: Final = 5
+WITH_LATER_FIELDS: Final = 5
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -62,7 +64,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
     header: dict[str, Any] = {
-        "version": WITH_CHANNELS if any(key.startswith("scale/") for key in tensors) else VERSION,
+        "version": version_of(layers),
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,
@@ -70,8 +72,9 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "weights": tensors_fingerprint(weight_tensors(quantized)),
     }
     if quantized.foldings:
-        header["foldings"] = [{"norm": one.norm, "linears": list(one.linears)} for one in quantized.foldings]
-        tensors |= {f"fold/{i}": one.factors.cpu().contiguous() for i, one in enumerate(quantized.foldings)}
+        header["foldings"] = [
+            written_folding(one, f"/{i}", tensors, header) for i, one in enumerate(quantized.foldings)
+        ]
     if quantized.plan is not None:
         header["integer_only"], constants = plan_to_plain(quantized.plan)
         for key, array in constants.items():
@@ -82,6 +85,34 @@ def save(quantized: QuantizedModel, path: Path) -> None:
     header = json.loads(strict_json.dumps(header))  # what a reader finds, and so what the digest is of
     header["digest"] = digest(header, tensors)
     files.write(path, serialized(tensors, {"ptqsim": strict_json.dumps(header)}))
+
+
+def version_of(layers: dict[str, Any]) -> int:
+    """The first version whose readers know all fields of the formats of these layers."""
+    entries = [entry for layer in layers.values() for entry in (*layer["a"], *layer["b"])]
+    return WITH_LATER_FIELDS if any(pq.Uniform.later_fields & entry.keys() for entry in entries) else VERSION
+
+
+def written_folding(
+    folding: AnyFolding, place: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]
+) -> dict[str, Any]:
+    """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
+    if isinstance(folding, HeadFolding):
+        header["version"] = WITH_LATER_FIELDS
+        tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+        return {"qkv": folding.qkv, "proj": folding.proj}
+    tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
+    if folding.constants is not None:
+        header["version"] = WITH_LATER_FIELDS
+        tensors[f"shift{place}"] = folding.constants.cpu().contiguous()
+    return {"norm": folding.norm, "linears": list(folding.linears)}
+
+
+def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Tensor]) -> AnyFolding:
+    """The folding that `written_folding` wrote."""
+    if "qkv" in entry:
+        return HeadFolding(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
+    return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
 
 
 def layer_key(key: str) -> str:

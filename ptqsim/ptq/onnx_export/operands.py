@@ -116,6 +116,8 @@ def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, co
         return OperandExport(words, "float", reason="its groups differ in more than scale, shift and zero point")
     if not isinstance(first, FORMATS):
         return OperandExport(words, "float", reason=f"fake quantization knows no {type(first).__name__}")
+    if isinstance(first, pq.Minifloat | pq.Log2):
+        return OperandExport(words, "float", reason=f"export has no {type(first).__name__}")
     if isinstance(first, pq.Uniform):
         if constant:  # the codes are stored, whichever way they were rounded
             scales = sum(np.size(f.scale) for f in formats)

@@ -44,6 +44,7 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
         if first.range_choice == "nearest":
             return _nearest_softmax(nodes, x, label, scale, two_to_m, top)
         return _twin_softmax(nodes, x, label, scale, two_to_m, top)
+    assert isinstance(first, pq.TwinGELU)  # others are left in float
     if first.range_choice == "nearest":
         return _nearest_gelu(nodes, x, label, scale, two_to_m, top)
     return _twin_gelu(nodes, x, label, scale, two_to_m, top)

@@ -9,23 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
 from ptqsim.ptq.network.products.fake_quant import Format
+from ptqsim.ptq.search.asymmetric import AsymmetricCandidates, nearest_to
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import Objective
 from ptqsim.ptq.search.per_channel.columns import ChannelCandidates
 from ptqsim.ptq.search.per_channel.search import search_channels
 from ptqsim.ptq.search.products import Partials, Products
-from ptqsim.ptq.search.race import Chosen, race
+from ptqsim.ptq.search.race import Chosen, Outcome, race
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 
 Side = Literal["a", "b"]
 Formats = tuple[Format, ...]
-Spaces = tuple[Candidates, Candidates | ChannelCandidates]
+Space = Candidates | AsymmetricCandidates
+Spaces = tuple[Space, Space | ChannelCandidates]
 
 
 def check_rounds(rounds: int) -> None:
@@ -86,6 +88,16 @@ class SearchResult:
     ties: tuple[Tie, ...] = ()
 
 
+class _Found(NamedTuple):
+    """Result of one search of one operand, as the fields of `SearchResult`; `chosen` has a candidate of each group."""
+
+    chosen: Chosen
+    ties: list[Tie]
+    score: float
+    evaluated: int
+    pruned: int
+
+
 def alternate(
     data: OperationData,
     spaces: Spaces,
@@ -99,12 +111,13 @@ def alternate(
 
     Groups are independent where both operands have one scale per group: each takes its own best candidate from one
     pass over the list.  An operand with a single scale takes the best of the sum.  A weight with a scale per channel
-    takes the best of each column, all columns at once (:mod:`ptqsim.ptq.search.per_channel.race`).
+    takes the best of each column, all columns at once (:mod:`ptqsim.ptq.search.per_channel.race`).  Of an operand with
+    a zero point first the scale is searched, then the zero point (:mod:`ptqsim.ptq.search.asymmetric`).
 
     Parameters
     ----------
     data : OperationData
-    spaces : Candidates, and Candidates or ChannelCandidates
+    spaces : Candidates or AsymmetricCandidates, and these or ChannelCandidates
         Candidates of a and of b; those of a constant b may have a scale for each of its columns.
     start : two tuples of formats
         Formats of a and of b before the first round: max / 2**(bits-1) (Algorithm 1, line 8).
@@ -125,7 +138,7 @@ def _alternate(
     schedule: SearchSchedule,
     constant_b: bool,
 ) -> SearchResult:
-    space: dict[Side, Candidates | ChannelCandidates] = dict(zip(_OPERANDS, spaces, strict=True))
+    space: dict[Side, Space | ChannelCandidates] = dict(zip(_OPERANDS, spaces, strict=True))
     typical = (spaces[0].typical, spaces[1].typical)
     products = Products(data, objective, constant_b, typical)
     formats: dict[Side, Formats] = dict(zip(_OPERANDS, start, strict=True))
@@ -134,20 +147,45 @@ def _alternate(
     ties: dict[Side, list[Tie]] = {"a": [], "b": []}
     score, done, evaluated, pruned = float("nan"), 0, 0, 0
     settled = False
+    # Where a search goes on from the one before it, or a bias is corrected, only a whole round repeats itself.
+    whole_rounds = schedule.correct_bias or any(
+        isinstance(each, AsymmetricCandidates) and each.is_placed for each in spaces
+    )
 
     def partials(of: Products, operand: Side) -> Partials:
         if operand == "b":
             return of.with_a(formats["a"])
         return of.with_b(None if schedule.float_b else formats["b"])
 
-    def search(operand: Side) -> tuple[Chosen, list[Tie], float, int, int]:
+    def search(operand: Side) -> _Found:
         candidates = space[operand]
         if isinstance(candidates, ChannelCandidates):
             best = search_channels(products, candidates, formats["a"], objective)
-            return best.chosen, list(best.ties), best.score, best.evaluated, best.pruned
-        outcome = race(candidates, partials(products, operand), len(products.parts), objective)
-        chosen, ties = break_ties(operand, data, candidates, outcome, objective.name, partial(squared_error, operand))
-        return chosen, ties, float(outcome.best.sum()), outcome.finished, len(candidates) - outcome.finished
+            return _Found(best.chosen, list(best.ties), best.score, best.evaluated, best.pruned)
+        if isinstance(candidates, AsymmetricCandidates):
+            return search_lines(operand, candidates)
+        return decided(operand, candidates, raced(operand, candidates))
+
+    def search_lines(operand: Side, candidates: AsymmetricCandidates) -> _Found:
+        held = candidates.parts(chosen[operand])[1] or candidates.first
+        line = candidates.line_of_scales(held)
+        scales = decided(operand, line, raced(operand, line))
+        if not candidates.is_placed:
+            return scales
+        line = candidates.line_of_zero_points(scales.chosen)
+        outcome = raced(operand, line)
+        left = len(candidates) - scales.evaluated - outcome.finished
+        number = candidates.joined(scales.chosen, nearest_to(outcome, held))
+        evaluated = scales.evaluated + outcome.finished
+        return _Found(number, scales.ties, float(outcome.best.sum()), evaluated, left)
+
+    def raced(operand: Side, candidates: Candidates) -> Outcome:
+        return race(candidates, partials(products, operand), len(products.parts), objective)
+
+    def decided(operand: Side, candidates: Candidates, outcome: Outcome) -> _Found:
+        number, ties = break_ties(operand, data, candidates, outcome, objective.name, partial(squared_error, operand))
+        pruned = len(candidates) - outcome.finished
+        return _Found(number, ties, float(outcome.best.sum()), outcome.finished, pruned)
 
     def squared_error(operand: Side) -> Parts:
         of = Products(data, SQUARED_ERROR, constant_b, typical)
@@ -161,12 +199,13 @@ def _alternate(
             found, ties[operand], score, finished, given_up = search(operand)
             evaluated, pruned = evaluated + finished, pruned + given_up
             # the other operand was searched for this very choice; with a new bias it has to be searched again
-            settled = found == chosen[operand] and not schedule.correct_bias
+            settled = found == chosen[operand] and not whole_rounds
             chosen[operand], formats[operand] = found, space[operand].choose(found)
             if settled:
                 break
+        if whole_rounds:
+            settled = chosen == before  # the bias and the zero points are those that this round began with
         if schedule.correct_bias:
-            settled = chosen == before  # the bias is the one that this round began with
             products.correct(formats["a"], formats["b"])
     return SearchResult(chosen["a"], chosen["b"], score, done, evaluated, pruned, (*ties["a"], *ties["b"]))
 

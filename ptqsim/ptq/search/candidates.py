@@ -27,6 +27,8 @@ MAX_SHIFT: Final = 24
 WIDEST: Final = 2**16
 """Largest multiple of max / 2**(bits-1): beyond it every value of 16 bits is rounded to zero, below its inverse to an
 end of the range."""
+Scales = NDArray[np.float64]
+"""[candidates, groups]."""
 MOST: Final = 10_000
 """Candidates of a search."""
 
@@ -139,11 +141,14 @@ def uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float]) -> Unif
 
 
 def _uniform(maxima: Sequence[float], bits: int, ratios: Sequence[float], steps: float) -> UniformCandidates:
-    """Scales ratio * max / steps, rounded to float32 as by `_float32`."""
+    return UniformCandidates(bits, scales_of(maxima, ratios, steps), maxima)
+
+
+def scales_of(lengths: Sequence[float] | NDArray[np.float64], ratios: Sequence[float], steps: float) -> Scales:
+    """Scales ratio * length / steps, [ratios, groups], rounded to float32 as by `_float32`."""
     with np.errstate(over="ignore"):
-        scales = np.multiply.outer(ratios, maxima) / steps
-        rounded = np.maximum(scales.astype(np.float32), np.finfo(np.float32).tiny).astype(np.float64)
-    return UniformCandidates(bits, rounded, maxima)
+        scales = np.multiply.outer(ratios, lengths) / steps
+        return np.maximum(scales.astype(np.float32), np.finfo(np.float32).tiny).astype(np.float64)
 
 
 def twin_softmax(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import TwinGELU
 from ptqsim.rtl.hardware.unit import Unit, twin
 from ptqsim.rtl.hardware.verilog import Module, inp, lines, out
@@ -38,12 +37,14 @@ def decoder(unit: Unit, side: str) -> Module:
     return Module(f"{unit.name}_{side}_decoder", header, ports, lines(f"assign flag = code[{bits - 1}];", body))
 
 
-def value_of(number_format: NumberFormat, side: str) -> str:
+def value_of(unit: Unit, side: str) -> str:
     """The integer formula of an operand, for headers."""
+    number_format = dict(unit.sides)[side]
     if not twin(number_format):
         binary = "two's complement" if number_format.aligned_min + number_format.zero_point < 0 else "plain binary"
-        less = f" - {number_format.zero_point}" if number_format.zero_point > 0 else ""
-        less = f" + {-number_format.zero_point}" if number_format.zero_point < 0 else less
+        zero_point = 0 if unit.corrects else number_format.zero_point
+        less = f" - {zero_point}" if zero_point > 0 else ""
+        less = f" + {-zero_point}" if zero_point < 0 else less
         return f"value({side}_code) = {side}_code{less}, {binary} of {number_format.bits} bits"
     sign = "-magnitude" if isinstance(number_format, TwinGELU) else "magnitude"
     return f"value({side}_code) = flag ? magnitude << m_{side} : {sign}, with {{flag, magnitude}} = {side}_code"

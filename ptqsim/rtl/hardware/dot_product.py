@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ptqsim.rtl.hardware.element import processing_element
+from ptqsim.rtl.hardware.correction import rest_signal, rest_unit
+from ptqsim.rtl.hardware.element import constant_ports, processing_element
 from ptqsim.rtl.hardware.product import shift_ports
 from ptqsim.rtl.hardware.step import code_ports
 from ptqsim.rtl.hardware.unit import Unit
-from ptqsim.rtl.hardware.verilog import Module, inp, instance, lines, out
+from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, wire
 
 
 def dot_product(unit: Unit) -> Module:
@@ -20,6 +21,7 @@ def dot_product(unit: Unit) -> Module:
         inp("in_last", 0, "it is the last one of its output"),
         *code_ports(unit),
         *shift_ports(unit),
+        *constant_ports(unit, "constant", "of this output, taken with its first step"),
         out("out_valid", 0, "a result is offered"),
         inp("out_ready", 0, "it is taken at this edge"),
         out("out_result", unit.result.bits, "in units of scale_a * scale_b", signed=True),
@@ -51,6 +53,7 @@ def dot_product(unit: Unit) -> Module:
             end
         end
         """,
+        row_rest(unit),
         instance(element, "element", **wires),
     )
     header = f"""
@@ -61,7 +64,15 @@ def dot_product(unit: Unit) -> Module:
         A step is taken at a rising edge with in_valid and in_ready, a result with out_valid and out_ready. An offer,
         once made, has to stand until it is taken. There are no idle cycles between outputs.
     """
-    return Module(f"{unit.name}_dot", header, ports, body, (element,))
+    return Module(f"{unit.name}_dot", header, ports, body, (element, *([rest_unit(unit)] if unit.adds_rest else [])))
+
+
+def row_rest(unit: Unit) -> str:
+    """The rest of the row that is under way, where zero points are corrected by one."""
+    if not unit.adds_rest:
+        return ""
+    rest = Signal("rest", len(unit.pairs) * rest_signal(unit).bits, signed=len(unit.pairs) == 1)
+    return lines(wire(rest), instance(rest_unit(unit), "rest", enable="accept"))
 
 
 def tile_counter(unit: Unit, taken: str, last: str) -> str:

@@ -28,20 +28,22 @@ def product(unit: Unit) -> Module:
     }[Alignment.of(unit.accumulator.alignment)]
     formula, body, parts, ports = made(unit)
     codes = tuple(inp(f"{side}_code", fmt.bits, f"{fmt.kind} code") for side, fmt in unit.sides)
-    values = "\n".join(f"  {value_of(fmt, side)}" for side, fmt in unit.sides)
+    values = "\n".join(f"  {value_of(unit, side)}" for side, _ in unit.sides)
     shifts = "" if unit.runtime_shift else "".join(f"\n  m_{side} = {fmt.shift}" for side, fmt in unit.twins)
     header = f"Aligned product of two codes, alignment {unit.accumulator.alignment}.\n\n{formula}\n{values}{shifts}"
-    decoded = lines(*(_decoded(unit, side) for side, _ in unit.sides))
+    both = lines(*(decoded(unit, side) for side, _ in unit.sides))
     parts = (*(decoder(unit, side) for side, _ in unit.twins), *parts)
     shift_inputs = () if unit.deferred else shift_ports(unit)
-    return Module(f"{unit.name}_product", header, (*codes, *shift_inputs, *ports), lines(decoded, body), parts)
+    return Module(f"{unit.name}_product", header, (*codes, *shift_inputs, *ports), lines(both, body), parts)
 
 
-def _decoded(unit: Unit, side: str) -> str:
-    """Wires with flag and mantissa of one operand."""
+def decoded(unit: Unit, side: str) -> str:
+    """Declare the wires with flag and mantissa of one operand."""
     mantissa = unit.mantissa(side)
     number_format = dict(unit.sides)[side]
     if not twin(number_format):
+        if unit.corrects:
+            return wire(mantissa, f"{side}_code")
         return _less_zero_point(number_format, side, mantissa)
     flag = "" if unit.deferred else wire(Signal(f"{side}_flag")) + "\n"
     return (
@@ -74,7 +76,7 @@ def _multiplied(unit: Unit, x: Signal, y: Signal, product: Signal) -> tuple[str,
     return instance(module, "multiplier", x=x.name, y=y.name, product=product.name), module
 
 
-def _shifted(unit: Unit, side: str, given: Signal, result: Signal) -> str:
+def shifted(unit: Unit, side: str, given: Signal, result: Signal) -> str:
     """`result` is `given`, shifted by m if the operand is in R2."""
     amount = dict(unit.sides)[side].shift
     wide = given.to(result.bits)
@@ -94,9 +96,9 @@ def _product_aligned(unit: Unit) -> tuple[str, str, tuple[Module, ...], tuple[Po
     multiplied, module = _multiplied(unit, x, y, bare)
     stages, given = [wire(bare), multiplied], bare
     for side, fmt in unit.twins:
-        shifted = Signal(f"product_{side}", given.bits + fmt.shift, signed=True)
-        stages.append(_shifted(unit, side, given, shifted))
-        given = shifted
+        wider = Signal(f"product_{side}", given.bits + fmt.shift, signed=True)
+        stages.append(shifted(unit, side, given, wider))
+        given = wider
     body = lines(*stages, f"assign term = {given.name};")
     shifts = " + ".join(f"({side}_flag ? m_{side} : 0)" for side, _ in unit.twins) or "0"
     formula = f"  term = (a_mantissa * b_mantissa) << ({shifts})\n       = value(a_code) * value(b_code), exact"
@@ -109,7 +111,7 @@ def _operand_aligned(unit: Unit) -> tuple[str, str, tuple[Module, ...], tuple[Po
     for side, fmt in unit.sides:
         mantissa, aligned = unit.mantissa(side), unit.aligned(side)
         if twin(fmt):
-            stages.append(_shifted(unit, side, mantissa, aligned))
+            stages.append(shifted(unit, side, mantissa, aligned))
         factors.append(aligned if twin(fmt) else mantissa)
     multiplied, module = _multiplied(unit, factors[0], factors[1], unit.term)
     formula = "  term = value(a_code) * value(b_code), exact"

@@ -99,7 +99,7 @@ def _additions(unit: Unit, pair: tuple[int, int]) -> tuple[str, tuple[Module, ..
         text = instance(module, f"accumulate{tag}", register=f"acc{tag}", term=total, sum=f"next_acc{tag}", **flag)
         declared = "\n".join(f"wire {name};" for name in flag.values())
         return lines(declared, text), (module,), list(flag.values())
-    inner = accumulate(f"{unit.name}_accumulate_inner", unit.inner, added, overflow)
+    inner = accumulate(f"{unit.name}_accumulate_inner", unit.inner, added, unit.accumulator.inner_overflow)
     outer = accumulate(f"{unit.name}_accumulate", unit.acc, unit.inner, overflow)
     flags = [f"overflows_inner{tag}", f"overflows_acc{tag}"] if unit.traps else []
     inner_flag = {"overflows": flags[0]} if flags else {}
@@ -138,7 +138,8 @@ def _header(unit: Unit) -> str:
         group = f"exact sum of {unit.lanes} products; a group that is smaller is filled up with {unit.filler}"
     text = [f"One step of the unit: {accumulator.overflow}, {accumulator.order.kind}, {accumulator.alignment}.", ""]
     if unit.split:
-        text += ["  tile_sum = overflow(inner + term)", "  next_inner = tile_end ? 0 : tile_sum"]
+        own = "overflow" if accumulator.inner_overflow == accumulator.overflow else accumulator.inner_overflow
+        text += [f"  tile_sum = {own}(inner + term)", "  next_inner = tile_end ? 0 : tile_sum"]
         text += ["  next_acc = tile_end ? overflow(acc + tile_sum) : acc"]
     else:
         text += ["  next_acc = overflow(acc + term)"]

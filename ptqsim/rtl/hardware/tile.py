@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ptqsim.common.validation import checked_integer
-from ptqsim.rtl.hardware.dot_product import tile_counter
-from ptqsim.rtl.hardware.element import processing_element
+from ptqsim.rtl.hardware.correction import constant_signal, rest_unit
+from ptqsim.rtl.hardware.dot_product import row_rest, tile_counter
+from ptqsim.rtl.hardware.element import constant_ports, processing_element
 from ptqsim.rtl.hardware.product import shift_ports
 from ptqsim.rtl.hardware.step import code_ports
 from ptqsim.rtl.hardware.unit import Unit
@@ -33,6 +34,7 @@ def tile(unit: Unit, columns: int) -> Module:
         inp("w_valid", 0, "the weights of a step are offered"),
         out("w_ready", 0, "they are taken at this edge"),
         inp("w_code", columns * word, "of every column, column 0 lowest", fields=columns * unit.lanes),
+        *constant_ports(unit, "w_constant", "of every column, taken with the last word of weights", columns),
         inp("in_valid", 0, "the activations of a step are offered"),
         out("in_ready", 0, "they are taken at this edge"),
         code_ports(unit)[0],
@@ -42,6 +44,7 @@ def tile(unit: Unit, columns: int) -> Module:
         out("out_result", columns * result, "of every column, column 0 lowest", signed=True, fields=columns),
         *([out("out_trapped", columns, "of every column, column 0 lowest", fields=columns)] if unit.traps else []),
     )
+    constant = len(unit.pairs) * constant_signal(unit).bits
     elements = [
         instance(
             element,
@@ -50,6 +53,7 @@ def tile(unit: Unit, columns: int) -> Module:
             b_code=part_of("weights_now", column, word),
             result=part_of("out_result", column, result),
             **({"trapped": f"out_trapped[{column}]"} if unit.traps else {}),
+            **({"constant": part_of("constants", column, constant)} if unit.preloads else {}),
         )
         for column in range(columns)
     ]
@@ -93,7 +97,9 @@ def tile(unit: Unit, columns: int) -> Module:
             end
         end
         """,
+        _constants(unit, columns * constant, f"{index}'d{unit.steps - 1}"),
         tile_counter(unit, "accept", "last"),
+        row_rest(unit),
         *elements,
     )
     header = f"""
@@ -106,4 +112,17 @@ def tile(unit: Unit, columns: int) -> Module:
         lets new weights in, between rows. Steps, words and results are taken at a rising edge with valid and ready; an
         offer, once made, has to stand until it is taken. A last step that is not full is filled up with {unit.filler}.
     """
-    return Module(f"{unit.name}_tile", header, ports, body, (element,))
+    return Module(f"{unit.name}_tile", header, ports, body, (element, *([rest_unit(unit)] if unit.adds_rest else [])))
+
+
+def _constants(unit: Unit, bits: int, last: str) -> str:
+    """The registers of the constants that correct for a zero point of the activations."""
+    if not unit.preloads:
+        return ""
+    return f"""
+        // The constants of the columns, which come with the last word of weights.
+        logic [{bits - 1}:0] constants;
+        always_ff @(posedge clk) begin
+            if (w_valid & w_ready & (w_step == {last})) constants <= w_constant;
+        end
+    """

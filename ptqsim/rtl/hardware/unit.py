@@ -86,11 +86,6 @@ class Unit:
         checked_type("accumulator", self.accumulator, Accumulator)
         for field in ("a", "b", "accumulator"):
             object.__setattr__(self, field, replace(getattr(self, field)))  # copies that are checked, and nobody else's
-        if corrects(self.accumulator.zero_point, self.a, self.b):
-            raise ValueError(
-                "no multiply-accumulate unit is generated that corrects zero points behind the multiplier; legal is an "
-                "accumulator with zero_point='operand', which subtracts them before it"
-            )
         object.__setattr__(self, "depth", checked_integer("depth", self.depth, 1, MAX_DEPTH))
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)
@@ -128,9 +123,16 @@ class Unit:
         return next(signal for signal in self.shift_inputs if signal.name == f"m_{side}")
 
     def mantissa(self, side: str) -> Signal:
-        """Width and sign of a mantissa, the value of a code before the shift; unsigned if it is never negative."""
-        low, high = mantissa_range(dict(self.sides)[side])
+        """Width and sign of a mantissa, what is multiplied before any shift; unsigned if it is never negative."""
+        low, high = self.mantissa_range(side)
         return Signal(f"{side}_mantissa", bits_for(low, high) - (low >= 0), low < 0)
+
+    def mantissa_range(self, side: str) -> tuple[int, int]:
+        """Least and greatest mantissa of an operand: less its zero point, unless that is corrected for."""
+        number_format = dict(self.sides)[side]
+        low, high = mantissa_range(number_format)
+        offset = number_format.zero_point if self.corrects else 0
+        return low + offset, high + offset
 
     def aligned(self, side: str) -> Signal:
         """Width and sign of an aligned value, the value of a code after the shift."""
@@ -142,7 +144,7 @@ class Unit:
     @property
     def product(self) -> Signal:
         """The product of two mantissas, exact."""
-        corners = [x * w for x, w in product(mantissa_range(self.a), mantissa_range(self.b))]
+        corners = [x * w for x, w in product(self.mantissa_range("a"), self.mantissa_range("b"))]
         return Signal("product", bits_for(min(corners), max(corners)), signed=True)
 
     @property
@@ -155,6 +157,23 @@ class Unit:
     def group_sum(self) -> Signal:
         """Width and sign of the addend of one step: the exact sum over the lanes."""
         return Signal("group_sum", self.term.bits + (self.lanes - 1).bit_length(), signed=True)
+
+    # --- corrections of zero points
+
+    @property
+    def corrects(self) -> bool:
+        """True if codes are multiplied as they are, and their zero points are corrected for."""
+        return corrects(self.accumulator.zero_point, self.a, self.b)
+
+    @property
+    def preloads(self) -> bool:
+        """True if registers start from a constant: the zero point of `a` is corrected for."""
+        return self.corrects and self.a.zero_point != 0
+
+    @property
+    def adds_rest(self) -> bool:
+        """True if something is added at the end: the zero point of `b` is corrected for."""
+        return self.corrects and self.b.zero_point != 0
 
     # --- registers
 
@@ -181,7 +200,8 @@ class Unit:
     @property
     def filler(self) -> str:
         """The codes that fill up the last step of an output, in words: they stand for zero."""
-        return "codes of value 0" if self.a.zero_point or self.b.zero_point else "code 0"
+        subtracted = not self.corrects and (self.a.zero_point or self.b.zero_point)
+        return "codes of value 0" if subtracted else "code 0"
 
     @property
     def steps(self) -> int:

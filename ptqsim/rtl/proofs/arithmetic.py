@@ -6,15 +6,14 @@ from itertools import product
 from typing import Any
 
 from ptqsim.datapath import bounds, reference
+from ptqsim.datapath.bounds import corrects
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import MAX_SHIFT
 from ptqsim.formats.uniform import Uniform
-from ptqsim.rtl import tools
 from ptqsim.rtl.proofs.claim import Claim
-
-_WORD = 96
-"""Bits in which nothing of a 16-bit product shifted by 32, with a register of 63 bits, is lost."""
+from ptqsim.rtl.proofs.correction import correction_claims
+from ptqsim.rtl.proofs.solver import WORD, counterexample
 
 
 def arithmetic_claims(a: NumberFormat, b: NumberFormat, accumulator: Accumulator, depth: int) -> list[Claim]:
@@ -80,7 +79,7 @@ def arithmetic_claims(a: NumberFormat, b: NumberFormat, accumulator: Accumulator
                 holds=False,
             )
         )
-    return claims
+    return [*claims, *correction_claims(a, b, bits)] if corrects(accumulator.zero_point, a, b) else claims
 
 
 def overflowing_codes(a: NumberFormat, b: NumberFormat, depth: int, bits: int) -> tuple[int, int, int] | None:
@@ -102,15 +101,15 @@ def _alignments(a: NumberFormat, b: NumberFormat, timeout: float) -> str | None:
     """One query per code, with the shift as one more unknown: quicker than one query per shift."""
     import z3
 
-    w, m = z3.BitVecs("w m", _WORD)
+    w, m = z3.BitVecs("w m", WORD)
     half = 1 << (b.bits - 1)
     low, high = (b.aligned_min, b.aligned_max) if isinstance(b, Uniform) else (-half, half - 1)
     given = [w >= low, w <= high, m >= 0, m <= MAX_SHIFT]
     for code in range(a.code_count):
         operand = reference.operand(code, a)
-        mantissa = z3.BitVecVal(operand.mantissa, _WORD)
-        shift = m if operand.range else z3.BitVecVal(0, _WORD)
-        found = _counterexample((mantissa * w) << shift == (mantissa << shift) * w, given, timeout)
+        mantissa = z3.BitVecVal(operand.mantissa, WORD)
+        shift = m if operand.range else z3.BitVecVal(0, WORD)
+        found = counterexample((mantissa * w) << shift == (mantissa << shift) * w, given, timeout)
         if found is not None:
             return f"code {code}: {found}"
     return None
@@ -131,18 +130,18 @@ def _saturation(bits: int, guard: int, timeout: float) -> str | None:
     whole = z3.SignExt(2, register) + z3.SignExt(2, term)
     low, high = z3.BitVecVal(-(1 << (bits - 1)), bits + 2), z3.BitVecVal((1 << (bits - 1)) - 1, bits + 2)
     clamped = z3.If(whole < low, low, z3.If(whole > high, high, whole))
-    return _counterexample(z3.SignExt(2, summed) == clamped, [], timeout)
+    return counterexample(z3.SignExt(2, summed) == clamped, [], timeout)
 
 
 def _wrapping(bits: int, timeout: float) -> str | None:
     import z3
 
-    total, term = z3.BitVecs("s p", _WORD)
+    total, term = z3.BitVecs("s p", WORD)
 
     def kept(value: Any) -> Any:
-        return (value << (_WORD - bits)) >> (_WORD - bits)
+        return (value << (WORD - bits)) >> (WORD - bits)
 
-    return _counterexample(kept(kept(total) + term) == kept(total + term), [], timeout)
+    return counterexample(kept(kept(total) + term) == kept(total + term), [], timeout)
 
 
 def _deferred(bits: int, shift: int, second: int, timeout: float) -> str | None:
@@ -156,7 +155,7 @@ def _deferred(bits: int, shift: int, second: int, timeout: float) -> str | None:
     next_r1 = z3.If(in_second, r1, r1 + term)
     next_r2 = z3.If(in_second, (r2 + term) & mask, r2)
     wanted = combined + z3.If(in_second, term << shift, term)
-    return _counterexample(next_r1 + (next_r2 << shift) == wanted, [r2 & ~mask == 0], timeout)
+    return counterexample(next_r1 + (next_r2 << shift) == wanted, [r2 & ~mask == 0], timeout)
 
 
 def _bounded(a: NumberFormat, b: NumberFormat, depth: int, bits: int, timeout: float) -> str | None:
@@ -174,24 +173,8 @@ def _bounded(a: NumberFormat, b: NumberFormat, depth: int, bits: int, timeout: f
     limits = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     claim = z3.And(invariant(total + term, step + 1), limits[0] <= total + term, total + term <= limits[1])
     given = [step >= 0, step < depth, invariant(total, step), term >= low, term <= high]
-    found = _counterexample(claim, given, timeout)
+    found = counterexample(claim, given, timeout)
     if found is None:
         return None
     codes = overflowing_codes(a, b, depth, bits)
     return found if codes is None else f"codes {codes[0]} and {codes[1]}, {codes[2]} times"
-
-
-def _counterexample(claim: Any, given: list[Any], timeout: float) -> str | None:
-    """None if the claim follows; values that break it otherwise."""
-    import z3
-
-    solver = z3.Solver()
-    solver.set("timeout", int(timeout * 1000))
-    solver.add(*given, z3.Not(claim))
-    answer = solver.check()
-    if answer == z3.unsat:
-        return None
-    if answer == z3.sat:
-        model = solver.model()
-        return ", ".join(sorted(f"{name} = {model[name]}" for name in model))
-    raise tools.ToolTimeoutError(f"z3 did not decide it within {timeout:g} s")

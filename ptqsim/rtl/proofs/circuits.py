@@ -14,11 +14,12 @@ from typing import Final
 
 from ptqsim.common import files
 from ptqsim.datapath.order import Sequential
-from ptqsim.datapath.spec import Alignment, OverflowMode
+from ptqsim.datapath.spec import Alignment, OverflowMode, ZeroPoint
 from ptqsim.rtl import tools
+from ptqsim.rtl.hardware.correction import extended, integer, integer_signal, times
 from ptqsim.rtl.hardware.step import step
-from ptqsim.rtl.hardware.unit import Unit
-from ptqsim.rtl.hardware.verilog import Module, Signal, instance, lines, out, wire
+from ptqsim.rtl.hardware.unit import Unit, twin
+from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, wire
 from ptqsim.rtl.proofs.claim import Claim
 
 _FAILED: Final = "SAT proof finished - model found: FAIL!"
@@ -40,6 +41,17 @@ def circuit_claims(unit: Unit) -> list[Claim]:
             lambda timeout: _same_as_gates(mapped, timeout),
         )
     ]
+    if unit.corrects and not twin(unit.b):
+        claims += [
+            Claim(
+                f"RTL: correction is operand, {overflow}",
+                f"if o = p + d before a step then after it, with d what corrects the products in p{_each(sequential)}",
+                "yosys",
+                lambda timeout, overflow=overflow: _corrected(sequential, overflow, timeout),  # type: ignore[misc]
+                holds=overflow == OverflowMode.WRAP,
+            )
+            for overflow in (OverflowMode.WRAP, OverflowMode.SATURATE)
+        ]
     if not unit.twins:
         return claims
     claims.append(
@@ -73,12 +85,12 @@ def _deferred(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None:
     plain = replace(unit, accumulator=replace(unit.accumulator, overflow=overflow))
     joined, apart = _aligned(plain, Alignment.PRODUCT, "gold"), _aligned(plain, Alignment.DEFERRED, "gate")
     one, two = step(joined), step(apart)
-    ((_, twin),) = unit.twins
+    ((_, left),) = unit.twins
     acc = unit.acc
     bits = acc.bits
     names = [f"acc{apart.tag(pair)}" for pair in apart.pairs]
-    combined = f"{names[0]} + ({names[1]} <<< {twin.shift})"
-    after = f"next_{names[0]} + (next_{names[1]} <<< {twin.shift})"
+    combined = f"{names[0]} + ({names[1]} <<< {left.shift})"
+    after = f"next_{names[0]} + (next_{names[1]} <<< {left.shift})"
     inputs = tuple(port for port in two.ports if port.direction == "input")
     body = lines(
         wire(acc, combined),
@@ -91,6 +103,40 @@ def _deferred(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None:
     both = Module("both", "Product beside deferred.\n\n  ok = next_acc == next_r1 + (next_r2 << m)",
                   (*inputs, out("ok")), body, (one, two))  # fmt: skip
     return _sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], [_query("ok", 1)], [both], timeout)
+
+
+def _corrected(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None:
+    """Both places of the zero points side by side: the register of one is that of the other and a correction."""
+    given = replace(unit.accumulator, overflow=overflow, alignment=Alignment.PRODUCT)
+    raw = replace(unit, accumulator=given, name="gate")
+    subtracted = replace(raw, accumulator=replace(given, zero_point=ZeroPoint.OPERAND), name="gold")
+    one, two, value = step(subtracted), step(raw), integer(raw)
+    bits, z_a, z_b = unit.acc.bits, unit.a.zero_point, unit.b.zero_point
+    wide = max(bits, integer_signal(raw).bits + 1, unit.b.bits + 1)
+    a_value, b_integer = integer_signal(raw).named("a_value"), raw.mantissa("b").named("b_integer")
+    product, *multiples = f"{wide}'d{z_a * z_b % (1 << wide)}", times("wide_b", -z_a), times("wide_a", -z_b)
+    body = lines(
+        "\n".join([wire(a_value), instance(value, "value"), wire(b_integer, "b_code")]),
+        "\n".join(wire(Signal(name, wide, True), extended(signal, wide))
+                  for name, signal in (("wide_a", a_value), ("wide_b", b_integer))),
+        wire(Signal("correction", wide, True), " + ".join([product, *(f"({text})" for text in multiples if text)])),
+        wire(Signal("o", bits, True), "acc + d"),
+        wire(Signal("next_d", bits, True), f"d + correction[{bits - 1}:0]"),
+        "\n".join(wire(Signal(f"next_{name}", bits, True)) for name in ("o", "acc")),
+        instance(one, "operand", acc="o", next_acc="next_o"),
+        instance(two, "correction"),
+        wire(Signal("corrected", bits, True), "next_acc + next_d"),
+        "assign ok = next_o == corrected;",
+    )  # fmt: skip
+    inputs = tuple(port for port in two.ports if port.direction == "input")
+    ports = (*inputs, inp("d", bits, signed=True), out("ok"))
+    both = Module(
+        "both", "Correction beside operand.\n\n  ok = next_o == next_p + next_d", ports, body, (one, two, value)
+    )
+    queries = [_query("ok", 1)]
+    if _by_code(unit):
+        queries = [_query("ok", 1, f"-set a_code {code}") for code in range(unit.a.code_count)]
+    return _sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], queries, [both], timeout)
 
 
 def same(gold: Unit, gate: Module, timeout: float) -> str | None:

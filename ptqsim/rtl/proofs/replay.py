@@ -9,7 +9,7 @@ import numpy as np
 
 from ptqsim.datapath import bounds
 from ptqsim.datapath.order import Sequential
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, ZeroPoint
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
 from ptqsim.gemm import matmul
@@ -61,7 +61,25 @@ def deferred_saturates_otherwise(a: NumberFormat, b: NumberFormat, bits: int) ->
         If no sequence of up to three does: the register is too wide.
     """
     product_aligned = Accumulator(bits, OverflowMode.SATURATE, Sequential(), Alignment.PRODUCT)
-    both = (product_aligned, replace(product_aligned, alignment=Alignment.DEFERRED))
+    both = product_aligned, replace(product_aligned, alignment=Alignment.DEFERRED)
+    return _told_apart("deferred alignment saturates otherwise", a, b, both)
+
+
+def correction_saturates_otherwise(a: NumberFormat, b: NumberFormat, bits: int) -> Counterexample:
+    """The shortest sequence of corner codes that saturates otherwise if zero points are corrected for.
+
+    Raises
+    ------
+    ValueError
+        If no sequence of up to three does: the register is too wide.
+    """
+    subtracted = Accumulator(bits, OverflowMode.SATURATE)
+    both = subtracted, replace(subtracted, zero_point=ZeroPoint.CORRECTION)
+    return _told_apart("correction of zero points saturates otherwise", a, b, both)
+
+
+def _told_apart(what: str, a: NumberFormat, b: NumberFormat, both: tuple[Accumulator, Accumulator]) -> Counterexample:
+    """Corner codes of which two datapaths make different outputs."""
     corners = [_corners(fmt) for fmt in (a, b)]
     for length in (1, 2, 3):
         sequences = list(product(product(*corners), repeat=length))
@@ -74,8 +92,10 @@ def deferred_saturates_otherwise(a: NumberFormat, b: NumberFormat, bits: int) ->
             first = int(differ[0])
             row, column = QuantizedArray(batch[0][first], a), QuantizedArray(batch[1][first], b)
             outputs = tuple(int(one[first]) for one in results)
-            return Counterexample("deferred alignment saturates otherwise", row, column, both, outputs)
-    raise ValueError(f"no three products of corner codes saturate a register of {bits} bits; give a narrower one")
+            return Counterexample(what, row, column, both, outputs)
+    raise ValueError(
+        f"no three products of corner codes saturate a register of {both[0].bits} bits; give a narrower one"
+    )
 
 
 def _corners(number_format: NumberFormat) -> list[int]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptqsim.datapath import reference
-from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
+from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm import matmul
@@ -69,6 +69,6 @@ def compare(found: HardwareResult, wanted: HardwareResult) -> Comparison:
 
 def _operands(array: QuantizedArray, accumulator: Accumulator) -> list[list[object]]:
     lines: list[list[object]] = reference.operands(array)
-    if accumulator.alignment == Alignment.DEFERRED:
+    if reference.needs_operands(accumulator):
         return lines
     return [[operand.aligned for operand in line] for line in lines]  # type: ignore[attr-defined]

@@ -42,6 +42,8 @@ class HardwareResult(NamedTuple):
     trapped: NDArray[np.bool_] | None
 
 
+_MEANING = ("kind", "bits", "signed", "zero_point")
+"""Fields of a format, beside shifts, that a unit is built for."""
 Beats = dict[str, dict[str, NDArray[np.int64]]]
 """Of every input stream the values of its ports, one row per beat."""
 
@@ -89,19 +91,27 @@ def dot_beats(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, 
         "a_code": _fields(np.broadcast_to(rows[:, None], lanes), unit),
         "b_code": _fields(np.broadcast_to(columns[None], lanes), unit),
     }
+    if unit.preloads:
+        constants = np.zeros((*lanes[:3], len(unit.pairs)), np.int64)
+        constants[:, :, 0] = _constants(unit, b)  # with the first step of each output
+        beats["constant"] = _flat(constants.reshape(-1, len(unit.pairs)))
     return {"in": beats}, _shifts(unit, a, b)
 
 
 def tile_beats(unit: Unit, columns: int, a: QuantizedArray, b: QuantizedArray) -> tuple[Beats, dict[str, ArrayLike]]:
     """Input streams of a tile for [M, K] times [K, N], weights then rows, N at most its columns; and constants."""
     rows, weights = _grouped(a, unit, unit.steps), _grouped(b.swapaxes(0, 1), unit, unit.steps)
-    block = np.full((columns, *weights.shape[1:]), _code_of_zero(b.format), np.int64)
+    block = np.full((columns, *weights.shape[1:]), _filler(unit, b.format), np.int64)
     block[: len(weights)] = weights
     words = block.transpose(1, 0, 2).reshape(unit.steps, -1)
     beats = {
-        "w": {"w_code": words if words.shape[1] > 1 else words[:, 0]},
+        "w": {"w_code": _flat(words)},
         "in": {"a_code": _fields(rows, unit)},
     }
+    if unit.preloads:
+        constants = np.zeros((unit.steps, columns, len(unit.pairs)), np.int64)
+        constants[-1, : len(weights)] = _constants(unit, b)  # with the last word of weights
+        beats["w"]["w_constant"] = _flat(constants.reshape(unit.steps, -1))
     return beats, {"w_restart": 0} | _shifts(unit, a, b)
 
 
@@ -109,14 +119,30 @@ def _grouped(lines: QuantizedArray, unit: Unit, steps: int | None = None) -> NDA
     """Codes [lines, depth] to [lines, steps, lanes], filled up with a code that stands for zero."""
     count, depth = lines.shape
     steps = -(-depth // unit.lanes) if steps is None else steps
-    padded = np.full((count, steps * unit.lanes), _code_of_zero(lines.format), np.int64)
+    padded = np.full((count, steps * unit.lanes), _filler(unit, lines.format), np.int64)
     padded[:, :depth] = lines.codes
     return padded.reshape(count, steps, unit.lanes)
 
 
-def _code_of_zero(number_format: NumberFormat) -> int:
-    """0 in every format but for a zero point."""
-    return number_format.zero_point % number_format.code_count
+def _filler(unit: Unit, number_format: NumberFormat) -> int:
+    """The code whose products are 0: that of a zero point if it is subtracted before the multiplier, else code 0."""
+    return 0 if unit.corrects else number_format.zero_point % number_format.code_count
+
+
+def _constants(unit: Unit, b: QuantizedArray) -> NDArray[np.int64]:
+    """Constants to start from, [N, pairs of ranges]: -z_a times the sum of the values of `b` that each serves."""
+    aligned, flags = b.aligned(), b.codes >> (b.format.bits - 1)
+    sums = [aligned.sum(axis=0)]
+    if len(unit.pairs) > 1:
+        sums = [
+            np.where(flags == number, aligned >> number * b.format.shift, 0).sum(axis=0) for _, number in unit.pairs
+        ]
+    return np.stack([-unit.a.zero_point * one for one in sums], axis=-1)
+
+
+def _flat(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows of a single field as [n]."""
+    return values if values.shape[1] > 1 else values[:, 0]
 
 
 def _fields(groups: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
@@ -140,7 +166,8 @@ def _checked(unit: Unit, a: QuantizedArray, b: QuantizedArray) -> tuple[int, int
 
 def _check_format(side: str, built: NumberFormat, given: NumberFormat, runtime_shift: bool) -> None:
     shift_fits = given.shift <= built.shift if runtime_shift else given.shift == built.shift
-    if (given.kind, given.bits) != (built.kind, built.bits) or not shift_fits:
+    same = all(getattr(given, name, None) == getattr(built, name, None) for name in _MEANING)
+    if not same or not shift_fits:
         raise ValueError(
             f"operand {side} is in {given}, and the unit was built for {built}"
             f"{' and lesser shifts' if runtime_shift else ''}; scales do not matter, the rest does"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ptqsim.rtl.hardware.verilog import Module, Port
 
-_OPERANDS = ("in_last", "a_code", "b_code")
+_OPERANDS = ("in_last", "a_code", "b_code", "constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Streams:
             name: tuple(
                 port
                 for port in module.inputs
-                if (port.name in _OPERANDS if name == "in" else port.name == f"{name}_code")
+                if port.name in (_OPERANDS if name == "in" else (f"{name}_code", f"{name}_constant"))
             )
             for name in names
         }

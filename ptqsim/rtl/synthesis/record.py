@@ -14,9 +14,10 @@ from typing import Final
 from ptqsim.common import files, strict_json
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
+from ptqsim.rtl.synthesis.designs import COMBINATIONAL, DESIGNS, ZERO_POINTS, DesignPoint
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.kept import ORIGIN, TABLE, digest
-from ptqsim.rtl.synthesis.sweep import DESIGNS, Cost, DesignPoint, grid
+from ptqsim.rtl.synthesis.sweep import Cost, grid
 
 SCHEMA: Final = "ptqsim-gates-1"
 _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth", "area", "delay")
@@ -25,8 +26,8 @@ _COUNTS: Final = ("cells", "flip_flops", "transistors", "depth", "area", "delay"
 def kept_points() -> list[DesignPoint]:
     """The designs kept with the package.
 
-    They are the whole grid of widths and shifts, finer lines through its center, and registers as narrow as a network
-    tolerates.
+    They are the whole grid of widths and shifts, finer lines through its center, registers as narrow as a network
+    tolerates, zero points, and requantizers.
     """
     center = (8,), (4,), (24,)
     wired = ("uniform", "softmax", "gelu")
@@ -43,6 +44,8 @@ def kept_points() -> list[DesignPoint]:
         *grid(("softmax_runtime", "gelu_runtime"), (4, 6, 8), (8,), narrow, modes),
         *grid(elsewhere, *center[:2], narrow, modes),
         *grid(wired[1:], *center[:2], narrow, ("saturate",), ("tree:4", "tree:16")),
+        *grid(ZERO_POINTS, (4, 6, 8), center[1], center[2], modes),
+        *grid(COMBINATIONAL, (4, 6, 8), *center[1:]),
     ]
     return list(dict.fromkeys(points))
 

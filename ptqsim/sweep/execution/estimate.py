@@ -123,14 +123,19 @@ def probe(plan: Plan, kinds: Iterable[Kind]) -> dict[Kind, float]:
 def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> Mapping[str, float]:
     axes = plan.study.axes
     small = replace(plan, cache=ContentCache(folder))
+    if weights := plan.sources[model]["weights"]:  # workers read those that the package does not have from the cache
+        small.cache.path(weights).symlink_to(plan.cache.path(weights).resolve())
     rates: dict[str, float] = {}
     methods = [kind for kind in kinds if kind in plan.methods] or [axes.method[0].called]
     made: list[Calibration] = []
     for method in methods:
-        calibration = Calibration(model, method, axes.w_bits[0], axes.a_bits[0], axes.seed[0], _PROBE_IMAGES)
+        fields: list[Any] = [model, method, axes.w_bits[0], axes.a_bits[0], axes.seed[0], _PROBE_IMAGES]
+        fields += [axes.w_granularity[0], axes.a_symmetric[0], axes.formats[0]]
+        calibration = Calibration(*fields)
         outcome = perform(small.calibration_task(calibration))
         if outcome.status != "done":
-            raise ValueError(f"a calibration of {model} by {method} failed: {str(outcome.error).splitlines()[0]}")
+            told = str(outcome.error or outcome.status).splitlines()[0]
+            raise ValueError(f"a calibration of {model} by {method} failed: {told}")
         rates[method] = outcome.seconds / _PROBE_IMAGES
         made.append(calibration)
     for kind in kinds:

@@ -13,7 +13,7 @@ from ptqsim.sweep.execution.pool import Pool
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import Answer, Question, Rounds, questions, rounds
 from ptqsim.sweep.results.store import ResultStore
-from ptqsim.sweep.study.point import plain
+from ptqsim.sweep.study.point import columns_of, identity, plain
 from ptqsim.sweep.work.code import search_version
 
 
@@ -102,16 +102,15 @@ def _advance(
 def _record(question: Question, answer: Answer | None, error: str | None, plan: Plan, driver: Driver) -> None:
     exact = plan.key(question.at(None))
     about: Mapping[str, Any] = {
-        **{name: value for name, value in plain(question.calibration).items() if name != "images"},
-        "calibration_images": question.calibration.images,
         **{name: getattr(question.exact, name) for name in ("softmax_shift", "gelu_shift", "alignment")},
         **{name: getattr(question, name) for name in ("scope", "within", "overflow", "order")},
         "evaluation_images": question.images,
     }
     found: dict[str, Any] = {} if answer is None else answer.columns()
     layer = found.get("layer")
-    key = fingerprint.value({"exact": exact, "layer": layer, "search": search_version(), **about})[:32]
+    content = {"exact": exact, "layer": layer, "search": search_version(), **about}
+    key = fingerprint.value(content | columns_of(identity(question.calibration)))[:32]
     status = "done" if error is None else "failed"
-    row = {"key": key, "calibration": plan.calibration_key(question.calibration), **about, **found, "status": status,
-           "error": error}  # fmt: skip
+    row = {"key": key, "calibration": plan.calibration_key(question.calibration), **about,
+           **columns_of(plain(question.calibration)), **found, "status": status, "error": error}  # fmt: skip
     driver.answer(row)

@@ -13,7 +13,7 @@ from ptqsim.common import fingerprint, installed
 from ptqsim.sweep.plan.parts import PART, part_key, ranges
 from ptqsim.sweep.study.definition import MethodChoice, Study
 from ptqsim.sweep.study.expand import expand
-from ptqsim.sweep.study.point import Calibration, Datapath, Point, plain
+from ptqsim.sweep.study.point import Calibration, Datapath, Point, columns_of, identity, plain
 from ptqsim.sweep.work.content import CachePlace, ContentCache
 from ptqsim.sweep.work.task import Outcome, WorkTask
 
@@ -72,7 +72,7 @@ class Plan:
                 "method": method.name,
                 "variant": method.variant,
                 "options": self.options.get(calibration.method, method.options),
-                **{name: value for name, value in plain(calibration).items() if name not in ("model", "method")},
+                **{name: value for name, value in identity(calibration).items() if name not in ("model", "method")},
                 "code": self.code,
             }
             self._calibration_keys[calibration] = fingerprint.value(content)[:_KEY]
@@ -113,7 +113,7 @@ class Plan:
             "method": method.name,
             "variant": method.variant,
             "options": method.options,
-            **{name: getattr(calibration, name) for name in ("w_bits", "a_bits", "seed", "images")},
+            **{name: value for name, value in plain(calibration).items() if name not in ("model", "method")},
             "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
             "file": self.file(calibration),
         }
@@ -147,7 +147,7 @@ class Plan:
         """The row of a calibration that came back."""
         return {
             "key": outcome.key,
-            **_calibration_columns(calibration),
+            **columns_of(plain(calibration)),
             **{name: outcome.values.get(name) for name in ("weight_bits", "layers")},
             **result_columns(outcome),
         }
@@ -159,7 +159,7 @@ class Plan:
         return {
             "key": outcome.key,
             "calibration": None if calibration is None else self.calibration_key(calibration),
-            **({"model": point.model} if calibration is None else _calibration_columns(calibration)),
+            **({"model": point.model} if calibration is None else columns_of(plain(calibration))),
             **datapath,
             "widths": datapath["widths"] or None,
             "evaluation_images": point.images,
@@ -182,13 +182,6 @@ class Plan:
             "machine": platform.machine(),
             "ptqsim": ptqsim.__version__,
         }
-
-
-def _calibration_columns(calibration: Calibration) -> dict[str, Any]:
-    found = plain(calibration)
-    return {name: value for name, value in found.items() if name != "images"} | {
-        "calibration_images": calibration.images
-    }
 
 
 def result_columns(outcome: Outcome) -> dict[str, Any]:

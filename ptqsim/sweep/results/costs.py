@@ -17,7 +17,7 @@ from ptqsim.datapath.order import Sequential, Tree, parse_order
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis import kept
-from ptqsim.rtl.synthesis.sweep import PLAIN
+from ptqsim.rtl.synthesis.designs import PLAIN
 
 Row = Mapping[str, Any]
 COLUMNS: Final = ("storage_bits", "accumulator_bits", "mean_accumulator_bits", "processing_element")

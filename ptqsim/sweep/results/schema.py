@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -15,6 +15,7 @@ _RESULT: Final = {
     "finished": "TEXT",
     "provenance": "INTEGER",
 }
+_LAYOUT: Final = {"w_granularity": "TEXT", "a_symmetric": "INTEGER", "formats": "TEXT"}
 _CALIBRATION: Final = {
     "model": "TEXT NOT NULL",
     "method": "TEXT",
@@ -22,6 +23,7 @@ _CALIBRATION: Final = {
     "a_bits": "INTEGER",
     "seed": "INTEGER",
     "calibration_images": "INTEGER",
+    **_LAYOUT,
 }
 _SHIFTS: Final = {"softmax_shift": "INTEGER", "gelu_shift": "INTEGER"}
 _REGISTER: Final = {"overflow": "TEXT", "order": "TEXT", "alignment": "TEXT"}
@@ -78,7 +80,11 @@ CREATE: Final = "\n".join(
 )
 
 
-ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {2: {"points": _DIVERGENCE}}
+_WITH_LAYOUT: Final = dict.fromkeys(("calibrations", "points", "answers"), _LAYOUT)
+ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {
+    2: {**_WITH_LAYOUT, "points": _DIVERGENCE | _LAYOUT},
+    3: _WITH_LAYOUT,
+}
 """Columns, by table, that stores of an earlier version have not; such a store can be read, and gets them if written."""
 
 

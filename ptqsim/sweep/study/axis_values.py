@@ -17,6 +17,8 @@ from ptqsim.errors import out_of_range, unknown_name
 
 EXACT: Final = "exact"
 SEARCHED: Final = "searched"
+METHOD: Final = "method"
+"""Formats of the method, as against formats by name."""
 MODES: Final = ("integer", "fake_quant", "float")
 MAX_SHIFT: Final = 15
 
@@ -74,10 +76,32 @@ def one_of(what: str, legal: tuple[str, ...]) -> Any:
     return BeforeValidator(check)
 
 
+def _named_formats(value: object) -> object:
+    """``kind=name,...`` in the order of the kinds, from a mapping; or ``method``."""
+    if value == METHOD:
+        return value
+    from ptqsim.ptq.calibration.operand_rules import named_kinds
+
+    if not isinstance(value, Mapping) or not value:
+        raise ValueError(f"formats are {value!r}; legal are {METHOD!r} and a mapping such as {{gelu: e3m4}}")
+    return ",".join(f"{kind}={name}" for kind, name in named_kinds(value))
+
+
+def formats_of(text: str) -> dict[str, str]:
+    """Formats by kind, from the text that an axis has for them."""
+    return {} if text == METHOD else dict(part.split("=") for part in text.split(","))
+
+
 def _order(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError(f"order is {value!r}; legal are sequential, tree:LANES and split:TILE:INNER_BITS")
     parse_order(value)
+    return value
+
+
+def _flag(value: object) -> object:
+    if not isinstance(value, bool):
+        raise ValueError(f"the value of a switch is {value!r}; legal are true and false")
     return value
 
 
@@ -91,3 +115,6 @@ Mode = Annotated[str, one_of("mode", MODES)]
 Overflow = Annotated[str, one_of("overflow mode", tuple(str(mode) for mode in OverflowMode))]
 Aligned = Annotated[str, one_of("alignment", tuple(str(alignment) for alignment in Alignment))]
 Order = Annotated[str, BeforeValidator(_order)]
+Granular = Annotated[str, one_of("w_granularity", ("tensor", "channel"))]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+NamedFormats = Annotated[str, BeforeValidator(_named_formats)]

@@ -11,11 +11,15 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_valida
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.sweep.study.axis_values import (
     EXACT,
+    METHOD,
     SEARCHED,
     AccBits,
     Aligned,
     Count,
+    Flag,
+    Granular,
     Mode,
+    NamedFormats,
     Order,
     Overflow,
     Seed,
@@ -136,6 +140,9 @@ class Axes(Part):
     method: Annotated[list[Annotated[MethodChoice, BeforeValidator(_named)]], Spread]
     w_bits: Annotated[list[Width], Spread] = [8]
     a_bits: Annotated[list[Width], Spread] = [8]
+    w_granularity: Annotated[list[Granular], Spread] = ["tensor"]
+    a_symmetric: Annotated[list[Flag], Spread] = [True]
+    formats: Annotated[list[NamedFormats], Spread] = [METHOD]
     seed: Annotated[list[Seed], Spread] = [0]
     calibration_images: Annotated[list[Count], Spread] = [32]
     softmax_shift: Annotated[list[Shift], Spread] = [SEARCHED]
@@ -196,8 +203,8 @@ class Ask(Part):
 
 
 ASKED: Final = (
-    "model", "method", "w_bits", "a_bits", "seed", "calibration_images", "softmax_shift", "gelu_shift",
-    "evaluation_images",
+    "model", "method", "w_bits", "a_bits", "w_granularity", "a_symmetric", "formats", "seed", "calibration_images",
+    "softmax_shift", "gelu_shift", "evaluation_images",
 )  # fmt: skip
 """The axes that a question is asked for every value of; the others are its own."""
 

@@ -89,6 +89,9 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["a_bits"],
         values["seed"],
         values["calibration_images"],
+        values["w_granularity"],
+        values["a_symmetric"],
+        values["formats"],
     )
 
 

@@ -7,7 +7,7 @@ exact accumulator no overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Final
 
 INTEGER: Final = "integer"
@@ -23,6 +23,10 @@ class Calibration:
     model, method : str
         What the study calls them.
     w_bits, a_bits, seed, images : int
+    w_granularity : {"tensor", "channel"}
+    a_symmetric : bool
+    formats : str
+        Formats by name as ``kind=name``, separated by commas; ``method`` for the method's.
     """
 
     model: str
@@ -31,6 +35,9 @@ class Calibration:
     a_bits: int
     seed: int
     images: int
+    w_granularity: str = "tensor"
+    a_symmetric: bool = True
+    formats: str = "method"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +98,30 @@ def plain(value: Calibration | Datapath) -> dict[str, Any]:
     return found
 
 
+def identity(calibration: Calibration) -> dict[str, Any]:
+    """The fields that the key of a calibration is made of.
+
+    Those that came later are left out where they have their defaults, so that keys stay what they were.
+    """
+    later = {field.name: field.default for field in fields(calibration) if field.default is not MISSING}
+    return {name: value for name, value in plain(calibration).items() if name not in later or value != later[name]}
+
+
+def columns_of(calibration: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of results that hold the fields of a calibration."""
+    return {"calibration_images" if name == "images" else name: value for name, value in calibration.items()}
+
+
 def point_of_row(row: Mapping[str, Any]) -> Point:
     """The point of a stored row."""
     columns = ("model", "method", "w_bits", "a_bits", "seed", "calibration_images")
-    calibration = None if row["calibration"] is None else Calibration(*(row[name] for name in columns))
+    calibration = None
+    if row["calibration"] is not None:
+        # Stores that were written before there was a choice have nothing there.
+        values: list[Any] = [row[name] for name in columns]
+        values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
+        values += [row.get("formats") or "method"]
+        calibration = Calibration(*values)
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
     return Point(row["model"], calibration, datapath, row["evaluation_images"])

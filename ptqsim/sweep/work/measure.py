@@ -16,6 +16,7 @@ from ptqsim.ptq.evaluation.summary import format_facts, weight_bits
 from ptqsim.ptq.network.products.execute import OverflowCount
 from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.threads import settle_on_one_thread
+from ptqsim.sweep.study.axis_values import formats_of
 from ptqsim.sweep.work.code import code_version
 from ptqsim.sweep.work.content import CachePlace, ContentCache, MissingContent
 from ptqsim.sweep.work.sources import BATCH, OpenSource, StudySource
@@ -74,6 +75,9 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
             w_bits=payload["w_bits"],
             a_bits=payload["a_bits"],
             seed=payload["seed"],
+            w_granularity=payload["w_granularity"],
+            a_symmetric=payload["a_symmetric"],
+            formats=formats_of(payload["formats"]),
             state=kept.folder,
             captured=_capture(payload, source, network, images),
             **payload["options"],

@@ -12,6 +12,11 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction, split_digits, stitch
+from ptqsim.ptq.calibration.layer import calibrate_layer
+from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
+from ptqsim.ptq.network.convolutions.operation import ConvOperation
+from ptqsim.ptq.search.capture import OperationData
 
 
 def problem(seed: int, rows: int = 30, depth: int = 4, columns: int = 1):  # type: ignore[no-untyped-def]
@@ -120,3 +125,31 @@ def test_a_layer_stores_the_codes_that_were_found(model: nn.Module, images: torc
                 float((made.layers[name].product(data.a, data.b) - data.out).square().sum()) for made in (q, nearest)
             ]
             assert errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("channel", [False, True])
+def test_every_group_of_a_convolution_is_reconstructed_from_its_own_input(channel: bool) -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, 6, 3, groups=3, bias=False)
+    op, x = ConvOperation("conv", conv), torch.randn(4, 6, 7, 7)
+    seen: list[OperationData] = []
+    op.observer = lambda op, a, b, out: seen.append(OperationData(a, b, out, None, 4))
+    op(x)
+    method = make_method("bit_split", {"n": 12, "paradigm": "parallel"})
+    granularity = Granularity.CHANNEL if channel else Granularity.TENSOR
+    found = calibrate_layer(op, seen[0], method, 3, 8, OperandRules(granularity))
+    assert found.weight_codes is not None
+    for group, codes in enumerate(found.weight_codes):
+        alone = nn.Conv2d(2, 2, 3, bias=False)
+        part = slice(2 * group, 2 * group + 2)
+        with torch.no_grad():
+            alone.weight.copy_(conv.weight[part])
+        data = seen[0]
+        of_group = slice(group, group + 1)
+        data = OperationData(data.a[of_group], data.b[of_group], data.out[of_group], None, 4)
+        expected = calibrate_layer(
+            ConvOperation("alone", alone), data, method, 3, 8, OperandRules(granularity)
+        ).weight_codes
+        assert expected is not None
+        assert np.array_equal(codes.codes, expected[0].codes)
+        assert codes.format == expected[0].format

@@ -17,8 +17,9 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
-from ptqsim.ptq.calibration.layer import Granularity, calibrate_layer
+from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.search.capture import OperationData
@@ -150,7 +151,7 @@ def test_convolutions(groups: int, per_group: int) -> None:
     op.observer = lambda op, a, b, out: seen.append(OperationData(a, b, out, torch.ones_like(out), 2))
     op(x)
     op.observer = None
-    found = calibrate_layer(op, seen[0], make_method("ptq4vit", {"n": 20}), 4, 8, Granularity.CHANNEL)
+    found = calibrate_layer(op, seen[0], make_method("ptq4vit", {"n": 20}), 4, 8, OperandRules(Granularity.CHANNEL))
     found.apply(op)
     assert len(found.formats.b) == groups
     scales = np.concatenate([np.atleast_1d(fmt.scale) for fmt in found.formats.b])

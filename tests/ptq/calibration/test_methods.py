@@ -20,6 +20,8 @@ FEW = {"n": 6}
 
 
 def few(method: str) -> dict[str, object]:
+    if method == "reconstruct":
+        return {**FEW, "iterations": 2}
     return {} if method == "percentile" else dict(FEW)
 
 

@@ -165,6 +165,7 @@ def test_what_onnx_cannot_say_is_named() -> None:
         ((pq.TwinGELU(5, 2, 1.0, rounding="half_up"),) * 2, "not half_up"),
         ((pq.Uniform(5, 1.0), pq.Uniform(6, 1.0)), "groups differ"),
         ((pq.Log2(4),) * 2, "no Log2"),
+        ((pq.E4M3,) * 2, "no Minifloat"),
         ((pq.PWLQ(4, 0.1, 1.0, 0.7),) * 2, "no PWLQ"),
     ):
         how, reason, other = planned(a)

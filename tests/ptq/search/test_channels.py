@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.kernels.calibration import channels as kernels
-from ptqsim.ptq.calibration.layer import Granularity, calibrate_layer
+from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import EasyQuant, make_method
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 from ptqsim.ptq.network.products.operations import LinearOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.search import objectives
@@ -23,7 +24,7 @@ from ptqsim.ptq.search.per_channel.objectives import per_channel
 from tests.ptq.search.plain_search import Values, steps
 
 LAYERS = ["blocks.1.attn.qkv", "blocks.3.mlp.fc1", "blocks.4.mlp.fc2", "head"]
-CHANNEL = Granularity.CHANNEL
+CHANNEL = OperandRules(Granularity.CHANNEL)
 
 
 @pytest.fixture(scope="module")

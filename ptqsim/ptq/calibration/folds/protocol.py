@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
-from ptqsim.ptq.calibration.folds.uses import foldable_norms
 from ptqsim.ptq.network.admission.given import no_autocast
-from ptqsim.ptq.network.wrapping.folding import Folding, folded
+from ptqsim.ptq.network.wrapping.folding import AnyFolding, folded
 
 TOLERANCE = 1e-3
 """Of the greatest output: by how much a fold may change an output.  Rounding changes it by a hundredth of this."""
@@ -19,24 +18,24 @@ TOLERANCE = 1e-3
 
 @runtime_checkable
 class Fold(Protocol):
-    """A rule that gives factors for the channels of a normalization layer's output."""
+    """A rule that moves factors and constants between the parameters of a network."""
 
     name: ClassVar[str]
 
-    def factors(self, outputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Positive factors [C] that the outputs are divided by.
+    def foldings(self, model: nn.Module, images: torch.Tensor) -> Sequence[AnyFolding]:
+        """Everything that is moved.
 
         Parameters
         ----------
-        outputs : float64 tensor [C]
-            Largest magnitude of each channel of the output, over the calibration images.
-        weights : float64 tensor [C]
-            Largest magnitude of the weights that each channel is multiplied by.
+        model : nn.Module
+            The float network.
+        images : float tensor [N, C, H, W]
+            Calibration images.
         """
         ...
 
 
-def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple[nn.Module, list[Folding]]:
+def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple[nn.Module, list[AnyFolding]]:
     """A copy of the network with all folds made, one after the other, and what was moved.
 
     Parameters
@@ -49,8 +48,8 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
 
     Returns
     -------
-    nn.Module, list of Folding
-        The network itself and nothing where no normalization layer of it can be folded.
+    nn.Module, list of Folding and HeadFolding
+        The network itself and nothing where nothing of it can be folded.
 
     Raises
     ------
@@ -59,15 +58,14 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
     ValueError
         Where a fold changes the output of the network by more than rounding.
     """
-    foldings: list[Folding] = []
+    foldings: list[AnyFolding] = []
     given: object = folds
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise ArgumentTypeError(f"folds are {folds!r}; legal is a sequence of folds: try [ptq.Smoothing()]")
     for one in folds:
         if isinstance(one, type) or not isinstance(one, Fold):
             raise ArgumentTypeError(f"a fold was given as {one!r}; legal is a sequence of folds: try [ptq.Smoothing()]")
-        found = foldable_norms(model, images)
-        made = [Folding(norm.name, norm.linears, one.factors(norm.outputs, norm.weights)) for norm in found]
+        made = one.foldings(model, images)
         changed = folded(model, made)
         _check_same(model, changed, images[:4], one.name)
         model, foldings = changed, [*foldings, *made]

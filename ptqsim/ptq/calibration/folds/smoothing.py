@@ -8,13 +8,15 @@ from typing import ClassVar, Final
 import torch
 
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.folds.norm_fold import NormFold
+from ptqsim.ptq.calibration.folds.uses import FoldableNorm
 
 MOST: Final = 2.0**12
 """Largest factor, relative to the geometric mean of all, and the inverse of the smallest."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Smoothing:
+class Smoothing(NormFold):
     """Channels of large magnitude made smaller, and the next weights larger by the same factors.
 
     A few channels of a LayerNorm's output are often far larger than the others, and one scale for all of them leaves
@@ -42,6 +44,10 @@ class Smoothing:
                 raise ArgumentTypeError(f"{field} must be a number, got {value!r}")
             if not 0 <= value <= 1:
                 raise ValueError(f"{field} is {value}; legal is 0 to 1: try 0.5")
+
+    def moved(self, norm: FoldableNorm) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The factors; no constants."""
+        return self.factors(norm.outputs, norm.weights), None
 
     def factors(self, outputs: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """The factor of every channel; 1 for those whose outputs or weights are all zero."""

@@ -22,6 +22,7 @@ _READ: Final = {
 }  # fmt: skip
 """Functions that read no value."""
 _RESHAPE: Final = {torch.Tensor.view, torch.Tensor.reshape, torch.reshape, torch.Tensor.contiguous}
+_LINEAR: Final = ("input", "weight", "bias")
 _PERMUTE: Final = {torch.Tensor.permute, torch.permute}
 
 
@@ -33,16 +34,30 @@ class FoldableNorm:
     ----------
     name : str
     linears : tuple of str
-    outputs : float64 tensor [C]
-        Largest magnitude of each channel of its output.
+    lowest, greatest, mean : float64 tensor [C]
+        Least, greatest and mean value of each channel of its output.
     weights : float64 tensor [C]
         Largest magnitude of the weights that each channel is multiplied by.
+    gain : float64 tensor [C]
+        Its own weight.
+    offset : float64 tensor [C] or None
+        Its own bias, where constants can be moved out of its output: it has a bias, no zeros are put beside the output,
+        and every reader adds its own bias or none.  Else None.
     """
 
     name: str
     linears: tuple[str, ...]
-    outputs: torch.Tensor
+    lowest: torch.Tensor
+    greatest: torch.Tensor
+    mean: torch.Tensor
     weights: torch.Tensor
+    gain: torch.Tensor
+    offset: torch.Tensor | None
+
+    @property
+    def outputs(self) -> torch.Tensor:
+        """Largest magnitude of each channel of its output, float64 [C]."""
+        return torch.maximum(self.lowest.abs(), self.greatest.abs())
 
 
 def foldable_norms(model: nn.Module, images: torch.Tensor) -> list[FoldableNorm]:
@@ -66,6 +81,20 @@ def foldable_norms(model: nn.Module, images: torch.Tensor) -> list[FoldableNorm]
     return list(watch.found())
 
 
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Least and greatest values and the sum of every channel of an output, over so many rows."""
+
+    lowest: torch.Tensor
+    greatest: torch.Tensor
+    total: torch.Tensor
+    rows: int
+
+    def joined(self, other: _Seen) -> _Seen:
+        lowest, greatest = torch.minimum(self.lowest, other.lowest), torch.maximum(self.greatest, other.greatest)
+        return _Seen(lowest, greatest, self.total + other.total, self.rows + other.rows)
+
+
 class _Watch(TorchFunctionMode):
     """Record of everything that reads the outputs of normalization layers."""
 
@@ -84,8 +113,9 @@ class _Watch(TorchFunctionMode):
         self.sources: dict[int, tuple[torch.Tensor, str]] = {}  # the tensors are kept, so that no other has their id
         self.readers: dict[str, set[str]] = {}
         self.reads: dict[str, set[str | None]] = {}
-        self.largest: dict[str, torch.Tensor] = {}
+        self.seen: dict[str, _Seen] = {}
         self.ruled_out: set[str] = set()
+        self.unshiftable: set[str] = set()
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -99,9 +129,12 @@ class _Watch(TorchFunctionMode):
             self.rule_out(sources)
             self._norm(_argument(args, kwargs, 2, "weight"), found)
         elif func is F.linear:
-            self._linear(_argument(args, kwargs, 0, "input"), _argument(args, kwargs, 1, "weight"), sources)
+            values, weight, bias = (_argument(args, kwargs, i, name) for i, name in enumerate(_LINEAR))
+            self._linear(values, weight, bias, sources)
         elif len(sources) == 1 and _keeps_channels(func, args, kwargs, found):
             self.sources[id(found)] = found, next(iter(sources))
+            if func is F.pad and any(_argument(args, kwargs, 1, "pad")):  # Swin pads by nothing where windows fit
+                self.unshiftable |= sources
         else:
             self.rule_out(sources)
         return found
@@ -125,29 +158,42 @@ class _Watch(TorchFunctionMode):
         self.sources.clear()
 
     def found(self) -> Iterator[FoldableNorm]:
-        for name, outputs in self.largest.items():
+        for name, seen in self.seen.items():
             readers = sorted(self.readers.get(name, ()))
             if name in self.ruled_out or not readers or any(self.reads[linear] != {name} for linear in readers):
                 continue
             magnitudes = [self.modules[linear].weight.detach().abs().amax(dim=0).double() for linear in readers]
-            yield FoldableNorm(name, tuple(readers), outputs, torch.stack(magnitudes).amax(dim=0))
+            norm = self.modules[name]
+            bias = getattr(norm, "bias", None)
+            yield FoldableNorm(
+                name,
+                tuple(readers),
+                seen.lowest,
+                seen.greatest,
+                seen.total / seen.rows,
+                torch.stack(magnitudes).amax(dim=0),
+                norm.weight.detach().double(),
+                None if bias is None or name in self.unshiftable else bias.detach().double(),
+            )
 
     def _norm(self, weight: object, output: torch.Tensor) -> None:
         name = self.norms.get(id(weight))
         if name is None:
             return
         self.sources[id(output)] = output, name
-        largest = output.detach().abs().flatten(0, -2).amax(dim=0).double()
-        before = self.largest.get(name)
-        self.largest[name] = largest if before is None else torch.maximum(before, largest)
+        values = output.detach().flatten(0, -2).double()
+        seen = _Seen(values.amin(dim=0), values.amax(dim=0), values.sum(dim=0), len(values))
+        self.seen[name] = seen if name not in self.seen else self.seen[name].joined(seen)
 
-    def _linear(self, values: object, weight: object, sources: set[str]) -> None:
+    def _linear(self, values: object, weight: object, bias: object, sources: set[str]) -> None:
         name = self.linears.get(id(weight))
         read = self.sources_in(values)
         if name is None or sources != read:  # an unknown layer, or an output that is used as a weight or a bias
             self.rule_out(sources)
             return
         self.reads.setdefault(name, set()).update(read or {None})
+        if bias is not self.modules[name].bias:
+            self.unshiftable |= read
         for source in read:
             self.readers.setdefault(source, set()).add(name)
 

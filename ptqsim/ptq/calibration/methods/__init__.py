@@ -16,10 +16,11 @@ from ptqsim.ptq.calibration.methods.protocol import Method
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
 from ptqsim.ptq.calibration.methods.ptq4vit_plus import PTQ4ViTPlus
 from ptqsim.ptq.calibration.methods.ptq4vit_released import ReleasedPTQ4ViT
+from ptqsim.ptq.calibration.methods.reconstruct import Reconstruct
 
 __all__ = [
     "METHODS", "VARIANTS", "BasePTQ", "BitSplit", "EasyQuant", "Liu2021", "Method", "PTQ4ViT", "PTQ4ViTPlus",
-    "Percentile", "ReleasedPTQ4ViT", "make_method", "variant_of",
+    "Percentile", "Reconstruct", "ReleasedPTQ4ViT", "make_method", "variant_of",
 ]  # fmt: skip
 
 MethodClass = (
@@ -33,7 +34,7 @@ MethodClass = (
 )
 
 METHODS: Final[dict[str, MethodClass]] = {
-    m.name: m for m in (Percentile, EasyQuant, BasePTQ, BitSplit, Liu2021, PTQ4ViT, PTQ4ViTPlus)
+    m.name: m for m in (Percentile, EasyQuant, BasePTQ, BitSplit, Liu2021, PTQ4ViT, PTQ4ViTPlus, Reconstruct)
 }
 """By the name that ``--method`` takes, in the order of their years."""
 VARIANTS: Final[dict[tuple[str, str], MethodClass]] = {(ReleasedPTQ4ViT.name, "released"): ReleasedPTQ4ViT}

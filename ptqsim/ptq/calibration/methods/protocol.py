@@ -14,7 +14,8 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.tasks.gradients import Gradient
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.alternate import SearchSchedule, check_rounds
+from ptqsim.ptq.search.alternate import SearchSchedule, Space, check_rounds
+from ptqsim.ptq.search.asymmetric import asymmetric, group_ranges
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective
 
@@ -36,6 +37,21 @@ class BitSplitting:
 
     epochs: int
     damping: float
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Options of :mod:`ptqsim.ptq.calibration.reconstruction`; `ptqsim.ptq.Reconstruct` says what each does."""
+
+    iterations: int
+    batch: int
+    drop: float
+    fisher: bool
+    rounding_rate: float
+    scale_rate: float
+    bias_rate: float
+    regularizer: float
+    distill: int
 
 
 Trail = list[dict[str, Any]]
@@ -67,8 +83,20 @@ class Method(Protocol):
         """Rounding of weights after the search; None is to the nearest."""
 
     @property
+    def reconstruction(self) -> Reconstruction | None:
+        """Training of the network, block by block, after the search; None is none."""
+
+    @property
     def task_loss(self) -> Gradient | None:
         """The task loss whose gradient the objective needs, or None."""
+
+    @property
+    def learns_rounding(self) -> bool:
+        """True if the method chooses codes of weights otherwise than by rounding to the nearest."""
+
+    @property
+    def symmetric_only(self) -> str | None:
+        """The reason why activations have no zero points; None where they may have."""
 
     def served_by(self, gradient: Gradient) -> bool:
         """True if a capture with the gradients of this task loss has all that the method needs."""
@@ -88,11 +116,11 @@ class Method(Protocol):
     def schedule(self, op: MatmulOperation) -> SearchSchedule:
         """Rounds of the search, and which operand comes first."""
 
-    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
-        """Candidate formats of the left operand a [Ga, ...]."""
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int, symmetric: bool = True) -> Space:
+        """Candidate formats of the left operand a [Ga, ...]; if not symmetric, uniform ones are unsigned."""
 
-    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
-        """Candidate formats of the right operand b [Gb, ...], a weight or an activation."""
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int, symmetric: bool = True) -> Space:
+        """Candidate formats of the right operand b [Gb, ...], a weight, which is symmetric, or an activation."""
 
 
 class Plain:
@@ -103,8 +131,20 @@ class Plain:
         return None
 
     @property
+    def reconstruction(self) -> Reconstruction | None:
+        return None
+
+    @property
     def task_loss(self) -> Gradient | None:
         return None
+
+    @property
+    def symmetric_only(self) -> str | None:
+        return None
+
+    @property
+    def learns_rounding(self) -> bool:
+        return self.bit_splitting is not None or self.reconstruction is not None
 
     def served_by(self, gradient: Gradient) -> bool:
         return self.task_loss in (None, gradient)
@@ -118,13 +158,14 @@ class LinearSearch(Plain):
     """Base of methods whose candidate scales are evenly spaced; each sets its own defaults.
 
     The search spaces are [alpha, beta] * max / 2**(bits-1), divided into n (PTQ4ViT section 3.1, Liu et al. section
-    3.2); one scale per tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1), and every
+    3.2), or of asymmetric activations [alpha, beta] * (max - min) / (2**bits - 1) (docs/calibration.md); one scale per
+    tensor, except that heads, and W_Q, W_K and W_V, have their own (PTQ4ViT section 4.1), and every
     column of a weight where scales per channel are asked for, which is then a group of its own here.
 
     Attributes
     ----------
     alpha, beta : float
-        Search range in multiples of max / 2**(bits-1); beta is tried, alpha is not.
+        Search range in these multiples; beta is tried, alpha is not.
     n : int
         Number of candidates.
     rounds : int
@@ -153,11 +194,14 @@ class LinearSearch(Plain):
     def schedule(self, op: MatmulOperation) -> SearchSchedule:
         return SearchSchedule(self.rounds, correct_bias=self.bias_correction)
 
-    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
-        return self.uniform(a, bits)
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int, symmetric: bool = True) -> Space:
+        if symmetric:
+            return self.uniform(a, bits)
+        # What comes from a softmax is not negative: its zero point is 0.
+        return asymmetric(group_ranges(a), bits, self.ratios(), placed=op.a_kind != "softmax")
 
-    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
-        return self.uniform(b, bits)
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int, symmetric: bool = True) -> Space:
+        return self.uniform(b, bits) if symmetric else asymmetric(group_ranges(b), bits, self.ratios())
 
     def uniform(self, x: torch.Tensor, bits: int) -> Candidates:
         return search_space.uniform(search_space.group_max(x), bits, self.ratios())

@@ -14,7 +14,8 @@ from ptqsim.ptq.calibration.methods.protocol import BitSplitting, LinearSearch
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.tasks.gradients import Gradient
 from ptqsim.ptq.search import candidates as search_space
-from ptqsim.ptq.search.candidates import Candidates, GeluPair
+from ptqsim.ptq.search.alternate import Space
+from ptqsim.ptq.search.candidates import GeluPair
 from ptqsim.ptq.search.objectives import Objective, find_objective
 
 
@@ -39,7 +40,8 @@ class PTQ4ViT(LinearSearch):
     hessian_guided : bool
         Hessian guided metric (Eq. 7); else cosine, as in Base PTQ.
     softmax_twin, gelu_twin : bool
-        Twin formats after softmax and GELU (Eq. 4); else uniform.
+        Twin formats after softmax and GELU (Eq. 4), also where other activations are asymmetric; else uniform, as
+        these are.
     gradient : Gradient or {"pseudo_label", "sampled", "released", "random"}
         The labels of the task loss whose gradient weighs the errors (docs/calibration.md).
     gelu_pair : GeluPair or {"fixed_negative", "covering"}
@@ -89,10 +91,10 @@ class PTQ4ViT(LinearSearch):
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian" if self.hessian_guided else "cosine")
 
-    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int, symmetric: bool = True) -> Space:
         if op.a_kind == "softmax" and self.softmax_twin:
             return search_space.twin_softmax(a.shape[0], bits, self.max_shift, self.range_choice)
         if op.a_kind == "gelu" and self.gelu_twin:
             maxima = search_space.group_max(a)
             return search_space.twin_gelu(maxima, bits, self.ratios(), self.gelu_pair, self.range_choice)
-        return self.uniform(a, bits)
+        return LinearSearch.a_candidates(self, op, a, bits, symmetric)

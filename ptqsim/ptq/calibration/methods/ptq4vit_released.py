@@ -53,6 +53,10 @@ class ReleasedPTQ4ViT(LinearSearch):
     def task_loss(self) -> Gradient:
         return Gradient.RELEASED
 
+    @property
+    def symmetric_only(self) -> str:
+        return "as the released code, which it is compared with, has symmetric activations only"
+
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian")
 
@@ -61,14 +65,14 @@ class ReleasedPTQ4ViT(LinearSearch):
         split_search = op.a_kind == "softmax"
         return SearchSchedule(self.rounds, "b" if weights_first else "a", split_search, self.bias_correction)
 
-    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int) -> Candidates:
+    def a_candidates(self, op: MatmulOperation, a: torch.Tensor, bits: int, symmetric: bool = True) -> Candidates:
         if op.a_kind == "softmax":
             return search_space.released_softmax(bits, self.splits)
         if op.a_kind == "gelu":
             return search_space.released_gelu(search_space.group_max(a.clamp(min=0)), bits, self._ratios())
         return self.b_candidates(op, a, bits)
 
-    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int) -> Candidates:
+    def b_candidates(self, op: MatmulOperation, b: torch.Tensor, bits: int, symmetric: bool = True) -> Candidates:
         return search_space.released_uniform(search_space.group_max(b), bits, self._ratios())
 
     def _ratios(self) -> list[float]:

@@ -26,8 +26,8 @@ def operation_bounds(op: MatmulOperation) -> dict[str, pq.Bound]:
     bounds = {"datatype": _widest(pq.bounds.datatype(x, b[g % len(b)], op.depth, alignment, place) for x, g in pairs)}
     if (codes := op.weight_codes) is not None:
         bounds["weight_aware"] = _widest(pq.bounds.weight_aware(x, codes[g], alignment, place) for x, g in pairs)
-    if op.a_kind == "softmax":
-        softmax = [(x, g) for x, g in pairs if isinstance(x, pq.Uniform | pq.TwinSoftmax)]
+    softmax = [(x, g) for x, g in pairs if op.a_kind == "softmax" and isinstance(x, pq.Uniform | pq.TwinSoftmax)]
+    if softmax:
         bounds["row_stochastic"] = _widest(
             pq.bounds.row_stochastic(x, b[g % len(b)], op.depth, zero_point=place) for x, g in softmax
         )

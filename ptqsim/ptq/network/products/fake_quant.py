@@ -16,8 +16,10 @@ import torch
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
 
-Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | ReleasedTwinSoftmax | ReleasedTwinGELU
-FORMATS: Final = (pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, ReleasedTwinSoftmax, ReleasedTwinGELU)
+Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | pq.Minifloat | pq.Log2 | ReleasedTwinSoftmax | ReleasedTwinGELU
+FORMATS: Final = (
+    pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, pq.Minifloat, pq.Log2, ReleasedTwinSoftmax, ReleasedTwinGELU,
+)  # fmt: skip
 """Formats of an operand of a network; the released ones run as fake quantization only."""
 
 
@@ -67,6 +69,11 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     first = formats[0]
     if x.dtype not in (torch.float32, torch.float64):
         return by_torch(x.float(), formats).to(x.dtype)
+    if isinstance(first, pq.Minifloat | pq.Log2):  # the formats themselves, on the CPU
+        every = list(formats) * len(x) if len(formats) == 1 else formats
+        values = x.detach().cpu().numpy()
+        rounded = [torch.from_numpy(fmt.fake_quantize(part)) for fmt, part in zip(every, values, strict=True)]
+        return torch.stack(rounded).to(x.device)
     if len({_choices(fmt) for fmt in formats}) > 1:
         return torch.cat([by_torch(x[g : g + 1], (fmt,)) for g, fmt in enumerate(formats)])
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
@@ -94,7 +101,7 @@ def per_group(values: Sequence[float], x: torch.Tensor) -> torch.Tensor:
 def steps_of(formats: Sequence[pq.NumberFormat], x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """The scales of one format per group, shaped to broadcast over ``x`` [G, ...]; also those per channel."""
     if all(fmt.axis is None for fmt in formats):
-        return torch.tensor([f.scale for f in formats], dtype=dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
+        return torch.tensor([f.step for f in formats], dtype=dtype, device=x.device).reshape(-1, *[1] * (x.ndim - 1))
     for fmt in formats:
         fmt.check_shape("values", tuple(x.shape[1:]))
     last = np.broadcast_shapes(*(np.shape(fmt.steps) for fmt in formats))

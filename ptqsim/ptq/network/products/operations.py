@@ -77,6 +77,8 @@ class MatmulOperation(nn.Module):
     observer : callable or None
         Called in float mode with the operation and its canonical a, b and output.  It may set formats and a mode; the
         operation then goes on in that mode, so that what follows sees its quantized output.
+    substitute : callable or None
+        Called with the canonical a and b in place of the operation's own product, while its formats are learned.
     report : mapping
         Report of the calibration: objective, normalized scales, candidates tried.
     """
@@ -90,6 +92,7 @@ class MatmulOperation(nn.Module):
         self.observer: Observer | None = None
         self.depth = 0  # K, known for weights, seen at the first run for attention products
         self.report: Mapping[str, object] = {}
+        self.substitute: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
         self.integer = IntegerProduct(name)
         self._formats: OperandFormats | None = None
 
@@ -138,6 +141,8 @@ class MatmulOperation(nn.Module):
     def product(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         """a [Ga, ..., M, K] @ b [Gb, ..., K, N] -> [G, ..., M, N] in the operation's mode."""
         self.depth = a.shape[-1]
+        if self.substitute is not None:
+            return self.substitute(a, b)
         if self.mode == "float":
             out = torch.matmul(a, b)
             if self.observer is not None:

@@ -39,6 +39,37 @@ def test_generate_with_the_units_beside_it(tmp_path: Path, capsys: pytest.Captur
         assert written == ""
 
 
+CORRECTED = [
+    "--a-bits", "3", "--a-unsigned", "--a-zero-point", "5", "--b-zero-point", "-2", "--zero-point", "correction",
+    "--bits", "9", "--depth", "7",
+]  # fmt: skip
+
+
+def test_generate_with_a_multiplier_per_channel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Codes of the left operand's format: unsigned, with its zero point."""
+    factors = ["--requantize", "0.0117,0.03,0.5", "--multiplier-bits", "8"]
+    assert main(["rtl", "generate", *CORRECTED, *factors, "--columns", "2", "-o", str(tmp_path)]) == 0
+    manifest = json.loads((tmp_path / "design.json").read_text())
+    assert manifest["tops"] == ["ptqsim_dot", "ptqsim_tile", "ptqsim_channel_requantizer"]
+    assert len(manifest["requantizer"]["requantizers"]) == 3
+    assert (manifest["requantizer"]["signed"], manifest["requantizer"]["zero_point"]) == (False, 5)
+    assert main(["rtl", "generate", *CORRECTED, "--requantize", "0.1,x", "-o", str(tmp_path)]) == 2
+    assert "try 0.0117" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("columns", [[], ["--columns", "3"]], ids=["dot", "tile"])
+def test_simulate_zero_points(tmp_path: Path, columns: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """On Icarus, and from the files of the bench alone."""
+    need("iverilog")
+    asked = ["--engine", "iverilog", "--rows", "4", "--cols", "3", *columns, "-o", str(tmp_path), "--json"]
+    assert main(["rtl", "simulate", *CORRECTED, *asked]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(row["engine"], row["outputs"], row["differ"]) for row in shown["engines"]] == [("iverilog", 12, 0)]
+    assert shown["unit"]["accumulator"]["zero_point"] == "correction"
+    files = [name for name in (tmp_path / "files.f").read_text().split() if name != "bench.sv"]
+    assert "PASS" in run_bench(tools.find("iverilog", "to test"), tmp_path, files)
+
+
 def test_simulate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     need("yosys", "g++")
     arguments = ["rtl", "simulate", *SMALL, "--rows", "6", "--cols", "4", "--json"]
@@ -67,6 +98,15 @@ def test_prove(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rtl", "prove", *SMALL, "--no-circuits", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert all(claim["outcome"] == ("proven" if claim["true"] else "refuted") for claim in shown["claims"])
+    assert len(shown["counterexamples"]) == 2
+
+
+def test_prove_corrections(capsys: pytest.CaptureFixture[str]) -> None:
+    need("z3")
+    assert main(["rtl", "prove", *CORRECTED, "--no-circuits", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    found = {claim["name"]: claim["outcome"] for claim in shown["claims"] if "correction" in claim["name"]}
+    assert list(found.values()) == ["proven", "proven", "refuted"]
     assert len(shown["counterexamples"]) == 2
 
 

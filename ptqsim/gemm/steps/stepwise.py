@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.datapath.order import Split
-from ptqsim.datapath.spec import Accumulator, OverflowMode
+from ptqsim.datapath.spec import OverflowMode
 from ptqsim.gemm.exact import grain
 from ptqsim.gemm.integers import integers_wanted
 from ptqsim.gemm.operands import words
 from ptqsim.gemm.operands.operand import FLOAT32_EXACT, FLOAT64_EXACT, INT32_MAX
 from ptqsim.gemm.operands.words import INT16_MAX
-from ptqsim.gemm.preload import Preload
 from ptqsim.gemm.product import Product
+from ptqsim.gemm.steps import mixed
+from ptqsim.gemm.steps.groups import Groups, holds, limits_of, run_tiles
+from ptqsim.gemm.steps.preload import Preload
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.matmul import accumulate, preloaded
 from ptqsim.kernels.runtime import machine
@@ -24,53 +25,6 @@ from ptqsim.kernels.runtime import threads as _threads
 
 # One tile in so many tells whether events are few.
 _SAMPLE = 64
-
-
-class Groups(NamedTuple):
-    """Division of the depth by the kernels: products per tile register, and the widths of both registers.
-
-    `inner_bits` is None for an adder tree, whose sums are always exact.
-    """
-
-    group: int
-    inner_bits: int | None
-    bits: int
-
-    @classmethod
-    def of(cls, accumulator: Accumulator, depth: int) -> Groups:
-        """The groups of an order. One group that is as wide as the accumulator is the sequential order."""
-        order = accumulator.order
-        if not isinstance(order, Split) and order.group == 1:
-            return cls(max(depth, 1), accumulator.bits, accumulator.bits)
-        inner_bits = order.inner_bits if isinstance(order, Split) else None
-        return cls(order.group, inner_bits, accumulator.bits)
-
-    @property
-    def homomorphic(self) -> bool:
-        """True if wrapping gives the exact sum mod 2**bits, as the tile register drops no bit of it."""
-        return self.inner_bits is None or self.inner_bits >= self.bits
-
-    @property
-    def narrowest(self) -> int:
-        """Width of the narrower register."""
-        return self.bits if self.inner_bits is None else min(self.bits, self.inner_bits)
-
-    @property
-    def widest(self) -> int:
-        """Width of the wider register."""
-        return self.bits if self.inner_bits is None else max(self.bits, self.inner_bits)
-
-    def inner_bound(self, product: Product) -> int:
-        """The largest magnitude that the inner register ends with."""
-        if self.inner_bits is None:
-            return min(self.group * product.peak, product.bound)
-        return 1 << (self.inner_bits - 1)
-
-    def term_bound(self, product: Product) -> int:
-        """The largest magnitude that is ever added to a register."""
-        if self.inner_bits is None:
-            return self.inner_bound(product)
-        return max(product.peak, self.inner_bound(product) if self.group < product.depth else 0)
 
 
 def run(
@@ -82,6 +36,8 @@ def run(
     Under ``trap`` registers saturate, and `events` holds something where there was one, if not how many. With a preload
     they are added to those that are there.
     """
+    if groups.inner_overflow is not None:
+        return mixed.run(product, groups, tiles, acc, events, preload)
     if preload is not None:
         counts = None if events is None else np.zeros_like(events)
         name = _loaded_in_words(product, groups, overflow, tiles, acc, counts, preload)
@@ -119,8 +75,8 @@ def _in_halves(
     if pair is None:
         return None
     strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
-    inner = (np.int16(pair.scale), np.int16(0)) if fills else _limits(inner_bits, np.int16)
-    arguments = (strips, panels, groups.group, fills, *inner, *_limits(groups.bits, np.int16), acc)
+    inner = (np.int16(pair.scale), np.int16(0)) if fills else limits_of(inner_bits, np.int16)
+    arguments = (strips, panels, groups.group, fills, *inner, *limits_of(groups.bits, np.int16), acc)
     _threads.run(accumulate.half_tiles, len(tiles), grain(product), tiles, product.pairs, *arguments)
     return "saturate_int16"
 
@@ -147,11 +103,11 @@ def _in_words(
         return None
     strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
     # With one group the outer sum is what the inner register holds, which is as wide: no limit acts.
-    limits = _limits(min(groups.bits, 32), int)
+    limits = limits_of(min(groups.bits, 32), int)
 
     def step(which: NDArray[np.int64], how: int, limits: tuple[Any, Any] = limits) -> None:
         arguments = (strips, panels, groups.group, how, pair.scale, *limits)
-        _run(accumulate.word_tiles, product, which, arguments, acc, events)
+        run_tiles(accumulate.word_tiles, product, which, arguments, acc, events)
 
     def mark(which: NDArray[np.int64]) -> None:
         step(which, accumulate.SATURATE_MARKED)
@@ -181,7 +137,7 @@ def _loaded_in_words(
     strips, panels = product.left.word_strips(pair.left, product.shape[1]), product.right.word_panels(pair.right)
     how = _WAYS[overflow][events is not None]
     arguments = (strips, panels, preload.panels(np.int32), how, pair.scale)
-    _run(preloaded.word_tiles, product, tiles, arguments, acc, events)
+    run_tiles(preloaded.word_tiles, product, tiles, arguments, acc, events)
     return ("wrap" if overflow == OverflowMode.WRAP else "saturate") + "_dot"
 
 
@@ -222,31 +178,23 @@ def _in_lanes(
     else:
         dtype = _saturating_type(product, groups)
         wide = np.inf if dtype in (np.float32, np.float64) else np.iinfo(dtype).max
-        inner = _limits(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
-        limits = (*inner, *_limits(groups.bits, dtype))
+        inner = limits_of(groups.inner_bits, dtype) if groups.inner_bits is not None else (dtype(-wide), dtype(wide))
+        limits = (*inner, *limits_of(groups.bits, dtype))
     strips, panels = product.left.strips(dtype, product.shape[1]), product.right.panels(dtype)
     how = _WAYS[overflow][events is not None]
     steps = (groups.group, how, *limits)
     if preload is None:
-        _run(accumulate.lane_tiles, product, tiles, (strips, panels, *steps), acc, events)
+        run_tiles(accumulate.lane_tiles, product, tiles, (strips, panels, *steps), acc, events)
     else:
         loaded = preload.panels(dtype), preload.on
-        _run(preloaded.lane_tiles, product, tiles, (strips, panels, *loaded, *steps), acc, events)
+        run_tiles(preloaded.lane_tiles, product, tiles, (strips, panels, *loaded, *steps), acc, events)
     return f"{'wrap' if overflow == OverflowMode.WRAP else 'saturate'}_{np.dtype(dtype).name}"
-
-
-def _run(
-    kernel: Any, product: Product, tiles: NDArray[np.int64], arguments: tuple[Any, ...], acc: NDArray[np.int64],
-    events: NDArray[np.int32] | None,
-) -> None:  # fmt: skip
-    counts = np.zeros((0, 0, 0), np.int32) if events is None else events
-    _threads.run(kernel, len(tiles), grain(product), tiles, product.pairs, *arguments, acc, events is not None, counts)
 
 
 def _wrapping_type(product: Product, groups: Groups) -> Any:
     """The fastest type in which wrapped accumulation is exact: register + term must not leave it."""
     fits = groups.widest < 32 and (1 << (groups.widest - 1)) + groups.term_bound(product) <= INT32_MAX
-    return np.int32 if fits and _holds(product, np.int32) else np.int64
+    return np.int32 if fits and holds(product, np.int32) else np.int64
 
 
 def _saturating_type(product: Product, groups: Groups) -> Any:
@@ -262,15 +210,6 @@ def _saturating_type(product: Product, groups: Groups) -> Any:
             fits = (1 << (groups.widest - 1)) + term <= INT32_MAX
         else:
             fits = not integers_wanted() and groups.widest <= bits and (exact_terms or term <= exact)
-        if fits and _holds(product, dtype):
+        if fits and holds(product, dtype):
             return dtype
     return np.int64
-
-
-def _holds(product: Product, dtype: Any) -> bool:
-    """True if every operand is exact in `dtype`. Operands in float32 are within 2**24; others may be greater."""
-    return dtype in (np.float64, np.int64) or product.left.float_type == product.right.float_type == np.float32
-
-
-def _limits(bits: int, dtype: Any) -> tuple[Any, Any]:
-    return dtype(-(1 << (bits - 1))), dtype((1 << (bits - 1)) - 1)

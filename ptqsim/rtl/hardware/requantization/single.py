@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ptqsim.common.validation import checked_bits, checked_integer, checked_type
-from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
+from ptqsim.common.validation import checked_type
 from ptqsim.datapath.requantization.requantize import Requantizer, RequantizeRounding
+from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.multiplier import multiplier
+from ptqsim.rtl.hardware.requantization.parts import (
+    WORDS,
+    acc_ports,
+    check_int32,
+    check_widths,
+    clamp,
+    clamped,
+    code_port,
+    number,
+    rounds_twice,
+    sum_bits,
+    total_of,
+)
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
-from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, unused, wire
+from ptqsim.rtl.hardware.verilog import Module, Signal, instance, lines, unused, wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +43,10 @@ class RequantizerUnit:
         A `Multiplier`, or its name.
     name : str, optional
         Prefix of every module.
+    signed : bool, optional
+        True for codes in two's complement, False for plain binary ones.
+    zero_point : int, optional
+        The integer whose code stands for 0.
 
     Raises
     ------
@@ -43,31 +60,27 @@ class RequantizerUnit:
     bias_bits: int | None = None
     multiplier: Multiplier | str = Multiplier.BEHAVIORAL
     name: str = "ptqsim"
+    signed: bool = True
+    zero_point: int = 0
 
     def __post_init__(self) -> None:
         own = replace(checked_type("requantizer", self.requantizer, Requantizer))  # checked, and nobody else's
         object.__setattr__(self, "requantizer", own)
-        checked_integer("acc_bits", self.acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
-        checked_bits(self.bits)
-        if self.bias_bits is not None:
-            checked_integer("bias_bits", self.bias_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+        check_widths(self.acc_bits, self.bits, self.bias_bits)
         object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
         checked_name(self.name)
-        if self.two_roundings and self.sum_bits + max(0, 31 - self.requantizer.shift) > 32:
-            raise ValueError(
-                f"rounding 'tflite_double' works in int32, and sums of {self.sum_bits} bits, shifted left by "
-                f"{max(0, 31 - self.requantizer.shift)}, are wider; narrow the accumulator, or use another rounding"
-            )
+        Uniform(self.bits, 1.0, signed=self.signed, zero_point=self.zero_point)  # which checks the zero point
+        check_int32(self.requantizer, self.sum_bits)
 
     @property
     def two_roundings(self) -> bool:
         """True if the quotient is rounded twice."""
-        return self.requantizer.rounding == RequantizeRounding.TFLITE_DOUBLE
+        return rounds_twice(self.requantizer)
 
     @property
     def sum_bits(self) -> int:
         """Width of accumulator plus bias, exact."""
-        return self.acc_bits if self.bias_bits is None else max(self.acc_bits, self.bias_bits) + 1
+        return sum_bits(self.acc_bits, self.bias_bits)
 
     def module(self) -> Module:
         """The combinational module."""
@@ -75,11 +88,7 @@ class RequantizerUnit:
 
 
 def _module(unit: RequantizerUnit) -> Module:
-    given, total = unit.requantizer, Signal("total", unit.sum_bits, signed=True)
-    added = wire(total, "acc")
-    if unit.bias_bits is not None:
-        acc, bias = Signal("acc", unit.acc_bits, True), Signal("bias", unit.bias_bits, True)
-        added = wire(total, f"{acc.to(total.bits)} + {bias.to(total.bits)}")
+    given, (total, added) = unit.requantizer, total_of(unit.acc_bits, unit.bias_bits)
     factor = Signal("factor", given.multiplier.bit_length())
     product = Signal("product", total.bits + factor.bits, signed=True)
     times = multiplier(f"{unit.name}_requantizer_multiplier", unit.multiplier, total, factor, product.bits)
@@ -90,20 +99,17 @@ def _module(unit: RequantizerUnit) -> Module:
     )
     if unit.two_roundings:
         shifts = (31 - max(0, 31 - given.shift), max(0, given.shift - 31))
-        rounded, name = _divided(product, shifts[0], RequantizeRounding.HALF_UP, "high")
-        second, name = _divided(name, shifts[1], RequantizeRounding.HALF_AWAY, "quotient")
+        rounded, name = divided(product, shifts[0], RequantizeRounding.HALF_UP, "high")
+        second, name = divided(name, shifts[1], RequantizeRounding.HALF_AWAY, "quotient")
         rounded = lines(rounded, second)
     else:
-        rounded, name = _divided(product, given.shift, given.rounding, "quotient")
-    ports = [inp("acc", unit.acc_bits, "accumulator", signed=True)]
-    if unit.bias_bits is not None:
-        ports.append(inp("bias", unit.bias_bits, "on the grid of the accumulator", signed=True))
-    ports.append(out("code", unit.bits, "uniform code, two's complement", signed=True))
-    body = lines(added, multiplied, rounded, _clamped(name, unit.bits))
+        rounded, name = divided(product, given.shift, given.rounding, "quotient")
+    ports = [*acc_ports(unit.acc_bits, unit.bias_bits), code_port(unit.bits, unit.signed)]
+    body = lines(added, multiplied, rounded, clamped(name, unit.bits, unit.signed, unit.zero_point))
     return Module(f"{unit.name}_requantizer", _header(unit), tuple(ports), body, (times,))
 
 
-def _divided(given: Signal, shift: int, rounding: str, name: str) -> tuple[str, Signal]:
+def divided(given: Signal, shift: int, rounding: str, name: str) -> tuple[str, Signal]:
     """``given / 2**shift``, rounded: something is added that makes the shift, which rounds down, round as it should."""
     if shift <= 0:
         result = Signal(name, given.bits - shift, signed=True)
@@ -114,11 +120,11 @@ def _divided(given: Signal, shift: int, rounding: str, name: str) -> tuple[str, 
     half, nudge = 1 << (shift - 1), Signal(f"{name}_nudge", wide, signed=True)
     value = {
         RequantizeRounding.TRUNCATE: "",
-        RequantizeRounding.TOWARD_ZERO: f"{sign} ? {_number(2 * half - 1, wide)} : {_number(0, wide)}",
-        RequantizeRounding.HALF_UP: _number(half, wide),
-        RequantizeRounding.TFLITE_SINGLE: _number(half, wide),
-        RequantizeRounding.HALF_AWAY: f"{sign} ? {_number(half - 1, wide)} : {_number(half, wide)}",
-        RequantizeRounding.HALF_EVEN: f"{odd} ? {_number(half, wide)} : {_number(half - 1, wide)}",
+        RequantizeRounding.TOWARD_ZERO: f"{sign} ? {number(2 * half - 1, wide)} : {number(0, wide)}",
+        RequantizeRounding.HALF_UP: number(half, wide),
+        RequantizeRounding.TFLITE_SINGLE: number(half, wide),
+        RequantizeRounding.HALF_AWAY: f"{sign} ? {number(half - 1, wide)} : {number(half, wide)}",
+        RequantizeRounding.HALF_EVEN: f"{odd} ? {number(half, wide)} : {number(half - 1, wide)}",
     }[RequantizeRounding.of(rounding)]
     total = Signal(f"{name}_nudged", wide, signed=True)
     result = Signal(name, wide - shift, signed=True)
@@ -131,37 +137,12 @@ def _divided(given: Signal, shift: int, rounding: str, name: str) -> tuple[str, 
     return text, result
 
 
-def _number(value: int, bits: int) -> str:
-    return f"{bits}'h{value:0{-(-bits // 4)}x}"
-
-
-def _clamped(given: Signal, bits: int) -> str:
-    if given.bits <= bits:
-        return f"assign code = {given.to(bits)};"
-    top = f"{given.name}[{given.bits - 1}:{bits - 1}]"
-    sign = f"{given.name}[{given.bits - 1}]"
-    return f"""
-        wire fits = (&{top}) | ~(|{top});  // all bits from the sign on are equal
-        assign code = fits ? {given.name}[{bits - 1}:0] : {{{sign}, {{{bits - 1}{{~{sign}}}}}}};
-    """
-
-
 def _header(unit: RequantizerUnit) -> str:
     given, bias = unit.requantizer, "" if unit.bias_bits is None else " + bias"
-    low, high = f"-2^{unit.bits - 1}", f"2^{unit.bits - 1} - 1"
-    how = {
-        RequantizeRounding.HALF_AWAY: "to nearest, a half away from zero",
-        RequantizeRounding.HALF_EVEN: "to nearest, a half to even",
-        RequantizeRounding.HALF_UP: "to nearest, a half up",
-        RequantizeRounding.TRUNCATE: "toward negative infinity",
-        RequantizeRounding.TOWARD_ZERO: "toward zero",
-        RequantizeRounding.TFLITE_SINGLE: "to nearest, a half up",
-        RequantizeRounding.TFLITE_DOUBLE: "by 2^31 to nearest, a half up, then by the rest, a half away from zero",
-    }[RequantizeRounding.of(given.rounding)]
     return f"""
         Requantizer, rounding {given.rounding}: an accumulator of {unit.acc_bits} bits becomes a uniform code of
         {unit.bits} bits.
 
-          code = clamp(round((acc{bias}) * {given.multiplier} / 2^({given.shift})), {low}, {high})
-          round: {how}
+          code = {clamp(f"round((acc{bias}) * {given.multiplier} / 2^({given.shift}))", unit)}
+          round: {WORDS[given.rounding]}
     """

@@ -9,7 +9,8 @@ import pytest
 
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow
-from ptqsim.rtl.synthesis.sweep import DESIGNS, DesignPoint, grid, relation, sweep
+from ptqsim.rtl.synthesis.designs import DESIGNS, DesignPoint
+from ptqsim.rtl.synthesis.sweep import grid, relation, sweep
 from tests.rtl.needs import need
 
 SMALL = [DesignPoint("uniform", 3, 2, 8), DesignPoint("gelu", 3, 2, 8), DesignPoint("gelu_deferred", 3, 2, 8)]

@@ -14,7 +14,8 @@ import pytest
 from ptqsim.cli.framework.app import main
 from ptqsim.rtl import tools
 from ptqsim.rtl.synthesis import flow, kept, record
-from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, DesignPoint, sweep
+from ptqsim.rtl.synthesis.designs import COMBINATIONAL, DesignPoint
+from ptqsim.rtl.synthesis.sweep import RESOLUTION, Cost, sweep
 from tests.rtl.needs import need
 
 
@@ -37,6 +38,19 @@ def test_every_row_is_of_the_rtl_of_today() -> None:
     text = (files("ptqsim.rtl.synthesis") / kept.TABLE).read_text(encoding="utf-8")
     assert sha256(text.encode()).hexdigest() == kept.origin()["csv_sha256"]
     assert kept.origin()["flow"] == flow.FLOW
+
+
+def test_counts_of_zero_points_and_requantizers() -> None:
+    """Registers are where the datapath has some, and a multiplier in wires costs less than any other."""
+    rows = {(row["design"], int(row["bits"])): row for row in table() if row["overflow"] == "wrap"}
+    for bits in (4, 6, 8):
+        for design in ("unsigned", "asymmetric_operand", "asymmetric_correction", "both_operand", "both_correction"):
+            assert rows[design, bits]["flip_flops"] == rows[design, bits]["acc_bits"]
+        largest = 64 * (2**bits - 1)  # of a sum along a row of unsigned codes
+        assert int(rows["both_row", bits]["flip_flops"]) == largest.bit_length() + 1
+        wired, fed, tabled = (rows[design, bits] for design in COMBINATIONAL)
+        assert wired["flip_flops"] == fed["flip_flops"] == tabled["flip_flops"] == "0"
+        assert int(wired["transistors"]) < min(int(fed["transistors"]), int(tabled["transistors"]))
 
 
 def test_a_count_is_reproduced() -> None:

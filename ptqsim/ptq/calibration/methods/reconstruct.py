@@ -1,0 +1,99 @@
+"""Reconstruction: scales and rounding learned by gradients, block by block, from where PTQ4ViT's search ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from ptqsim.common.choice import Choice
+from ptqsim.ptq.calibration.methods.protocol import Reconstruction
+from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
+
+_POSITIVE: Final = ("rounding_rate", "scale_rate", "bias_rate")
+LARGEST_RATE: Final = 1.0
+"""Largest learning rate; a step of Adam is about as long as its rate, and a decision of rounding is from 0 to 1."""
+
+
+class Weighting(Choice):
+    """Weights of the squared errors of a block's output."""
+
+    EQUAL = "equal"
+    FISHER = "fisher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(PTQ4ViT):
+    """Block reconstruction of what PTQ4ViT's search found, with learned rounding, scales and biases.
+
+    One block after the other is trained so that its output, on the output of the quantized blocks before it, is that of
+    the float network.  Learned are the rounding of weights (AdaRound, Nagel et al., ICML 2020), the scales of weights
+    and activations (LSQ, Esser et al., ICLR 2020) and the biases of layers.  Activations are left in float at random
+    (QDrop, Wei et al., ICLR 2022).  A twin format keeps its shift, and after softmax its scale too.
+    docs/reconstruction.md has the equations, and measurements of what each part brings.
+
+    Attributes
+    ----------
+    iterations : int
+        Steps of the optimizer for each block.
+    batch : int
+        Images in a step.
+    drop : float
+        Probability that an element of an activation, or of a block's input, is that of the float network; 0 to 1.
+    weighting : Weighting or {"equal", "fisher"}
+        Squared errors of the output all count the same, or by the squared gradient of the task loss (BRECQ, Li et al.,
+        ICLR 2021, Eq. 10), whose labels are the network's own predictions.
+    rounding_rate, scale_rate, bias_rate : float
+        Learning rates of Adam, which fall to zero by half a cosine: of the rounding variables, of the logarithms of the
+        scales, of the biases.
+    regularizer : float
+        Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
+    distill : int
+        Steps in which, after all blocks, all scales and biases are trained at once, so that the outputs of the network
+        are those of the float network on shifted and mixed calibration images; 0 for none.
+    """
+
+    name: ClassVar[str] = "reconstruct"
+
+    iterations: int = 500
+    batch: int = 16
+    drop: float = 0.5
+    weighting: Weighting | str = Weighting.EQUAL
+    rounding_rate: float = 0.01
+    scale_rate: float = 0.001
+    bias_rate: float = 0.0005
+    regularizer: float = 1.0
+    distill: int = 0
+
+    def __post_init__(self) -> None:
+        PTQ4ViT.__post_init__(self)
+        for option in ("iterations", "batch"):
+            if getattr(self, option) < 1:
+                raise ValueError(f"{option} is {getattr(self, option)}; legal is 1 or more")
+        if self.distill < 0:
+            raise ValueError(f"distill is {self.distill}; legal is 0 or more: try 0 for no distillation")
+        for option in _POSITIVE:
+            if not 0 < getattr(self, option) <= LARGEST_RATE:
+                raise ValueError(f"{option} is {getattr(self, option)}; legal is more than 0, to {LARGEST_RATE:g}")
+        if not 0 <= self.drop < 1:
+            raise ValueError(f"drop is {self.drop}; legal is 0 to less than 1: try 0.5")
+        if not 0 <= self.regularizer <= 1e6:
+            raise ValueError(f"regularizer is {self.regularizer}; legal is 0 to 1,000,000: try 1")
+        if self.weight_rounding != "nearest":
+            raise ValueError(
+                f"weight_rounding is {str(self.weight_rounding)!r}; legal in reconstruction, which learns the rounding "
+                "itself, is 'nearest'"
+            )
+
+    @property
+    def reconstruction(self) -> Reconstruction | None:
+        return Reconstruction(
+            iterations=self.iterations,
+            batch=self.batch,
+            drop=self.drop,
+            fisher=self.weighting == "fisher",
+            rounding_rate=self.rounding_rate,
+            scale_rate=self.scale_rate,
+            bias_rate=self.bias_rate,
+            regularizer=self.regularizer,
+            distill=self.distill,
+        )

@@ -1,0 +1,137 @@
+"""The designs whose gates are counted, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from ptqsim.datapath.order import Order, Sequential, Tree, parse_order
+from ptqsim.datapath.requantization.requantize import Requantizer
+from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode
+from ptqsim.errors import unknown_name
+from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.twin import TwinGELU, TwinSoftmax
+from ptqsim.formats.uniform import Uniform
+from ptqsim.rtl.hardware.correction import rest_unit
+from ptqsim.rtl.hardware.element import processing_element
+from ptqsim.rtl.hardware.pwlq import PWLQUnit
+from ptqsim.rtl.hardware.requantization.channels import ChannelRequantizerUnit
+from ptqsim.rtl.hardware.requantization.single import RequantizerUnit
+from ptqsim.rtl.hardware.unit import Multiplier, Unit
+from ptqsim.rtl.hardware.verilog import Module
+
+DESIGNS: Final = ("uniform", "softmax", "gelu", "gelu_runtime", "gelu_operand", "gelu_deferred", "pwlq")
+"""Default of the comparison."""
+_SHIFTED_IN: Final = ("", "_runtime", "_operand", "_deferred")
+ZERO_POINTS: Final = (
+    "unsigned", "asymmetric_operand", "asymmetric_correction", "both_operand", "both_correction", "both_row",
+)  # fmt: skip
+"""Unsigned left codes; with a zero point; with one of the right operand too; ``both_row`` is the sum along a row."""
+COMBINATIONAL: Final = ("requantizer", "requantizer_input", "requantizer_channels")
+"""From P bits to k: the multiplier in wires, as an input, and in a table of 64 channels."""
+PLAIN: Final = ("uniform", "pwlq", *ZERO_POINTS, *COMBINATIONAL)
+"""Designs without a shift."""
+ALL_DESIGNS: Final = (*PLAIN, *(kind + how for kind in ("softmax", "gelu") for how in _SHIFTED_IN))
+"""Legal values."""
+CHANNELS: Final = 64
+"""Channels of a table of multipliers."""
+MULTIPLIER_BITS: Final = 16
+"""Width of the multiplier of a requantizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class DesignPoint:
+    """One processing element.
+
+    Parameters
+    ----------
+    design : str
+        One of `ALL_DESIGNS`: the kind of the left operand, and where its shift is done or its zero point subtracted, by
+        default in wires behind the multiplier; or a part beside processing elements.
+    bits : int, optional
+        Width k of both operands (PWLQ codes have one more).
+    shift : int, optional
+        Alignment exponent m; the greatest one if it is an input; not used by the designs of `PLAIN`.
+    acc_bits : int, optional
+        Width P of the accumulator.
+    overflow : OverflowMode or str, optional
+        "wrap", "saturate" or "trap"; not used by the designs of `COMBINATIONAL`.
+    multiplier : Multiplier or str, optional
+        A `Multiplier`, or its name.
+    order : str, optional
+        Order of the additions, in the text form of `ptqsim.datapath.order`; PWLQ has ``sequential`` only.
+    """
+
+    design: str
+    bits: int = 8
+    shift: int = 4
+    acc_bits: int = 24
+    overflow: OverflowMode | str = OverflowMode.WRAP
+    multiplier: Multiplier | str = Multiplier.BAUGH_WOOLEY
+    order: str = Sequential.kind
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates per cycle."""
+        order = parse_order(self.order)
+        return order.lanes if isinstance(order, Tree) else 1
+
+    def module(self) -> Module:
+        """The processing element, a group of multiply-accumulates per cycle, registers and all; or a part beside it.
+
+        Raises
+        ------
+        ValueError
+            If there is no such design, or a parameter is out of its range.
+        """
+        if self.design not in ALL_DESIGNS:
+            raise unknown_name("design", self.design, ALL_DESIGNS)
+        order = parse_order(self.order)
+        if self.design == "pwlq":
+            if order != Sequential():
+                raise ValueError(f"the unit of PWLQ adds in sequence, got order {self.order!r}: try sequential")
+            unit = PWLQUnit(
+                self.bits, self.bits, self.acc_bits, overflow=self.overflow, multiplier=self.multiplier, name="pwlq"
+            )
+            return unit.module()
+        if self.design in COMBINATIONAL:
+            return _requantizer(self)
+        return _zero_points(self, order) if self.design in ZERO_POINTS else _shifted(self, order)
+
+
+def _shifted(point: DesignPoint, order: Order) -> Module:
+    """Symmetric codes, uniform or twin, and the place of the shift."""
+    kind, _, how = point.design.partition("_")
+    left: NumberFormat = {
+        "uniform": Uniform(point.bits, 1.0),
+        "softmax": TwinSoftmax(point.bits, point.shift),
+        "gelu": TwinGELU(point.bits, point.shift, 1.0),
+    }[kind]
+    alignment = how if how in ("operand", "deferred") else Alignment.PRODUCT
+    accumulator = Accumulator(point.acc_bits, point.overflow, order, alignment)
+    right = Uniform(point.bits, 1.0)
+    return processing_element(
+        Unit(left, right, accumulator, runtime_shift=how == "runtime", multiplier=point.multiplier, name=point.design)
+    )
+
+
+def _zero_points(point: DesignPoint, order: Order) -> Module:
+    """Unsigned codes times signed ones; zero points at seven sixteenths of the range of `a` and near 0 of `b`."""
+    kind, _, how = point.design.partition("_")
+    left = Uniform(point.bits, 1.0, signed=False, zero_point=0 if kind == "unsigned" else (7 << point.bits) >> 4)
+    right = Uniform(point.bits, 1.0, zero_point=-3 if kind == "both" else 0)
+    place = "operand" if how in ("", "operand") else "correction"
+    accumulator = Accumulator(point.acc_bits, point.overflow, order, zero_point=place)
+    unit = Unit(left, right, accumulator, multiplier=point.multiplier, name=point.design)
+    return rest_unit(unit) if how == "row" else processing_element(unit)
+
+
+def _requantizer(point: DesignPoint) -> Module:
+    """From P bits to signed codes of k; the factors of the channels fall from one to a fifth of it, evenly in log."""
+    largest = 0.77 * 2.0 ** (point.bits - point.acc_bits + 2)
+    channels = tuple(Requantizer.of(largest * 5 ** (-i / CHANNELS), MULTIPLIER_BITS) for i in range(CHANNELS))
+    style = point.multiplier
+    if point.design == "requantizer":
+        return RequantizerUnit(channels[CHANNELS // 3], point.acc_bits, point.bits, None, style, point.design).module()
+    unit = ChannelRequantizerUnit(channels, point.acc_bits, point.bits, None, style, point.design)
+    return unit.core() if point.design == "requantizer_input" else unit.module()
