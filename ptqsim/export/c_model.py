@@ -143,6 +143,8 @@ void align(integer *out, const integer *codes, int count, const format *f) {{
 
 PRODUCT(product_8, int8_t)
 PRODUCT(product_16, int16_t)
+PRODUCT(product_32, int32_t)
+PRODUCT(product_64, int64_t)
 
 void product(integer *out, const integer *left, const integer *right, int count, int rows, int columns, int depth,
              int next, int within, const accumulator *acc);

@@ -63,10 +63,10 @@ class StepsInC:
         if step.right is None:
             # Columns side by side, as rows: what one output needs lies together.
             columns = np.concatenate([one.aligned().T for one in step.weights])
-            kind = "int8_t" if columns.min() >= -128 and columns.max() <= 127 else "int16_t"
-            weights = self.constants.array(columns, kind)
+            largest = max(int(columns.max()), ~int(columns.min()))
+            size = next(bits for bits in (8, 16, 32, 64) if largest < 1 << (bits - 1))
+            weights = self.constants.array(columns, f"int{size}_t")
             rows = prod(left.shape) // k
-            size = kind.removeprefix("int").removesuffix("_t")
             return [*made, f"product_{size}({self._at(step.name)}, {a}, {weights}, {rows}, {n}, {k}, &{acc});"]
         more, b = self._aligned(step.right, 1)
         count = prod(shape[:-2])

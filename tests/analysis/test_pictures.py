@@ -10,9 +10,9 @@ from analysis.demo.accuracy import Accuracy
 from analysis.demo.width_curve import WidthCurve
 from analysis.detection.detections import Detections
 from analysis.detection.safe_width import DetectorSafeWidth
+from analysis.formats.trade_off import TradeOff
 from analysis.framework import style
 from analysis.framework.registry import FIGURES, artifact
-from analysis.formats.trade_off import TradeOff
 from analysis.hardware.area_accuracy import AreaAccuracy
 from analysis.papers.ptq4vit.fig5_metrics import Metrics
 from analysis.simulator.codes import Codes

@@ -84,6 +84,14 @@ def test_a_deviation_per_color_is_folded_before_quantization(images: torch.Tenso
     assert float((made.logits(normalized) - exact).abs().max()) < 0.05 * float(exact.abs().max())
 
 
+def test_zero_points_of_activations(images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    made = calibrated(vision_transformer(**SMALL), images[:2], a_symmetric=False)
+    assert any(fmt.zero_point for edge in made.edges.values() for fmt in edge.formats)
+    check = ptq.verify_images(made, ptq.as_pixels(images[:1], *HALF.values()))
+    assert check.mismatches == 0, check.first
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
