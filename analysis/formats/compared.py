@@ -1,4 +1,4 @@
-"""What the table and the picture of formats share: their options and their points."""
+"""Options and points that the table and the picture of formats share."""
 
 from __future__ import annotations
 

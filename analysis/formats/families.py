@@ -37,7 +37,7 @@ class Family:
 
     @property
     def entry(self) -> Entry:
-        """How a network is calibrated in it: by PTQ4ViT's search and objective."""
+        """The line of the comparison that calibrates a network in it, by PTQ4ViT's search and objective."""
         return Entry(f"formats.{self.name}", self.look.label, "ptq4vit", **self.rules)
 
 

@@ -36,7 +36,7 @@ class FormatPoint(WorkPoint):
     images: int
 
     def key(self, workload: Workload) -> dict[str, Any]:
-        """How the family is calibrated decides, not what it is called."""
+        """The calibration of the family decides, not its name."""
         return {**workload.key(), "entry": family(self.family).entry.key(), "bits": self.bits, "images": self.images}
 
     def compute(self, workload: Workload) -> Data:

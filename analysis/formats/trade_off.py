@@ -42,5 +42,5 @@ class TradeOff(Compared, Figure):
         for panel in (stored, register):
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         handles, labels = stored.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside center right")
+        figure.legend(handles, labels, loc="outside right center")
         return figure

@@ -22,7 +22,6 @@ from typing import Annotated, Final
 import typer
 
 from ptqsim import golden
-from ptqsim.cli.bounds import LEFT_FORMATS, RIGHT_FORMATS, make_format, make_right_format
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -42,6 +41,7 @@ from ptqsim.cli.framework.options import (
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.number_formats import LEFT_FORMATS, RIGHT_FORMATS, make_format, make_right_format
 
 _ROWS: Final = 8
 

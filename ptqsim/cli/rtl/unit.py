@@ -6,8 +6,8 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
-from ptqsim.cli.bounds import A_FORMATS, FLOATS, make_format, make_right_format
 from ptqsim.cli.framework.options import make_accumulator
+from ptqsim.cli.number_formats import A_FORMATS, FLOATS, make_format, make_right_format
 from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl import Unit
 
