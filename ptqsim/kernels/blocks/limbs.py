@@ -120,7 +120,7 @@ def nearest_float32(hi: Any, lo: Any, exponent: Any) -> Any:
     # A float32 has less than half of these bits, so the last one says enough of what was dropped.
     if back_hi != high or back_lo != low:
         kept |= 1
-    value = np.float32(math.ldexp(np.float64(kept), exponent + drop))
+    value = np.float32(math.ldexp(np.float64(kept), int(exponent + drop)))
     return -value if hi < 0 else value
 
 
@@ -139,5 +139,5 @@ def float32_toward_zero(hi: Any, lo: Any, exponent: Any) -> Any:
     kept = (kept_hi << 32) | kept_lo
     if kept == 0:
         return np.float32(0.0)
-    value = np.float32(math.ldexp(np.float64(kept), exponent + drop))
+    value = np.float32(math.ldexp(np.float64(kept), int(exponent + drop)))
     return -value if hi < 0 else value
