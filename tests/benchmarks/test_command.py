@@ -61,7 +61,8 @@ def test_quick_run_of_everything(tmp_path: Path, here: None, capsys: pytest.Capt
     names = {case["case"] for case in data["cases"]}
     assert {"exact 32", "wrap 20", "saturate 16", "saturate 40", "trap", "observed width", "numpy int64"} <= names
     for case in data["cases"]:
-        assert case["wrong"] == 0, case
+        # sums in float32 are rounded, which the report says of other libraries
+        assert case["wrong"] == 0 or (case["peer"] and "float32" in case["case"]), case
         assert set(case["timings"]) <= {"prepared", "fresh"}
         for timing in case["timings"].values():
             assert len(timing["seconds"]) == len(timing["baseline_seconds"]) == data["rounds"] == 3
@@ -100,7 +101,7 @@ def test_a_wrong_output_is_found_and_fails(
         return found._replace(acc=acc)
 
     monkeypatch.setattr(Oracle, "expected", off_by_one)
-    assert app.main(["bench", "--quick", "--json", "--only", "linear/*/saturate 24"]) == 1
+    assert app.main(["bench", "--quick", "--json", "--only", "linear/*uniform*/saturate 24"]) == 1
     told = capsys.readouterr()
     assert {case["wrong"] for case in json.loads(told.out)["cases"]} == {1}
     assert "1 of 840 outputs are not what the oracle computes" in told.err

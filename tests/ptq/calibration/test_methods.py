@@ -25,6 +25,7 @@ def few(method: str) -> dict[str, object]:
     return {} if method == "percentile" else dict(FEW)
 
 
+@pytest.mark.filterwarnings("ignore:.*weights to be rounded")
 @pytest.mark.parametrize("method", names.METHODS)
 @pytest.mark.parametrize("paradigm", ["parallel", "sequential"])
 def test_every_method_runs_in_both_paradigms_and_comes_back_from_disk(

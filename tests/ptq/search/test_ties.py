@@ -12,7 +12,7 @@ from torch import nn
 
 from ptqsim import ptq
 from ptqsim.cli.framework.output import Output
-from ptqsim.cli.network import calibrate as command
+from ptqsim.cli.network.calibration_report import show
 from ptqsim.ptq.calibration.mixed_precision.allocate import Allocation, optimum, pareto
 from ptqsim.ptq.calibration.mixed_precision.assign import least_for_zero, tells_widths_apart
 from ptqsim.ptq.calibration.selection import Loss
@@ -185,7 +185,7 @@ def test_a_single_logit_is_kept(method: str, tmp_path: Path) -> None:
 def test_the_command_prints_what_decided(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     q = ptq.calibrate(small(num_classes=1), torch.ones(2, 3, 32, 32), n=4, rounds=1)
-    command._show(Output(as_json=False), q, "title")
+    show(Output(as_json=False), q, "title")
     printed = capsys.readouterr()
     row = next(line for line in (printed.out + printed.err).splitlines() if "head" in line and "hessian" in line)
     assert "the gradient of the output is zero (4 of 4 candidates tied)" in row
