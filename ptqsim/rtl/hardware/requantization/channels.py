@@ -41,8 +41,20 @@ class ChannelRequantizerUnit:
     ----------
     requantizers : sequence of Requantizer
         Multiplier and shift of every channel, 1 to 4096 of them; all of one rounding.
-    acc_bits, bits, bias_bits, multiplier, name, signed, zero_point
-        As of `RequantizerUnit`.
+    acc_bits : int, optional
+        Width of the accumulator, 2 to 63.
+    bits : int, optional
+        Width of the codes, 2 to 16.
+    bias_bits : int, optional
+        Width of an integer that is added to the accumulator first; None for no bias.
+    multiplier : Multiplier or str, optional
+        A `Multiplier`, or its name.
+    name : str, optional
+        Prefix of every module.
+    signed : bool, optional
+        True for codes in two's complement, False for plain binary ones.
+    zero_point : int, optional
+        The integer whose code stands for 0.
 
     Raises
     ------
@@ -96,8 +108,18 @@ class ChannelRequantizerUnit:
             [channels]: real values of one unit of the accumulators, such as `MatmulResult.scale`.
         number_format : Uniform
             Format of the codes, with one scale or one for every channel.
-        acc_bits, rounding, multiplier_bits, bias_bits, multiplier, name
-            As of `RequantizerUnit` and `Requantizer.of`.
+        acc_bits : int, optional
+            Width of the accumulator, 2 to 63.
+        rounding : RequantizeRounding or str, optional
+            As of `Requantizer.of`.
+        multiplier_bits : int, optional
+            Width of the multipliers, as of `Requantizer.of`.
+        bias_bits : int, optional
+            Width of an integer that is added to the accumulator first; None for no bias.
+        multiplier : Multiplier or str, optional
+            A `Multiplier`, or its name.
+        name : str, optional
+            Prefix of every module.
         """
         count = np.broadcast_shapes(np.shape(scale), np.shape(number_format.steps), (1,))[0]
         factors = requantization_factor(np.broadcast_to(np.asarray(scale), (count,)), number_format, (count,))
