@@ -123,7 +123,8 @@ def bounds(
     if calibrated is not None:
         if chosen is not None:
             raise ValueError(
-                f"--profile is for plain numbers; try ptqsim simulate {calibrated} --profile {chosen.name}"
+                f"--profile was given with a file, and bounds takes it without one; try ptqsim simulate {calibrated} "
+                f"--profile {chosen.name}"
             )
         if any(option is not None for option in (depth, shift, a_format, b_format)):
             raise ValueError(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import typer
 
 from ptqsim.cli.framework.pairs import parse_pairs
+
+RESIDUAL_BITS: Final = 16
+RESIDUAL_SCALE: Final = "free"
 
 IntegerOnlyOption = Annotated[
     bool,
@@ -47,6 +51,13 @@ LayerNormOption = Annotated[
         help="With --integer-only: precision, fraction and gain_bits of LayerNorm, for instance precision=8.",
     ),
 ]
+
+
+def check_integer_only(integer_only: bool, given: Mapping[str, object]) -> None:
+    """Refuse options of integer-only networks, which are true where they were given, without ``--integer-only``."""
+    named = [option for option, value in given.items() if value]
+    if named and not integer_only:
+        raise ValueError(f"{named[0]} is an option of integer-only networks: add --integer-only, or leave it out")
 
 
 def unit_of(option: str, text: str | None, kind: str | None = None) -> dict[str, Any] | None:

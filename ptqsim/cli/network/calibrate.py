@@ -18,12 +18,15 @@ import typer
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.errors import on_interrupt
 from ptqsim.cli.framework.integer_only import (
+    RESIDUAL_BITS,
+    RESIDUAL_SCALE,
     GeluOption,
     IntegerOnlyOption,
     LayerNormOption,
     ResidualBitsOption,
     ResidualScaleOption,
     SoftmaxOption,
+    check_integer_only,
     scale_of,
     unit_of,
 )
@@ -82,11 +85,11 @@ def calibrate(
         typer.Option(
             "--format",
             help="KIND=NAME, as often as wanted: the format of softmax, gelu, activation or weight in place of the "
-            "method's, such as gelu=e3m4 or softmax=log_sqrt2; docs/calibration.md lists the names.",
+            "method's, such as gelu=e3m4; docs/calibration.md lists the names.",
         ),
     ] = None,
     fitted_to: FitAccumulatorOption = None,
-    fit: FitOption = "compensate",
+    fit: FitOption = None,
     paradigm: Annotated[
         str | None,
         typer.Option(
@@ -131,8 +134,8 @@ def calibrate(
         ),
     ] = None,
     integer_only: IntegerOnlyOption = False,
-    residual_bits: ResidualBitsOption = 16,
-    residual_scale: ResidualScaleOption = "free",
+    residual_bits: ResidualBitsOption = RESIDUAL_BITS,
+    residual_scale: ResidualScaleOption = RESIDUAL_SCALE,
     softmax: SoftmaxOption = None,
     gelu: GeluOption = None,
     layer_norm: LayerNormOption = None,
@@ -173,13 +176,16 @@ def calibrate(
     if output is None:
         raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
     places.check_file("-o", output, [checkpoint])
+    given = {"--residual-bits": residual_bits != RESIDUAL_BITS, "--residual-scale": residual_scale != RESIDUAL_SCALE,
+             "--softmax": softmax, "--gelu": gelu, "--layer-norm": layer_norm}  # fmt: skip
+    check_integer_only(integer_only, given)
     kept = ptq.LayerCache(state or output.with_name(output.name + ".state"))
     places.check_folder("--state", kept.folder)
     options = dict(map(method_option, option or []))
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = mixed_precision_of(mixed_precision, model_size, map(method_option, mixed_option or []))
-    unit = fit_accumulator(fitted_to)
+    unit = fit_accumulator(fitted_to, fit)
     folds = given_folds(fold or [], smoothing)
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
@@ -202,7 +208,7 @@ def calibrate(
             a_symmetric=a_symmetric,
             formats=named_formats(formats or []),
             fit_accumulator=unit,
-            fit=fit,
+            fit=fit or "compensate",
             mixed_precision=mixed,
             state=kept.folder,
             folds=folds,

@@ -23,8 +23,12 @@ FitAccumulatorOption = Annotated[
     ),
 ]
 FitOption = Annotated[
-    str,
-    typer.Option("--fit", help="compensate or project: round with compensation of the error, or to the nearest codes."),
+    str | None,
+    typer.Option(
+        "--fit",
+        help="With --fit-accumulator: compensate or project, rounding with compensation of the error, or to the "
+        "nearest codes; compensate by default.",
+    ),
 ]
 AttentionBitsOption = Annotated[
     int | None,
@@ -34,15 +38,17 @@ AttentionBitsOption = Annotated[
 _NAMES = ("order", "alignment", "zero_point")
 
 
-def fit_accumulator(text: str | None) -> pq.Accumulator | None:
+def fit_accumulator(text: str | None, fit: str | None) -> pq.Accumulator | None:
     """The accumulator that ``--fit-accumulator`` describes, None if it is not given.
 
     Raises
     ------
     ValueError
-        If the text cannot be read, or the accumulator is not legal.
+        If the text cannot be read, the accumulator is not legal, or a way to fit was given without one.
     """
     if text is None:
+        if fit is not None:
+            raise ValueError(f"--fit {fit} was given without an accumulator to fit: add --fit-accumulator 16")
         return None
     bits, *rest = text.split(",")
     pairs = [one.partition("=") for one in rest]

@@ -15,6 +15,7 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.combinations import check_combination
 from ptqsim.ptq.calibration.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer_cache import LayerCache
@@ -161,22 +162,13 @@ def calibrate(
     fit = FitMethod.of(fit, "fit")
     if fit_accumulator is not None:
         checked_type("fit_accumulator", fit_accumulator, pq.Accumulator, "such as ptqsim.Accumulator(16)")
-        if chosen.reconstruction is not None:
-            raise ValueError(
-                f"fit_accumulator was given, and method {chosen.name!r} learns codes that would no longer fit; legal "
-                "is one of them: try method='ptq4vit'"
-            )
     fitted = None if fit_accumulator is None else Fit(fit_accumulator, fit)
     images = as_images(images, num_images, seed)
     w_bits, a_bits = (
         checked_integer(name, bits, 2, 16, "try 8, 6 or 4") for name, bits in (("w_bits", w_bits), ("a_bits", a_bits))
     )
     rules = OperandRules(granularity, a_symmetric, checked_formats(formats, granularity, w_bits, a_bits), fitted)
-    if (weight := dict(rules.formats).get("weight", "uniform")) != "uniform" and chosen.learns_rounding:
-        raise ValueError(
-            f"weights were to have format {weight!r}, and method {chosen.name!r} chooses codes of uniform ones; legal "
-            "is 'uniform', or a method that rounds to the nearest: try method='ptq4vit'"
-        )
+    check_combination(chosen, rules, integer_only=integer_only)
     if mixed_precision is not None and w_bits != a_bits:
         raise ValueError(
             f"mixed precision was asked for with w_bits={w_bits} and a_bits={a_bits}; legal is the same width for "

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.ptq.calibration.fit import Fit
@@ -91,8 +89,12 @@ def checked_formats(
         )
     named = named_kinds(formats)
     for kind, name in named:
-        # one that is not legal in this width says so
-        NAMED_FORMATS[name].candidates(torch.ones(1, 1), kind, w_bits if kind == "weight" else a_bits, [1.0])
+        bits = w_bits if kind == "weight" else a_bits
+        if bits > (most := NAMED_FORMATS[name].most_bits):
+            raise ValueError(
+                f"format {name!r} was given for operands of kind {kind!r} at {bits} bits, whose integers are wider "
+                f"than a datapath takes; legal is up to {most} bits: try a_bits={most}"
+            )
     weight = formats.get("weight", "uniform")
     if granularity == Granularity.CHANNEL and weight != "uniform":
         raise ValueError(

@@ -34,12 +34,15 @@ class NamedFormat:
         covers the greatest value.
     bits : int or None
         Width of a code, where the name says it.
+    most_bits : int
+        Widest code whose integers a datapath takes.
     """
 
     name: str
     kinds: tuple[str, ...]
     make: Callable[[torch.Tensor, str, int, Sequence[float]], Space]
     bits: int | None = None
+    most_bits: int = 16
 
     def candidates(self, x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
         """Candidate formats of an operand.
@@ -81,11 +84,14 @@ def _twin(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Spa
 def _log2(root: int) -> Callable[[torch.Tensor, str, int, Sequence[float]], Space]:
     def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
         fmt = pq.Log2(bits, root=root)
-        if not fmt.shift_alignable:
-            fmt.aligned_table()  # says how many bits it would take, and what is legal
         return Candidates(((fmt,) * len(x),), ((1.0,) * len(x),))
 
     return make
+
+
+def _most_bits(root: int) -> int:
+    """Widest logarithm of that root whose integers a datapath takes."""
+    return max(bits for bits in range(2, 9) if pq.Log2(bits, root=root).shift_alignable)
 
 
 def _small_float(fmt: pq.Minifloat) -> Callable[[torch.Tensor, str, int, Sequence[float]], Space]:
@@ -105,9 +111,10 @@ NAMED_FORMATS: Final[dict[str, NamedFormat]] = {
         NamedFormat("uniform", KINDS, _uniform),
         NamedFormat("asymmetric", KINDS[:-1], _asymmetric),
         NamedFormat("twin", ("softmax", "gelu"), _twin),
-        NamedFormat("log2", ("softmax",), _log2(1)),
-        NamedFormat("log_sqrt2", ("softmax",), _log2(2)),
-        NamedFormat("log_root4", ("softmax",), _log2(4)),
+        *(
+            NamedFormat(name, ("softmax",), _log2(root), most_bits=_most_bits(root))
+            for name, root in (("log2", 1), ("log_sqrt2", 2), ("log_root4", 4))
+        ),
         *(NamedFormat(name, KINDS, _small_float(fmt), fmt.bits) for name, fmt in _FLOATS.items()),
     )
 }

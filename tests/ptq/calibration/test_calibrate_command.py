@@ -188,3 +188,20 @@ def test_the_mode_of_a_checkpoint_is_that_of_the_umask(
     finally:
         os.umask(before)
     assert (tmp_path / "m.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--fit", "project"], "--fit project was given without an accumulator to fit: add --fit-accumulator 16"),
+        (["--residual-bits", "12"], "--residual-bits is an option of integer-only networks: add --integer-only"),
+        (["--softmax", "shiftmax"], "--softmax is an option of integer-only networks"),
+    ],
+)
+def test_options_that_need_another(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(["calibrate", *arguments, "-o", str(tmp_path / "m.safetensors")]) == 2
+    told = capsys.readouterr().err
+    assert words in told
+    assert told.count("\n") == 1

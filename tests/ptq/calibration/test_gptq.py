@@ -43,5 +43,5 @@ def test_outputs_of_layers_come_nearer(
 def test_options(model: nn.Module, images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="sweeps is -1; legal is 0 to 1000"):
         ptq.PTQ4ViT(sweeps=-1)
-    with pytest.raises(ValueError, match="chooses codes of uniform ones"):
+    with pytest.raises(ValueError, match="chooses codes of uniform ones by its rounding"):
         ptq.calibrate(model, images, weight_rounding="gptq", formats={"weight": "e4m3"}, **FEW)

@@ -14,6 +14,7 @@ from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.network.products.fake_quant import by_torch, fake_quantize
+from tests.ptq.networks import HALF
 
 FLOATS = {"softmax": "log_sqrt2", "gelu": "e3m4", "activation": "e4m3", "weight": "e4m3"}
 
@@ -96,7 +97,7 @@ def test_reconstruction_learns_around_them(model: nn.Module, images: torch.Tenso
     with pytest.warns(UserWarning, match="weights to be rounded"):
         q = made(model, images, formats={"softmax": "log_sqrt2", "gelu": "e3m2"}, **few)
     assert isinstance(q.layers["blocks.0.mlp.fc2"].formats.a[0], pq.Minifloat)  # type: ignore[union-attr]
-    with pytest.raises(ValueError, match=r"method 'reconstruct' chooses codes of uniform ones; legal"):
+    with pytest.raises(ValueError, match=r"method 'reconstruct' learns codes of uniform ones; legal"):
         made(model, images, formats={"weight": "e4m3"}, **few)
 
 
@@ -116,8 +117,48 @@ def test_wrong_names(model: nn.Module, images: torch.Tensor, formats: Any, error
 
 
 def test_what_no_datapath_takes(model: nn.Module, images: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"Log2\(bits=8\).* would take .* bits; a datapath takes Log2 of up to 5 bits"):
-        made(model, images, formats={"softmax": "log2"}, a_bits=8)
+    for name, most in (("log2", 5), ("log_sqrt2", 6), ("log_root4", 7)):
+        with pytest.raises(
+            ValueError, match=f"{name!r} .* at 8 bits, .*; legal is up to {most} bits: try a_bits={most}"
+        ):
+            made(model, images, formats={"softmax": name}, a_bits=8)
+        assert made(model, images, formats={"softmax": name}, a_bits=most, n=2).info["a_bits"] == most
+
+
+def test_what_excludes_each_other(model: nn.Module, images: torch.Tensor) -> None:
+    weight = {"weight": "e4m3"}
+    for options, words in (
+        (
+            {"fit_accumulator": pq.Accumulator(20)},
+            "format 'e4m3' and to fit an accumulator; legal in a fit is 'uniform'",
+        ),
+        ({"weight_rounding": "gptq"}, "by its rounding; .* try weight_rounding='nearest'"),
+        ({"integer_only": True}, "kind 'weight' were to have format 'e4m3', which no unit .* legal are uniform, asymm"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            made(model, images, formats=weight, **options)
+    for formats in ({"activation": "e4m3"}, {"gelu": "e3m4"}, {"softmax": "log_sqrt2"}):
+        with pytest.raises(ValueError, match="no unit of an integer-only network"):
+            made(model, images, formats=formats, integer_only=True)
+    with pytest.raises(ValueError, match="'reconstruct' learns codes that would no longer fit"):
+        made(model, images, method="reconstruct", fit_accumulator=pq.Accumulator(20))
+
+
+@pytest.mark.parametrize(
+    "formats", [{"softmax": "log2"}, {"softmax": "asymmetric", "gelu": "asymmetric"}, {"gelu": "uniform"}]
+)
+def test_integer_only_networks_take_the_others(own: Any, images: torch.Tensor, formats: dict[str, str]) -> None:
+    own.pretrained_cfg = HALF
+    q = made(own, images, formats=formats, integer_only=True)
+    found = {}
+    for mode in ("integer", "integer_only"):
+        q.mode = mode  # type: ignore[assignment]
+        found[mode] = q.logits(images)
+    spread = float(found["integer"].std())
+    assert float((found["integer_only"] - found["integer"]).abs().mean()) < 0.3 * spread
+
+
+def test_wide_formats_of_weights(model: nn.Module, images: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="weights of format 'e4m3' were to have a scale per channel"):
         made(model, images, formats={"weight": "e4m3"}, w_granularity="channel")
 

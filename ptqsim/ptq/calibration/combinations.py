@@ -1,0 +1,53 @@
+"""Options of a calibration that exclude each other, refused before anything is computed."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ptqsim.ptq.calibration.methods import Method
+from ptqsim.ptq.calibration.operand_rules import OperandRules
+
+INTEGER_ONLY: Final = ("uniform", "asymmetric", "twin", "log2")
+"""Formats by name that the units of integer-only networks write."""
+
+
+def check_combination(method: Method, rules: OperandRules, *, integer_only: bool) -> None:
+    """Refuse options that exclude each other with a ValueError that says which of them to leave out.
+
+    Parameters
+    ----------
+    method : Method
+    rules : OperandRules
+    integer_only : bool
+        True where the network is to run without floats.
+    """
+    formats = dict(rules.formats)
+    if (weight := formats.get("weight", "uniform")) != "uniform":
+        if rules.fit is not None:
+            raise ValueError(
+                f"weights were to have format {weight!r} and to fit an accumulator; legal in a fit is 'uniform': leave "
+                "one of the two out"
+            )
+        if method.reconstruction is not None:
+            raise ValueError(
+                f"weights were to have format {weight!r}, and method {method.name!r} learns codes of uniform ones; "
+                "legal is 'uniform', or another method: try method='ptq4vit'"
+            )
+        if method.learns_rounding:
+            raise ValueError(
+                f"weights were to have format {weight!r}, and method {method.name!r} chooses codes of uniform ones by "
+                "its rounding; legal is 'uniform', or rounding to the nearest: try weight_rounding='nearest'"
+            )
+    if rules.fit is not None and method.reconstruction is not None:
+        raise ValueError(
+            f"fit_accumulator was given, and method {method.name!r} learns codes that would no longer fit; leave "
+            "fit_accumulator out, or take another method: try method='ptq4vit'"
+        )
+    if not integer_only:
+        return
+    for kind, name in rules.formats:
+        if name not in INTEGER_ONLY:
+            raise ValueError(
+                f"operands of kind {kind!r} were to have format {name!r}, which no unit of an integer-only network "
+                f"writes; legal are {', '.join(INTEGER_ONLY)}: choose one of them, or leave integer_only out"
+            )
