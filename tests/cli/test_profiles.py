@@ -58,7 +58,7 @@ def test_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["vectors", "--depth", "8", "--profile", "AVX2_U8S8", "-o", "x"], "AVX2_U8S8 takes unsigned uniform codes"),
         (["vectors", "--depth", "8", "--profile", "TFLITE", "--bits", "20", "-o", "x"], "leave out --bits"),
         (["bounds", "--depth", "8", "--profile", "TFLITE", "--zero-point", "correction"], "leave --alignment and"),
-        (["bounds", "m.safetensors", "--profile", "TFLITE"], "--profile is for plain numbers; try ptqsim simulate"),
+        (["bounds", "m.safetensors", "--profile", "TFLITE"], "bounds takes it without one; try ptqsim simulate"),
     ],
 )  # fmt: skip
 def test_refusals(
