@@ -145,7 +145,6 @@ def _train(
     if weights is not None:
         weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
     learned = [LearnedOperation(op, options.drop, generator) for op in operations]
-    start = [_result(op) for op in operations]
     data = PartData(inputs, exact_inputs, target, weights, arguments)
     try:
         losses = train(model.get_submodule(part.name), learned, data, options, generator, progress)
@@ -154,10 +153,6 @@ def _train(
             f"reconstruction stopped at {part.name}: {error}; the parts before it are kept where there is a state "
             "folder: try lower rates"
         ) from None
-    if losses["after"] > losses["before"]:  # dropping and the regularizer make what is trained another loss than this
-        losses["after"] = losses["before"]
-        for op, result in zip(operations, start, strict=True):
-            result.apply(op)
     for op in operations:
         op.report = {**op.report, "reconstruction": losses}
 

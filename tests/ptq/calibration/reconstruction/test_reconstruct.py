@@ -115,13 +115,6 @@ def test_too_few_images_are_said_with_the_numbers(model: nn.Module, images: torc
         made(model, images[:2], iterations=1)
 
 
-def test_a_part_that_training_makes_worse_stays_as_it_was(model: nn.Module, images: torch.Tensor) -> None:
-    start = ptq.calibrate(model, images, w_bits=3, a_bits=4, n=8, rounds=1)
-    found = made(model, images, iterations=2, bias_rate=1.0, scale_rate=1.0)
-    assert all(after == before for before, after in losses(found))
-    assert torch.equal(found(images), start(images))
-
-
 def test_errors_may_be_weighed(model: nn.Module, images: torch.Tensor) -> None:
     equal, fisher = (made(model, images, iterations=4, weighting=name) for name in ("equal", "fisher"))
     assert losses(equal)[1][0] != losses(fisher)[1][0]
