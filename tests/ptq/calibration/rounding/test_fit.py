@@ -13,10 +13,10 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import fitting, ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.calibration.fit import Fit, fit_network
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.operand_rules import OperandRules
+from ptqsim.ptq.calibration.rounding.fit import Fit, fit_network
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.search.capture import OperationData
