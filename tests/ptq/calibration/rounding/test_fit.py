@@ -204,6 +204,6 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert simulated["difference"]["logits"] == 0
     assert simulated["layers"]["blocks.0.attn.matmul_qk"]["bits"] == 20
     assert app.main([*arguments, "--fit-accumulator", "12,overflow=trap"]) == 2
-    assert "--fit-accumulator '12,overflow=trap' can't be read" in capsys.readouterr().err
+    assert "--fit-accumulator 12,overflow=trap: unknown option 'overflow'" in capsys.readouterr().err
     assert app.main([*arguments, "--fit-accumulator", "12", "--fit", "prune"]) == 2
     assert "unknown fit 'prune'" in capsys.readouterr().err
