@@ -89,9 +89,11 @@ class ChannelRequantizerUnit:
             [channels]: real values of one unit of the accumulators, such as `MatmulResult.scale`.
         number_format : Uniform
             Format of the codes, with one scale or one for every channel.
+        acc_bits : int, optional
+            As of `RequantizerUnit`.
         rounding, multiplier_bits : optional
             As of `Requantizer.of`.
-        acc_bits, bias_bits, multiplier, name : optional
+        bias_bits, multiplier, name : optional
             As of `RequantizerUnit`.
         """
         count = np.broadcast_shapes(np.shape(scale), np.shape(number_format.steps), (1,))[0]
