@@ -165,7 +165,7 @@ _EASY: Final = {
     "score_scale": 0.5, "out_format": Uniform(4, 0.125), "length": 2, "in_scale": 0.125, "gamma": 0.01, "beta": 0.0,
     "index_format": Uniform(4, 0.5), "eps": 1e-6, "features": 2, "x_bits": 4, "score_bits": 4,
 }  # fmt: skip
-"""What follows from the network, in one with few values and short rows: options that fail here fail everywhere."""
+"""Parameters of the easiest of networks, with few values and short rows: options that fail here fail everywhere."""
 
 
 def _try(kind: Any, options: Mapping[str, Any]) -> None:
