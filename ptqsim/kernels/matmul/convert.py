@@ -76,8 +76,14 @@ def to_reals_by_column(start: int, stop: int, team: int, acc: Any, scales: Any, 
     blocks = 1 if columns < 2 * BLOCK else -(-columns // BLOCK)
     for b in range(blocks):
         left, right = b * columns // blocks, (b + 1) * columns // blocks
-        for r in range(start, stop):
-            source, target, each = acc[r, left:right], out[r, left:right], scales[r // rows, left:right]
-            for j in range(len(source)):
-                target[j] = target.dtype.type(np.float64(source[j]) * each[j])
+        first = start
+        while first < stop:
+            table = first // rows
+            end = min(stop, (table + 1) * rows)
+            each = scales[table, left:right]
+            for r in range(first, end):
+                source, target = acc[r, left:right], out[r, left:right]
+                for j in range(len(source)):
+                    target[j] = target.dtype.type(np.float64(source[j]) * each[j])
+            first = end
     return 0
