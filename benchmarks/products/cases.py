@@ -11,8 +11,9 @@ from benchmarks.products.draws import FLOATS, OperandKind, Operands
 from benchmarks.products.shapes import Shape
 from benchmarks.products.targets import (
     CERTIFIED_OF_EXACT,
+    CHANNELS_OF_EXACT,
     CORRECTED_OF_EXACT,
-    PER_CHANNEL_OF_TENSOR,
+    REALS_OF_CHANNELS,
     SPLIT_OF_SEQUENTIAL,
     TREE_OF_SEQUENTIAL,
     Kind,
@@ -136,10 +137,10 @@ _CORRECTED: Final = Case(
 )
 _CHANNELS: Final = (
     Case("exact 32, channels", "relative", pq.Accumulator(32), channels=True, of="exact 32",
-         of_target=PER_CHANNEL_OF_TENSOR),
+         of_target=CHANNELS_OF_EXACT),
     Case("float64", "relative", pq.Accumulator(32), way="real64"),
     Case("float64, channels", "relative", pq.Accumulator(32), way="real64", channels=True, of="float64",
-         of_target=PER_CHANNEL_OF_TENSOR),
+         of_target=REALS_OF_CHANNELS),
     Case("float32", "relative", pq.Accumulator(32), way="real32"),
     Case("float32, channels", "relative", pq.Accumulator(32), way="real32", channels=True, of="float32"),
 )  # fmt: skip

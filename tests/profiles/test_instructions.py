@@ -22,7 +22,9 @@ U8, S8 = pq.Uniform(8, 1.0, signed=False), pq.Uniform(8, 1.0)
 VNNI = {
     "avx512_vnni": ["-mavx512vnni", "-mavx512vl"],
     "avx_vnni": [
-        "-mavxvnni", "-D_mm256_dpbusd_epi32=_mm256_dpbusd_avx_epi32", "-D_mm256_dpbusds_epi32=_mm256_dpbusds_avx_epi32",
+        "-mavxvnni",
+        "-D_mm256_dpbusd_epi32=_mm256_dpbusd_avx_epi32",
+        "-D_mm256_dpbusds_epi32=_mm256_dpbusds_avx_epi32",
     ],
 }
 

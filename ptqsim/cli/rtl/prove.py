@@ -57,7 +57,7 @@ def prove(
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
