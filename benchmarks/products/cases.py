@@ -11,14 +11,16 @@ from benchmarks.products.draws import FLOATS, OperandKind, Operands
 from benchmarks.products.shapes import Shape
 from benchmarks.products.targets import (
     CERTIFIED_OF_EXACT,
+    CHANNELS_OF_EXACT,
     CORRECTED_OF_EXACT,
+    REALS_OF_CHANNELS,
     SPLIT_OF_SEQUENTIAL,
     TREE_OF_SEQUENTIAL,
     Kind,
     of_saturation,
 )
 
-Way = Literal["matmul", "packed", "width", "prefixes"]
+Way = Literal["matmul", "packed", "width", "prefixes", "real64", "real32"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Case:
         Whether events are counted.
     way : Way, optional
         "matmul"; "packed": from packed codes of the left operand; "width": with the observed width; "prefixes": the
-        pass that finds the observed width, alone.
+        pass that finds the observed width, alone; "real64" and "real32": the reals of a product that is there.
+    channels : bool, optional
+        Whether the right operand has a scale per column.
     of, of_target : str or None and float, optional
         Name of another case of the same operands, and the share of its speed that is wanted.
     """
@@ -47,6 +51,7 @@ class Case:
     accumulator: pq.Accumulator
     statistics: bool = False
     way: Way = "matmul"
+    channels: bool = False
     bits_as_needed: bool = False
     of: str | None = None
     of_target: float | None = None
@@ -130,6 +135,15 @@ _CERTIFIED: Final = Case(
 _CORRECTED: Final = Case(
     "corrected 32", "relative", pq.Accumulator(32, zero_point="correction"), of="exact 32", of_target=CORRECTED_OF_EXACT
 )
+_CHANNELS: Final = (
+    Case("exact 32, channels", "relative", pq.Accumulator(32), channels=True, of="exact 32",
+         of_target=CHANNELS_OF_EXACT),
+    Case("float64", "relative", pq.Accumulator(32), way="real64"),
+    Case("float64, channels", "relative", pq.Accumulator(32), way="real64", channels=True, of="float64",
+         of_target=REALS_OF_CHANNELS),
+    Case("float32", "relative", pq.Accumulator(32), way="real32"),
+    Case("float32, channels", "relative", pq.Accumulator(32), way="real32", channels=True, of="float32"),
+)  # fmt: skip
 _UNCERTIFIED: Final = (
     Case("trap", "trap", pq.Accumulator(32, "trap"), bits_as_needed=True),
     Case("counted, no events", "counted", pq.Accumulator(32, "saturate"), statistics=True, bits_as_needed=True),
@@ -140,7 +154,7 @@ _UNCERTIFIED: Final = (
 GROUPS: Final = (
     Group(
         Operands(_U8, _U8),
-        (*_exact("exact"), _CERTIFIED, _saturating(12), _saturating(14), *_UNCERTIFIED),
+        (*_exact("exact"), *_CHANNELS, _CERTIFIED, _saturating(12), _saturating(14), *_UNCERTIFIED),
         peers=True,
         threads=(*_exact("exact")[:1], _saturating(14)),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,10 @@ def contenders(
         return pq.QuantizedArray(array.codes, array.format)
 
     right = known.expected(case)
+    if case.channels:
+        assert isinstance(b.format, pq.Uniform)
+        steps = np.linspace(0.5, 2.0, b.shape[-1])
+        b = pq.QuantizedArray(b.codes, replace(b.format, scale=b.format.scale * steps, axis=-1))
 
     def check(result: pq.MatmulResult) -> int:
         return wrong_outputs(result, right, case.statistics)
@@ -116,6 +120,15 @@ def contenders(
         return new(b) if shape.attention else weights
 
     match case.way:
+        case "real64" | "real32":
+            result = pq.matmul(a, b, accumulator)
+            reals = right.acc * np.asarray(a.format.steps * b.format.steps)
+            out = np.empty(reals.shape, np.float32) if case.way == "real32" else None
+            if out is not None:
+                reals = reals.astype(np.float32)
+            return {
+                "prepared": Contender(lambda: result.real(out), lambda found: int(np.count_nonzero(found != reals)))
+            }
         case "packed":
             data, number_format, sizes = a.pack(), a.format, a.shape
 

@@ -94,7 +94,7 @@ def bounds(
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     profile: ProfileOption = None,
     weight: WeightOption = None,
     rounding: RoundingOption = None,
@@ -109,7 +109,7 @@ def bounds(
         plain = {"--bits": bits, "--b-bits": b_bits, "--shift": shift, "--a-unsigned": a_unsigned or None,
                  "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
                  "--b-zero-point": b_zero_point or None, "--alignment": None if alignment == "product" else alignment,
-                 "--zero-point": None if zero_point == "operand" else zero_point, "--profile": profile}  # fmt: skip
+                 "--zero-point": zero_point if zero_point != "operand" else None, "--profile": profile}  # fmt: skip
         _of_blocks(
             *block_formats(a_format, b_format, plain), depth, fixed_point(weight, rounding), a_scale, b_scale, as_json
         )
@@ -117,7 +117,7 @@ def bounds(
     refuse_block_options(of_blocks)
     chosen = make_profile(profile)
     if chosen is not None:
-        if (alignment, zero_point) != ("product", "operand"):
+        if (alignment, zero_point or "operand") != ("product", "operand"):
             raise ValueError(f"{chosen.name} says what its datapath is: leave --alignment and --zero-point out")
         alignment, zero_point = str(chosen.accumulator.alignment), str(chosen.accumulator.zero_point)
     if calibrated is not None:
@@ -136,6 +136,7 @@ def bounds(
             )
         layer_bounds(calibrated, data, images, alignment, zero_point, as_json)
         return
+    zero_point = zero_point or "operand"
     if depth is None:
         raise ValueError("neither a calibrated model nor --depth was given: try ptqsim bounds --bits 8 --depth 1536")
     a = make_format(a_format, bits, shift, a_unsigned, a_zero_point)

@@ -16,6 +16,7 @@ The left operand is twin_gelu where *--shift* is given, else uniform; the right 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -56,7 +57,7 @@ def vectors(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     profile: ProfileOption = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     rows: Annotated[
@@ -104,7 +105,9 @@ def vectors(
     element, name = _parse_element(trace), golden.checked_name(name)
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
-        a, b, source = codes_of_layer(calibrated, layer, group, data, images, seed)
+        a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)
+        if place is not None and zero_point is None and chosen_profile is None:
+            accumulator = replace(accumulator, zero_point=place)
         a, b = a[..., :rows, :], b[..., :cols]
     else:
         refuse({"--layer": layer}, "no calibrated model was given")

@@ -19,6 +19,9 @@ from ptqsim.kernels.runtime.environment import in_default_environment
 
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
+_FEW = 1 << 12
+"""Accumulators below which the call of a kernel takes longer than its work."""
+
 _LARGEST_SCALE = _FLOAT32_MAX / 2.0**63
 """With it every accumulator is within float32."""
 
@@ -119,9 +122,9 @@ class MatmulResult:
         """
         units = self._units(scales)
         if out is None:
-            if units.size <= 1 or not self.acc.size:
-                return self.acc * units
             reals = np.empty(self.acc.shape)
+            if units.size <= 1 or self.acc.size < _FEW:
+                return np.multiply(self.acc, units, out=reals)
             _to_reals(self.acc, units, reals)  # NumPy takes longer for one scale per column than for one in all
             return reals
         legal = f"out must be a C-contiguous array of float32 and of shape {self.acc.shape}"

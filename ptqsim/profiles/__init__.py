@@ -17,6 +17,7 @@ from ptqsim.profiles.libraries import XNNPACK as XNNPACK
 from ptqsim.profiles.processors import ARM_SMLAL as ARM_SMLAL
 from ptqsim.profiles.processors import AVX2_U8S8 as AVX2_U8S8
 from ptqsim.profiles.processors import VNNI_U8S8 as VNNI_U8S8
+from ptqsim.profiles.processors import VNNI_U8S8_SATURATE as VNNI_U8S8_SATURATE
 from ptqsim.profiles.profile import Operand as Operand
 from ptqsim.profiles.profile import Profile as Profile
 from ptqsim.profiles.registry import PROFILES as PROFILES

@@ -22,6 +22,12 @@ VNNI_U8S8 = Profile(
 )  # fmt: skip
 """Four products are added to a register of 32 bits at once, which wraps."""
 
+VNNI_U8S8_SATURATE = Profile(
+    "VNNI_U8S8_SATURATE", _U8, _S8, Accumulator(32, "saturate", Tree(4), zero_point="correction"),
+    "Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2: VPDPBUSDS",
+)  # fmt: skip
+"""Four products are added to a register of 32 bits at once, which saturates."""
+
 ARM_SMLAL = Profile(
     "ARM_SMLAL", Operand(8, signed=True, zero_point=True), _S8,
     Accumulator(32, "wrap", Split(2, 16, "wrap"), zero_point="correction"),

@@ -8,7 +8,7 @@ import pytest
 import ptqsim as pq
 from benchmarks.products import oracle
 from benchmarks.products.cases import GROUPS, groups_for
-from benchmarks.products.contenders import Oracle
+from benchmarks.products.contenders import Oracle, contenders
 from benchmarks.products.draws import OperandKind, Operands
 from benchmarks.products.shapes import QUICK, SHAPES, Shape
 
@@ -80,3 +80,18 @@ def test_pairs_saturate_in_part() -> None:
     assert 0.1 < expected.clamped / QUICK[0].outputs <= 1.0
     assert np.array_equal(pq.matmul(a, b, case.accumulator).acc, expected.acc)
     assert not np.array_equal(expected.acc, a.aligned() @ b.aligned())
+
+
+def test_reals_are_checked() -> None:
+    """Products and reals with a scale per column are those of the oracle, and a wrong one is noticed."""
+    [group] = groups_for(QUICK[0], "*, channels")
+    assert len(group.cases) == 6
+    a, b = group.operands.draw(QUICK[0], 0)
+    for case in group.cases:
+        for contender in contenders(case, QUICK[0], a, b, Oracle(a, b)).values():
+            contender()
+            assert contender.wrong() == 0
+            if case.way in ("real32", "real64"):
+                assert contender.last.dtype == np.dtype(f"float{case.way[4:]}")
+                contender.last[0, :2] = -contender.last[0, :2] - 1
+                assert contender.wrong() == 2

@@ -27,6 +27,11 @@ static __m256i vnni(__m256i sum, __m256i a, __m256i b)
 {
     return _mm256_dpbusd_epi32(sum, a, b);
 }
+
+static __m256i vnni_saturate(__m256i sum, __m256i a, __m256i b)
+{
+    return _mm256_dpbusds_epi32(sum, a, b);
+}
 #endif
 
 #define PRODUCT(name, step) \
@@ -44,4 +49,5 @@ static __m256i vnni(__m256i sum, __m256i a, __m256i b)
 PRODUCT(product_avx2, avx2)
 #ifdef VNNI
 PRODUCT(product_vnni, vnni)
+PRODUCT(product_vnni_saturate, vnni_saturate)
 #endif

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import ptqsim as pq
-from ptqsim.profiles import ARM_SMLAL, AVX2_U8S8, VNNI_U8S8
+from ptqsim.profiles import ARM_SMLAL, AVX2_U8S8, VNNI_U8S8, VNNI_U8S8_SATURATE
 
 SOURCE = Path(__file__).with_name("instructions.c")
 COMPILER = shutil.which("gcc") or shutil.which("cc")
@@ -21,7 +21,11 @@ U8, S8 = pq.Uniform(8, 1.0, signed=False), pq.Uniform(8, 1.0)
 # Flags of the processor, in the order in which they are looked for, and what the compiler calls their instructions.
 VNNI = {
     "avx512_vnni": ["-mavx512vnni", "-mavx512vl"],
-    "avx_vnni": ["-mavxvnni", "-D_mm256_dpbusd_epi32=_mm256_dpbusd_avx_epi32"],
+    "avx_vnni": [
+        "-mavxvnni",
+        "-D_mm256_dpbusd_epi32=_mm256_dpbusd_avx_epi32",
+        "-D_mm256_dpbusds_epi32=_mm256_dpbusds_avx_epi32",
+    ],
 }
 
 
@@ -78,24 +82,70 @@ def test_pairs_saturate_on_avx2(tmp_path: Path, rng: np.random.Generator) -> Non
     assert compare(AVX2_U8S8, compiled(tmp_path, ["-mavx2"], "product_avx2"), rng) > 0.1
 
 
-def vnni(folder: Path) -> Callable[..., None]:
-    for name, flags in VNNI.items():
-        if name in features():
-            return compiled(folder, ["-mavx2", "-DVNNI", *flags], "product_vnni")
-    pytest.skip("the processor has no VNNI")
+@pytest.fixture
+def vnni(tmp_path: Path) -> Callable[[pq.profiles.Profile], Callable[..., None]]:
+    """The instruction of a profile, where the processor has it."""
+    flags = next((flags for name, flags in VNNI.items() if name in features()), None)
+    if flags is None:
+        pytest.skip("the processor has no VNNI")
+    names = {"VNNI_U8S8": "product_vnni", "VNNI_U8S8_SATURATE": "product_vnni_saturate"}
+    return lambda profile: compiled(tmp_path, ["-mavx2", "-DVNNI", *flags], names[profile.name])
 
 
-def test_four_products_at_once_on_vnni(tmp_path: Path, rng: np.random.Generator) -> None:
-    assert compare(VNNI_U8S8, vnni(tmp_path), rng) == 0
+BOTH = pytest.mark.parametrize("profile", [VNNI_U8S8, VNNI_U8S8_SATURATE], ids=lambda profile: profile.name)
 
 
-def test_registers_of_vnni_wrap(tmp_path: Path) -> None:
+@BOTH
+def test_four_products_at_once_on_vnni(
+    profile: pq.profiles.Profile,
+    vnni: Callable[[pq.profiles.Profile], Callable[..., None]],
+    rng: np.random.Generator,
+) -> None:
+    assert compare(profile, vnni(profile), rng) == 0
+
+
+@pytest.mark.slow
+@BOTH
+def test_registers_of_vnni_overflow(
+    profile: pq.profiles.Profile,
+    vnni: Callable[[pq.profiles.Profile], Callable[..., None]],
+    rng: np.random.Generator,
+) -> None:
+    """A million sums of 70,000 products, most of which leave 32 bits; some come back, as their last products have the
+    other sign.
+    """
+    depth, columns = 70_000, 64
+    a = rng.integers(250, 256, (1024, depth), dtype=np.uint8)
+    left, execute = pq.QuantizedArray(a, U8), vnni(profile)
+    differ = {"exact": 0, "wrapped": 0, "clamped": 0}
+    for _ in range(16):
+        turn = rng.integers(68_000, depth + 1_000, columns)
+        signs = rng.choice([-1, 1], columns) * np.where(np.arange(depth)[:, None] < turn, 1, -1)
+        b = (signs * rng.integers(125, 128, (depth, columns)) - (signs < 0)).astype(np.int8)
+        right = pq.QuantizedArray(b.view(np.uint8), S8)
+        found = profile.matmul(left, right, statistics=False).acc
+        assert np.array_equal(found, executed(execute, a, b))
+        exact = pq.matmul(left, right, pq.Accumulator(48), statistics=False).acc
+        others = {"exact": exact, "wrapped": exact.astype(np.int32), "clamped": np.clip(exact, -(2**31), 2**31 - 1)}
+        for name, other in others.items():
+            differ[name] += int(np.count_nonzero(found != other))
+    outputs = 16 * len(a) * columns
+    assert outputs >= 10**6
+    assert differ["exact"] > outputs / 2
+    assert differ["clamped"] > outputs / 10
+    assert (differ["wrapped"] == 0) == (profile is VNNI_U8S8)
+
+
+@BOTH
+def test_counted_overflows_of_vnni(
+    profile: pq.profiles.Profile, vnni: Callable[[pq.profiles.Profile], Callable[..., None]]
+) -> None:
     """70,000 products of 255 * 127 leave 32 bits."""
     a, b = np.full((1, 70_000), 255, np.uint8), np.full((70_000, 8), 127, np.int8)
-    found = VNNI_U8S8.matmul(pq.QuantizedArray(a, U8), pq.QuantizedArray(b.view(np.uint8), S8))
+    found = profile.matmul(pq.QuantizedArray(a, U8), pq.QuantizedArray(b.view(np.uint8), S8))
     assert found.overflow is not None
     assert found.overflow.outputs == 8
-    assert np.array_equal(found.acc, executed(vnni(tmp_path), a, b))
+    assert np.array_equal(found.acc, executed(vnni(profile), a, b))
 
 
 @pytest.mark.parametrize("profile", [AVX2_U8S8, ARM_SMLAL], ids=lambda profile: profile.name)

@@ -86,8 +86,12 @@ OrderOption = Annotated[
 ]
 AlignmentOption = Annotated[str, typer.Option("--alignment", help="product, operand or deferred.")]
 ZeroPointOption = Annotated[
-    str,
-    typer.Option("--zero-point", help="Where zero points are subtracted: operand, or correction of the accumulator."),
+    str | None,
+    typer.Option(
+        "--zero-point",
+        help="Where zero points are subtracted: operand, or correction of the accumulator; by default as calibration "
+        "chose, or operand.",
+    ),
 ]
 ProfileOption = Annotated[
     str | None,
@@ -106,7 +110,7 @@ def make_accumulator(
     overflow: str,
     order: str,
     alignment: str,
-    zero_point: str = "operand",
+    zero_point: str | None = None,
     profile: pq.profiles.Profile | None = None,
 ) -> pq.Accumulator:
     """The accumulator that the datapath options describe, or that of a profile in place of these.
@@ -116,7 +120,7 @@ def make_accumulator(
     ValueError
         If one cannot be made, or another than the default is given beside a profile.
     """
-    made = pq.Accumulator(bits, overflow, parse_order(order), alignment, zero_point)
+    made = pq.Accumulator(bits, overflow, parse_order(order), alignment, zero_point or "operand")
     if profile is None:
         return made
     if made != pq.Accumulator():

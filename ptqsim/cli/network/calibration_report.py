@@ -21,6 +21,12 @@ def show(out: Output, quantized: Any, title: str) -> None:
     )
     _show_ties(out, quantized)
     show_fit(out, quantized)
+    if places := list(quantized.datapaths.values()):
+        corrected = sum(place == "correction" for place in places)
+        out.note(
+            f"zero points: corrected behind the multiplier in {corrected} layers, subtracted in front of it in "
+            f"{len(places) - corrected}; --zero-point of simulate, verify and bounds takes another place"
+        )
     if (mixed := quantized.info.get("mixed_precision")) is not None:
         sensitivity = mixed["sensitivity"]
         rows = [[name, bits, f"{sensitivity[name]:.4g}"] for name, bits in mixed["bits"].items()]

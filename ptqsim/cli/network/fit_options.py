@@ -70,12 +70,20 @@ def fit_accumulator(text: str | None, fit: str | None) -> pq.Accumulator | None:
         raise ValueError(f"--fit-accumulator {text}: {error}") from None
 
 
-def give_accumulators(quantized: ptq.QuantizedModel, accumulator: pq.Accumulator, attention_bits: int | None) -> None:
-    """Let every layer run on the accumulator, and products of two activations on one of another width if given."""
-    quantized.accumulator = accumulator
+def give_accumulators(
+    quantized: ptq.QuantizedModel, accumulator: pq.Accumulator, attention_bits: int | None, as_calibrated: bool
+) -> None:
+    """Let every layer run on the accumulator, and products of two activations on one of another width if given.
+
+    Zero points are subtracted where calibration chose it, or else where the accumulator says.
+    """
+    quantized.accumulator = quantized.as_calibrated(accumulator) if as_calibrated else accumulator
     if attention_bits is not None:
-        other = replace(accumulator, bits=attention_bits)
-        quantized.accumulator = {name: other for name, op in quantized.layers.items() if op.constant_b is None}
+        quantized.accumulator = {
+            name: replace(quantized.accumulators[name], bits=attention_bits)
+            for name, op in quantized.layers.items()
+            if op.constant_b is None
+        }
 
 
 def show_fit(out: Output, quantized: ptq.QuantizedModel) -> None:

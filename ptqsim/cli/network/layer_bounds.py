@@ -12,7 +12,9 @@ from ptqsim.cli.framework.output import Output
 BOUNDS: Final = ("datatype", "weight_aware", "row_stochastic", "calibrated")
 
 
-def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_point: str, as_json: bool) -> None:
+def layer_bounds(
+    calibrated: Path, data: str, images: int, alignment: str, zero_point: str | None, as_json: bool
+) -> None:
     """Print the widths of a calibrated model, one row per layer.
 
     Parameters
@@ -23,8 +25,10 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_
         Where the images of the calibrated bound come from.
     images : int
         How many; 0 leaves that bound out.
-    alignment, zero_point : str
+    alignment : str
         Of the accumulator.
+    zero_point : str or None
+        Likewise; None for the one that calibration chose for each layer.
     as_json : bool
         Print JSON.
     """
@@ -32,7 +36,8 @@ def layer_bounds(calibrated: Path, data: str, images: int, alignment: str, zero_
 
     out = Output(as_json)
     quantized = load_calibrated(calibrated)
-    quantized.accumulator = pq.Accumulator(bits=63, alignment=alignment, zero_point=zero_point)
+    wide = pq.Accumulator(bits=63, alignment=alignment, zero_point=zero_point or "operand")
+    quantized.accumulator = quantized.as_calibrated(wide) if zero_point is None else wide
     if images:
         source = ptq.load_data(data, quantized.model, split="calibration")
         quantized.mode = "integer"

@@ -21,8 +21,11 @@ ImagesOption = Annotated[int, typer.Option("--images", min=1, help="Images to ru
 
 def codes_of_layer(
     calibrated: Path, layer: str | None, group: int, data: str, images: int, seed: int
-) -> tuple[pq.QuantizedArray, pq.QuantizedArray, Mapping[str, Any]]:
-    """Operands [..., M, K] and [..., K, N] of a layer on some images, and their origin as plain data."""
+) -> tuple[pq.QuantizedArray, pq.QuantizedArray, Mapping[str, Any], pq.ZeroPoint | None]:
+    """Operands [..., M, K] and [..., K, N] of a layer on some images, their origin as plain data, and its datapath.
+
+    That is the place where zero points are subtracted; None where the layer has none.
+    """
     from ptqsim import ptq
     from ptqsim.ptq.evaluation.record import record_codes
 
@@ -42,7 +45,7 @@ def codes_of_layer(
         "images": images,
         "seed": seed,
     }
-    return a, b, source
+    return a, b, source, quantized.datapaths.get(layer)
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

@@ -48,7 +48,7 @@ def simulate(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     profile: ProfileOption = None,
     mode: Annotated[str, typer.Option("--mode", help="integer, or integer_only.")] = "integer",
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
@@ -65,7 +65,7 @@ def simulate(
     chosen = make_profile(profile)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point, chosen)
     bits, overflow, order = accumulator.bits, str(accumulator.overflow), str(accumulator.order)
-    alignment, zero_point = str(accumulator.alignment), str(accumulator.zero_point)
+    alignment = str(accumulator.alignment)
     quantized = load_calibrated(calibrated, checkpoint=checkpoint, pretrained=pretrained)
     if chosen is not None:
         _check_layers(quantized, chosen)
@@ -76,14 +76,15 @@ def simulate(
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
-    give_accumulators(quantized, accumulator, attention_bits)
+    as_calibrated = zero_point is None and chosen is None
+    give_accumulators(quantized, accumulator, attention_bits, as_calibrated)
     for text in layer or []:
         name, _, width = text.partition("=")
         if not (width.isascii() and width.isdigit()):  # isdigit alone takes superscripts
             raise ValueError(
                 f"--layer {text!r} can't be read; legal is NAME=BITS: try {next(iter(quantized.layers))}=20"
             )
-        quantized.accumulators[name] = replace(accumulator, bits=int(width))
+        quantized.accumulators[name] = replace(quantized.accumulators[name], bits=int(width))
     quantized.statistics = True
     with out.progress(f"{bits}-bit {overflow}", "image") as report:
         result = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
@@ -131,13 +132,20 @@ def simulate(
                 "overflow": overflow,
                 "order": order,
                 "alignment": alignment,
-                "zero_point": zero_point,
+                "zero_point": None if as_calibrated and quantized.datapaths else str(accumulator.zero_point),
             },
             "images": result.images,
             "exact": exact_metrics,
             "simulated": metrics,
             "difference": gap,
-            "layers": {name: {"bits": unit.accumulator.bits, "overflow": unit.overflow} for name, unit in rows.items()},
+            "layers": {
+                name: {
+                    "bits": unit.accumulator.bits,
+                    "zero_point": str(unit.accumulator.zero_point),
+                    "overflow": unit.overflow,
+                }
+                for name, unit in rows.items()
+            },
         }
     )
 

@@ -40,7 +40,7 @@ def verify(
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     data: DataOption = "digits",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -50,7 +50,7 @@ def verify(
     out = Output(as_json)
     quantized = load_calibrated(calibrated)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
-    give_accumulators(quantized, accumulator, attention_bits)
+    give_accumulators(quantized, accumulator, attention_bits, zero_point is None)
     source = ptq.load_data(data, quantized.model)
     samples = ptq.sample_images(source, min(images, len(source)), seed)
     with out.progress("recomputing", "image") as report:

@@ -62,7 +62,7 @@ def generate(
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     requantize: Annotated[

@@ -1,18 +1,15 @@
-"""Proofs about a unit."""
+"""Proofs about a unit, or about one output channel of a calibrated layer."""
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Annotated
 
 import typer
 
-import ptqsim as pq
 from ptqsim.cli.framework.options import (
     AlignmentOption,
     AUnsignedOption,
     AZeroPointOption,
-    BitsOption,
     BUnsignedOption,
     BZeroPointOption,
     OrderOption,
@@ -20,6 +17,9 @@ from ptqsim.cli.framework.options import (
     ZeroPointOption,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.layer_codes import GroupOption, LayerArgument, LayerOption, refuse
+from ptqsim.cli.rtl.claims import conclude, decided, show_claims
+from ptqsim.cli.rtl.prove_column import prove_column
 from ptqsim.cli.rtl.unit import (
     MOST_SECONDS,
     ABitsOption,
@@ -31,12 +31,9 @@ from ptqsim.cli.rtl.unit import (
     describe,
     make_unit,
 )
-from ptqsim.datapath.spec import ZeroPoint
 from ptqsim.rtl.proofs.arithmetic import arithmetic_claims
 from ptqsim.rtl.proofs.circuits import circuit_claims
-from ptqsim.rtl.proofs.claim import SKIPPED, decide
 from ptqsim.rtl.proofs.replay import (
-    Counterexample,
     correction_saturates_otherwise,
     deferred_saturates_otherwise,
     narrower_than_the_bound,
@@ -44,7 +41,10 @@ from ptqsim.rtl.proofs.replay import (
 
 
 def prove(
-    bits: BitsOption = 14,
+    calibrated: LayerArgument = None,
+    bits: Annotated[
+        int | None, typer.Option("--bits", help="Accumulator width P; 14, or of a layer what its weights fit.")
+    ] = None,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
@@ -57,7 +57,12 @@ def prove(
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
+    layer: LayerOption = None,
+    group: GroupOption = 0,
+    column: Annotated[
+        int | None, typer.Option("--column", min=0, help="Output channel; by default the one that needs most bits.")
+    ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
@@ -66,63 +71,35 @@ def prove(
 
     z3 decides the arithmetic, the SAT solver of Yosys the circuits. Exit status 1 if a true claim was not proven or a
     false one not refuted; a claim that was skipped, as its tool is missing, is listed as that and is no pass either.
+
+    Of a calibrated file, one output channel of a layer: with its weights as constants no input overflows a register,
+    and with one bit less one does. The accumulator is the one that the weights were fitted to, or else as narrow as
+    the channel allows:
+
+        ptqsim rtl prove fitted.safetensors --layer blocks.0.mlp.fc1
     """
     out = Output(as_json)
-    given = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
-    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=given)
+    if calibrated is not None:
+        given = {"--overflow": overflow, "--order": order, "--alignment": alignment, "--depth": depth,
+                 "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
+                 "--a-unsigned": a_unsigned, "--a-zero-point": a_zero_point, "--b-unsigned": b_unsigned,
+                 "--b-zero-point": b_zero_point, "--zero-point": zero_point}  # fmt: skip
+        kept = dict(zip(given, ("wrap", "sequential", "product", 64, 5), strict=False))
+        others = {name: value for name, value in given.items() if value and value != kept.get(name)}
+        refuse(others, f"{calibrated} says what its codes and its accumulator are")
+        prove_column(out, calibrated, layer, group, column, bits, timeout)
+        return
+    refuse({"--layer": layer, "--group": group or None, "--column": column}, "no calibrated model was given")
+    bits = 14 if bits is None else bits
+    zero_points = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
+    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=zero_points)
     claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
-    verdicts = [decide(claim, timeout) for claim in out.track(claims, "proving", "claim")]
-    rows = [
-        (one.claim.name, one.outcome, "true" if one.claim.holds else "false", f"{one.seconds:.1f}",
-         one.detail or one.claim.statement)
-        for one in verdicts
-    ]  # fmt: skip
-    out.table(["claim", "outcome", "claim is", "seconds", "statement or counterexample"], rows, title=describe(unit))
+    verdicts = decided(out, claims, timeout)
+    show_claims(out, verdicts, describe(unit))
     shown = [narrower_than_the_bound(unit.a, unit.b, depth)]
     if unit.twins:
         # A register of the width of one term is full after two of them.
         shown.append(deferred_saturates_otherwise(unit.a, unit.b, min(bits, unit.product.bits + unit.a.shift)))
     if unit.corrects:
         shown.append(correction_saturates_otherwise(unit.a, unit.b, min(bits, unit.product.bits)))
-    out.table(
-        ["counterexample, replayed", "codes of a", "codes of b", "register", "it gives"],
-        [row for one in shown for row in _rows(one)],
-    )
-    skipped = sum(one.outcome == SKIPPED for one in verdicts)
-    good = sum(one.as_expected for one in verdicts)
-    out.note(f"{good} of {len(verdicts)} claims decided as expected, {skipped} skipped")
-    out.result(
-        {
-            "unit": unit.to_dict(),
-            "claims": [
-                {"name": one.claim.name, "statement": one.claim.statement, "true": one.claim.holds,
-                 "outcome": one.outcome, "detail": one.detail, "seconds": one.seconds}
-                for one in verdicts
-            ],
-            "counterexamples": [
-                {"what": one.what, "a": one.a.codes, "b": one.b.codes, "outputs": one.outputs,
-                 "accumulators": [accumulator.to_dict() for accumulator in one.accumulators]}
-                for one in shown
-            ],
-        }
-    )  # fmt: skip
-    if good < len(verdicts):
-        raise typer.Exit(1)
-
-
-def _rows(shown: Counterexample) -> list[tuple[str, str, str, str, int]]:
-    return [
-        (shown.what, _runs(shown.a), _runs(shown.b), f"{one.bits} bits, {one.overflow}, {_place(one)}", output)
-        for one, output in zip(shown.accumulators, shown.outputs, strict=True)
-    ]
-
-
-def _place(accumulator: pq.Accumulator) -> str:
-    corrected = accumulator.zero_point == ZeroPoint.CORRECTION
-    return f"{accumulator.alignment}, {accumulator.zero_point}" if corrected else str(accumulator.alignment)
-
-
-def _runs(array: pq.QuantizedArray) -> str:
-    """The codes in their order: those that repeat once, with how often."""
-    runs = [(code, len(list(same))) for code, same in groupby(array.codes.ravel().tolist())]
-    return ", ".join(str(code) if count == 1 else f"{code} ({count} times)" for code, count in runs)
+    conclude(out, {"unit": unit.to_dict()}, verdicts, shown)

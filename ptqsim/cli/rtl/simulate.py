@@ -61,7 +61,7 @@ def simulate(
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
     b_zero_point: BZeroPointOption = 0,
-    zero_point: ZeroPointOption = "operand",
+    zero_point: ZeroPointOption = None,
     multiplier: MultiplierOption = "behavioral",
     columns: ColumnsOption = None,
     rows: Annotated[
@@ -101,9 +101,10 @@ def simulate(
     source: object = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
-        a, b, source = codes_of_layer(calibrated, layer, group, data, images, seed)
+        a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)
         a, b = a[..., :rows, :], b[..., :cols]
-        unit = unit_of(a, b, make_accumulator(bits, overflow, order, alignment, zero_point), runtime_shift, multiplier)
+        accumulator = make_accumulator(bits, overflow, order, alignment, zero_point or place)
+        unit = unit_of(a, b, accumulator, runtime_shift, multiplier)
         columns = _LAYER_COLUMNS if columns is None else columns
     else:
         refuse({"--layer": layer}, "no calibrated model was given")

@@ -36,7 +36,7 @@ class ZeroPoints(NamedTuple):
     a_zero_point: int = 0
     b_unsigned: bool = False
     b_zero_point: int = 0
-    zero_point: str = "operand"
+    zero_point: str | None = None
 
 
 def make_unit(

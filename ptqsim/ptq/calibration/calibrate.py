@@ -30,7 +30,7 @@ from ptqsim.ptq.integer_only.build import build_plan, check_units
 from ptqsim.ptq.integer_only.options import Given, IntegerOnly
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, run_as_fitted
+from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, choose_datapaths, run_as_calibrated
 from ptqsim.ptq.search.capture import Captured
 
 
@@ -216,7 +216,8 @@ def calibrate(
         info["reconstruction"] = reconstruct(quantized, model, images, chosen.reconstruction, seed, kept, key, progress)
     quantized.info = info
     quantized.mode = "fake_quant"
-    run_as_fitted(quantized)
+    choose_datapaths(quantized)
+    run_as_calibrated(quantized)
     if integer_only:
         quantized.plan = build_plan(quantized, images, units)
         quantized.info["integer_only"] = units.to_dict()

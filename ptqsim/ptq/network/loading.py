@@ -24,7 +24,7 @@ from ptqsim.ptq.network.description.architecture import architectural_difference
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
-from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_fitted
+from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_calibrated
 from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
@@ -102,7 +102,7 @@ def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor
         quantized.plan = plan_from_plain(plan, _Constants(tensors))
     quantized.info["float_weights"] = "original" if original else "decoded"
     quantized.mode = "fake_quant"
-    run_as_fitted(quantized)
+    run_as_calibrated(quantized)
     return quantized
 
 

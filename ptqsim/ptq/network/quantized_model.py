@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
@@ -18,6 +19,7 @@ from ptqsim.ptq.network.admission.given import check_network, default_modes, no_
 from ptqsim.ptq.network.description.architecture import architecture
 from ptqsim.ptq.network.pixels import as_pixels, run_plan
 from ptqsim.ptq.network.products.as_given import sums_as_given
+from ptqsim.ptq.network.products.datapaths import choose_datapath
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.saving import save
 from ptqsim.ptq.network.tasks.task import task_of
@@ -52,6 +54,9 @@ class QuantizedModel(nn.Module):
         every layer, assigning a mapping sets the layers that it names.
     accumulators : mapping of str to ptqsim.Accumulator
         The same by layer: ``q.accumulators["blocks.0.mlp.fc2"] = ptqsim.Accumulator(bits=20)``.
+    datapaths : dict of str to ptqsim.ZeroPoint
+        Where zero points are subtracted, by layer, as calibration chose it; layers without zero points are left out.
+        The first accumulator of a layer, of 32 bits, does it there.
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
@@ -146,6 +151,26 @@ class QuantizedModel(nn.Module):
         )
 
     @property
+    def datapaths(self) -> dict[str, pq.ZeroPoint]:
+        return {name: pq.ZeroPoint.of(one["zero_point"]) for name, one in self.info.get("datapaths", {}).items()}
+
+    def as_calibrated(self, accumulator: pq.Accumulator) -> dict[str, pq.Accumulator]:
+        """Accumulators by layer: the one given, but zero points are subtracted where calibration chose it.
+
+        Parameters
+        ----------
+        accumulator : ptqsim.Accumulator
+            For every layer; its own place is taken where calibration chose none.
+
+        Returns
+        -------
+        dict of str to ptqsim.Accumulator
+            By layer name, as :attr:`accumulator` takes it: ``q.accumulator = q.as_calibrated(ptqsim.Accumulator(24))``.
+        """
+        places = self.datapaths
+        return {name: replace(accumulator, zero_point=places.get(name, accumulator.zero_point)) for name in self.layers}
+
+    @property
     def statistics(self) -> bool:
         return any(layer.integer.statistics for layer in self.layers.values())
 
@@ -188,12 +213,26 @@ class QuantizedModel(nn.Module):
         save(self, checked_path("the checkpoint", path))
 
 
-def run_as_fitted(quantized: QuantizedModel) -> None:
-    """Give layers with weights the accumulator that these were fitted to, if they were (docs/fitted_weights.md)."""
-    if (fit := quantized.info.get("fit")) is not None:
-        accumulator = pq.Accumulator.from_dict(fit["accumulator"])
+def choose_datapaths(quantized: QuantizedModel) -> None:
+    """Note where zero points are to be subtracted in each layer that has any (docs/calibration.md)."""
+    accumulator = _fitted_to(quantized)
+    place = None if accumulator is None else accumulator.zero_point
+    chosen = {name: choose_datapath(op, place) for name, op in quantized.layers.items()}
+    if found := {name: one for name, one in chosen.items() if one is not None}:
+        quantized.info["datapaths"] = found
+
+
+def run_as_calibrated(quantized: QuantizedModel) -> None:
+    """Give layers the datapath that calibration chose, and if weights were fitted, the accumulator that they fit."""
+    quantized.accumulator = quantized.as_calibrated(pq.Accumulator(32))
+    if (accumulator := _fitted_to(quantized)) is not None:
         layers = quantized.layers.items()
         quantized.accumulator = {name: accumulator for name, op in layers if op.constant_b is not None}
+
+
+def _fitted_to(quantized: QuantizedModel) -> pq.Accumulator | None:
+    fit = quantized.info.get("fit")
+    return None if fit is None else pq.Accumulator.from_dict(fit["accumulator"])
 
 
 class _Accumulators(MutableMapping[str, pq.Accumulator]):

@@ -102,7 +102,7 @@ def _deferred(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None:
     )
     both = Module("both", "Product beside deferred.\n\n  ok = next_acc == next_r1 + (next_r2 << m)",
                   (*inputs, out("ok")), body, (one, two))  # fmt: skip
-    return _sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], [_query("ok", 1)], [both], timeout)
+    return sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], [_query("ok", 1)], [both], timeout)
 
 
 def _corrected(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None:
@@ -136,14 +136,29 @@ def _corrected(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None
     queries = [_query("ok", 1)]
     if _by_code(unit):
         queries = [_query("ok", 1, f"-set a_code {code}") for code in range(unit.a.code_count)]
-    return _sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], queries, [both], timeout)
+    return sat(["hierarchy -check -top both", "proc", "flatten", "opt -full"], queries, [both], timeout)
 
 
 def same(gold: Unit, gate: Module, timeout: float) -> str | None:
     """None if the step of a unit is another module for every input, else an input that tells them apart."""
     one = step(gold)
     commands = ["proc", "flatten", f"miter -equiv -flatten -make_outputs {one.name} {gate.name} both"]
-    return _sat([*commands, "hierarchy -top both", "opt -full"], _queries(gold), [one, gate], timeout)
+    return sat([*commands, "hierarchy -top both", "opt -full"], _queries(gold), [one, gate], timeout)
+
+
+def sat(commands: Sequence[str], queries: Sequence[str], modules: Sequence[Module], timeout: float) -> str | None:
+    """None if every query is proven, else the first counterexample."""
+    yosys = tools.find("yosys", "to prove")
+    with TemporaryDirectory(dir=tools.cache_folder("proofs")) as name:
+        folder = Path(name)
+        texts = {part.name: part.render() for module in modules for part in module.hierarchy()}
+        files.write_scratch(folder / "design.sv", "\n".join(texts.values()))
+        written = yosys.script(["read_verilog -sv design.sv", *commands, *queries], folder, timeout)
+    if _FAILED in written:
+        return " ".join(_model(written[written.index(_FAILED) :].partition(_PROVEN)[0]))
+    if written.count(_PROVEN) == len(queries):
+        return None
+    raise tools.ToolError(f"{yosys.version} gave no verdict: {' '.join(written.split())[-300:]}")
 
 
 def _same_as_gates(unit: Unit, timeout: float) -> str | None:
@@ -161,7 +176,7 @@ def _same_as_gates(unit: Unit, timeout: float) -> str | None:
         "miter -equiv -flatten -make_outputs gold gate both",
         "hierarchy -top both",
     ]
-    return _sat(mapped, _queries(unit), [module], timeout)
+    return sat(mapped, _queries(unit), [module], timeout)
 
 
 def _by_code(unit: Unit) -> bool:
@@ -181,21 +196,6 @@ def _queries(unit: Unit) -> list[str]:
 
 def _query(signal: str, value: int, given: str = "") -> str:
     return f"sat -prove {signal} {value} {given} -show-inputs -show-outputs -set-def-inputs both"
-
-
-def _sat(commands: Sequence[str], queries: Sequence[str], modules: Sequence[Module], timeout: float) -> str | None:
-    """None if every query is proven, else the first counterexample."""
-    yosys = tools.find("yosys", "to prove")
-    with TemporaryDirectory(dir=tools.cache_folder("proofs")) as name:
-        folder = Path(name)
-        texts = {part.name: part.render() for module in modules for part in module.hierarchy()}
-        files.write_scratch(folder / "design.sv", "\n".join(texts.values()))
-        written = yosys.script(["read_verilog -sv design.sv", *commands, *queries], folder, timeout)
-    if _FAILED in written:
-        return " ".join(_model(written[written.index(_FAILED) :].partition(_PROVEN)[0]))
-    if written.count(_PROVEN) == len(queries):
-        return None
-    raise tools.ToolError(f"{yosys.version} gave no verdict: {' '.join(written.split())[-300:]}")
 
 
 def _model(written: str) -> list[str]:

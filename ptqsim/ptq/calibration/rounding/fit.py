@@ -17,7 +17,7 @@ from ptqsim.fitting.compensation import errors
 from ptqsim.ptq.calibration.rounding.gram import gram
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
-from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_fitted
+from ptqsim.ptq.network.quantized_model import QuantizedModel, choose_datapaths, run_as_calibrated
 from ptqsim.ptq.search.capture import Captured, OperationData
 
 STEPS_PER_OCTAVE: Final = 2
@@ -190,4 +190,5 @@ def fit_network(quantized: QuantizedModel, captured: Captured, fit: Fit, progres
         op.report = {**op.report, "fit": report}
         progress(done, len(layers), op.name)
     quantized.info["fit"] = fit.to_dict()
-    run_as_fitted(quantized)
+    choose_datapaths(quantized)
+    run_as_calibrated(quantized)

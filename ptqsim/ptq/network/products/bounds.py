@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from ptqsim.ptq.network.products.operations import MatmulOperation
 
 
-def operation_bounds(op: MatmulOperation) -> dict[str, pq.Bound]:
+def operation_bounds(op: MatmulOperation, zero_point: pq.ZeroPoint | None = None) -> dict[str, pq.Bound]:
     """By name, from loosest to tightest; of several groups (heads, W_Q, W_K, W_V) the widest.
 
     ``datatype`` always; ``weight_aware`` with a constant right operand; ``row_stochastic`` after softmax;
     ``calibrated`` where statistics were counted in integer mode (``q.statistics = True``). All are of the P-bit
-    register, with zero points where its accumulator subtracts them.
+    register, with zero points subtracted at a place, by default where its accumulator does it.
     """
     if op.formats is None:
         raise ValueError(f"layer {op.name!r} has no formats: calibrate the model first")
-    alignment, place = op.integer.accumulator.alignment, op.integer.accumulator.zero_point
+    unit = op.integer.accumulator
+    alignment, place = unit.alignment, unit.zero_point if zero_point is None else zero_point
     a, b = op.formats.a, op.formats.b
     pairs = [(a[g % len(a)], g) for g in range(max(len(a), len(b)))]
     bounds = {"datatype": _widest(pq.bounds.datatype(x, b[g % len(b)], op.depth, alignment, place) for x, g in pairs)}
