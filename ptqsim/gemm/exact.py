@@ -90,7 +90,6 @@ class WordKernel(NamedTuple):
     together: int
     prefixes: Callable[..., int] | None
 
-
     def tiles_of(self, batch: int, rows: int, columns: int) -> tuple[int, int, int]:
         """Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows."""
         return batch, -(-columns // COLUMNS), -(-rows // ROWS)

@@ -1,7 +1,7 @@
 """Products that are taken again and again, of arrays that stay in place: made ready once.
 
-`matmul` finds out in every call what it is given. Here formats, shapes, accumulator and memory are known beforehand, and
-so is the certificate (docs/kernels.md), so that a call only puts codes into words and runs the loop over tiles.
+`matmul` finds out in every call what it is given. Here formats, shapes, accumulator and memory are known beforehand,
+and so is the certificate (docs/kernels.md): a call only puts codes into words and runs the loop over tiles.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ def _kept_bits(sides: Sides, accumulator: Accumulator, proven_bits: int) -> int 
     return None
 
 
-def _by_words(
-    sides: Sides, accumulator: Accumulator, proven_bits: int, acc: NDArray[np.int32]
-) -> Call | None:
+def _by_words(sides: Sides, accumulator: Accumulator, proven_bits: int, acc: NDArray[np.int32]) -> Call | None:
     """The exact product, by instructions for bytes or pairs, if a certificate allows it and operands fit."""
     bits = _kept_bits(sides, accumulator, proven_bits)
     if bits is None:
@@ -111,7 +109,7 @@ def _runs(
     """The loops over tiles: one for all matrices whose planes have the same shifts."""
     batch, rows, columns = acc.shape
     numbers = kernel.tiles_of(batch, rows, columns)
-    pairs = np.stack([np.arange(batch), np.arange(batch) % right.count], 1)
+    pairs = np.stack([np.arange(batch), np.arange(batch) % right.matrices], 1)
     tiles = all_tiles(numbers, kernel.together if right.values.nbytes <= CACHE_BYTES else None)
     of_batch = tiles // (numbers[1] * numbers[2])
     lines = np.zeros((0, 0), np.int32)
@@ -144,7 +142,8 @@ def _in_steps(sides: Sides, accumulator: Accumulator, acc: NDArray[np.int32]) ->
     weights = isinstance(sides.right, QuantizedArray)
     count = len(acc)
     kinds = [
-        (meaning_of(sides.left_formats[i]), None if weights else meaning_of(sides.right_formats[i])) for i in range(count)
+        (meaning_of(sides.left_formats[i]), None if weights else meaning_of(sides.right_formats[i]))
+        for i in range(count)
     ]
     parts = []
     for kind in dict.fromkeys(kinds):

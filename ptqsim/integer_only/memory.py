@@ -22,7 +22,8 @@ class Block:
     def array(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """The beginning of it as an array."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
-        return self.bytes[:size].view(dtype).reshape(shape)
+        made: NDArray[Any] = self.bytes[:size].view(dtype).reshape(shape)
+        return made
 
 
 class Memory:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.gemm.fixed import Sides, certified, fixed_product, meaning_of
+from ptqsim.gemm.fixed import Sides, certified, fixed_product
+from ptqsim.gemm.operands.fixed import meaning_of
 from ptqsim.integer_only.edges import Edge
 from ptqsim.integer_only.memory import Block, Memory
 from ptqsim.integer_only.moves import Reshape, Transpose, moved
@@ -120,12 +121,12 @@ class Program:
         right = self._contiguous(self._values[step.right].array)
         heads = left.shape[1]
         each = int(np.prod(left.shape[2:-2], dtype=int))
-        formats, others = (
+        of_left, of_right = (
             [fmt for fmt in spread(edges[name].formats, heads) for _ in range(each)] * self._count
             for name in (step.left, step.right)
         )
         flat = [one.reshape(-1, *one.shape[-2:]) for one in (left, right, acc)]
-        sides = Sides(flat[0], formats, flat[1], others, step.transposed)
+        sides = Sides(flat[0], of_left, flat[1], of_right, step.transposed)
         self._calls.append(fixed_product(sides, register, bits, flat[2]))
 
     def _apply(self, step: Apply) -> None:
@@ -162,16 +163,17 @@ class Program:
         dtype, users = step.units[0].out_format.code_dtype, self._users[step.name]
         if len(users) != 1 or not isinstance(users[0], Move):
             return self._new(step.name, dtype)
-        move = users[0]
-        shapes = [(self._count, *self._plan.edges[step.name].shape)]
+        move, shapes, axes = users[0], [(self._count, *self._plan.edges[step.name].shape)], []
         for one in move.moves:
             if not isinstance(one, Reshape | Transpose):
                 return self._new(step.name, dtype)
             shapes.append(one(np.broadcast_to(np.uint8(0), shapes[-1])).shape)
-        block, array = self._memory.take(shapes[-1], dtype)
+            axes.append((0, *(np.argsort(one.axes) + 1)) if isinstance(one, Transpose) else None)
+        block, array = self._memory.take(shapes.pop(), dtype)
         back = array
-        for one, shape in zip(reversed(move.moves), reversed(shapes[:-1]), strict=True):
-            back = back.reshape(shape) if isinstance(one, Reshape) else back.transpose(0, *(np.argsort(one.axes) + 1))
+        while shapes:
+            shape, order = shapes.pop(), axes.pop()
+            back = back.reshape(shape) if order is None else back.transpose(order)
         if not np.may_share_memory(back, array):
             self._memory.release(block)
             return self._new(step.name, dtype)
@@ -220,9 +222,7 @@ def _copy(target: NDArray[Any], source: NDArray[Any]) -> Call:
     return lambda: np.copyto(target, source)
 
 
-def _unit_by_unit(
-    step: Apply, inputs: list[NDArray[Any]], rules: list[vectors.Rule], codes: NDArray[Any]
-) -> Call:
+def _unit_by_unit(step: Apply, inputs: list[NDArray[Any]], rules: list[vectors.Rule], codes: NDArray[Any]) -> Call:
     """The call of units that have no kernel of vector code, or not the same one."""
 
     def run() -> None:

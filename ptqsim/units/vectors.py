@@ -147,10 +147,14 @@ def _merged(arrays: Sequence[NDArray[Any]], keep: bool) -> _Shape | None:
     strides = [[step // array.itemsize for step in array.strides[:-1]] for array in arrays]
     if keep:
         after = _one(sizes[2:], [one[2:] for one in strides])
-        return after and _Shape([*sizes[:2], *after.sizes], [one[:2] + more for one, more in zip(strides, after.strides, strict=True)])
+        return after and _Shape(
+            [*sizes[:2], *after.sizes], [one[:2] + more for one, more in zip(strides, after.strides, strict=True)]
+        )
     merged = _fewest(sizes, strides)
     missing = 3 - len(merged.sizes)
-    return None if missing < 0 else _Shape([1] * missing + merged.sizes, [[0] * missing + one for one in merged.strides])
+    return (
+        None if missing < 0 else _Shape([1] * missing + merged.sizes, [[0] * missing + one for one in merged.strides])
+    )
 
 
 def _one(sizes: list[int], strides: list[list[int]]) -> _Shape | None:

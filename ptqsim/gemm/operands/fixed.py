@@ -39,7 +39,7 @@ class FixedLeft(NamedTuple):
 
 
 class FixedRight(NamedTuple):
-    """A right operand: its words, the calls that fill them, how many matrices, the depth, and shifts of its planes.
+    """A right operand: its words, the calls that fill them, their number, the depth, and shifts of its planes.
 
     `correction` gives, for offsets of the planes of a left operand and their shifts, what these add to each column, in
     memory that stays, and the calls that fill it.
@@ -47,7 +47,7 @@ class FixedRight(NamedTuple):
 
     values: NDArray[Any]
     calls: list[Call]
-    count: int
+    matrices: int
     depth: int
     shifts: tuple[int, ...]
     correction: Callable[[tuple[int, ...], tuple[int, ...]], tuple[NDArray[np.int32], list[Call]]]
@@ -134,7 +134,9 @@ def _panels(size: int, parts: Parts, codes: NDArray[Any], arguments: tuple[Any, 
     return lambda: _threads.run(align.word_panels, size, 1, parts.count, parts.taken(codes), *arguments)
 
 
-def _call(kernel: Callable[..., int], size: int, least: int, parts: Parts, codes: NDArray[Any], *arguments: Any) -> Call:
+def _call(
+    kernel: Callable[..., int], size: int, least: int, parts: Parts, codes: NDArray[Any], *arguments: Any
+) -> Call:
     """A call of a kernel that puts codes into words."""
     return lambda: _threads.run(kernel, size, least, parts.taken(codes), *arguments)
 

@@ -94,9 +94,10 @@ def _folded(builder: Any, vector: Any) -> Any:
 def store(typing_context, registers, correction, corrected, rows, columns, drop, out, at):  # type: ignore[no-untyped-def]
     """Put ``registers - correction`` into a tile of `out`, int64 or int32 [..., N].
 
-    Registers and correction are int32 or both int16, of which the difference keeps the low bits; there is a correction for each column.
-    `corrected` and `at` are the numbers of the first elements of the correction and of the tile. Only the low 64 -
-    `drop` bits of each value are kept, sign included; not zero if that changed any. What is put into an int32 is proven to fit it.
+    Registers and correction are both int32 or both int16, of which the difference keeps the low bits; there is a
+    correction for each column. `corrected` and `at` are the numbers of the first elements of the correction and of the
+    tile. Only the low 64 - `drop` bits of each value are kept, sign included; not zero if that changed any. What is put
+    into an int32 is proven to fit it.
     """
     return types.int64(registers, correction, corrected, rows, columns, drop, out, at), _generate
 

@@ -56,8 +56,8 @@ def softmax(
     """Codes of e / E, where e is the entry of a table at -log2 of the exponential.
 
     `positions` [G, 4] are mantissa, half, shift and the greatest position; `quotient` [G, 7] the gain of the numerator,
-    the shift of E, the bits of the reciprocal, 1 for a twin format, k - 1, m, and the number of scores in a row. The limits
-    are those of `vectors.rescale`, of which a twin format has none. A quotient q = floor(a / b) is found from
+    the shift of E, the bits of the reciprocal, 1 for a twin format, k - 1, m, and the number of scores in a row. The
+    limits are those of `vectors.rescale`, of which a twin format has none. A quotient q = floor(a / b) is found from
     floor(2**bits / b), with a < 2**bits, which makes it q or q - 1, and compared with a.
     """
     start = shared(start, stop, team)

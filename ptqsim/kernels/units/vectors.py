@@ -19,13 +19,13 @@ from ptqsim.kernels.runtime.team import shared
 
 
 @inlined
-def head(row: int, shape: Any) -> int:
+def head(row: int, shape: Any) -> Any:
     """The h of a row."""
     return row // shape[0] % shape[1]
 
 
 @inlined
-def begin(row: int, shape: Any, place: Any) -> int:
+def begin(row: int, shape: Any, place: Any) -> Any:
     """The element of a flat array at which a row begins."""
     rest = row // shape[0]
     return place[0] + row % shape[0] * place[1] + rest % shape[1] * place[2] + rest // shape[1] * place[3]
@@ -36,7 +36,7 @@ def rescale(
     start: int, stop: int, team: int, shape: Any, places: Any, acc: Any, mantissa: Any, addend: Any, limits: Any,
     codes: Any,
 ) -> int:  # fmt: skip
-    """Uniform codes of (acc * mantissa + addend) >> shift; `limits` [G, 5] are shift, low, high, zero point and mask."""
+    """Uniform codes of (acc * mantissa + addend) >> shift; `limits` [G, 5]: shift, low, high, zero point, mask."""
     start = shared(start, stop, team)
     n = mantissa.shape[1]
     for row in range(start, stop):
@@ -86,7 +86,13 @@ def look_up(
     for row in range(start, stop):
         g = head(row, shape) if len(limits) > 1 else 0
         first, at = begin(row, shape, places[0]), begin(row, shape, places[1])
-        values, out, factor, more, entries = acc[first : first + n], codes[at : at + n], mantissa[g], addend[g], table[g]
+        values, out, factor, more, entries = (
+            acc[first : first + n],
+            codes[at : at + n],
+            mantissa[g],
+            addend[g],
+            table[g],
+        )
         shift0, half0, shift1, half1, low, high = (
             limits[g, 0], limits[g, 1], limits[g, 2], limits[g, 3], limits[g, 4], limits[g, 5]
         )  # fmt: skip
