@@ -25,7 +25,7 @@ from ptqsim.gemm.operands.planes import (
 )
 from ptqsim.gemm.product import Product
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
-from ptqsim.kernels.matmul import accumulate, convert, exact, matrix, prefix
+from ptqsim.kernels.matmul import accumulate, convert, exact, lanes, matrix, prefix
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -248,7 +248,7 @@ def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
         strips,
         panels,
         max(product.depth, 1),
-        accumulate.SATURATE,
+        lanes.SATURATE,
         *limits,
         acc,
         False,
