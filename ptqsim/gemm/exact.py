@@ -101,8 +101,8 @@ _PAIRS = WordKernel("dot_int16", PAIRS, exact.exact_tiles, (False,), 1, None)
 
 
 def word_kernels() -> list[WordKernel]:
-    """What this processor has instructions for, the fastest first."""
-    return [_MATRIX if machine.MATRIX else _DOT] * machine.DOT + [_PAIRS] * machine.PAIRS
+    """What this processor has instructions for, beside those of a matrix unit; the fastest first."""
+    return [_DOT] * machine.DOT + [_PAIRS] * machine.PAIRS
 
 
 class WordOperands(NamedTuple):

@@ -23,6 +23,7 @@ from ptqsim.gemm.operands.fixed import Call, FixedLeft, FixedRight, fixed_left, 
 from ptqsim.gemm.operands.operand import PreparedOperand
 from ptqsim.gemm.product import Product
 from ptqsim.gemm.steps.groups import Groups
+from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
 
@@ -92,7 +93,7 @@ def _kept_bits(sides: Sides, accumulator: Accumulator, proven_bits: int) -> int 
 def _by_words(sides: Sides, accumulator: Accumulator, proven_bits: int, acc: NDArray[np.int32]) -> Call | None:
     """The exact product, by instructions for bytes or pairs, if a certificate allows it and operands fit."""
     bits = _kept_bits(sides, accumulator, proven_bits)
-    if bits is None:
+    if bits is None or machine.MATRIX:  # words for the matrix unit are made in every call
         return None
     for kernel in word_kernels():
         left = fixed_left(sides.left, sides.left_formats, kernel.parts)

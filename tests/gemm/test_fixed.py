@@ -68,7 +68,9 @@ def test_equals_matmul(a: str, b: str, instructions: str, monkeypatch: pytest.Mo
                 assert np.array_equal(of_weights, wanted)
 
 
-@pytest.mark.parametrize("others", [pq.TwinSoftmax(6, 2), pq.TwinSoftmax(6, 0), pq.Uniform(6, 0.1), pq.Uniform(6, 0.1, zero_point=3)])
+@pytest.mark.parametrize(
+    "others", [pq.TwinSoftmax(6, 2), pq.TwinSoftmax(6, 0), pq.Uniform(6, 0.1), pq.Uniform(6, 0.1, zero_point=3)]
+)
 def test_matrices_of_different_formats(others: pq.NumberFormat) -> None:
     rng = np.random.default_rng(1)
     formats, right_format = [pq.TwinSoftmax(6, 5), others, pq.TwinSoftmax(6, 5)], pq.Uniform(6, 0.1)
@@ -76,7 +78,9 @@ def test_matrices_of_different_formats(others: pq.NumberFormat) -> None:
     right, acc = draw(rng, right_format, (3, 20, 11)), np.empty((3, 9, 11), np.int32)
     fixed_product(Sides(left, formats, right, [right_format] * 3), pq.Accumulator(32), 32, acc)()
     for i, fmt in enumerate(formats):
-        product = pq.matmul(pq.QuantizedArray(left[i], fmt), pq.QuantizedArray(right[i], right_format), pq.Accumulator(32))
+        product = pq.matmul(
+            pq.QuantizedArray(left[i], fmt), pq.QuantizedArray(right[i], right_format), pq.Accumulator(32)
+        )
         assert np.array_equal(acc[i], product.acc)
 
 

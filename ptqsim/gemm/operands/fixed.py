@@ -62,8 +62,6 @@ def meaning_of(number_format: NumberFormat) -> tuple[Any, ...]:
 
 def fixed_left(codes: NDArray[Any], formats: Sequence[NumberFormat], parts: Parts) -> FixedLeft | None:
     """A left operand of codes [A, M, K]; None if a range does not fit, or tables differ in more than their shifts."""
-    if parts.in_matrix:
-        return None
     first = _tables(tuple({meaning_of(one): one for one in formats}.values()), parts)
     if first is None:
         return None
@@ -81,8 +79,6 @@ def fixed_left(codes: NDArray[Any], formats: Sequence[NumberFormat], parts: Part
 
 def fixed_right(right: Any, formats: Sequence[NumberFormat], transposed: bool, parts: Parts) -> FixedRight | None:
     """A right operand: weights [K, N], or codes [A, K, N], or [A, N, K] if `transposed`; None if it does not fit."""
-    if parts.in_matrix:
-        return None
     if isinstance(right, QuantizedArray):
         return _of_weights(right, parts)
     tables = tables_of((formats[0], None), parts.right, 0)

@@ -215,7 +215,7 @@ def tables_of(kind: Kind, dtype: Any, raised: int) -> Tables | None:
 
 
 def fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int, always: bool = False) -> Tables | None:
-    """A table of every range in `dtype`, raised where values are below its least, or `always`; None where one is beyond."""
+    """A table of every range in `dtype`, raised where values are below it, or `always`; None where one does not fit."""
     bounds, tables, offsets = np.iinfo(dtype), [], []
     for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
