@@ -47,19 +47,22 @@ def grain_of(depth: int) -> int:
 
 
 class Exact(NamedTuple):
-    """Exact sums int64 [batch, M, N], perhaps reduced to some bits; whether that changed any; and what ran."""
+    """Exact sums [batch, M, N], perhaps reduced to some bits; whether that changed any; and what ran."""
 
     acc: NDArray[np.int64]
     reduced: bool
     kernel: str
 
 
-def exact_product(product: Product, bits: int = 63) -> Exact:
-    """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included."""
-    acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
-    found = by_words(product, acc, bits)
+def exact_product(product: Product, bits: int = 63, into: NDArray[Any] | None = None) -> Exact:
+    """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included.
+
+    `into`, int64 or int32, is where words put it; other ways take memory of their own.
+    """
+    found = by_words(product, np.empty(product.shape, np.int64) if into is None else into, bits)
     if found is not None:
         return found
+    acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
     dtype = None if integers_wanted() else product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
@@ -176,8 +179,8 @@ def by_words(
     ----------
     product : Product
         What to multiply.
-    acc : int64 array
-        Where to put it, int64 [batch, M, N].
+    acc : int64 or int32 array
+        Where to put it, [batch, M, N].
     bits : int, optional
         How many bits to keep.
     which : int64 array, optional

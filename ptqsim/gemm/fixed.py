@@ -165,7 +165,9 @@ def _in_steps(sides: Sides, accumulator: Accumulator, acc: NDArray[np.int32]) ->
             zeros = a_format.zero_point, b_format.zero_point
             corrects = accumulator.zero_point == ZeroPoint.CORRECTION and any(zeros)
             correction = Correction(product, *zeros) if corrects else None
-            found = accumulate(Accumulation.of(product, accumulator, correction), statistics=False)
-            acc[own] = found.acc.reshape(acc[own].shape)
+            into = acc if isinstance(own, slice) else None
+            found = accumulate(Accumulation.of(product, accumulator, correction), statistics=False, into=into)
+            if found.acc is not into:
+                acc[own] = found.acc
 
     return run
