@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ class Accumulated(NamedTuple):
     ----------
     product : Product
         What was accumulated.
-    acc : int64 array
-        int64 [batch, M, N].
+    acc : int64 array, or the one that was given
+        [batch, M, N].
     events : int32 array or None
         int32 [batch, M, N], number of events per output (under ``trap``: not zero where there was one); None where
         there are none or they were not counted.
@@ -90,8 +90,10 @@ class Accumulation(NamedTuple):
         return cls(product, accumulator, groups, limit, certificate)
 
 
-def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
+def accumulate(accumulation: Accumulation, statistics: bool, into: NDArray[Any] | None = None) -> Accumulated:
     """Accumulate every output of one product.
+
+    The registers are put into `into` [batch, M, N] if it is given, int32 for what fits it, and if that is as fast.
 
     Two facts allow the exact product in place of steps.
 
@@ -108,7 +110,7 @@ def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
         # Where wrapping is one reduction at the end, no norm has to be found.
         wraps = accumulator.overflow == OverflowMode.WRAP and not statistics
         if wraps and (groups.homomorphic or groups.tiles_fit(correction.product if correction else product)):
-            found = exact_product(product, accumulator.bits)
+            found = exact_product(product, accumulator.bits, into)
             certificate = _homomorphism(accumulator.bits, product.outputs, None if groups.homomorphic else groups)
             exact = _is_exact(product, found.acc)
             return Accumulated(product, found.acc, None, found.kernel, certificate, exact, correction)
@@ -118,9 +120,9 @@ def accumulate(accumulation: Accumulation, statistics: bool) -> Accumulated:
         if bound is None:
             if correction is not None:
                 return _corrected(accumulation, correction, statistics)
-            return _stepped(product, accumulator, groups, limit, statistics)
+            return _stepped(product, accumulator, groups, limit, statistics, into)
         certificate = _no_overflow(bound, product.outputs, None)
-    found = exact_product(product)
+    found = exact_product(product, into=into)
     return Accumulated(product, found.acc, None, found.kernel, certificate, True, correction)
 
 
@@ -152,9 +154,11 @@ def _by_tiles(bits: int, limit: int, count: int, outputs: int) -> Certificate:
     return Certificate("norms_of_tiles" if count else "step_by_step", bits, count, outputs, why)
 
 
-def _stepped(product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool) -> Accumulated:
+def _stepped(
+    product: Product, accumulator: Accumulator, groups: Groups, limit: int, statistics: bool, into: NDArray[Any] | None
+) -> Accumulated:  # fmt: skip
     certified, every = product.tiles_below(limit), math.prod(product.tiles)
-    acc = np.empty(product.shape, np.int64)
+    acc: NDArray[Any] = np.empty(product.shape, np.int64) if into is None else into
     kernels = []
     if len(certified):
         found = by_words(product, acc, which=certified)

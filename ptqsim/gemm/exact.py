@@ -24,6 +24,7 @@ from ptqsim.gemm.operands.planes import (
     row_sums,
 )
 from ptqsim.gemm.product import Product
+from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.matmul import accumulate, convert, exact, lanes, matrix, prefix
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
@@ -31,29 +32,37 @@ from ptqsim.kernels.runtime import threads as _threads
 # Steps of tiles below which another thread costs more than it brings.
 _STEPS = 1024
 
-# About half of the second-level cache, which a core has for itself.
-_CACHE_BYTES = 1 << 20
+CACHE_BYTES = 1 << 20
+"""About half of the second-level cache, which a core has for itself."""
 
 
 def grain(product: Product) -> int:
     """Tiles below which another thread costs more than it brings."""
-    return max(1, _STEPS // max(product.depth, 1))
+    return grain_of(product.depth)
+
+
+def grain_of(depth: int) -> int:
+    """The same for a depth."""
+    return max(1, _STEPS // max(depth, 1))
 
 
 class Exact(NamedTuple):
-    """Exact sums int64 [batch, M, N], perhaps reduced to some bits; whether that changed any; and what ran."""
+    """Exact sums [batch, M, N], perhaps reduced to some bits; whether that changed any; and what ran."""
 
     acc: NDArray[np.int64]
     reduced: bool
     kernel: str
 
 
-def exact_product(product: Product, bits: int = 63) -> Exact:
-    """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included."""
-    acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
-    found = by_words(product, acc, bits)
+def exact_product(product: Product, bits: int = 63, into: NDArray[Any] | None = None) -> Exact:
+    """The product in unbounded integers, reduced at the end to the low `bits` bits, sign included.
+
+    `into`, int64 or int32, is where words put it; other ways take memory of their own.
+    """
+    found = by_words(product, np.empty(product.shape, np.int64) if into is None else into, bits)
     if found is not None:
         return found
+    acc: NDArray[np.int64] = np.empty(product.shape, np.int64)
     dtype = None if integers_wanted() else product.exact_type()
     if dtype is None:
         _by_steps(product, acc)
@@ -84,14 +93,23 @@ class WordKernel(NamedTuple):
     together: int
     prefixes: Callable[..., int] | None
 
+    def tiles_of(self, batch: int, rows: int, columns: int) -> tuple[int, int, int]:
+        """Numbers of tiles: of matrices in the batch, of panels, and of blocks of rows."""
+        return batch, -(-columns // COLUMNS), -(-rows // ROWS)
+
 
 _DOT = WordKernel("dot_int8", BYTES, exact.exact_tiles, (True,), 1, prefix.dot_prefixes)
 _MATRIX = WordKernel("matrix_int8", BYTES, matrix.matrix_tiles, (), matrix.BLOCKS, prefix.matrix_prefixes)
 _PAIRS = WordKernel("dot_int16", PAIRS, exact.exact_tiles, (False,), 1, None)
 
 
+def word_kernels() -> list[WordKernel]:
+    """What this processor has instructions for, beside those of a matrix unit; the fastest first."""
+    return [_DOT] * machine.DOT + [_PAIRS] * machine.PAIRS
+
+
 class WordOperands(NamedTuple):
-    """Both operands in words for a kernel, and the pairs of planes whose products sum to theirs (see `_terms`)."""
+    """Both operands in words for a kernel, and the pairs of planes whose products sum to theirs (see `shift_terms`)."""
 
     kernel: WordKernel
     left: Planes
@@ -140,7 +158,7 @@ def _in_words(product: Product, kernel: WordKernel) -> WordOperands | None:
     right = right_planes(product.right, kernel.parts)
     if left is None or right is None:
         return None
-    terms = _terms(left.shifts, right.shifts)
+    terms = shift_terms(left.shifts, right.shifts)
     return None if terms is None else WordOperands(kernel, left, right, terms)
 
 
@@ -161,8 +179,8 @@ def by_words(
     ----------
     product : Product
         What to multiply.
-    acc : int64 array
-        Where to put it, int64 [batch, M, N].
+    acc : int64 or int32 array
+        Where to put it, [batch, M, N].
     bits : int, optional
         How many bits to keep.
     which : int64 array, optional
@@ -190,7 +208,7 @@ def _prepared(product: Product) -> _Call | None:
     if operands is None:
         return None
     kernel, left, right, terms = operands
-    tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= _CACHE_BYTES else None)
+    tiles = all_tiles(product.tiles, kernel.together if right.values.nbytes <= CACHE_BYTES else None)
     correction = offset_sums(product.right, kernel.parts, left.offsets, left.shifts)
     offset = right.offsets[0]  # of several planes none has one
     lines = row_sums(product.left, product.shape[1], offset) if offset else np.zeros((0, 0), np.int32)
@@ -212,7 +230,7 @@ def all_tiles(numbers: tuple[int, int, int], together: int | None = None) -> NDA
 
 
 @lru_cache(maxsize=256)
-def _terms(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64] | None:
+def shift_terms(left: tuple[int, ...], right: tuple[int, ...]) -> NDArray[np.int64] | None:
     """Pairs of planes by falling shift, with how far the sum is shifted before each; None if that is 32 or more."""
     pairs = sorted(((x + w, i, j) for i, x in enumerate(left) for j, w in enumerate(right)), key=lambda t: (-t[0], t))
     before = [0, *(pairs[t][0] - pairs[t + 1][0] for t in range(len(pairs) - 1))]

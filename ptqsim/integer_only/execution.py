@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptqsim.datapath.spec import Accumulator, Alignment
+from ptqsim.datapath.spec import Accumulator
 from ptqsim.errors import AccumulatorOverflowError, LayerOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.integers import integer_kernels
@@ -17,6 +17,7 @@ from ptqsim.gemm.result import MatmulResult
 from ptqsim.integer_only.edges import Edge
 from ptqsim.integer_only.moves import moved
 from ptqsim.integer_only.plan import PIXELS, Plan
+from ptqsim.integer_only.programs import run_programs, within_bounds
 from ptqsim.integer_only.steps import DEFAULT, Apply, Combine, Product, Step, Total, spread
 
 Observer = Callable[[Step, Mapping[str, NDArray[Any]], NDArray[Any]], None]
@@ -64,7 +65,12 @@ def execute(
         If the images are not pixels of the shape that the plan takes.
     """
     with integer_kernels():
-        return _run(plan, plan.checked_images(images), accumulators or {}, observer, product_observer, statistics)
+        pixels, accumulators = plan.checked_images(images), accumulators or {}
+        if observer is None and product_observer is None and not statistics:
+            made = run_programs(plan, pixels, accumulators)
+            if made is not None:
+                return made
+        return _run(plan, pixels, accumulators, observer, product_observer, statistics)
 
 
 def _run(
@@ -77,7 +83,7 @@ def _run(
 ) -> NDArray[np.int64]:
     edges = plan.edges
     # Then the plan has proven that no unit gets an integer that is wider than it is made for.
-    proven = all(map(_within_bounds, accumulators.values()))
+    proven = all(map(within_bounds, accumulators.values()))
     values: dict[str, NDArray[Any]] = {PIXELS: pixels}
     for index, step in enumerate(plan.steps):
         if isinstance(step, Product):
@@ -151,11 +157,6 @@ def _apply(step: Apply, values: Mapping[str, NDArray[Any]], edges: Mapping[str, 
 
 def _rows(x: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-
-
-def _within_bounds(accumulator: Accumulator) -> bool:
-    """True if what the register ends with fits its width or the exact bound: not so where it is a sum of registers."""
-    return getattr(accumulator.order, "inner_bits", None) is None and accumulator.alignment != Alignment.DEFERRED
 
 
 def _combine(step: Combine, values: Mapping[str, NDArray[Any]], edges: Mapping[str, Edge]) -> NDArray[np.int64]:

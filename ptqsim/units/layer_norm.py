@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import layer_norm as kernels
-from ptqsim.units import target
+from ptqsim.kernels.units import row_vectors
+from ptqsim.units import target, vectors
 from ptqsim.units.constants import checked_integers, nearest, one_channel_count, reals
 from ptqsim.units.interval import Interval, check_words, of_values, signed_interval
 from ptqsim.units.protocol import Input, Trace, Unit, checked_input_bits, run_rows
@@ -235,6 +237,18 @@ class LayerNorm(Unit):
 
     def _trace(self, *rows: Sequence[int]) -> Trace:
         return reference.trace(self, rows[0])
+
+    def _vector(self, n: int) -> vectors.Vector | None:
+        if not isinstance(self.out_format, Uniform):
+            return None
+        shift = self.fraction + self.gain_fraction
+        gain = vectors.row_of(self.gain, n)
+        addend = vectors.row_of([one + vectors.half_of(shift) for one in self.offset], n)
+        if gain is None or addend is None:
+            return None
+        root = np.array([[self.epsilon, self.precision, self.fraction]], np.int64)
+        limits = vectors.limits_of(self.out_format, shift)
+        return vectors.Vector(row_vectors.layer_norm, (gain, addend, limits, root))
 
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         n = self.features

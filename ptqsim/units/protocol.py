@@ -21,6 +21,7 @@ from ptqsim.formats.arrays.given import as_integers
 from ptqsim.formats.arrays.immutable import Constructed
 from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.kernels.runtime import threads
+from ptqsim.units import vectors
 from ptqsim.units.interval import Interval, signed_interval
 
 Trace: TypeAlias = dict[str, int | list[int]]
@@ -91,6 +92,18 @@ class Unit(Constructed, ABC):
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         """Fill `codes` [R, n] from the inputs [R, n] by a kernel."""
 
+    def _vector(self, n: int) -> vectors.Vector | None:
+        """The kernel of vector code for rows of n values, if the widths prove that it gives the same codes."""
+        return None
+
+    def vector(self, n: int) -> vectors.Vector | None:
+        """The kernel of vector code for rows of n values, made once; None if there is none."""
+        key = "vector", n
+        if key not in self._arrays:
+            narrow = all(one.bits <= vectors.INPUT_BITS for one in self.inputs)
+            self._arrays[key] = self._vector(n) if narrow else None
+        return self._arrays[key]  # type: ignore[no-any-return]
+
     def __call__(self, *inputs: ArrayLike) -> Codes:
         """Codes of the inputs.
 
@@ -125,7 +138,14 @@ class Unit(Constructed, ABC):
         dtype: Any = self.out_format.code_dtype
         codes: Any = np.empty(rows[0].shape, dtype)
         if codes.size:
-            self._run(rows, codes)
+            call = None
+            if self.vector(codes.shape[-1]) is not None:
+                narrow = [row.astype(np.int32) for row in rows]
+                call = vectors.bound([self], narrow, [vectors.PLAIN] * len(rows), codes)
+            if call is None:
+                self._run(rows, codes)
+            else:
+                call()
         return codes  # type: ignore[no-any-return]
 
     def trace(self, *inputs: ArrayLike) -> dict[str, NDArray[np.int64]]:

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.validation import checked_type
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.rounding import RangeChoice
+from ptqsim.formats.twin import TwinGELU
+from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import elementwise
-from ptqsim.units import target
-from ptqsim.units.constants import Multiplier, checked_integers, nearest, one_channel_count, reals, scales, spread
+from ptqsim.kernels.units import vectors as vector_kernels
+from ptqsim.units import target, vectors
+from ptqsim.units.constants import (
+    MAX_SHIFT,
+    Multiplier,
+    checked_integers,
+    nearest,
+    one_channel_count,
+    reals,
+    scales,
+    spread,
+)
 from ptqsim.units.interval import Interval, check_words, hull, of_values, signed_interval
 from ptqsim.units.protocol import Input, Trace, Unit, checked_input_bits, run_rows
 from ptqsim.units.reference import rescale as reference
@@ -137,8 +150,64 @@ class Rescale(Unit):
             target.kernel_constants(self.out_format),
         )
 
+    def numerators(self, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64], int] | None:
+        """Factors and addends [1, n] with one shift that give the same quotients; None if they do not fit a word."""
+        found = vectors.on_one_shift(
+            self.multiplier.mantissa, self.multiplier.shift, signed_interval(self.acc_bits) + of_values(self.bias)
+        )
+        if found is None:
+            return None
+        factors, shift = found
+        count = max(len(factors), len(self.bias))
+        addends = [b * m for b, m in zip(spread(self.bias, count), spread(factors, count), strict=True)]
+        m, more = vectors.row_of(factors, n), vectors.row_of(addends, n)
+        return None if m is None or more is None else (m, more, shift)
+
+    def _vector(self, n: int) -> vectors.Vector | None:
+        found = self.numerators(n)
+        if found is None:
+            return None
+        factors, addends, shift = found
+        if isinstance(self.out_format, Uniform):
+            limits = vectors.limits_of(self.out_format, shift)
+            return vectors.Vector(vector_kernels.rescale, (factors, addends + vectors.half_of(shift), limits))
+        index = index_of(self.out_format, shift)
+        if index is None:
+            return None
+        table = index.codes.astype(self.out_format.code_dtype)[None]
+        return vectors.Vector(vector_kernels.look_up, (factors, addends, index.limits, table))
+
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         run_rows(elementwise.rescale, rows[0], rows[0], *self.kernel_constants(codes.shape[1]), codes)
+
+
+class Index(NamedTuple):
+    """The way from a numerator to the place of its code in a table.
+
+    `limits` are those of `ptqsim.kernels.units.vectors.look_up`, and `codes` those of all places.
+    """
+
+    limits: NDArray[np.int64]
+    codes: NDArray[np.int64]
+
+
+def index_of(number_format: NumberFormat, shift: int) -> Index | None:
+    """The index for quotients n / 2**shift in a format with one rounding for either sign; None for other formats."""
+    if isinstance(number_format, Uniform):
+        low, high, half = number_format.aligned_min, number_format.aligned_max, vectors.half_of(shift)
+        codes = (np.arange(low, high + 1) + number_format.zero_point) & ((1 << number_format.bits) - 1)
+        return Index(np.array([[shift, half, shift, half, low, high]], np.int64), codes)
+    if isinstance(number_format, TwinGELU):
+        flag = 1 << (number_format.bits - 1)
+        wide = shift + number_format.shift
+        if wide > MAX_SHIFT:
+            return None
+        half = vectors.half_of(wide)
+        down = number_format.range_choice == RangeChoice.NEAREST and half > 0
+        values = np.arange(1 - flag, flag)
+        limits = [[shift, vectors.half_of(shift), wide, half - down, 1 - flag, flag - 1]]
+        return Index(np.array(limits, np.int64), np.where(values > 0, values | flag, -values))
+    return None
 
 
 def integer_bias(bias: ArrayLike, units: Sequence[Fraction]) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.common.validation import checked_integer, checked_scale, checked_type
 from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import elementwise
-from ptqsim.units import target
+from ptqsim.kernels.units import vectors as vector_kernels
+from ptqsim.units import target, vectors
 from ptqsim.units.constants import MAX_SHIFT, checked_integers, nearest, one_channel_count, reals, scales, spread
 from ptqsim.units.interval import Interval, check_words, of_values, signed_interval
 from ptqsim.units.protocol import Input, Trace, Unit, checked_input_bits, run_rows
@@ -167,6 +168,17 @@ class ResidualAdd(Unit):
 
     def _trace(self, *rows: Sequence[int]) -> Trace:
         return reference.trace(self, *rows)
+
+    def _vector(self, n: int) -> vectors.Vector | None:
+        count = max(len(self.bias), len(self.m2))
+        half = vectors.half_of(self.shift)
+        addends = [b * m + half for b, m in zip(spread(self.bias, count), spread(self.m2, count), strict=True)]
+        m1, m2, more = (vectors.row_of(one, n) for one in (self.m1, self.m2, addends))
+        if m1 is None or m2 is None or more is None:
+            return None
+        return vectors.Vector(
+            vector_kernels.residual_add, (m1, m2, more, vectors.limits_of(self.out_format, self.shift))
+        )
 
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         n = codes.shape[1]

@@ -17,7 +17,8 @@ def test_every_mode_is_timed_beside_float(capsys: pytest.CaptureFixture[str], mo
     (found,) = json.loads(capsys.readouterr().out)["networks"]
     assert found["model"] == "vit_digits"
     assert found["parameters"] == sum(p.numel() for p in network.ptq.load_model("vit_digits").parameters())
-    assert set(found["relative"]) == {"fake_quant", "integer", "integer, statistics"}
+    modes = {"fake_quant", "integer", "integer, statistics", "integer_only"}
+    assert set(found["relative"]) == modes | {f"integer_only, saturate {bits}" for bits in network.SATURATING_BITS}
     assert all(ratio > 0 for ratio in found["relative"].values())
     assert found["calibration_seconds"] > found["float_seconds"] > 0
 

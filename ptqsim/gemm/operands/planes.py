@@ -112,7 +112,7 @@ def offset_sums(
         assert planes.sums is not None
         offset = sum(offset << shift for offset, shift in zip(offsets, shifts, strict=True))
         of_planes = zip(planes.sums, planes.shifts, strict=True)
-        first, *others = (sums * _low_word(offset << shift) for sums, shift in of_planes)
+        first, *others = (sums * low_word(offset << shift) for sums, shift in of_planes)
         total: NDArray[np.int32] = sum(others, start=first)
         return total
 
@@ -132,7 +132,7 @@ def row_sums(left: PreparedOperand, rows: int, offset: int) -> NDArray[np.int32]
     return left.make(("row_sums", rows, offset), find)
 
 
-def _low_word(value: int) -> np.int32:
+def low_word(value: int) -> np.int32:
     """The low 32 bits; products and sums of int32 keep these too."""
     return np.int32((value + (1 << 31)) % (1 << 32) - (1 << 31))
 
@@ -142,7 +142,7 @@ def _left(operand: PreparedOperand, rows: int, parts: Parts) -> Planes | None:
     if tables is None:
         return None
     codes, blocks = operand.blocks(rows)
-    depth = _filled(codes.shape[2], parts)
+    depth = filled(codes.shape[2], parts)
     values: NDArray[Any]
     if parts.in_matrix:
         # The last rows are read as a whole tile of them.
@@ -163,7 +163,7 @@ def _right(operand: PreparedOperand, parts: Parts) -> Planes | None:
     if tables is None:
         return None
     count, depth, columns = operand.codes.shape
-    words = _filled(depth, parts) // parts.count
+    words = filled(depth, parts) // parts.count
     values = np.empty((len(tables.each), count, -(-columns // COLUMNS), words, COLUMNS), np.int32)
     sums = np.empty((len(tables.each), count, values.shape[2] * COLUMNS), np.int32)
     for plane, of_plane, each in zip(values, sums, tables.each, strict=True):
@@ -177,7 +177,7 @@ def _right(operand: PreparedOperand, parts: Parts) -> Planes | None:
     return Planes(values, tables.offsets, tables.shifts, sums)
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     """Mantissa plus offset of every code, as parts and as words, and what they follow from (`align.word_strips`)."""
 
     values: NDArray[Any]
@@ -185,22 +185,22 @@ class _Table(NamedTuple):
     rule: NDArray[np.int32]
 
 
-class _Tables(NamedTuple):
+class Tables(NamedTuple):
     """One table per plane, with their offsets and the shifts of their ranges."""
 
-    each: tuple[_Table, ...]
+    each: tuple[Table, ...]
     offsets: tuple[int, ...]
     shifts: tuple[int, ...]
 
 
-def _tables_of(operand: PreparedOperand, parts: Parts) -> _Tables | None:
+def _tables_of(operand: PreparedOperand, parts: Parts) -> Tables | None:
     kind = operand.kind
-    return _tables(kind, parts.left, parts.raised) if operand.is_left else _tables(kind, parts.right, 0)
+    return tables_of(kind, parts.left, parts.raised) if operand.is_left else tables_of(kind, parts.right, 0)
 
 
 # A layer uses the same formats in every call.
 @lru_cache(maxsize=256)
-def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
+def tables_of(kind: Kind, dtype: Any, raised: int) -> Tables | None:
     """A table of all aligned values, or else one per range, in `dtype`; None if neither fits.
 
     `raised` is added where there are values below those of `dtype`; if no table fits then, whatever makes one of all
@@ -208,13 +208,14 @@ def _tables(kind: Kind, dtype: Any, raised: int) -> _Tables | None:
     """
     whole = (GridRange(0, table_of(kind)),)
     return (
-        _fitting(whole, dtype, raised)
-        or _fitting(ranges_of(kind), dtype, raised)
-        or _fitting(whole, dtype, int(np.iinfo(dtype).min) - int(whole[0].mantissa.min()), always=True)
+        fitting(whole, dtype, raised)
+        or fitting(ranges_of(kind), dtype, raised)
+        or fitting(whole, dtype, int(np.iinfo(dtype).min) - int(whole[0].mantissa.min()), always=True)
     )
 
 
-def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int, always: bool = False) -> _Tables | None:
+def fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int, always: bool = False) -> Tables | None:
+    """A table of every range in `dtype`, raised where values are below it, or `always`; None where one does not fit."""
     bounds, tables, offsets = np.iinfo(dtype), [], []
     for each in ranges:
         low, high = int(each.mantissa.min()), int(each.mantissa.max())
@@ -222,9 +223,9 @@ def _fitting(ranges: tuple[GridRange, ...], dtype: Any, raised: int, always: boo
         if low + offset < bounds.min or high + offset > bounds.max:
             return None
         values = each.mantissa + offset
-        tables.append(_Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset)))
+        tables.append(Table(values.astype(dtype), values.astype(np.int32), _rule(each.mantissa, offset)))
         offsets.append(offset)
-    return _Tables(tuple(tables), tuple(offsets), tuple(each.shift for each in ranges))
+    return Tables(tuple(tables), tuple(offsets), tuple(each.shift for each in ranges))
 
 
 def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
@@ -239,7 +240,7 @@ def _rule(mantissa: NDArray[np.int64], offset: int) -> NDArray[np.int32]:
     return np.zeros(6, np.int32)
 
 
-def _filled(depth: int, parts: Parts) -> int:
+def filled(depth: int, parts: Parts) -> int:
     """The depth, with as many zeros after it as an instruction needs."""
     step = _matrix_unit.DEPTH if parts.in_matrix else parts.count
     return -(-depth // step) * step

@@ -156,6 +156,46 @@ def word_panels(
 
 
 @jit
+def word_panels_of_rows(
+    start: int, stop: int, team: int, codes: Any, table: Any, rule: Any, panels: Any, sums: Any
+) -> int:  # fmt: skip
+    """What `word_panels` makes of the transposed of codes [B, N, K]; the table is one of parts."""
+    start = shared(start, stop, team)
+    columns, depth = codes.shape[1], codes.shape[2]
+    low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
+    count = panels.shape[2]
+    parts = np.empty(count * 4, table.dtype)  # as many as words have at most
+    parts[:] = 0
+    words = parts.view(np.int32)
+    for index in range(start, stop):
+        batch, panel = index // panels.shape[1], index % panels.shape[1]
+        first = panel * COLUMNS
+        width = min(COLUMNS, columns - first)
+        target = panels[batch, panel]
+        for j in range(width):
+            source = codes[batch, first + j]
+            total = np.int32(0)
+            if high:
+                for k in range(depth):
+                    code = np.int32(source[k])
+                    value = (((code ^ flip) + added) ^ sign) - sign if low <= code < high else np.int32(0)
+                    total += value + other
+                    parts[k] = parts.dtype.type(value + other)
+            else:
+                for k in range(depth):
+                    value = table[source[k]]
+                    total += value
+                    parts[k] = value
+            for word in range(count):
+                target[word, j] = words[word]
+            sums[batch, first + j] = total
+        for word in range(count):
+            target[word, width:] = 0
+        sums[batch, first + width : first + COLUMNS] = 0
+    return 0
+
+
+@jit
 def row_norms(start: int, stop: int, team: int, codes: Any, magnitudes: Any, peak: Any, total: Any, energy: Any) -> int:
     """Largest magnitude, sum of magnitudes and sum of their squares of the rows [start, stop) of codes [rows, K].
 

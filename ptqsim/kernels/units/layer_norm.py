@@ -32,6 +32,16 @@ def bit_length(value: int) -> int:
 
 
 @jit
+def reciprocal_root(variance: int, precision: int, fraction: int) -> tuple[int, int]:
+    """The reciprocal root of a positive integer, and how far its products with integers are shifted to the right."""
+    spare = 2 * precision - bit_length(variance)
+    exponent = spare - spare % 2
+    radicand = variance << exponent if exponent >= 0 else variance >> -exponent
+    reciprocal = (1 << (2 * precision - 1)) // floor_root(radicand, 1 << precision)
+    return reciprocal, 2 * precision - 1 - exponent // 2 - fraction
+
+
+@jit
 def layer_norm(
     start: int,
     stop: int,
@@ -58,11 +68,7 @@ def layer_norm(
             total += value
             squares += value * value
         variance = max(n * squares - total * total + epsilon, 1)
-        spare = 2 * precision - bit_length(variance)
-        exponent = spare - spare % 2
-        radicand = variance << exponent if exponent >= 0 else variance >> -exponent
-        reciprocal = (1 << (2 * precision - 1)) // floor_root(radicand, 1 << precision)
-        shift = 2 * precision - 1 - exponent // 2 - fraction
+        reciprocal, shift = reciprocal_root(variance, precision, fraction)
         left, right = max(-shift, 0), max(shift, 0)
         half = (1 << right) >> 1
         for j in range(n):

@@ -67,8 +67,13 @@ def verify_units(
     return checks
 
 
+_PROGRAM = "logits of the program"
+
+
 def verify_images(quantized: QuantizedModel, images: torch.Tensor, *, progress: Progress = silent) -> Check:
     """Recompute the logits of whole images in Python integers, end to end.
+
+    Every edge is compared with that of an execution step by step, and the logits with those of the plan's program, too.
 
     Parameters
     ----------
@@ -81,9 +86,11 @@ def verify_images(quantized: QuantizedModel, images: torch.Tensor, *, progress: 
     """
     plan, accumulators = quantized.required_plan(), dict(quantized.accumulators)
     pixels, check = plan.checked_images(images.cpu().numpy()), Check()
+    logits = execute(plan, pixels, accumulators)
     for index, image in enumerate(pixels):
-        edges = traced(plan, image, quantized)
+        edges = traced(plan, image, quantized) | {_PROGRAM: logits[index].ravel().tolist()}
         expected = reference(plan, image, accumulators)
+        expected[_PROGRAM] = expected[plan.output]
         for name, values in edges.items():
             wrong = [place for place, (got, want) in enumerate(zip(values, expected[name], strict=True)) if got != want]
             if wrong and not check.first:

@@ -15,14 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 from ptqsim.common.validation import checked_type
 from ptqsim.formats.base import NumberFormat
 from ptqsim.kernels.units import elementwise
-from ptqsim.units import exact_functions, target
+from ptqsim.kernels.units import vectors as vector_kernels
+from ptqsim.units import exact_functions, target, vectors
 from ptqsim.units.activation_units.pre_activation import PreActivation
 from ptqsim.units.constants import checked_integers
 from ptqsim.units.interval import Interval, of_values
 from ptqsim.units.protocol import Trace, run_rows
 from ptqsim.units.reference import activation as reference
 from ptqsim.units.reference.target import encoded
-from ptqsim.units.rescale import Rescale
+from ptqsim.units.rescale import Rescale, index_of
 
 MAX_INDEX_BITS = 12
 
@@ -106,6 +107,14 @@ class Activation(PreActivation):
 
     def _trace(self, *rows: Sequence[int]) -> Trace:
         return reference.trace(self, rows[0])
+
+    def _vector(self, n: int) -> vectors.Vector | None:
+        found = self.rescale.numerators(n)
+        index = None if found is None else index_of(self.rescale.out_format, found[2])
+        if found is None or index is None:
+            return None
+        table = np.array(self.table, self.out_format.code_dtype)[index.codes][None]
+        return vectors.Vector(vector_kernels.look_up, (*found[:2], index.limits, table))
 
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         table = self._constant("table", self.table, len(self.table))

@@ -7,18 +7,24 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
+from ptqsim.kernels.units import row_vectors
 from ptqsim.kernels.units import softmax as kernels
-from ptqsim.units import exact_functions
+from ptqsim.units import exact_functions, target, vectors
 from ptqsim.units.constants import Multiplier, checked_integers, checked_one
-from ptqsim.units.interval import Interval
+from ptqsim.units.interval import Interval, half_up
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import softmax as reference
-from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, DivisionMethod, SoftmaxUnit
 
 MAX_TABLE_BITS, MAX_ENTRIES = 24, 1 << 10
+
+MAX_TABLE_POSITION_BITS = 12
+"""Positions up to which the exponentials of all are one table: it stays in the nearest cache."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +161,35 @@ class Softmax(SoftmaxUnit):
     def exponentials(self, row: Sequence[int]) -> Trace:
         """The reference up to the exponentials."""
         return reference.base_two(self, row)
+
+    def _vector(self, n: int) -> vectors.Vector | None:
+        kind, gain = target.kind_of(self.out_format), self.gain
+        if self.division.method != DivisionMethod.EXACT or self.position_bits > MAX_TABLE_POSITION_BITS:
+            return None
+        if kind not in (target.UNIFORM, target.TWIN_SOFTMAX):
+            return None
+        mantissa, shift = self.multiplier.mantissa[0], self.multiplier.shift[0]
+        mantissa, shift = mantissa << max(0, -shift), max(0, shift)
+        numerator, up = gain[0] << max(0, -gain[1]), max(0, gain[1])
+        k, m = self.out_format.bits, self.out_format.shift
+        divisor = self.total.highest << up
+        largest = 2 * self.exponential.highest * numerator + (divisor << m)
+        bits = largest.bit_length()
+        # A quotient is at most that of the sum itself, and its product with 2**bits has to fit a word.
+        quotient = (numerator >> up) + (1 << m) + 2
+        if max(quotient << bits, divisor << k, self.distance.highest * mantissa + (1 << shift)) > vectors.LARGEST:
+            return None
+        last, fraction = (1 << self.position_bits) - 1, len(self.table).bit_length() - 1
+        every = [half_up(self.table[t & ((1 << fraction) - 1)], t >> fraction) for t in range(last)]
+        twin = kind == target.TWIN_SOFTMAX
+        limits = np.zeros((1, 5), np.int64) if twin else vectors.limits_of(self.out_format, 0)  # type: ignore[arg-type]
+        constants = (
+            np.array([[mantissa, vectors.half_of(shift), shift, last]], np.int64),
+            np.array([[*every, 0]], np.int32),
+            limits,
+            np.array([[numerator, up, bits, twin, k - 1, m, n]], np.int64),
+        )
+        return vectors.Vector(row_vectors.softmax, constants)
 
     @property
     def _kernel(self) -> tuple[Callable[..., int], tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.integer_only import Apply
+from ptqsim.integer_only.program import Program
 
 
 def test_logits_are_near_those_of_integer_mode(
@@ -44,17 +45,21 @@ def test_a_wrong_kernel_is_found(
 ) -> None:
     from ptqsim.units import GELU
 
-    right = GELU._run
-
-    def wrong(self: Any, rows: Any, codes: Any) -> None:
-        right(self, rows, codes)
-        codes ^= 1
-
-    monkeypatch.setattr(GELU, "_run", wrong)
+    right = GELU.unchecked
+    monkeypatch.setattr(GELU, "unchecked", lambda self, rows: right(self, rows) ^ 1)
     checks = ptq.verify_units(integer_only, pixels[:1], outputs=50)
     assert {name for name, check in checks.items() if check.mismatches} == {"blocks.0.mlp.act", "blocks.1.mlp.act"}
     assert "instead of" in checks["blocks.0.mlp.act"].first
     assert ptq.verify_images(integer_only, pixels[:1]).first.startswith("image 0, blocks.0.mlp.act")
+
+
+def test_a_wrong_program_is_found(
+    integer_only: ptq.QuantizedModel, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = Program.__call__
+    monkeypatch.setattr(Program, "__call__", lambda self, images: right(self, images) ^ 1)
+    check = ptq.verify_images(integer_only, pixels[:1])
+    assert check.first.startswith("image 0, logits of the program")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
