@@ -33,9 +33,7 @@ def call_of(unit: units.Unit, to: Constants) -> tuple[str, str]:
     for kind, made in _FORMS.items():
         if isinstance(unit, kind):
             return made(unit, to)
-    raise ValueError(
-        f"a {type(unit).__name__} has no form in C; take one of the units that ptqsim comes with"
-    )
+    raise ValueError(f"a {type(unit).__name__} has no form in C; take one of the units that ptqsim comes with")
 
 
 def _rescale_fields(unit: units.Rescale, to: Constants) -> str:

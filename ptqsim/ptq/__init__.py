@@ -48,6 +48,7 @@ from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
 from ptqsim.ptq.evaluation.measure import measure as measure
 from ptqsim.ptq.evaluation.operand_loss import OperandLoss as OperandLoss
 from ptqsim.ptq.evaluation.operand_loss import operand_losses as operand_losses
+from ptqsim.ptq.evaluation.recorded_rows import record_rows as record_rows
 from ptqsim.ptq.evaluation.summary import describe as describe
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
