@@ -62,9 +62,13 @@ from ptqsim.ptq.network.products.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
 from ptqsim.ptq.network.tasks.gradients import Gradient as Gradient
 from ptqsim.ptq.onnx_export import ExportReport as ExportReport
+from ptqsim.ptq.onnx_export import IntegerExport as IntegerExport
+from ptqsim.ptq.onnx_export import IntegerOnnxCheck as IntegerOnnxCheck
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck
 from ptqsim.ptq.onnx_export import OtherFormats as OtherFormats
+from ptqsim.ptq.onnx_export import check_integer_onnx as check_integer_onnx
 from ptqsim.ptq.onnx_export import check_onnx as check_onnx
+from ptqsim.ptq.onnx_export import export_integer_onnx as export_integer_onnx
 from ptqsim.ptq.onnx_export import export_onnx as export_onnx
 from ptqsim.ptq.search.candidates import GeluPair as GeluPair
 from ptqsim.ptq.search.capture import Captured as Captured

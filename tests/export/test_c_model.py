@@ -17,7 +17,7 @@ from ptqsim import units
 from ptqsim.export import units_in_c, write_c_model
 from ptqsim.export.arena import places
 from tests.integer_only.plans import IMAGES, PLAN
-from tests.units.cases import makers
+from tests.units.cases import unit_plan
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
@@ -59,25 +59,6 @@ def test_every_edge_of_a_plan_equals_execution(accumulator: pq.Accumulator, tmp_
             assert next(lines) == " ".join(map(str, [name, *np.ascontiguousarray(made).ravel().tolist()]))
         assert next(lines) == " ".join(map(str, edges["logits"].ravel().tolist()))
     assert next(lines, None) is None
-
-
-def unit_plan() -> io.Plan:
-    """Every case of every unit, each a step, on rows that use the width of its inputs."""
-    rng = np.random.default_rng(3)
-    steps: list[io.Step] = []
-    for name, make in makers().items():
-        unit = make()
-        n = unit.channels or min(unit.longest, 24)
-        row = io.Move(f"{name} row", "pixels", (io.Reshape((12, 48)), io.Take(1, 0, n)))
-        sources = []
-        for one in unit.inputs:
-            half = 1 << (one.bits - 2)
-            constant = rng.integers(-half, half, (12, n))
-            constant[::3] = constant[::3, :1]
-            factors = tuple(rng.integers(0, half // 256 + 1, n).tolist())
-            sources.append(io.Combine(f"{name} {one.name}", (row.name,), (factors,), constant))
-        steps += [row, *sources, io.Apply(name, tuple(one.name for one in sources), (unit,))]
-    return io.Plan(tuple(steps), (1, 12, 48), (0.5,), (0.5,), 1.0)
 
 
 @pytest.mark.slow

@@ -72,6 +72,22 @@ def test_vectors_of_a_unit_of_the_network(calibrated: Path, capsys: pytest.Captu
     assert "has 1 units, got group 1" in refused.errors
 
 
+def test_export_as_integer_onnx(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["export", calibrated, "--onnx", tmp_path / "m.onnx", "--mode"]
+    run = Run(capsys, *given, "integer_only", "--check", 2)
+    assert run.status == 0, run.errors
+    assert run.result["passed"]
+    assert run.result["check"]["logits"] == 200
+    assert set(run.result["export"]["products"].values()) == {"MatMulInteger"}
+    assert not {"QuantizeLinear", "DequantizeLinear"} & run.result["export"]["operators"].keys()
+    for options, says in (
+        (["integer"], "integer_only"), (["integer_only", "--other-formats", "float"], "leave --other-formats out"),
+    ):  # fmt: skip
+        refused = Run(capsys, *given, *options)
+        assert refused.status == 2
+        assert says in refused.errors
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
