@@ -156,7 +156,7 @@ test-next-numba: $(STAMP)  ## run the simulator's own tests with the newest Numb
 	$(BIN)/uv pip list --quiet --python build/next-numba
 	build/next-numba/bin/python $(PYTEST) -m "not slow and not models" $(CORE) $(ARGS)
 
-mutants: $(STAMP)  ## change the step and the requantizer, one thing at a time: does every change fail a test?
+mutants: $(STAMP)  ## change step, requantizer and units, one thing at a time: does every change fail a test?
 	$(BIN)/python tests/mutation/run.py
 
 coverage: $(STAMP)  ## run the tests and show the lines they do not reach

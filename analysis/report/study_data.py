@@ -37,6 +37,8 @@ _ANSWER_COLUMNS: Final = (
     "top1_below", "within", "order", "alignment", "seed", "softmax_shift", "gelu_shift", "evaluation_images", "status",
 )  # fmt: skip
 _DATAPATH: Final = ("mode", "acc_bits", "overflow", "order", "alignment", "softmax_shift", "gelu_shift", "layer")
+_UNITS: Final = {"residual_bits": 16, "softmax": "softmax", "gelu": "gelu", "layer_norm": "layer_norm"}
+INTEGERS: Final = ("integer", "integer_only")
 _MOST_CALIBRATIONS: Final = 300
 _LETTERS: Final = {"uniform": "uniform", "twin_softmax": "twin softmax", "twin_gelu": "twin GELU"}
 
@@ -95,7 +97,7 @@ def _study(text: str, path: Path) -> dict[str, Any]:
 
 def _complete(rows: list[dict[str, Any]], calibrations: dict[str, dict[str, Any]], gates: costs.GateTable) -> None:
     """Add costs, and what is lost to the exact accumulator; make cells of one value each."""
-    exact = {_comparable(row): row["top1"] for row in rows if row["mode"] == "integer" and _is_exact(row)}
+    exact = {_comparable(row): row["top1"] for row in rows if row["mode"] in INTEGERS and _is_exact(row)}
     known: dict[tuple[object, ...], dict[str, Any]] = {}
     for row in rows:
         # costs are the same for all that differ in the images only, and there may be a hundred thousand rows
@@ -114,7 +116,7 @@ def _is_exact(row: dict[str, Any]) -> bool:
 
 
 def _comparable(row: dict[str, Any]) -> tuple[object, ...]:
-    return row["calibration"], row["softmax_shift"], row["gelu_shift"], row["evaluation_images"]
+    return row["calibration"], row["mode"], row["softmax_shift"], row["gelu_shift"], row["evaluation_images"]
 
 
 def _layers(
@@ -145,10 +147,19 @@ def _layers(
         seed = f", seed {calibration['seed']}" if calibration["seed"] else ""
         layout = ", per channel" if calibration["w_granularity"] == "channel" else ""
         layout += ", asymmetric" if calibration["a_symmetric"] == 0 else ""
+        layout += _units(calibration)
         widths = f"W{calibration['w_bits']}A{calibration['a_bits']}"
         label = f"{calibration['model']}, {calibration['method']} {widths}{layout}{seed}"
         found.append({"label": label, "layers": layers, "searches": list(searches)})
     return found
+
+
+def _units(calibration: dict[str, Any]) -> str:
+    """The integer-only network of a calibration, as it differs from the default one."""
+    if calibration["residual_bits"] is None:
+        return ""
+    given = [f"{name.replace('_', ' ')} {calibration[name]}" for name in _UNITS if calibration[name] != _UNITS[name]]
+    return ", ".join([", integer-only", *given])
 
 
 def _layer(facts: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,12 @@ takes codes made to hit the corners and to overflow; a layer of a calibrated mod
 
     ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --bits 18 -o fc2
 
+With *--unit* they are those of an integer unit, from its inputs to its codes with every value between them: of a
+formulation, as *ptqsim units* names it, or of a unit of an integer-only network:
+
+    ptqsim vectors --unit layer_norm -o norm
+    ptqsim vectors m.safetensors --unit blocks.0.norm1 -o norm1
+
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 
 The left operand is twin_gelu where *--shift* is given, else uniform; the right one is always uniform.
@@ -23,6 +29,7 @@ from typing import Annotated, Final
 import typer
 
 from ptqsim import golden
+from ptqsim.cli import unit_vectors
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -61,7 +68,7 @@ def vectors(
     profile: ProfileOption = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_ROWS}, or all of a layer.")
+        int | None, typer.Option("--rows", min=1, help=f"Rows of a, M: {_ROWS}, or all of a layer; of a unit 64.")
     ] = None,
     cols: Annotated[
         int | None, typer.Option("--cols", min=1, help=f"Columns of b, N: {_ROWS}, or all of a layer.")
@@ -78,6 +85,9 @@ def vectors(
     pattern: Annotated[str | None, typer.Option("--codes", help="mixed, corners or random; mixed.")] = None,
     seed: SeedOption = 0,
     layer: LayerOption = None,
+    unit: Annotated[
+        str | None, typer.Option("--unit", help="An integer unit: a formulation, or its name in the model.")
+    ] = None,
     group: GroupOption = 0,
     data: DataOption = "digits",
     images: ImagesOption = 1,
@@ -93,13 +103,20 @@ def vectors(
              "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
              "--b-zero-point": b_zero_point or None}  # fmt: skip
     if checked is not None:
-        given = plain | {"FILE": calibrated, "-o": output, "--layer": layer, "--trace": trace}
+        given = plain | {"FILE": calibrated, "-o": output, "--layer": layer, "--unit": unit, "--trace": trace}
         refuse(given, f"{checked} says what it holds")
-        _check(checked, out)
+        if unit_vectors.are_there(checked):
+            unit_vectors.check(checked, out)
+        else:
+            _check(checked, out)
         return
     if output is None:
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
     places.check_folder("-o", output)
+    if unit is not None:
+        refuse(plain | {"--layer": layer, "--trace": trace, "--cols": cols}, f"unit {unit} says what it takes")
+        unit_vectors.write(unit, output, out, golden.checked_name(name), calibrated, group, rows, data, images, seed)
+        return
     chosen_profile = make_profile(profile)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point, chosen_profile)
     element, name = _parse_element(trace), golden.checked_name(name)

@@ -16,7 +16,7 @@ from ptqsim.integer_only import Plan
 from ptqsim.integer_only.plan import PIXELS
 from ptqsim.integer_only.steps import DEFAULT
 
-RUNTIME = ("units.h", "units.c", "main.c", "Makefile")
+RUNTIME = ("units.h", "integers.h", "units.c", "softmaxes.c", "tflite_softmax.c", "main.c", "Makefile")
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ _README = """\
 # A network in C99, in integers alone
 
 From 8-bit pixels to integer logits: no fractions, no heap, no library but the C standard's for reading and printing.
-`network.c` is the network, `constants.h` its constants, `units.c` its units. Every integer equals that of
+`network.c` is the network, `constants.h` its constants, `units.h` its units. Every integer equals that of
 `ptqsim`'s integer-only mode.
 
     make            # the program `network`

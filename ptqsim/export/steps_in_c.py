@@ -6,8 +6,8 @@ from math import prod
 
 import numpy as np
 
-from ptqsim.datapath.order import Sequential
-from ptqsim.datapath.spec import Accumulator, OverflowMode, ZeroPoint
+from ptqsim.datapath.spec import Accumulator
+from ptqsim.export.accumulators import Bounding, bounding
 from ptqsim.export.constants import Constants
 from ptqsim.export.units_in_c import call_of, format_in_c
 from ptqsim.integer_only import Apply, Combine, Move, Plan, Product, Step, Total
@@ -77,18 +77,7 @@ class StepsInC:
     def _accumulator(self, step: Product) -> str:
         """The struct of a product's accumulator; one whose sums C would not give is a ValueError."""
         accumulator = self._accumulators[step.name]
-        edge = self._edge(step.name)
-        inner = getattr(accumulator.order, "inner_bits", None)
-        corrected = accumulator.zero_point == ZeroPoint.CORRECTION
-        exact = edge.bits <= min(accumulator.bits, inner or accumulator.bits) and not corrected
-        if not exact and (
-            not isinstance(accumulator.order, Sequential) or accumulator.alignment == "deferred" or corrected
-        ):
-            raise ValueError(
-                f"product {step.name!r} can overflow {accumulator}, and the C model adds in sequence, without deferred "
-                f"shifts and corrections; take such an accumulator, or one of {edge.bits} bits"
-            )
-        by_step = int(not exact and accumulator.overflow != OverflowMode.WRAP)
+        by_step = int(bounding(self._edge(step.name), accumulator, "the C model") == Bounding.BY_STEP)
         fields = f"{accumulator.bits}, {str(accumulator.overflow).upper()}, {by_step}"
         return self.constants.struct("accumulator", "acc", fields)
 

@@ -33,10 +33,7 @@ def call_of(unit: units.Unit, to: Constants) -> tuple[str, str]:
     for kind, made in _FORMS.items():
         if isinstance(unit, kind):
             return made(unit, to)
-    raise ValueError(
-        f"a {type(unit).__name__} has no form in C; softmax, shiftmax, i_exp_softmax, gelu, silu, quick_gelu, relu, "
-        "shift_gelu and i_gelu have: calibrate with one of them"
-    )
+    raise ValueError(f"a {type(unit).__name__} has no form in C; take one of the units that ptqsim comes with")
 
 
 def _rescale_fields(unit: units.Rescale, to: Constants) -> str:
@@ -66,17 +63,27 @@ def _softmax(unit: Any, to: Constants) -> tuple[str, str]:
     division = f"{exact}, {unit.division.bits}, {unit.gain[0]}LL, {unit.gain[1]}"
     none = to.array([0])
     if isinstance(unit, units.Softmax):
-        fraction = len(unit.table).bit_length() - 1
-        own = (
-            f"BASE_TWO, {unit.multiplier.mantissa[0]}LL, {unit.multiplier.shift[0]}, {unit.position_bits}, {fraction}, "
-        )
-        own += f"{to.array(unit.table)}, 0, 0"
+        fraction, table = len(unit.table).bit_length() - 1, to.array(unit.table)
+        own = f"BASE_TWO, {_one(unit.multiplier)}, {unit.position_bits}, {fraction}, {table}, 0, 0, 0, 0"
     elif isinstance(unit, units.Shiftmax):
-        own = f"SHIFTMAX, {unit.inverse_step}LL, {unit.shift}, 0, 0, {none}, 0, 0"
+        own = f"SHIFTMAX, {unit.inverse_step}LL, {unit.shift}, 0, 0, {none}, 0, 0, 0, 0"
+    elif isinstance(unit, units.ITASoftmax):
+        own = f"ITA, {_one(unit.multiplier)}, 0, 0, {none}, 0, 0, {unit.amplitude_bits}, {unit.part}"
     else:
-        own = f"I_EXP, {unit.ln2}LL, {unit.most_halvings}, 0, 0, {none}, {unit.vertex}LL, {unit.constant}LL"
+        own = f"I_EXP, {unit.ln2}LL, {unit.most_halvings}, 0, 0, {none}, {unit.vertex}LL, {unit.constant}LL, 0, 0"
     fields = f"&{format_in_c(unit.out_format, to)}, {own}, {division}"
     return "softmax", to.struct("softmax_unit", "u", fields)
+
+
+def _tflite_softmax(unit: Any, to: Constants) -> tuple[str, str]:
+    mantissa, shift = unit.gain
+    own = f"{unit.multiplier}LL, {unit.least_difference}LL, {mantissa}LL, {unit.left_shift}, {shift}"
+    return "tflite_softmax", to.struct("tflite_softmax_unit", "u", f"&{format_in_c(unit.out_format, to)}, {own}")
+
+
+def _one(multiplier: units.Multiplier) -> str:
+    """The mantissa and the shift of a multiplier for a whole tensor."""
+    return f"{multiplier.mantissa[0]}LL, {multiplier.shift[0]}"
 
 
 def _activation(unit: Any, to: Constants) -> tuple[str, str]:
@@ -84,7 +91,7 @@ def _activation(unit: Any, to: Constants) -> tuple[str, str]:
     if isinstance(unit, units.Activation):
         own = f"TABLE, {{{rescale}}}, {to.array(unit.table)}, 0, 0, 0, 0, 0, 0, 0, 0"
     else:
-        factor = f"{to.array([0])}, {unit.multiplier.mantissa[0]}LL, {unit.multiplier.shift[0]}"
+        factor = f"{to.array([0])}, {_one(unit.multiplier)}"
         if isinstance(unit, units.ShiftGELU):
             rest = f"{unit.inverse_step}LL, {unit.shift}, {unit.sigmoid_bits}, 0, 0, 0"
             own = f"SHIFT_GELU, {{{rescale}}}, {factor}, {rest}"
@@ -98,6 +105,7 @@ _FORMS: Final[dict[Any, Callable[[Any, Constants], tuple[str, str]]]] = {
     units.Rescale: _rescale,
     units.ResidualAdd: _residual_add,
     units.LayerNorm: _layer_norm,
-    (units.Softmax, units.Shiftmax, units.IExpSoftmax): _softmax,
+    (units.Softmax, units.Shiftmax, units.IExpSoftmax, units.ITASoftmax): _softmax,
+    units.TFLiteSoftmax: _tflite_softmax,
     (units.Activation, units.ShiftGELU, units.IGELU): _activation,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -24,10 +25,15 @@ def arrays(vectors: GoldenVectors) -> dict[str, NDArray[Any]]:
 
 
 def render(vectors: GoldenVectors) -> bytes:
-    """The file. numpy.savez would write the time of day into it, and compression depends on zlib's version."""
+    """The file."""
+    return render_arrays(arrays(vectors))
+
+
+def render_arrays(named: Mapping[str, NDArray[Any]]) -> bytes:
+    """An npz file of arrays. numpy.savez would write the time of day, and compression depends on zlib's version."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays(vectors).items():
+        for name, array in named.items():
             content = io.BytesIO()
             little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
             np.lib.format.write_array(content, little_endian, version=(1, 0), allow_pickle=False)

@@ -52,6 +52,7 @@ from ptqsim.ptq.evaluation.evaluate import evaluate as evaluate
 from ptqsim.ptq.evaluation.measure import measure as measure
 from ptqsim.ptq.evaluation.operand_loss import OperandLoss as OperandLoss
 from ptqsim.ptq.evaluation.operand_loss import operand_losses as operand_losses
+from ptqsim.ptq.evaluation.recorded_rows import record_rows as record_rows
 from ptqsim.ptq.evaluation.summary import describe as describe
 from ptqsim.ptq.evaluation.verify import Check as Check
 from ptqsim.ptq.evaluation.verify import verify as verify
@@ -65,9 +66,13 @@ from ptqsim.ptq.network.products.operations import Mode as Mode
 from ptqsim.ptq.network.quantized_model import QuantizedModel as QuantizedModel
 from ptqsim.ptq.network.tasks.gradients import Gradient as Gradient
 from ptqsim.ptq.onnx_export import ExportReport as ExportReport
+from ptqsim.ptq.onnx_export import IntegerExport as IntegerExport
+from ptqsim.ptq.onnx_export import IntegerOnnxCheck as IntegerOnnxCheck
 from ptqsim.ptq.onnx_export import OnnxCheck as OnnxCheck
 from ptqsim.ptq.onnx_export import OtherFormats as OtherFormats
+from ptqsim.ptq.onnx_export import check_integer_onnx as check_integer_onnx
 from ptqsim.ptq.onnx_export import check_onnx as check_onnx
+from ptqsim.ptq.onnx_export import export_integer_onnx as export_integer_onnx
 from ptqsim.ptq.onnx_export import export_onnx as export_onnx
 from ptqsim.ptq.search.candidates import GeluPair as GeluPair
 from ptqsim.ptq.search.capture import Captured as Captured

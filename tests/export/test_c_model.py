@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import pytest
 import ptqsim as pq
 from ptqsim import integer_only as io
 from ptqsim import units
-from ptqsim.export import write_c_model
+from ptqsim.export import units_in_c, write_c_model
 from ptqsim.export.arena import places
 from tests.integer_only.plans import IMAGES, PLAN
-from tests.units.cases import makers
+from tests.units.cases import unit_plan
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 
@@ -29,7 +28,7 @@ def build(plan: io.Plan, folder: Path, **options: Any) -> Path:
     model = write_c_model(plan, folder, **options)
     for name, text in model.files.items():
         assert not re.search("float|double", text), name
-    sources = ["main.c", "network.c", "units.c"]
+    sources = [name for name in model.files if name.endswith(".c")]
     done = subprocess.run(["gcc", *FLAGS, "-o", "network", *sources], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -62,27 +61,6 @@ def test_every_edge_of_a_plan_equals_execution(accumulator: pq.Accumulator, tmp_
     assert next(lines, None) is None
 
 
-def unit_plan() -> io.Plan:
-    """Every unit that has a form in C, each a step, on rows that use the width of its inputs."""
-    rng = np.random.default_rng(3)
-    steps: list[io.Step] = []
-    for name, make in makers().items():
-        unit = make()
-        if isinstance(unit, units.ITASoftmax | units.TFLiteSoftmax):
-            continue
-        n = unit.channels or min(unit.longest, 24)
-        row = io.Move(f"{name} row", "pixels", (io.Reshape((12, 48)), io.Take(1, 0, n)))
-        sources = []
-        for one in unit.inputs:
-            half = 1 << (one.bits - 2)
-            constant = rng.integers(-half, half, (12, n))
-            constant[::3] = constant[::3, :1]
-            factors = tuple(rng.integers(0, half // 256 + 1, n).tolist())
-            sources.append(io.Combine(f"{name} {one.name}", (row.name,), (factors,), constant))
-        steps += [row, *sources, io.Apply(name, tuple(one.name for one in sources), (unit,))]
-    return io.Plan(tuple(steps), (1, 12, 48), (0.5,), (0.5,), 1.0)
-
-
 @pytest.mark.slow
 def test_every_unit_equals_its_kernel(tmp_path: Path) -> None:
     plan = unit_plan()
@@ -107,14 +85,11 @@ def test_arrays_that_live_together_do_not_overlap() -> None:
         assert taken.max() == 1
 
 
-def test_what_has_no_form_in_c_is_refused(tmp_path: Path) -> None:
-    ita = units.ITASoftmax.from_real(0.01, pq.TwinSoftmax(6, 4), 5, 16)
-    steps = tuple(
-        replace(step, units=(ita, ita)) if isinstance(step, io.Apply) and step.name == "softmax" else step
-        for step in PLAN.steps
-    )
-    with pytest.raises(ValueError, match="ITASoftmax has no form in C"):
-        write_c_model(replace(PLAN, steps=steps), tmp_path)
+def test_what_has_no_form_in_c_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(units_in_c._FORMS, units.ResidualAdd)
+    with pytest.raises(ValueError, match="ResidualAdd has no form in C"):
+        write_c_model(PLAN, tmp_path)
+    monkeypatch.undo()
     narrow = pq.Accumulator(bits=9, overflow="saturate", order=pq.Tree(lanes=4))
     with pytest.raises(ValueError, match="product 'embed' can overflow"):
         write_c_model(PLAN, tmp_path, {"embed": narrow})

@@ -133,3 +133,22 @@ def test_wrong_input(
     assert told.err.startswith("ptqsim vectors: ")
     assert all(word in told.err for word in words), told.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["layer_norm", "tflite_softmax"])
+def test_a_unit_is_written_checked_and_refused(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = run(capsys, "--unit", kind, "--rows", 9, "--seed", 3, "-o", tmp_path)
+    assert (result["unit"]["kind"], result["rows"]) == (kind, 9)
+    checked = run(capsys, "--check", tmp_path)
+    assert (checked["ok"], checked["outputs"]) == (True, result["outputs"])
+    (tmp_path / "code.hex").write_text("// nothing\n", encoding="ascii")
+    checked = run(capsys, "--check", tmp_path, status=1)
+    assert checked["mismatches"][0]["file"] == "code.hex"
+    for options, says in (
+        (["--unit", "softmin"], "softmin"), (["--unit", kind, "--depth", "3"], "leave --depth out"),
+        (["--unit", kind, "--layer", "x"], "leave --layer out"),
+    ):  # fmt: skip
+        assert app.main(["vectors", *options, "-o", str(tmp_path)]) == 2
+        told = capsys.readouterr().err
+        assert says in told
+        assert told.count("\n") == 1

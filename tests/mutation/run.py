@@ -1,4 +1,4 @@
-"""Mutation testing of the step and the requantizer: `make mutants`.
+"""Mutation testing of the step, the requantizer and the references of integer units: `make mutants`.
 
 mutmut changes one thing at a time in the modules that setup.cfg names and runs the tests that it names on each of
 these mutants. One that no test notices has to be in equivalent.toml, with the reason why none can; any other is an
@@ -46,10 +46,11 @@ def main() -> int:
 
 
 def copy_project() -> None:
-    """The package, its tests of the datapath, and the configuration."""
+    """The package, its tests of the datapath and of units, and the configuration."""
     shutil.rmtree(COPY, ignore_errors=True)
     shutil.copytree(ROOT / "ptqsim", COPY / "ptqsim", ignore=NOT_COPIED)
-    shutil.copytree(ROOT / "tests" / "datapath", COPY / "tests" / "datapath", ignore=NOT_COPIED)
+    for folder in ("datapath", "units"):
+        shutil.copytree(ROOT / "tests" / folder, COPY / "tests" / folder, ignore=NOT_COPIED)
     shutil.copy(ROOT / "tests" / "conftest.py", COPY / "tests")
     shutil.copy(ROOT / "pyproject.toml", COPY)
     shutil.copy(HERE / "setup.cfg", COPY)

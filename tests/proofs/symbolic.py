@@ -40,6 +40,9 @@ class Truth:
     def __radd__(self, other: Integer | int) -> Integer:
         return self.number + other
 
+    def __rsub__(self, other: Integer | int) -> Integer:
+        return -self.number + other
+
 
 class Integer:
     """An unbounded integer that is not known. Divisors and shifts are known and not negative."""
@@ -68,6 +71,9 @@ class Integer:
 
     def __neg__(self) -> Integer:
         return Integer(-self.term)
+
+    def __abs__(self) -> Integer:
+        return Integer(z3.If(self.term < 0, -self.term, self.term))
 
     def __floordiv__(self, divisor: int) -> Integer:
         assert divisor > 0  # z3 rounds down only then

@@ -22,7 +22,8 @@ axes:
   method: percentile
   w_bits: 6
   a_bits: 6
-  mode: [float, fake_quant, integer]
+  mode: [float, fake_quant, integer, integer_only]
+  softmax: {kind: softmax, entries: 16}
   acc_bits: [exact, 16, 63]
   overflow: saturate
   calibration_images: 4
@@ -62,8 +63,8 @@ def ran(study: Path) -> dict[str, Any]:
 
 def test_it_runs(ran: dict[str, Any], study: Path) -> None:
     counts = ran["counts"]
-    assert counts["calibration"] == {"planned": 1, "done": 1, "trapped": 0, "failed": 0, "missing": 0}
-    assert counts["point"]["planned"] == counts["point"]["done"] >= 5
+    assert counts["calibration"] == {"planned": 2, "done": 2, "trapped": 0, "failed": 0, "missing": 0}
+    assert counts["point"]["planned"] == counts["point"]["done"] >= 8
     (answer,) = ran["answers"]
     assert answer["top1"] >= answer["exact_top1"] - 10 > (answer["top1_below"] or -100)
     assert study.with_suffix(".sqlite").exists()
@@ -88,6 +89,11 @@ def test_exports_agree_with_each_other_and_with_exactness(ran: dict[str, Any], s
     assert integer[None]["logits_sha256"] == integer[63]["logits_sha256"]
     assert [integer[None][name] for name in DIVERGENCE] == [integer[63][name] for name in DIVERGENCE]
     assert integer[63]["kl"] > 0
+    only = {row["acc_bits"]: row for row in table if row["mode"] == "integer_only"}
+    assert only[None]["logits_sha256"] == only[63]["logits_sha256"] != only[16]["logits_sha256"]
+    assert (only[None]["softmax"], only[None]["residual_bits"]) == ("softmax,entries=16", 16)
+    assert integer[None]["softmax"] is None
+    assert abs(only[None]["cross_entropy"] - integer[None]["cross_entropy"]) < 0.2
     assert [(row["kl"], row["agreement"]) for row in table if row["mode"] == "float"] in ([], [(0.0, 100.0)])
     assert integer[None]["accumulator_bits"] == max(json.loads(integer[None]["observed"]).values())
 

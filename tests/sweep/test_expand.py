@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise, product
 
 import pytest
@@ -136,6 +137,58 @@ exclude:
     assert len({task.key for task in tasks}) == 2
 
 
+UNITS = """
+name: x
+axes:
+  model: vit_digits
+  method: percentile
+  mode: [integer, integer_only]
+  residual_bits: [16, 8]
+  softmax: [softmax, "softmax,table_bits=8,entries=16", {kind: shiftmax}]
+  gelu: {bits: 10}
+  layer_norm: {precision: 12}
+exclude: residual_bits == 8 and softmax != "softmax"
+"""
+
+
+def test_units_are_axes_of_integer_only_networks_alone(make_plan: Callable[..., Plan]) -> None:
+    plan = make_plan(UNITS)
+    found = [(p.datapath.mode, c.residual_bits, c.softmax) for p in plan.points if (c := p.calibration) is not None]
+    assert found == [
+        ("integer", None, None), ("integer_only", 16, "softmax"),
+        ("integer_only", 16, "softmax,entries=16,table_bits=8"), ("integer_only", 16, "shiftmax"),
+        ("integer_only", 8, "softmax"),
+    ]  # fmt: skip
+    calibrations = plan.calibrations()
+    assert {(c.gelu, c.layer_norm) for c in calibrations[1:]} == {("gelu,bits=10", "layer_norm,precision=12")}
+    assert {c.base for c in calibrations} == {calibrations[0]}
+    tasks = [plan.calibration_task(calibration) for calibration in calibrations]
+    assert len({task.payload["file"] for task in tasks}) == 5
+    assert {task.payload["base"] for task in tasks} == {tasks[0].payload["file"]}
+    # a study without integer-only networks keeps its keys
+    assert identity(calibrations[0]).keys() == {"model", "method", "w_bits", "a_bits", "seed", "images"}
+
+
+@pytest.mark.parametrize("shift", ["softmax_shift: 3", "gelu_shift: 2"])
+def test_codes_of_an_integer_only_network_have_no_other_shifts(shift: str) -> None:
+    text = f"name: x\naxes:\n  model: vit_digits\n  method: percentile\n  mode: integer_only\n  {shift}\n"
+    with pytest.raises(ValueError, match="integer_only was combined with a shift"):
+        expand(parse_study(text))
+
+
+@pytest.mark.parametrize(
+    ("axis", "says"),
+    [
+        ("softmax: hardmax", "hardmax"), ("softmax: {kind: softmax, steps: 3}", "steps"), ("gelu: 3", "gelu is 3"),
+        ("softmax: 'softmax,entries'", "no option of a unit"), ("residual_bits: 17", "residual_bits"),
+        ("layer_norm: {root: newton, precise: 8}", "precise"), ("softmax: {score_bits: 40}", "score_bits"),
+    ],
+)  # fmt: skip
+def test_units_that_are_none(axis: str, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        parse_study(f"name: x\naxes:\n  model: vit_digits\n  method: percentile\n  {axis}\n")
+
+
 @pytest.mark.parametrize("stored", [("channel", 0, "gelu=twin"), ("tensor", 1, "method"), (None, None, None)])
 def test_a_stored_row_gives_its_point(stored: tuple[str | None, int | None, str | None]) -> None:
     layout = stored[0] or "tensor", stored[1] != 0, stored[2] or "method"
@@ -144,3 +197,5 @@ def test_a_stored_row_gives_its_point(stored: tuple[str | None, int | None, str 
     columns |= dict(zip(("w_granularity", "a_symmetric", "formats"), stored, strict=True))
     row = {"calibration": "k", **columns, **plain(Datapath()), "evaluation_images": 5}
     assert point_of_row(row) == Point("m", calibration, Datapath(), 5)
+    units = {"residual_bits": 12, "softmax": "shiftmax", "gelu": "gelu", "layer_norm": "layer_norm"}
+    assert point_of_row(row | units) == Point("m", replace(calibration, **units), Datapath(), 5)

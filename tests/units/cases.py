@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import ptqsim as pq
+from ptqsim import integer_only as io
 from ptqsim import units
 
 FORMATS = {
@@ -123,3 +124,22 @@ def inputs_of(unit: units.Unit, rows: int, seed: int) -> list[Any]:
         values[: len(special)] = special
         found.append(values)
     return found
+
+
+def unit_plan() -> io.Plan:
+    """Every case of every unit, each a step, on rows that use the width of its inputs."""
+    rng = np.random.default_rng(3)
+    steps: list[io.Step] = []
+    for name, make in makers().items():
+        unit = make()
+        n = unit.channels or min(unit.longest, 24)
+        row = io.Move(f"{name} row", "pixels", (io.Reshape((12, 48)), io.Take(1, 0, n)))
+        sources = []
+        for one in unit.inputs:
+            half = 1 << (one.bits - 2)
+            constant = rng.integers(-half, half, (12, n))
+            constant[::3] = constant[::3, :1]
+            factors = tuple(rng.integers(0, half // 256 + 1, n).tolist())
+            sources.append(io.Combine(f"{name} {one.name}", (row.name,), (factors,), constant))
+        steps += [row, *sources, io.Apply(name, tuple(one.name for one in sources), (unit,))]
+    return io.Plan(tuple(steps), (1, 12, 48), (0.5,), (0.5,), 1.0)

@@ -14,9 +14,10 @@ from ptqsim.units import target
 from tests.units.cases import CASES, RECIPROCAL
 
 TWIN = pq.TwinSoftmax(8, 6)
+HOLE = pq.TwinSoftmax(4, 9, "half_up")
 HALF_UP = [
     pq.TwinSoftmax(8, 6, "half_up"), pq.TwinSoftmax(4, 2, "half_up"), pq.TwinSoftmax(6, 4, range_choice="nearest"),
-    pq.TwinSoftmax(4, 9, "half_up"), pq.Uniform(9, 1 / 256, "half_up"), pq.Log2(4), pq.Log2(3),
+    HOLE, pq.Uniform(9, 1 / 256, "half_up"), pq.Log2(4), pq.Log2(3),
 ]  # fmt: skip
 
 
@@ -40,6 +41,14 @@ def test_every_row_of_a_small_world(length: int, bits: int, division: Any) -> No
         assert trace["distance"].max() == widths["distance"].highest
         assert trace["total"].max() == widths["total"].highest
         assert trace["total"].min() == max(widths["total"].lowest, trace["total"].min())
+        if isinstance(fmt, pq.Log2):
+            continue
+        values, missing = fmt.decode(trace["code"]), max(0, 1 - fmt.real_max)
+        slack = 0 if unit.division.method == units.DivisionMethod.EXACT else length * 2.0**-18
+        assert np.abs(values.sum(-1) - 1).max() <= length * fmt.step * 2**fmt.shift / 2 + missing + slack
+        order = np.argsort(rows, -1, kind="stable")
+        if fmt != HOLE:
+            assert (np.diff(np.take_along_axis(values, order, -1)) >= 0).all()
 
 
 @pytest.mark.parametrize("number_format", HALF_UP, ids=lambda fmt: fmt.short())

@@ -4,24 +4,29 @@
 pixels to logits in integers, without a library.
 
 In an ONNX file, operands in formats that QuantizeLinear can't say (twin formats) are named, and written out in standard
-operators or left unquantized. With *--check* ONNX Runtime runs the file on images, and every layer is compared with
-fake_quant mode; exit status 1 where a value is rounded to another one than there.
+operators or left unquantized. With *--mode integer_only* the file is the integer-only network in integer operators,
+from pixels to logits. With *--check* ONNX Runtime runs the file on images, and every layer is compared with
+fake_quant mode, or every integer with integer-only mode; exit status 1 where a value is another one than there.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.layer_codes import refuse
+from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
     from ptqsim import ptq
     from ptqsim.ptq.onnx_export.operands import OperandExport
+
+_MODES: Final = ("fake_quant", "integer_only")
 
 
 def export(
@@ -32,16 +37,19 @@ def export(
     c: Annotated[
         Path | None, typer.Option("--c", parser=places.path, help="Folder to write the program in C to.")
     ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="What the ONNX file says: fake_quant, or integer_only.")
+    ] = "fake_quant",
     other_formats: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--other-formats",
             help="explicit: formats that QuantizeLinear can't say are written out in standard operators; "
-            "float: what has one is left unquantized.",
+            "float: what has one is left unquantized. explicit by default.",
         ),
-    ] = "explicit",
+    ] = None,
     check: Annotated[
-        int | None, typer.Option("--check", min=1, help="Images to compare ONNX Runtime with fake_quant mode on.")
+        int | None, typer.Option("--check", min=1, help="Images to compare ONNX Runtime with that mode on.")
     ] = None,
     data: DataOption = "digits",
     seed: SeedOption = 0,
@@ -59,9 +67,15 @@ def export(
     if onnx is None:
         raise ValueError(f"no file was named to write to: name one, for instance --onnx {calibrated.stem}.onnx")
     places.check_file("--onnx", onnx, [calibrated])
+    if mode not in _MODES:
+        raise unknown_name("mode of an ONNX file", mode, _MODES)
     quantized = load_calibrated(calibrated)
+    if mode == "integer_only":
+        refuse({"--other-formats": other_formats}, "an integer-only network has codes of every format")
+        _write_integers(out, quantized, onnx, check, data, seed)
+        return
     source = None if check is None else ptq.load_data(data, quantized.model)
-    report = ptq.export_onnx(quantized, onnx, other_formats=other_formats)
+    report = ptq.export_onnx(quantized, onnx, other_formats=other_formats or "explicit")
     out.table(
         ["layer", "kind", "A", "B"],
         [[name, layer.kind, _said(layer.a), _said(layer.b)] for name, layer in report.layers.items()],
@@ -78,6 +92,38 @@ def export(
     with out.progress("comparing", "image") as progress:
         found = ptq.check_onnx(quantized, onnx, images, progress=progress)
     _show(out, found)
+    out.result(result | {"check": found, "passed": found.passed})
+    if not found.passed:
+        raise typer.Exit(1)
+
+
+def _write_integers(
+    out: Output, quantized: ptq.QuantizedModel, path: Path, check: int | None, data: str, seed: int
+) -> None:
+    from ptqsim import ptq
+
+    source = None if check is None else ptq.load_data(data, quantized.model)
+    report = ptq.export_integer_onnx(quantized, path)
+    out.table(
+        ["operator", "nodes"], [[*item] for item in report.operators.items()], title=f"{path}, opset {report.opset}"
+    )
+    wide = [name for name, operator in report.products.items() if operator == "MatMul"]
+    out.note(f"{len(report.products)} products, {len(wide)} of them on more than bytes; {report.bytes:,} bytes written")
+    result: dict[str, object] = {"export": report}
+    if check is None or source is None:
+        out.result(result)
+        return
+    plan, samples = quantized.required_plan(), ptq.sample_images(source, min(check, len(source)), seed)
+    with out.progress("comparing", "image") as progress:
+        pixels = ptq.as_pixels(samples, plan.mean, plan.std)
+        found = ptq.check_integer_onnx(quantized, path, pixels, progress=progress)
+    if wrong := {name: count for name, count in found.edges.items() if count}:
+        out.table(["edge", "integers that differ"], [[*item] for item in wrong.items()])
+    out.note(
+        f"ONNX Runtime {found.runtime}, {found.images} images: {found.values:,} integers of {len(found.edges)} edges "
+        f"compared, {sum(found.edges.values()):,} differ; {found.logits:,} logits with its optimizer on, "
+        f"{found.optimized:,} differ"
+    )
     out.result(result | {"check": found, "passed": found.passed})
     if not found.passed:
         raise typer.Exit(1)

@@ -1,46 +1,8 @@
 /* See units.h. */
-#include "units.h"
+#include "integers.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-
-static integer at(per_channel p, int j) { return p.values[p.count == 1 ? 0 : j]; }
-
-static integer least(integer a, integer b) { return a < b ? a : b; }
-
-static integer most(integer a, integer b) { return a > b ? a : b; }
-
-static integer magnitude_of(integer a) { return a < 0 ? -a : a; }
-
-/* x / 2^s, rounded down. */
-static integer shift_down(integer x, int s) { return x >= 0 ? x >> s : ~(~x >> s); }
-
-/* x * 2^s. */
-static integer shift_up(integer x, int s) { return x * ((integer)1 << s); }
-
-/* x / 2^s to the nearest integer, a half toward positive infinity; s may be negative. */
-static integer half_up(integer x, int s) {
-    return s > 0 ? shift_down(x + ((integer)1 << (s - 1)), s) : shift_up(x, -s);
-}
-
-/* a / b, rounded down, for a positive b. */
-static integer floor_divide(integer a, integer b) { return a >= 0 ? a / b : -((-a + b - 1) / b); }
-
-static int bit_length(integer x) {
-    int bits = 0;
-    for (; x > 0; x >>= 1) bits++;
-    return bits;
-}
-
-/* The floor of a root, by Newton's iteration from a start that is not below it. */
-static integer floor_root(integer radicand, integer start) {
-    integer root = start;
-    for (;;) {
-        integer following = (root + radicand / root) >> 1;
-        if (following >= root) return root;
-        root = following;
-    }
-}
 
 integer aligned(integer code, const format *f) {
     integer half = (integer)1 << (f->bits - 1);
@@ -159,49 +121,6 @@ void layer_norm(integer *out, const integer *x, int n, const layer_norm_unit *u)
     for (j = 0; j < n; j++) {
         integer normalized = half_up((n * x[j] - total) * reciprocal, shift);
         out[j] = code_by_shift(normalized * at(u->gain, j) + at(u->offset, j), u->fraction + u->gain_fraction, u->out);
-    }
-}
-
-/* ShiftExp of I-ViT. */
-static integer shift_exp(integer score, integer inverse_step, int shift) {
-    integer magnified = most(score + shift_down(score, 1) - shift_down(score, 4), -shift * inverse_step);
-    integer whole = floor_divide(-magnified, inverse_step), rest = -magnified - whole * inverse_step;
-    return shift_up(inverse_step + shift_down(-rest, 1), shift - (int)whole);
-}
-
-static integer exponential(integer distance, const softmax_unit *u) {
-    integer whole, position;
-    if (u->kind == SHIFTMAX) return shift_exp(-distance, u->mantissa, u->shift);
-    if (u->kind == I_EXP) {
-        integer within = least(distance, u->shift * u->mantissa), base;
-        whole = within / u->mantissa;
-        base = whole * u->mantissa - within + u->vertex;
-        return (base * base + u->constant) >> whole;
-    }
-    position = half_up(distance * u->mantissa, u->shift);
-    if (position >= ((integer)1 << u->position_bits) - 1) return 0;
-    whole = position >> u->fraction_bits;
-    return half_up(u->table[position & (((integer)1 << u->fraction_bits) - 1)], (int)whole);
-}
-
-void softmax(integer *out, const integer *scores, int n, const softmax_unit *u) {
-    integer peak = scores[0], total = 0;
-    int j;
-    for (j = 1; j < n; j++) peak = most(peak, scores[j]);
-    for (j = 0; j < n; j++) {
-        out[j] = exponential(peak - scores[j], u);
-        total += out[j];
-    }
-    if (u->exact) {
-        integer divisor = shift_up(total, u->gain_shift > 0 ? u->gain_shift : 0);
-        for (j = 0; j < n; j++) {
-            integer scaled = shift_up(out[j] * u->gain_mantissa, u->gain_shift < 0 ? -u->gain_shift : 0);
-            out[j] = code_by_quotient(scaled, divisor, u->out);
-        }
-    } else {
-        integer reciprocal = ((integer)1 << u->reciprocal_bits) / total;
-        for (j = 0; j < n; j++)
-            out[j] = code_by_shift(out[j] * reciprocal * u->gain_mantissa, u->reciprocal_bits + u->gain_shift, u->out);
     }
 }
 

@@ -51,20 +51,27 @@ typedef struct {
     int precision, fraction, gain_fraction;
 } layer_norm_unit;
 
-enum softmax_kind { BASE_TWO, SHIFTMAX, I_EXP };
+enum softmax_kind { BASE_TWO, SHIFTMAX, I_EXP, ITA };
 
 typedef struct {
     const format *out;
     enum softmax_kind kind;
-    integer mantissa; /* BASE_TWO; inverse step of SHIFTMAX; ln2 of I_EXP */
-    int shift;        /* BASE_TWO, SHIFTMAX; greatest number of halvings of I_EXP */
+    integer mantissa; /* BASE_TWO, ITA; inverse step of SHIFTMAX; ln2 of I_EXP */
+    int shift;        /* BASE_TWO, SHIFTMAX, ITA; greatest number of halvings of I_EXP */
     int position_bits, fraction_bits;
     const integer *table;
     integer vertex, constant; /* I_EXP */
+    int amplitude_bits, part; /* ITA */
     int exact, reciprocal_bits;
     integer gain_mantissa;
     int gain_shift;
 } softmax_unit;
+
+typedef struct {
+    const format *out;
+    integer multiplier, least_difference, gain_mantissa;
+    int left_shift, gain_shift;
+} tflite_softmax_unit;
 
 enum activation_kind { TABLE, SHIFT_GELU, I_GELU };
 
@@ -92,6 +99,7 @@ void rescale(integer *out, const integer *acc, int n, const rescale_unit *u);
 void residual_add(integer *out, const integer *x, const integer *acc, int n, const residual_unit *u);
 void layer_norm(integer *out, const integer *x, int n, const layer_norm_unit *u);
 void softmax(integer *out, const integer *scores, int n, const softmax_unit *u);
+void tflite_softmax(integer *out, const integer *scores, int n, const tflite_softmax_unit *u);
 void activate(integer *out, const integer *acc, int n, const activation_unit *u);
 
 #endif

@@ -121,6 +121,28 @@ class IntegerOnly:
         }
 
 
+def written_unit(given: UnitOptions) -> str:
+    """A formulation and its options as one text, ``kind,option=value,...``."""
+    plain = {name: value for name, value in given.to_dict().items() if name != "kind"}
+    if isinstance(division := plain.get("division"), dict):
+        plain["division"] = division["method"]
+    return ",".join([given.kind, *(f"{name}={value}" for name, value in sorted(plain.items()))])
+
+
+def read_unit(text: str) -> dict[str, Any]:
+    """The formulation and the options that `written_unit` wrote, or that a user did: integers, and names."""
+    first, *rest = text.split(",")
+    if "=" in first:
+        first, rest = "", [first, *rest]
+    found: dict[str, Any] = {"kind": first} if first else {}
+    for part in rest:
+        name, equals, value = part.partition("=")
+        if not equals or not name or not value:
+            raise ValueError(f"{part!r} in {text!r} is no option of a unit; legal is KIND,OPTION=VALUE,...")
+        found[name] = int(value) if value.lstrip("-").isdecimal() else value
+    return found
+
+
 def _scale(given: str | float) -> ResidualScale | float:
     if not isinstance(given, str):
         return checked_scale(given, "residual_scale")

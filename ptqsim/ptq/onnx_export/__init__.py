@@ -13,6 +13,8 @@ from ptqsim.common.validation import checked_path
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.operands import OtherFormats as OtherFormats
 from ptqsim.ptq.onnx_export.report import ExportReport as ExportReport
+from ptqsim.ptq.onnx_export.report import IntegerExport as IntegerExport
+from ptqsim.ptq.onnx_export.report import IntegerOnnxCheck as IntegerOnnxCheck
 from ptqsim.ptq.onnx_export.report import LayerCheck as LayerCheck
 from ptqsim.ptq.onnx_export.report import LayerExport as LayerExport
 from ptqsim.ptq.onnx_export.report import LogitDifference as LogitDifference
@@ -96,3 +98,76 @@ def check_onnx(
     from ptqsim.ptq.onnx_export.check import check
 
     return check(quantized, checked_path("the ONNX file", path), images, batch, progress)
+
+
+def export_integer_onnx(quantized: QuantizedModel, path: str | Path) -> IntegerExport:
+    """Write an integer-only network as an ONNX file of integer operators.
+
+    It takes uint8 ``pixels`` [N, C, H, W] and gives int64 ``logits`` [N, classes] in units of
+    ``quantized.logit_scale``; no value between them is a float. Every edge of the plan is a value of its name:
+    codes as they are stored, integers as int64. docs/onnx.md has the details.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        Calibrated with ``integer_only=True``; its accumulators are those of the file.
+    path : path
+        The file to write.
+
+    Returns
+    -------
+    IntegerExport
+        The operators of the file.
+
+    Raises
+    ------
+    ValueError
+        Where the model has no integer-only network, or a product can overflow an accumulator that saturates or traps.
+    ModuleNotFoundError
+        Where the extra ``[onnx]`` is not installed.
+    """
+    from ptqsim.ptq.onnx_export.integer.export import export
+
+    return export(quantized.required_plan(), checked_path("the ONNX file", path), dict(quantized.accumulators))
+
+
+def check_integer_onnx(
+    quantized: QuantizedModel,
+    path: str | Path,
+    images: torch.Tensor,
+    *,
+    batch: int = 4,
+    progress: Progress = silent,
+) -> IntegerOnnxCheck:
+    """Run an ONNX file in ONNX Runtime and compare every integer of every edge with integer-only mode.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        The model that was exported.
+    path : path
+        A file written by :func:`export_integer_onnx`.
+    images : uint8 tensor [N, C, H, W]
+        Pixels.
+    batch : int
+        Images at a time.
+    progress : callable
+        Called with the images done and all images.
+
+    Returns
+    -------
+    IntegerOnnxCheck
+        Integers that differ, by edge.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there is no such file, or it is another network's.
+    ModuleNotFoundError
+        Where the extra ``[onnx]`` is not installed.
+    """
+    from ptqsim.ptq.onnx_export.integer.check import check
+
+    plan, accumulators = quantized.required_plan(), dict(quantized.accumulators)
+    pixels = images.cpu().numpy()
+    return check(plan, checked_path("the ONNX file", path), pixels, accumulators, batch, progress)

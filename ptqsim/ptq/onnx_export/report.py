@@ -143,3 +143,61 @@ class OnnxCheck:
             layer.mismatches == 0 and (layer.same_input <= SAME_INPUT_LIMIT or not layer.quantized)
             for layer in self.layers.values()
         )
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerExport:
+    """An integer-only network as it was written to an ONNX file.
+
+    Attributes
+    ----------
+    path : Path
+    bytes : int
+        Size of the file.
+    opset : int
+    products : dict of str to str
+        Operator that multiplies, by product: ``MatMulInteger`` on bytes, or ``MatMul`` on wider integers.
+    operators : dict of str to int
+        Number of nodes, by operator.
+    """
+
+    path: Path
+    bytes: int
+    opset: int
+    products: dict[str, str]
+    operators: dict[str, int]
+
+
+@dataclass(slots=True)
+class IntegerOnnxCheck:
+    """ONNX Runtime against integer-only mode.
+
+    Attributes
+    ----------
+    images : int
+    runtime : str
+        Version of ONNX Runtime.
+    edges : dict of str to int
+        Integers that differ, by edge, of the file run as it is written.
+    values, logits : int
+        Integers of all edges, and logits among them, that were compared.
+    optimized : int
+        Logits that differ where ONNX Runtime's optimizer is on.
+    """
+
+    images: int
+    runtime: str
+    edges: dict[str, int]
+    values: int = 0
+    logits: int = 0
+    optimized: int = 0
+
+    @property
+    def mismatches(self) -> int:
+        """Integers that differ, with the optimizer or without it."""
+        return sum(self.edges.values()) + self.optimized
+
+    @property
+    def passed(self) -> bool:
+        """True if every integer is equal."""
+        return self.mismatches == 0

@@ -13,9 +13,9 @@ from typing import Any, Final
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import questions
 from ptqsim.sweep.results.store import ResultStore
-from ptqsim.sweep.study.point import Calibration, Datapath, Point
+from ptqsim.sweep.study.point import INTEGER, INTEGER_ONLY, Calibration, Datapath, Point
 from ptqsim.sweep.work.content import ContentCache
-from ptqsim.sweep.work.task import perform
+from ptqsim.sweep.work.task import Outcome, perform
 
 PROBES: Final = 5
 """Points that a search is taken to need: a few widths below what was seen, and the halves between."""
@@ -100,7 +100,7 @@ def measured_rates(store: ResultStore) -> dict[Kind, float]:
     seconds: dict[Kind, list[float]] = defaultdict(list)
     for row in store.rows("points", planned=False):
         if row["status"] == "done":
-            kind = "narrow" if row["acc_bits"] is not None or row["widths"] else _kind(row["mode"])
+            kind = _kind(row["mode"], row["acc_bits"] is not None or bool(row["widths"]))
             seconds[row["model"], kind].append(row["seconds"] / row["evaluation_images"])
     for row in store.rows("calibrations", planned=False):
         if row["status"] == "done":
@@ -132,33 +132,43 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
         fields: list[Any] = [model, method, axes.w_bits[0], axes.a_bits[0], axes.seed[0], _PROBE_IMAGES]
         fields += [axes.w_granularity[0], axes.a_symmetric[0], axes.formats[0]]
         calibration = Calibration(*fields)
-        outcome = perform(small.calibration_task(calibration))
-        if outcome.status != "done":
-            told = str(outcome.error or outcome.status).splitlines()[0]
-            raise ValueError(f"a calibration of {model} by {method} failed: {told}")
-        rates[method] = outcome.seconds / _PROBE_IMAGES
+        rates[method] = _calibrated(small, calibration).seconds / _PROBE_IMAGES
         made.append(calibration)
     for kind in kinds:
         if kind in plan.methods:
             continue
-        datapath = Datapath(alignment="product")
+        datapath, calibration = Datapath(alignment="product"), made[0]
         if kind == "narrow":
             datapath = Datapath("integer", 24, "saturate", "sequential", "product")
+        elif kind == INTEGER_ONLY:
+            datapath = Datapath(kind, alignment="product")
+            units = {name: getattr(axes, name)[0] for name in ("residual_bits", "softmax", "gelu", "layer_norm")}
+            calibration = replace(made[0], **units)
+            _calibrated(small, calibration)
         elif kind != "exact":
             datapath = Datapath(kind)
-        point = Point(model, None if kind == "float" else made[0], datapath, _PROBE_IMAGES)
+        point = Point(model, None if kind == "float" else calibration, datapath, _PROBE_IMAGES)
         # the first one compiles, loads and fills caches
         rates[kind] = min(perform(small.point_tasks(point)[0]).seconds for _ in range(2)) / _PROBE_IMAGES
     return rates
 
 
+def _calibrated(plan: Plan, calibration: Calibration) -> Outcome:
+    outcome = perform(plan.calibration_task(calibration))
+    if outcome.status != "done":
+        told = str(outcome.error or outcome.status).splitlines()[0]
+        raise ValueError(f"a calibration of {calibration.model} by {calibration.method} failed: {told}")
+    return outcome
+
+
 def kind_of(datapath: Datapath) -> str:
     """Properties of a point that its time depends on, beside the model and the images."""
-    return _kind(datapath.mode) if datapath.acc_bits is None and not datapath.widths else "narrow"
+    narrow = datapath.acc_bits is not None or bool(datapath.widths)
+    return _kind(datapath.mode, narrow)
 
 
-def _kind(mode: str) -> str:
-    return "exact" if mode == "integer" else mode
+def _kind(mode: str, narrow: bool) -> str:
+    return mode if mode != INTEGER else "narrow" if narrow else "exact"
 
 
 def _searches(plan: Plan) -> dict[Point, int]:

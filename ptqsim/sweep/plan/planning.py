@@ -116,6 +116,7 @@ class Plan:
             **{name: value for name, value in plain(calibration).items() if name not in ("model", "method")},
             "content": self._content(calibration.model, 0, calibration.images, calibration.seed),
             "file": self.file(calibration),
+            "base": self.file(calibration.base),
         }
         return WorkTask(self.calibration_key(calibration), "calibration", self.work, payload)
 

@@ -133,7 +133,7 @@ def layer_widths(point: Row, layers: Sequence[Row]) -> list[int] | None:
     """Accumulator width of every layer; None where no integers are run, or only one layer was narrow."""
     if point["widths"]:
         return [point["widths"][layer["layer"]] for layer in layers]
-    if point["mode"] != "integer" or point["layer"] is not None:
+    if point["mode"] not in ("integer", "integer_only") or point["layer"] is not None:
         return None
     if point["acc_bits"] is not None:
         return [point["acc_bits"]] * len(layers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 4
+VERSION: Final = 5
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -16,6 +16,7 @@ _RESULT: Final = {
     "provenance": "INTEGER",
 }
 _LAYOUT: Final = {"w_granularity": "TEXT", "a_symmetric": "INTEGER", "formats": "TEXT"}
+_UNITS: Final = {"residual_bits": "INTEGER", "softmax": "TEXT", "gelu": "TEXT", "layer_norm": "TEXT"}
 _CALIBRATION: Final = {
     "model": "TEXT NOT NULL",
     "method": "TEXT",
@@ -24,6 +25,7 @@ _CALIBRATION: Final = {
     "seed": "INTEGER",
     "calibration_images": "INTEGER",
     **_LAYOUT,
+    **_UNITS,
 }
 _SHIFTS: Final = {"softmax_shift": "INTEGER", "gelu_shift": "INTEGER"}
 _REGISTER: Final = {"overflow": "TEXT", "order": "TEXT", "alignment": "TEXT"}
@@ -80,10 +82,12 @@ CREATE: Final = "\n".join(
 )
 
 
-_WITH_LAYOUT: Final = dict.fromkeys(("calibrations", "points", "answers"), _LAYOUT)
+_WITH_UNITS: Final = dict.fromkeys(("calibrations", "points", "answers"), _UNITS)
+_WITH_LAYOUT: Final = dict.fromkeys(_WITH_UNITS, _LAYOUT | _UNITS)
 ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {
-    2: {**_WITH_LAYOUT, "points": _DIVERGENCE | _LAYOUT},
+    2: {**_WITH_LAYOUT, "points": _DIVERGENCE | _LAYOUT | _UNITS},
     3: _WITH_LAYOUT,
+    4: _WITH_UNITS,
 }
 """Columns, by table, that stores of an earlier version have not; such a store can be read, and gets them if written."""
 

@@ -19,7 +19,7 @@ EXACT: Final = "exact"
 SEARCHED: Final = "searched"
 METHOD: Final = "method"
 """Formats of the method, as against formats by name."""
-MODES: Final = ("integer", "fake_quant", "float")
+MODES: Final = ("integer", "integer_only", "fake_quant", "float")
 MAX_SHIFT: Final = 15
 
 
@@ -87,6 +87,23 @@ def _named_formats(value: object) -> object:
     return written_kinds(named_kinds(value))
 
 
+def _unit(what: str) -> Any:
+    """A formulation of a unit with its options, as a text or a mapping, in one form."""
+
+    def check(value: object) -> object:
+        from ptqsim.ptq.integer_only.options import IntegerOnly, read_unit, written_unit
+
+        if not isinstance(value, str | Mapping):
+            raise ValueError(f"{what} is {value!r}; legal is a name, a text such as NAME,OPTION=VALUE, or a mapping")
+        try:
+            given: Any = {what: read_unit(value) if isinstance(value, str) else value}
+            return written_unit(getattr(IntegerOnly.of(**given), what))
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+
+    return BeforeValidator(check)
+
+
 def _order(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError(f"order is {value!r}; legal are sequential, tree:LANES and split:TILE:INNER_BITS")
@@ -112,4 +129,8 @@ Aligned = Annotated[str, one_of("alignment", tuple(str(alignment) for alignment 
 Order = Annotated[str, BeforeValidator(_order)]
 Granular = Annotated[str, one_of("w_granularity", ("tensor", "channel"))]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Residual = Annotated[int, _width(4, 16, "residual_bits")]
+SoftmaxUnit = Annotated[str, _unit("softmax")]
+GeluUnit = Annotated[str, _unit("gelu")]
+LayerNormUnit = Annotated[str, _unit("layer_norm")]
 NamedFormats = Annotated[str, BeforeValidator(_named_formats)]

@@ -17,13 +17,17 @@ from ptqsim.sweep.study.axis_values import (
     Aligned,
     Count,
     Flag,
+    GeluUnit,
     Granular,
+    LayerNormUnit,
     Mode,
     NamedFormats,
     Order,
     Overflow,
+    Residual,
     Seed,
     Shift,
+    SoftmaxUnit,
     Spread,
     Width,
     one_of,
@@ -148,6 +152,10 @@ class Axes(Part):
     softmax_shift: Annotated[list[Shift], Spread] = [SEARCHED]
     gelu_shift: Annotated[list[Shift], Spread] = [SEARCHED]
     mode: Annotated[list[Mode], Spread] = ["integer"]
+    residual_bits: Annotated[list[Residual], Spread] = [16]
+    softmax: Annotated[list[SoftmaxUnit], Spread] = ["softmax"]
+    gelu: Annotated[list[GeluUnit], Spread] = ["gelu"]
+    layer_norm: Annotated[list[LayerNormUnit], Spread] = ["layer_norm"]
     acc_bits: Annotated[list[AccBits], Spread] = [EXACT]
     overflow: Annotated[list[Overflow], Spread] = ["wrap"]
     order: Annotated[list[Order], Spread] = ["sequential"]

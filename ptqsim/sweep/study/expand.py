@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from ptqsim.sweep.study.axis_values import EXACT
 from ptqsim.sweep.study.definition import AXES, Axes, Study
 from ptqsim.sweep.study.expression import Condition
-from ptqsim.sweep.study.point import FLOAT, INTEGER, Calibration, Datapath, Point
+from ptqsim.sweep.study.point import FLOAT, INTEGER, INTEGER_ONLY, Calibration, Datapath, Point
 
 
 def expand(study: Study) -> list[Point]:
@@ -65,7 +65,12 @@ def point_of(values: Mapping[str, Any]) -> Point:
     if mode == FLOAT:
         return Point(values["model"], None, Datapath(FLOAT), images)
     datapath = shifted_of(values)
-    if mode != INTEGER:
+    if mode == INTEGER_ONLY and datapath != Datapath():
+        raise ValueError(
+            f"mode {INTEGER_ONLY} was combined with a shift, and its codes are fixed together with its units: "
+            f'exclude mode == "{INTEGER_ONLY}" and softmax_shift != "searched", or gelu_shift, or leave the shifts out'
+        )
+    if mode not in (INTEGER, INTEGER_ONLY):
         datapath = _on(datapath, mode, None, None, None, None)
     elif values["acc_bits"] == EXACT:
         datapath = _on(datapath, mode, None, None, None, values["alignment"])
@@ -92,8 +97,11 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["w_granularity"],
         values["a_symmetric"],
         values["formats"],
+        *(values[name] if values.get("mode") == INTEGER_ONLY else None for name in _UNITS),
     )
 
+
+_UNITS: Final = ("residual_bits", "softmax", "gelu", "layer_norm")
 
 # Thousands of points share a calibration, and as many a datapath: each is made once.
 _calibration = lru_cache(maxsize=1024)(Calibration)

@@ -7,10 +7,11 @@ exact accumulator no overflow.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any, Final
 
 INTEGER: Final = "integer"
+INTEGER_ONLY: Final = "integer_only"
 FLOAT: Final = "float"
 
 
@@ -27,6 +28,10 @@ class Calibration:
     a_symmetric : bool
     formats : str
         Formats by name as ``kind=name``, separated by commas; ``method`` for the method's.
+    residual_bits : int or None
+        Width of the residual of the integer-only network; None where none is made.
+    softmax, gelu, layer_norm : str or None
+        Its units, as ``kind,option=value,...``.
     """
 
     model: str
@@ -38,15 +43,24 @@ class Calibration:
     w_granularity: str = "tensor"
     a_symmetric: bool = True
     formats: str = "method"
+    residual_bits: int | None = None
+    softmax: str | None = None
+    gelu: str | None = None
+    layer_norm: str | None = None
+
+    @property
+    def base(self) -> Calibration:
+        """The calibration without its integer-only network."""
+        return replace(self, residual_bits=None, softmax=None, gelu=None, layer_norm=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Datapath:
-    """The datapath of a point in integer mode.
+    """The datapath of a point in integer or integer-only mode.
 
     Attributes
     ----------
-    mode : {"integer", "fake_quant", "float"}
+    mode : {"integer", "integer_only", "fake_quant", "float"}
     acc_bits : int or None
         Width P of the accumulators; None is exact.
     overflow, order, alignment : str or None
@@ -121,6 +135,7 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
         values: list[Any] = [row[name] for name in columns]
         values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
         values += [row.get("formats") or "method"]
+        values += [row.get(name) for name in ("residual_bits", "softmax", "gelu", "layer_norm")]
         calibration = Calibration(*values)
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)

@@ -14,6 +14,8 @@ from ptqsim.datapath.order import parse_order
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.operand_rules import read_kinds
 from ptqsim.ptq.evaluation.summary import format_facts, weight_bits
+from ptqsim.ptq.integer_only.build import build_plan, check_units
+from ptqsim.ptq.integer_only.options import read_unit
 from ptqsim.ptq.network.products.execute import OverflowCount
 from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.threads import settle_on_one_thread
@@ -64,8 +66,12 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
     name = payload["file"]
     network = source.network
     chosen = payload["images"], payload["seed"], payload["content"]
-    if not cache.has(name):
+    base = payload["base"]
+    cache.folder.mkdir(parents=True, exist_ok=True)
+    if not cache.has(base):
         images = source.calibration_images(*chosen)
+        if name != base:
+            check_units(ptq.QuantizedModel(network).model, images.shape[1])
         kept = ptq.LayerCache(cache.folder / f"layers-{name}")
         made = ptq.calibrate(
             network,
@@ -86,9 +92,15 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
         made.info["data_fingerprint"] = payload["content"]
         if source.source.options:
             made.info["model_options"] = dict(source.source.options)
-        cache.folder.mkdir(parents=True, exist_ok=True)
-        made.save(cache.path(name))
+        made.save(cache.path(base))
         kept.remove()
+    if not cache.has(name):
+        made = ptq.load(cache.path(base), network)
+        units = {unit: read_unit(payload[unit]) for unit in ("softmax", "gelu", "layer_norm")}
+        options = ptq.IntegerOnly.of(residual_bits=payload["residual_bits"], **units)
+        made.plan = build_plan(made, source.calibration_images(*chosen), options)
+        made.info["integer_only"] = options.to_dict()
+        made.save(cache.path(name))
     quantized = ptq.load(cache.path(name), network)
     one_image = source.calibration_images(*chosen)[:1]
     values = {"layers": layer_facts(quantized, one_image), "weight_bits": weight_bits(quantized)}
@@ -112,6 +124,7 @@ def _capture(
 
 def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dict[str, Any]]:
     """Facts on every layer: kind, formats, products per image, and the bounds that hold for every input."""
+    quantized.mode = "integer"
     _count_exactly(quantized)
     quantized(images)
     facts = []
@@ -123,7 +136,6 @@ def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dic
 
 
 def _count_exactly(quantized: ptq.QuantizedModel, alignment: str = "product") -> None:
-    quantized.mode = "integer"
     quantized.accumulator = pq.Accumulator(bits=WIDEST, alignment=alignment)
     quantized.statistics = True
     for op in quantized.layers.values():
@@ -167,7 +179,7 @@ def _set(quantized: ptq.QuantizedModel, datapath: Mapping[str, Any]) -> None:
         if (shift := datapath[f"{kind}_shift"]) is not None:
             _reshift(quantized, kind, shift)
     quantized.mode = datapath["mode"]
-    if datapath["mode"] != "integer":
+    if datapath["mode"] not in ("integer", "integer_only"):
         return
     if datapath["acc_bits"] is None and not datapath["widths"]:
         _count_exactly(quantized, datapath["alignment"])

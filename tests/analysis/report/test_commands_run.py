@@ -21,9 +21,11 @@ axes:
   method: base_ptq
   w_bits: 6
   a_bits: 6
-  mode: [fake_quant, integer]
+  mode: [fake_quant, integer, integer_only]
   acc_bits: 13
   overflow: saturate
+  softmax: {kind: softmax, entries: 16}
+  layer_norm: {precision: 12}
   evaluation_images: 100
 """
 

@@ -61,6 +61,34 @@ def test_export_as_c(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_p
     assert "leave one of them out" in refused.errors
 
 
+def test_vectors_of_a_unit_of_the_network(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["vectors", calibrated, "--unit"]
+    for name, group in (("blocks.0.norm1", 0), ("blocks.1.attn.softmax", 2), ("blocks.5.add2", 0)):
+        run = Run(capsys, *given, name, "--group", group, "--rows", 20, "-o", tmp_path / name)
+        assert run.result["rows"] == 20, name
+        assert Run(capsys, "vectors", "--check", tmp_path / name).result["ok"]
+    refused = Run(capsys, *given, "blocks.0.norm3", "-o", tmp_path / "x")
+    assert (refused.status, "blocks.0.norm3" in refused.errors) == (2, True)
+    refused = Run(capsys, *given, "blocks.0.norm1", "--group", 1, "-o", tmp_path / "x")
+    assert "has 1 units, got group 1" in refused.errors
+
+
+def test_export_as_integer_onnx(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    given = ["export", calibrated, "--onnx", tmp_path / "m.onnx", "--mode"]
+    run = Run(capsys, *given, "integer_only", "--check", 2)
+    assert run.status == 0, run.errors
+    assert run.result["passed"]
+    assert run.result["check"]["logits"] == 200
+    assert set(run.result["export"]["products"].values()) == {"MatMulInteger"}
+    assert not {"QuantizeLinear", "DequantizeLinear"} & run.result["export"]["operators"].keys()
+    for options, says in (
+        (["integer"], "integer_only"), (["integer_only", "--other-formats", "float"], "leave --other-formats out"),
+    ):  # fmt: skip
+        refused = Run(capsys, *given, *options)
+        assert refused.status == 2
+        assert says in refused.errors
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
