@@ -25,6 +25,7 @@ def codes_of_layer(
     """Operands [..., M, K] and [..., K, N] of a layer on some images, and their origin as plain data."""
     from ptqsim import ptq
     from ptqsim.ptq.evaluation.record import record_codes
+    from ptqsim.ptq.network.products.blocked import plain_codes
 
     quantized = load_calibrated(calibrated)
     if layer is None:
@@ -42,7 +43,8 @@ def codes_of_layer(
         "images": images,
         "seed": seed,
     }
-    return a, b, source
+    plain_a, plain_b = plain_codes((a, b))
+    return plain_a, plain_b, source
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

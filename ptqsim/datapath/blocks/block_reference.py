@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from ptqsim.common.validation import checked_type
 from ptqsim.datapath.blocks.registers import AlignedFloat32, Cut, FixedPoint, Float32
 from ptqsim.datapath.codes.minifloat import minifloat_aligned
+from ptqsim.datapath.codes.operand import operand
 from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.blocks.array import BlockArray
 from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, Block, BlockScale
-from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.floats.named import E4M3
 
 _FLOAT32_BITS, _FLOAT32_LEAST, _FLOAT32_INFINITY = 24, -149, 128
@@ -214,16 +214,12 @@ def _lines(array: object, name: str, axis: int) -> list[BlockLine]:
     for codes, scales in zip(array.codes.tolist(), array.scales.tolist(), strict=True):
         blocks = zip(codes, scales, strict=True)
         lines.append(
-            [([_aligned(code, element) for code in block], step * scale_of(s, array.format)) for block, s in blocks]
+            [
+                ([operand(code, element).aligned for code in block], step * scale_of(s, array.format))
+                for block, s in blocks
+            ]
         )
     return lines
-
-
-def _aligned(code: int, element: Any) -> int:
-    if isinstance(element, Minifloat):
-        return minifloat_aligned(code, element)
-    half = 1 << (element.bits - 1)
-    return code - 2 * half if code >= half else code
 
 
 def scale_of(code: int, block_format: Block) -> Fraction:
