@@ -81,8 +81,8 @@ def _check_types(a: object, b: object, register: object) -> None:
         if not isinstance(array, BlockArray):
             raise ArgumentTypeError(
                 f"{name} must be a BlockArray, as the other operand is one, got {type(array).__name__}; make one with "
-                "ptqsim.quantize_blocks(real, format, axis), or from plain codes with BlockArray.from_plain(codes, block, "
-                f"axis), the axis being its {side} one"
+                "ptqsim.quantize_blocks(real, format, axis), or from plain codes with BlockArray.from_plain(codes, "
+                f"block, axis), the axis being its {side} one"
             )
     if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
         raise ArgumentTypeError(

@@ -75,7 +75,7 @@ def _check_blocks(rules: OperandRules, formats: Mapping[str, str]) -> None:
             first, second = pair
             raise ValueError(
                 f"{blocks[first]!r} of kind {first!r} has blocks of {sizes[first]} values and {blocks[second]!r} of "
-                f"kind {second!r} of {sizes[second]}, and they are multiplied by each other; legal are blocks of one size"
+                f"kind {second!r} of {sizes[second]}, and both meet in a product; legal are blocks of one size"
             )
         if "weight" in pair and sizes and "weight" not in blocks and rules.granularity == Granularity.CHANNEL:
             raise ValueError(
