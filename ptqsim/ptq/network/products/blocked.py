@@ -52,11 +52,6 @@ class Blocked:
         return self.format.tensor_scale
 
     @property
-    def step(self) -> float:
-        """What 1 stands for in a block of scale 1."""
-        return self.format.element.step * self.format.tensor_scale
-
-    @property
     def depth_axis(self) -> int:
         """Axis of the depth, counted from the end."""
         return _AXES[self.side]
