@@ -25,6 +25,7 @@ from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
     BBitsOption,
+    BFormatOption,
     DepthOption,
     ShiftOption,
     ZeroPoints,
@@ -53,6 +54,7 @@ def prove(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
+    b_format: BFormatOption = None,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
@@ -69,7 +71,9 @@ def prove(
     """
     out = Output(as_json)
     given = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
-    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=given)
+    unit = make_unit(
+        bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=given, b_format=b_format
+    )
     claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
     verdicts = [decide(claim, timeout) for claim in out.track(claims, "proving", "claim")]
     rows = [
