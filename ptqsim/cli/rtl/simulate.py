@@ -98,8 +98,9 @@ def simulate(
     out = Output(as_json)
     places.check_folder("-o", output)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
-             "--b-format": b_format, "--codes": pattern, "--a-unsigned": a_unsigned or None, "--a-zero-point": a_zero_point or None,
-             "--b-unsigned": b_unsigned or None, "--b-zero-point": b_zero_point or None}  # fmt: skip
+             "--b-format": b_format, "--codes": pattern, "--a-unsigned": a_unsigned or None,
+             "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
+             "--b-zero-point": b_zero_point or None}  # fmt: skip
     source: object = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
