@@ -11,7 +11,9 @@ It decides where docs/blocks.md is silent:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -61,14 +63,10 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32 | Aligne
     if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
         raise ArgumentTypeError(f"register must be a FixedPoint, Float32 or AlignedFloat32, got {register!r}")
     exact = values(a, b)
-    if isinstance(register, Float32):
-        return [[_float_sum(each) for each in row] for row in exact]
-    if isinstance(register, AlignedFloat32):
-        return [[_aligned_sum(each, register) for each in row] for row in exact]
-    terms = [[[on_grid(value, register) for value in each] for each in row] for row in exact]
-    if register.overflow == OverflowMode.TRAP:
-        _trap(terms, register.bits)
-    return [[_register_sum(each, register) for each in row] for row in terms]
+    if isinstance(register, FixedPoint) and register.overflow == OverflowMode.TRAP:
+        _trap([[[on_grid(value, register) for value in each] for each in row] for row in exact], register.bits)
+    nothing = 0 if isinstance(register, FixedPoint) else 0.0
+    return [[(steps(each, register) or [nothing])[-1] for each in row] for row in exact]
 
 
 def values(a: BlockArray, b: BlockArray) -> list[list[list[Fraction]]]:
@@ -113,6 +111,40 @@ def block_values(row: BlockLine, column: BlockLine) -> list[Fraction]:
     ]
 
 
+def steps(values: list[Fraction], register: FixedPoint | Float32 | AlignedFloat32) -> list[Any]:
+    """Contents of the register after every step of one output: int, or float.
+
+    Parameters
+    ----------
+    values : list of Fraction
+        The exact value of every pair of blocks, in the order of the depth.
+    register : FixedPoint, Float32 or AlignedFloat32
+        Under ``trap`` the register raises nothing, and wraps.
+    """
+    if isinstance(register, FixedPoint):
+        return list(accumulate((on_grid(value, register) for value in values), _adder(register), initial=0))[1:]
+    held: list[float] = [0.0]
+    if isinstance(register, Float32):
+        for value in values:
+            held.append(_float_added(held[-1], float32(value)))
+        return held[1:]
+    for start in range(0, len(values), register.blocks):
+        group = [Fraction(held[-1]), *values[start : start + register.blocks]]
+        held.append(float32_toward_zero(aligned_sum(group, register.fraction_bits)))
+    return held[1:]
+
+
+def _adder(register: FixedPoint) -> Callable[[int, int], int]:
+    overflow = OverflowMode.WRAP if register.overflow == OverflowMode.TRAP else register.overflow
+    return lambda total, term: add(total, term, register.bits, overflow)
+
+
+def _float_added(total: float, term: float) -> float:
+    if math.isfinite(total) and math.isfinite(term):
+        return float32(Fraction(total) + Fraction(term))
+    return total + term  # an infinity, or two that cancel to NaN, as in IEEE 754 in every width
+
+
 def on_grid(value: Fraction, register: FixedPoint) -> int:
     """The integer that a value becomes in units of the register's least bit."""
     scaled = value / Fraction(2) ** register.weight
@@ -155,32 +187,6 @@ def aligned_sum(terms: list[Fraction], fraction_bits: int) -> Fraction:
 def _float32_step(value: Fraction) -> Fraction:
     """The distance of float32s at a value that is not zero."""
     return Fraction(2) ** max(exponent_of(value) + 1 - _FLOAT32_BITS, _FLOAT32_LEAST)
-
-
-def _aligned_sum(values: list[Fraction], register: AlignedFloat32) -> float:
-    total = 0.0
-    for start in range(0, len(values), register.blocks):
-        group = values[start : start + register.blocks]
-        total = float32_toward_zero(aligned_sum([Fraction(total), *group], register.fraction_bits))
-    return total
-
-
-def _float_sum(values: list[Fraction]) -> float:
-    total = 0.0
-    for value in values:
-        term = float32(value)
-        if math.isfinite(total) and math.isfinite(term):
-            total = float32(Fraction(total) + Fraction(term))
-        else:
-            total += term  # an infinity, or two that cancel to NaN, as in IEEE 754 in every width
-    return total
-
-
-def _register_sum(terms: list[int], register: FixedPoint) -> int:
-    total = 0
-    for term in terms:
-        total = add(total, term, register.bits, register.overflow)
-    return total
 
 
 def _trap(terms: list[list[list[int]]], bits: int) -> None:

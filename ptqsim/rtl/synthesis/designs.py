@@ -41,8 +41,8 @@ FLOATS: Final[Mapping[str, Minifloat]] = {"e4m3": E4M3, "e3m4": E3M4, "e3m2": E3
 LOGARITHMS: Final[Mapping[str, int]] = {"log2": 1, "log_sqrt2": 2, "log_root4": 4}
 """Logarithms by the root of their base, with fractions of 8 bits; times uniform codes of the same width."""
 BLOCKS: Final = tuple(name for name in NAMED_BLOCKS if name != "mxfp8_e5m2")
-"""Blocks times their like: a pair of them per cycle, into P bits in fixed point, the least of the weight `BLOCK_WEIGHT`;
-with ``_aligned`` into float32, of aligned sums with `BLOCK_FRACTION` bits. Two of E5M2 sum to more than 63 bits."""
+"""Blocks times their like, a pair per cycle: into P bits in fixed point, the least of weight `BLOCK_WEIGHT`, or with
+``_aligned`` into float32, by aligned sums with `BLOCK_FRACTION` bits. Two of E5M2 sum to more than 63 bits."""
 BLOCK_WEIGHT: Final = -16
 BLOCK_FRACTION: Final = 14
 OF_BLOCKS: Final = (*BLOCKS, *(f"{name}_aligned" for name in BLOCKS))

@@ -57,7 +57,7 @@ def _shift_and_add(name: str, register: FixedPoint, value: Scaled) -> Module:
     ]
     rounded = "rounded, half to even" if half_even else "rounded down"
     header = f"""
-        Block shifter, and one addition into a register of {register.bits} bits, the least of weight 2^{register.weight}.
+        Block shifter, and one addition into a register of {register.bits} bits, least weight 2^{register.weight}.
 
           term = total * 2^(exponent - ({register.weight})), {rounded}
           sum = {register.overflow}(register + term)
