@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 import ptqsim as pq
 from ptqsim.errors import unknown_name
-
-BLOCKS: Final[Mapping[str, pq.Block]] = {
-    "mxint8": pq.MXINT8, "mxfp8": pq.MXFP8, "mxfp8_e5m2": pq.MXFP8_E5M2, "mxfp6": pq.MXFP6, "mxfp6_e3m2": pq.MXFP6_E3M2,
-    "mxfp4": pq.MXFP4, "nvfp4": pq.NVFP4,
-}  # fmt: skip
+from ptqsim.formats.blocks.named import BLOCKS as BLOCKS
 
 WeightOption = Annotated[
     int | None, typer.Option("--weight", help="Of blocks: exponent of the weight of the register's least bit.")

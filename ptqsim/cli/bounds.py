@@ -114,7 +114,8 @@ def bounds(
             *block_formats(a_format, b_format, plain), depth, fixed_point(weight, rounding), a_scale, b_scale, as_json
         )
         return
-    refuse_block_options(of_blocks)
+    if calibrated is None:
+        refuse_block_options(of_blocks)
     chosen = make_profile(profile)
     if chosen is not None:
         if (alignment, zero_point or "operand") != ("product", "operand"):
@@ -134,7 +135,9 @@ def bounds(
             raise ValueError(
                 f"{calibrated} says what its codes are: leave options of unsigned codes and zero points out"
             )
-        layer_bounds(calibrated, data, images, alignment, zero_point, as_json)
+        if a_scale is not None or b_scale is not None:
+            raise ValueError(f"{calibrated} says what its blocks are: leave --a-scale and --b-scale out")
+        layer_bounds(calibrated, data, images, alignment, zero_point, weight, rounding, as_json)
         return
     zero_point = zero_point or "operand"
     if depth is None:

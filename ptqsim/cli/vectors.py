@@ -14,6 +14,9 @@ formulation, as *ptqsim units* names it, or of a unit of an integer-only network
 
     ptqsim vectors --unit layer_norm -o norm
     ptqsim vectors m.safetensors --unit blocks.0.norm1 -o norm1
+    ptqsim vectors --a-format mxfp8 --b-format mxfp4 --depth 96 --register fixed:24:-12:saturate -o blocks
+
+takes products of blocks, and writes the register after every step of every output.
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 
@@ -30,6 +33,8 @@ import typer
 
 from ptqsim import golden
 from ptqsim.cli import unit_vectors
+from ptqsim.cli.block_vectors import show_blocks, write_block_vectors
+from ptqsim.cli.blocks import BLOCKS, block_formats, is_block
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -42,6 +47,7 @@ from ptqsim.cli.framework.options import (
     OrderOption,
     OverflowOption,
     ProfileOption,
+    RegisterOption,
     SeedOption,
     ZeroPointOption,
     make_accumulator,
@@ -52,6 +58,8 @@ from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgum
 from ptqsim.cli.number_formats import LEFT_FORMATS, RIGHT_FORMATS, make_format, make_right_format
 
 _ROWS: Final = 8
+_ONE_OF_LEFT: Final = f"One of {', '.join((*LEFT_FORMATS, *BLOCKS))}."
+_ONE_OF_RIGHT: Final = f"One of {', '.join((*RIGHT_FORMATS, *BLOCKS))}."
 
 
 def vectors(
@@ -65,6 +73,7 @@ def vectors(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = None,
+    register: RegisterOption = None,
     profile: ProfileOption = None,
     depth: Annotated[int | None, typer.Option("--depth", help="Products per output, K.")] = None,
     rows: Annotated[
@@ -76,8 +85,8 @@ def vectors(
     a_bits: Annotated[int | None, typer.Option("--a-bits", help="Width of the left codes, 2 to 16; 8.")] = None,
     b_bits: Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")] = None,
     shift: Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")] = None,
-    a_format: Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")] = None,
-    b_format: Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")] = None,
+    a_format: Annotated[str | None, typer.Option("--a-format", help=_ONE_OF_LEFT)] = None,
+    b_format: Annotated[str | None, typer.Option("--b-format", help=_ONE_OF_RIGHT)] = None,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
@@ -120,6 +129,19 @@ def vectors(
     chosen_profile = make_profile(profile)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point, chosen_profile)
     element, name = _parse_element(trace), golden.checked_name(name)
+    if calibrated is None and is_block(a_format, b_format):
+        of_blocks = {"rows": rows or _ROWS, "depth": depth, "cols": cols or _ROWS, "seed": seed}
+        no = {
+            name: value
+            for name, value in plain.items()
+            if name not in ("--depth", "--a-format", "--b-format", "--codes")
+        }
+        no |= {"--profile": profile, "--trace": trace, "--layer": layer}
+        made = block_formats(a_format, b_format, no)
+        write_block_vectors(*made, register, of_blocks, pattern, output, out)
+        return
+    if register is not None:
+        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
         a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)
@@ -153,6 +175,8 @@ def vectors(
 def _check(directory: Path, out: Output) -> None:
     with out.progress("recomputing", "output") as report:
         result = golden.check(directory, progress=report)
+    if result.blocks is not None:
+        show_blocks(out, result.blocks, f"recomputed from {directory}")
     if result.vectors is not None:
         _show(out, result.vectors, f"recomputed from {directory}")
     if result.findings:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ptqsim.errors import unknown_name
 from ptqsim.formats.base import NumberFormat
+from ptqsim.formats.blocks.block import Block
 from ptqsim.formats.compared.pwlq import PWLQ
 from ptqsim.formats.compared.released import ReleasedTwinGELU, ReleasedTwinSoftmax
 from ptqsim.formats.floats.minifloat import Minifloat
@@ -38,3 +39,21 @@ def from_dict(data: Mapping[str, Any]) -> NumberFormat:
         raise ValueError(
             f"cannot make a number format of kind {kind!r} from the fields {sorted(fields)}: {error}"
         ) from None
+
+
+def block_from_dict(data: Mapping[str, Any]) -> Block:
+    """The format that `Block.to_dict` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it is of another kind, a field is missing or unknown, or a value is out of range.
+    """
+    fields = dict(data)
+    kind, element = fields.pop("kind", None), fields.pop("element", None)
+    if kind != "block" or not isinstance(element, Mapping):
+        raise ValueError(f"a block format is of kind 'block' and has an element, got kind {kind!r} and {element!r}")
+    try:
+        return Block(from_dict(element), **fields)
+    except TypeError as error:
+        raise ValueError(f"cannot make a block format from the fields {sorted(fields)}: {error}") from None

@@ -9,6 +9,7 @@ from weakref import ref
 
 import numpy as np
 
+from ptqsim.datapath.blocks.registers import BlockRegister
 from ptqsim.datapath.order import MAX_REGISTER_BITS
 from ptqsim.datapath.result_bits import result_bits
 from ptqsim.datapath.spec import Accumulator, Alignment, ZeroPoint
@@ -19,7 +20,7 @@ from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.blocks.array import BlockArray
 from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
-from ptqsim.gemm.blocks.multiply import Register, matmul_blocks
+from ptqsim.gemm.blocks.multiply import matmul_blocks
 from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.operands.operand import settable
@@ -36,7 +37,7 @@ def matmul(
 
 
 @overload
-def matmul(a: BlockArray, b: BlockArray, accumulator: Register, statistics: bool = True) -> MatmulResult: ...
+def matmul(a: BlockArray, b: BlockArray, accumulator: BlockRegister, statistics: bool = True) -> MatmulResult: ...
 
 
 def matmul(a: Any, b: Any, accumulator: Any, statistics: bool = True) -> MatmulResult:

@@ -15,7 +15,8 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats import registry
 from ptqsim.formats.array import QuantizedArray
-from ptqsim.golden import archive, header, hexfile, manifest
+from ptqsim.golden import archive, block_vectors, header, hexfile, manifest
+from ptqsim.golden.block_vectors import BlockVectors
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
 from ptqsim.golden.stimuli import stimulus
 from ptqsim.golden.text import Located, UnreadableError
@@ -43,6 +44,7 @@ class CheckReport:
 
     findings: list[Finding]
     vectors: GoldenVectors | None
+    blocks: BlockVectors | None = None
 
     @property
     def ok(self) -> bool:
@@ -74,6 +76,9 @@ def check(directory: str | Path, progress: Progress = silent) -> CheckReport:
         raise ValueError(f"{folder} holds no {MANIFEST}: give a directory that ptqsim vectors -o wrote")
     findings: list[Finding] = []
     text = (folder / MANIFEST).read_bytes().decode("utf-8", "replace")
+    if block_vectors.SCHEMA in text:
+        wrong, of_blocks = block_vectors.check_block_files(folder, text, progress)
+        return CheckReport([Finding(*each) for each in wrong], None, of_blocks)
     try:
         claimed = json.loads(text)
         vectors, name = _recomputed(folder, claimed, findings, progress)

@@ -61,6 +61,11 @@ def document(
         "conventions": conventions(vectors),
         "files": dict(digests),
     }
+    return sealed(content)
+
+
+def sealed(content: dict[str, Any]) -> dict[str, Any]:
+    """A manifest with the digest of itself."""
     return content | {_SEAL: digest(_text(content).encode())}
 
 

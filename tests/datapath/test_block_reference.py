@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import ptqsim as pq
 from ptqsim.datapath.blocks import block_reference
+from ptqsim.datapath.blocks.registers import parse_register, register_from_dict, register_to_dict
 
 FORMATS = ("MXINT8", "MXFP8", "MXFP8_E5M2", "MXFP6", "MXFP6_E3M2", "MXFP4")
 
@@ -263,3 +264,31 @@ def test_aligned_registers_that_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             pq.AlignedFloat32(*arguments)
+
+
+REGISTERS = (
+    pq.Float32(), pq.FixedPoint(20, -7), pq.FixedPoint(63, 4, "trap", "half_even"), pq.AlignedFloat32(5),
+    pq.AlignedFloat32(9, 4),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("register", REGISTERS, ids=str)
+def test_registers_as_text_and_as_data(register: pq.FixedPoint | pq.Float32 | pq.AlignedFloat32) -> None:
+    assert parse_register(str(register)) == register
+    assert register_from_dict(register_to_dict(register)) == register
+
+
+def test_texts_and_data_of_no_register() -> None:
+    assert parse_register("fixed:8:-3") == pq.FixedPoint(8, -3)
+    assert parse_register("aligned:7") == pq.AlignedFloat32(7)
+    for text in ("", "fixed", "fixed:8", "fixed:a:b", "float32:3", "aligned", "float64", "fixed:8:-3:wrap:cut:1"):
+        with pytest.raises(ValueError, match="can't be read; legal are float32, fixed:"):
+            parse_register(text)
+    with pytest.raises(ValueError, match="bits must be"):
+        parse_register("fixed:80:-3")
+    with pytest.raises(ValueError, match="unknown overflow mode 'clamp'"):
+        parse_register("fixed:8:-3:clamp")
+    with pytest.raises(ValueError, match="unknown register 'fixd'"):
+        register_from_dict({"kind": "fixd"})
+    with pytest.raises(ValueError, match="cannot make a register"):
+        register_from_dict({"kind": "float32", "bits": 3})

@@ -14,6 +14,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim.datapath.codes.minifloat import minifloat_aligned, minifloat_code
+from ptqsim.formats.registry import block_from_dict
 
 MX = {name: getattr(pq, name) for name in ("MXINT8", "MXFP8", "MXFP8_E5M2", "MXFP6", "MXFP6_E3M2", "MXFP4")}
 BITS = {"MXINT8": 8.25, "MXFP8": 8.25, "MXFP8_E5M2": 8.25, "MXFP6": 6.25, "MXFP6_E3M2": 6.25, "MXFP4": 4.25}
@@ -191,14 +192,16 @@ def test_codes_are_read_only() -> None:
     ("arguments", "kind", "words"),
     [
         (("E2M1",), TypeError, "the element of a block is 'E2M1'"),
-        ((pq.Log2(4),), ValueError, "legal are a Minifloat with scale=1 that saturates, and a signed Uniform"),
-        ((pq.Uniform(8, 0.5, signed=False),), ValueError, "cannot be the element of a block"),
-        ((pq.Uniform(8, 0.5, zero_point=1),), ValueError, "cannot be the element of a block"),
+        (
+            (pq.PWLQ(4, 0.25, 0.5, 1.0),),
+            ValueError,
+            "legal are a Minifloat with scale=1 that saturates, and form",
+        ),
         ((pq.Uniform(8, [0.5], axis=-1),), ValueError, "cannot be the element of a block"),
         ((pq.Uniform(8, 0.3),), ValueError, "0.3 is no power of two"),
         ((pq.E2M1.with_scale(2.0),), ValueError, "cannot be the element of a block"),
         ((pq.Minifloat(4, 3, special="fn", saturate=False),), ValueError, "cannot be the element of a block"),
-        ((pq.Minifloat(8, 7),), ValueError, "of up to 5 exponent bits"),
+        ((pq.Minifloat(8, 7),), ValueError, "of up to 48 aligned bits"),
         ((pq.E2M1, 1), ValueError, "block must be an integer from 2 to 65536, got 1"),
         ((pq.E2M1, 32, "e8m1"), ValueError, "unknown block scale 'e8m1'; legal are 'e8m0', 'e4m3'"),
         ((pq.E2M1, 32, "e8m0", 0.5), ValueError, "have no tensor_scale, got 0.5: the scale of an MX block is a power"),
@@ -242,3 +245,47 @@ def test_arrays_that_are_refused() -> None:
         pq.MXFP4.covering([1.0])
     with pytest.raises(ValueError, match="an all-zero tensor has no scale"):
         pq.NVFP4.covering([0.0])
+
+
+PLAIN = (
+    pq.Uniform(6, 0.1), pq.Uniform(8, 0.01, signed=False, zero_point=9), pq.TwinSoftmax(8, 11), pq.TwinGELU(6, 4, 0.03),
+    pq.Minifloat(4, 3, special="fn", scale=0.3, saturate=False), pq.Log2(5), pq.Log2(4, root=2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number_format", PLAIN, ids=lambda fmt: fmt.short())
+def test_plain_codes_become_blocks_of_scale_1(number_format: pq.NumberFormat, rng: np.random.Generator) -> None:
+    plain = pq.quantize(np.abs(rng.normal(size=(5, 70, 3))) / 3, number_format)
+    blocks = pq.BlockArray.from_plain(plain, 32, axis=-2)
+    assert np.array_equal(blocks.dequantize(), plain.dequantize())
+    assert (blocks.shape, blocks.scales.shape) == ((5, 70, 3), (5, 3, 3))
+    assert (blocks.format.decode_scales(blocks.scales) == 1).all()
+    assert block_from_dict(blocks.format.to_dict()) == blocks.format
+
+
+def test_nothing_is_rounded_to_elements_of_plain_codes() -> None:
+    fmt = pq.BlockArray.from_plain(pq.quantize([0.5], pq.TwinSoftmax(4, 2)), 32).format
+    with pytest.raises(ValueError, match=r"cannot be rounded to blocks of TwinSoftmax.*from_plain"):
+        pq.quantize_blocks([0.5], fmt)
+    for wrong, words in (
+        (pq.quantize([[0.5]], pq.Uniform(8, [0.1], axis=-1)), "formats of integers on one grid with one scale"),
+        (pq.quantize([0.5], pq.PWLQ(4, 0.25, 0.5, 1.0)), "formats of integers on one grid with one scale"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            pq.BlockArray.from_plain(wrong, 32)
+    with pytest.raises(TypeError, match="array"):
+        pq.BlockArray.from_plain(np.ones(3), 32)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"kind": "blocks"}, "of kind 'block'"),
+        ({"element": 8}, "has an element"),
+        ({"size": 3}, "cannot make a block format from the fields"),
+        ({"block": 1}, "block must be"),
+    ],
+)
+def test_block_formats_that_files_cannot_hold(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        block_from_dict(pq.NVFP4.to_dict() | change)

@@ -10,6 +10,7 @@ import pytest
 
 from ptqsim.ptq.calibration.operand_rules import read_kinds
 from ptqsim.sweep.plan.planning import Plan
+from ptqsim.sweep.plan.questions import questions
 from ptqsim.sweep.study.expand import expand
 from ptqsim.sweep.study.point import Calibration, Datapath, Point, columns_of, identity, plain, point_of_row
 from ptqsim.sweep.study.reading import parse_study
@@ -135,6 +136,23 @@ exclude:
     assert found == ["method", "gelu=e3m4,weight=e4m3"]
     assert [read_kinds(text) for text in found] == [{}, {"gelu": "e3m4", "weight": "e4m3"}]
     assert len({task.key for task in tasks}) == 2
+
+
+def test_blocks_have_no_accumulator(make_plan: Callable[..., Plan]) -> None:
+    text = """
+name: x
+axes:
+  model: vit_digits
+  method: percentile
+  formats: [method, {softmax: mxint8}]
+"""
+    tasks = list(make_plan(text).calibrations())
+    assert [one.formats for one in tasks] == ["method", "softmax=mxint8"]
+    for more in ("  acc_bits: [exact, 20]\n", "ask: [{narrowest: acc_bits}]\n"):
+        with pytest.raises(ValueError, match="'softmax=mxint8' have blocks, which are summed in float32"):
+            list(questions(make_plan(text + more).study))
+    condition = 'exclude: [formats == "softmax=mxint8" and acc_bits == 20]\n'
+    assert len(list(make_plan(text + "  acc_bits: [exact, 20]\n" + condition).calibrations())) == 2
 
 
 UNITS = """

@@ -12,6 +12,7 @@ import ptqsim as pq
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.pairs import parse_pairs, parse_size
 from ptqsim.common.validation import MAX_SEED
+from ptqsim.datapath.blocks.registers import parse_register
 from ptqsim.datapath.order import parse_order
 
 if TYPE_CHECKING:
@@ -97,6 +98,14 @@ ProfileOption = Annotated[
     str | None,
     typer.Option("--profile", help="Arithmetic of a processor or library in place of these; see ptqsim profiles."),
 ]
+RegisterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--register",
+        help="Register of blocks: float32, fixed:BITS:WEIGHT[:OVERFLOW[:ROUNDING]] or aligned:FRACTION_BITS[:BLOCKS]; "
+        "float32 by default.",
+    ),
+]
 AUnsignedOption = Annotated[bool, typer.Option("--a-unsigned", help="Left codes are plain binary (uniform).")]
 AZeroPointOption = Annotated[
     int, typer.Option("--a-zero-point", help="The integer whose left code stands for 0 (uniform).")
@@ -129,6 +138,25 @@ def make_accumulator(
             "--zero-point"
         )
     return profile.accumulator
+
+
+def give_register(quantized: ptq.QuantizedModel, text: str | None) -> None:
+    """Let products of blocks run in the register that ``--register`` describes, if it was given.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or no layer has blocks.
+    """
+    if text is None:
+        return
+    register = parse_register(text)
+    if not any(layer.has_blocks for layer in quantized.layers.values()):
+        raise ValueError(
+            f"--register {text} is for products of blocks, and no layer of the model has any: leave it out, and "
+            "describe the accumulator by --bits and --overflow"
+        )
+    quantized.register = register
 
 
 def make_profile(name: str | None) -> pq.profiles.Profile | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import ptqsim as pq
+from ptqsim.cli.blocks import fixed_point, refuse_block_options
 from ptqsim.cli.framework.options import load_calibrated
 from ptqsim.cli.framework.output import Output
 
@@ -13,8 +14,9 @@ BOUNDS: Final = ("datatype", "weight_aware", "row_stochastic", "calibrated")
 
 
 def layer_bounds(
-    calibrated: Path, data: str, images: int, alignment: str, zero_point: str | None, as_json: bool
-) -> None:
+    calibrated: Path, data: str, images: int, alignment: str, zero_point: str | None, weight: int | None,
+    rounding: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Print the widths of a calibrated model, one row per layer.
 
     Parameters
@@ -29,6 +31,8 @@ def layer_bounds(
         Of the accumulator.
     zero_point : str or None
         Likewise; None for the one that calibration chose for each layer.
+    weight, rounding : int and str, or None
+        Of the fixed-point register of blocks; without a weight products of blocks have no width.
     as_json : bool
         Print JSON.
     """
@@ -38,6 +42,11 @@ def layer_bounds(
     quantized = load_calibrated(calibrated)
     wide = pq.Accumulator(bits=63, alignment=alignment, zero_point=zero_point or "operand")
     quantized.accumulator = quantized.as_calibrated(wide) if zero_point is None else wide
+    has_blocks = any(layer.has_blocks for layer in quantized.layers.values())
+    if has_blocks and weight is not None:
+        quantized.register = fixed_point(weight, rounding, bits=63)
+    elif not has_blocks:
+        refuse_block_options({"--weight": weight, "--rounding": rounding})
     if images:
         source = ptq.load_data(data, quantized.model, split="calibration")
         quantized.mode = "integer"
@@ -57,6 +66,8 @@ def layer_bounds(
         title="Bits of a signed accumulator that is safe, by each bound",
     )
     out.note("datatype, weight-aware and row-stochastic are theorems; calibrated is an observation on the images run.")
+    if has_blocks and weight is None:
+        out.note("Products of blocks have a width in fixed point: give the exponent of the least bit, --weight -16.")
     units = widest_of_units(quantized)
     if units:
         rows = [[name, unit["kind"], unit["widest"], unit["widths"][unit["widest"]]] for name, unit in units.items()]

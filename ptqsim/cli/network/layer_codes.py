@@ -28,6 +28,7 @@ def codes_of_layer(
     """
     from ptqsim import ptq
     from ptqsim.ptq.evaluation.record import record_codes
+    from ptqsim.ptq.network.products.blocked import plain_codes
 
     quantized = load_calibrated(calibrated)
     if layer is None:
@@ -45,7 +46,8 @@ def codes_of_layer(
         "images": images,
         "seed": seed,
     }
-    return a, b, source, quantized.datapaths.get(layer)
+    plain_a, plain_b = plain_codes((a, b))
+    return plain_a, plain_b, source, quantized.datapaths.get(layer)
 
 
 def refuse(options: Mapping[str, object], why: str) -> None:

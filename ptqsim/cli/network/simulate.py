@@ -29,7 +29,9 @@ from ptqsim.cli.framework.options import (
     OverflowOption,
     PretrainedOption,
     ProfileOption,
+    RegisterOption,
     ZeroPointOption,
+    give_register,
     load_calibrated,
     make_accumulator,
     make_profile,
@@ -39,6 +41,7 @@ from ptqsim.cli.network.fit_options import AttentionBitsOption, give_accumulator
 
 if TYPE_CHECKING:
     from ptqsim import ptq
+    from ptqsim.ptq.network.products.operations import MatmulOperation
 
 
 def simulate(
@@ -49,6 +52,7 @@ def simulate(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = None,
+    register: RegisterOption = None,
     profile: ProfileOption = None,
     mode: Annotated[str, typer.Option("--mode", help="integer, or integer_only.")] = "integer",
     layer: Annotated[list[str] | None, typer.Option("--layer", help="Width of one layer, NAME=BITS.")] = None,
@@ -78,11 +82,16 @@ def simulate(
         exact = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
     as_calibrated = zero_point is None and chosen is None
     give_accumulators(quantized, accumulator, attention_bits, as_calibrated)
+    give_register(quantized, register)
     for text in layer or []:
         name, _, width = text.partition("=")
         if not (width.isascii() and width.isdigit()):  # isdigit alone takes superscripts
             raise ValueError(
                 f"--layer {text!r} can't be read; legal is NAME=BITS: try {next(iter(quantized.layers))}=20"
+            )
+        if quantized.layer(name).has_blocks:
+            raise ValueError(
+                f"--layer {text} names a product of blocks, whose register --register describes: leave it out"
             )
         quantized.accumulators[name] = replace(quantized.accumulators[name], bits=int(width))
     quantized.statistics = True
@@ -95,16 +104,18 @@ def simulate(
         [
             [
                 name,
-                unit.accumulator.bits,
+                _width(quantized.layers[name]),
                 unit.overflow.computed,
                 unit.overflow.outputs,
                 unit.overflow.events,
-                unit.overflow.bits_needed,
+                unit.overflow.bits_needed or None,
             ]
             for name, unit in rows.items()
         ],
         title=f"{overflow}, {order}, {alignment} on {result.images} images",
     )
+    if any(layer.has_blocks for layer in quantized.layers.values()):
+        out.note("In the row of exact accumulation products of blocks are summed in float32.")
     reference = float_outputs(quantized, exact, source, limit, batch, out)
     exact_metrics, metrics = (
         found.metrics | ({} if reference is None else ptq.difference(found, reference).metrics)
@@ -140,7 +151,7 @@ def simulate(
             "difference": gap,
             "layers": {
                 name: {
-                    "bits": unit.accumulator.bits,
+                    "bits": _width(quantized.layers[name]),
                     "zero_point": str(unit.accumulator.zero_point),
                     "overflow": unit.overflow,
                 }
@@ -150,11 +161,18 @@ def simulate(
     )
 
 
+def _width(layer: MatmulOperation) -> int | str:
+    """Width of a layer's accumulator, or its register of blocks."""
+    return str(layer.integer.register) if layer.has_blocks else layer.integer.accumulator.bits
+
+
 def _check_layers(quantized: ptq.QuantizedModel, profile: pq.profiles.Profile) -> None:
+    from ptqsim.ptq.network.products.blocked import plain_formats
+
     for name, layer in quantized.layers.items():
         assert layer.formats is not None
-        for a, b in product(layer.formats.a, layer.formats.b):
-            try:
+        try:
+            for a, b in product(plain_formats(layer.formats.a), plain_formats(layer.formats.b)):
                 profile.check(a, b)
-            except ValueError as error:
-                raise ValueError(f"layer {name}: {error}") from None
+        except ValueError as error:
+            raise ValueError(f"layer {name}: {error}") from None

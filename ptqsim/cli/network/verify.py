@@ -19,8 +19,10 @@ from ptqsim.cli.framework.options import (
     DataOption,
     OrderOption,
     OverflowOption,
+    RegisterOption,
     SeedOption,
     ZeroPointOption,
+    give_register,
     load_calibrated,
     make_accumulator,
 )
@@ -41,6 +43,7 @@ def verify(
     order: OrderOption = "sequential",
     alignment: AlignmentOption = "product",
     zero_point: ZeroPointOption = None,
+    register: RegisterOption = None,
     data: DataOption = "digits",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
@@ -51,6 +54,7 @@ def verify(
     quantized = load_calibrated(calibrated)
     accumulator = make_accumulator(bits, overflow, order, alignment, zero_point)
     give_accumulators(quantized, accumulator, attention_bits, zero_point is None)
+    give_register(quantized, register)
     source = ptq.load_data(data, quantized.model)
     samples = ptq.sample_images(source, min(images, len(source)), seed)
     with out.progress("recomputing", "image") as report:

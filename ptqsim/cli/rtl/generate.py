@@ -27,6 +27,7 @@ from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
     BBitsOption,
+    BFormatOption,
     ColumnsOption,
     DepthOption,
     MultiplierOption,
@@ -57,6 +58,7 @@ def generate(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
+    b_format: BFormatOption = None,
     runtime_shift: RuntimeOption = False,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
@@ -106,6 +108,7 @@ def generate(
         multiplier,
         name,
         ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
+        b_format,
     )
     modules = rtl.tops(unit, columns)
     specification: dict[str, Any] = {"unit": unit.to_dict(), "columns": columns}

@@ -25,6 +25,7 @@ from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
     BBitsOption,
+    BFormatOption,
     DepthOption,
     ShiftOption,
     ZeroPoints,
@@ -53,6 +54,7 @@ def prove(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
+    b_format: BFormatOption = None,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
     b_unsigned: BUnsignedOption = False,
@@ -83,7 +85,7 @@ def prove(
         given = {"--overflow": overflow, "--order": order, "--alignment": alignment, "--depth": depth,
                  "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
                  "--a-unsigned": a_unsigned, "--a-zero-point": a_zero_point, "--b-unsigned": b_unsigned,
-                 "--b-zero-point": b_zero_point, "--zero-point": zero_point}  # fmt: skip
+                 "--b-zero-point": b_zero_point, "--zero-point": zero_point, "--b-format": b_format}  # fmt: skip
         kept = dict(zip(given, ("wrap", "sequential", "product", 64, 5), strict=False))
         others = {name: value for name, value in given.items() if value and value != kept.get(name)}
         refuse(others, f"{calibrated} says what its codes and its accumulator are")
@@ -91,8 +93,10 @@ def prove(
         return
     refuse({"--layer": layer, "--group": group or None, "--column": column}, "no calibrated model was given")
     bits = 14 if bits is None else bits
-    zero_points = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
-    unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=zero_points)
+    points = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
+    unit = make_unit(
+        bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=points, b_format=b_format
+    )
     claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
     verdicts = decided(out, claims, timeout)
     show_claims(out, verdicts, describe(unit))

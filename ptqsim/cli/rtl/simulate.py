@@ -29,6 +29,7 @@ from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgum
 from ptqsim.cli.rtl.unit import (
     AFormatOption,
     BBitsOption,
+    BFormatOption,
     ColumnsOption,
     MultiplierOption,
     RuntimeOption,
@@ -56,6 +57,7 @@ def simulate(
     b_bits: BBitsOption = None,
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
+    b_format: BFormatOption = None,
     runtime_shift: RuntimeOption = False,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
@@ -96,8 +98,9 @@ def simulate(
     out = Output(as_json)
     places.check_folder("-o", output)
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
-             "--codes": pattern, "--a-unsigned": a_unsigned or None, "--a-zero-point": a_zero_point or None,
-             "--b-unsigned": b_unsigned or None, "--b-zero-point": b_zero_point or None}  # fmt: skip
+             "--b-format": b_format, "--codes": pattern, "--a-unsigned": a_unsigned or None,
+             "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,
+             "--b-zero-point": b_zero_point or None}  # fmt: skip
     source: object = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
@@ -112,7 +115,7 @@ def simulate(
         unit = make_unit(
             bits, overflow, order, alignment, made, 8 if a_bits is None else a_bits, b_bits, shift, a_format,
             runtime_shift, multiplier,
-            zero_points=ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point),
+            zero_points=ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point), b_format=b_format,
         )  # fmt: skip
         chosen = golden.Pattern.of("mixed" if pattern is None else pattern)
         a, b = golden.stimulus(unit.a, unit.b, rows or _LINES, made, cols or _LINES, chosen, seed)

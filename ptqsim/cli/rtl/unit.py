@@ -7,7 +7,7 @@ from typing import Annotated, Final, NamedTuple
 import typer
 
 from ptqsim.cli.framework.options import make_accumulator
-from ptqsim.cli.number_formats import A_FORMATS, FLOATS, make_format, make_right_format
+from ptqsim.cli.number_formats import FLOATS, LEFT_FORMATS, RIGHT_FORMATS, called, make_format, make_right_format
 from ptqsim.formats.base import NumberFormat
 from ptqsim.rtl import Unit
 
@@ -18,7 +18,8 @@ DepthOption = Annotated[int, typer.Option("--depth", help="Greatest number of pr
 ABitsOption = Annotated[int, typer.Option("--a-bits", help="Width of the left codes, 2 to 16.")]
 BBitsOption = Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")]
 ShiftOption = Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")]
-AFormatOption = Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(A_FORMATS)}.")]
+AFormatOption = Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")]
+BFormatOption = Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")]
 RuntimeOption = Annotated[
     bool, typer.Option("--runtime-shift", help="The shift is an input, 0 to --shift: one unit for all layers.")
 ]
@@ -53,12 +54,13 @@ def make_unit(
     multiplier: str = "behavioral",
     name: str = "ptqsim",
     zero_points: ZeroPoints | None = None,
+    b_format: str | None = None,
 ) -> Unit:
     """The unit that the options describe; the left operand is twin_gelu where a shift is given, else uniform."""
     given = ZeroPoints() if zero_points is None else zero_points
     return Unit(
         make_format(a_format, None if a_format in FLOATS else a_bits, shift, given.a_unsigned, given.a_zero_point),
-        make_right_format(None, b_bits, a_bits, given.b_unsigned, given.b_zero_point),
+        make_right_format(b_format, b_bits, a_bits, given.b_unsigned, given.b_zero_point),
         make_accumulator(bits, overflow, order, alignment, given.zero_point),
         depth,
         runtime_shift,
@@ -82,4 +84,4 @@ def _called(number_format: NumberFormat) -> str:
     """A format in a few words."""
     unsigned = "" if getattr(number_format, "signed", True) else "unsigned "
     zero_point = f", zero point {number_format.zero_point}" if number_format.zero_point else ""
-    return f"{unsigned}{number_format.kind} {number_format.bits} bits{zero_point}"
+    return f"{unsigned}{called(number_format)}{zero_point}"

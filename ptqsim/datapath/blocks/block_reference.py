@@ -11,7 +11,9 @@ It decides where docs/blocks.md is silent:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,12 +22,12 @@ from numpy.typing import NDArray
 from ptqsim.common.validation import checked_type
 from ptqsim.datapath.blocks.registers import AlignedFloat32, Cut, FixedPoint, Float32
 from ptqsim.datapath.codes.minifloat import minifloat_aligned
+from ptqsim.datapath.codes.operand import operand
 from ptqsim.datapath.register import add, fits
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.errors import AccumulatorOverflowError, ArgumentTypeError
 from ptqsim.formats.blocks.array import BlockArray
 from ptqsim.formats.blocks.block import E8M0_BIAS, E8M0_NAN, Block, BlockScale
-from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.floats.named import E4M3
 
 _FLOAT32_BITS, _FLOAT32_LEAST, _FLOAT32_INFINITY = 24, -149, 128
@@ -61,14 +63,10 @@ def matmul(a: BlockArray, b: BlockArray, register: FixedPoint | Float32 | Aligne
     if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
         raise ArgumentTypeError(f"register must be a FixedPoint, Float32 or AlignedFloat32, got {register!r}")
     exact = values(a, b)
-    if isinstance(register, Float32):
-        return [[_float_sum(each) for each in row] for row in exact]
-    if isinstance(register, AlignedFloat32):
-        return [[_aligned_sum(each, register) for each in row] for row in exact]
-    terms = [[[on_grid(value, register) for value in each] for each in row] for row in exact]
-    if register.overflow == OverflowMode.TRAP:
-        _trap(terms, register.bits)
-    return [[_register_sum(each, register) for each in row] for row in terms]
+    if isinstance(register, FixedPoint) and register.overflow == OverflowMode.TRAP:
+        _trap([[[on_grid(value, register) for value in each] for each in row] for row in exact], register.bits)
+    nothing = 0 if isinstance(register, FixedPoint) else 0.0
+    return [[(steps(each, register) or [nothing])[-1] for each in row] for row in exact]
 
 
 def values(a: BlockArray, b: BlockArray) -> list[list[list[Fraction]]]:
@@ -111,6 +109,40 @@ def block_values(row: BlockLine, column: BlockLine) -> list[Fraction]:
         sum(x * w for x, w in zip(left, right, strict=True)) * unit_left * unit_right
         for (left, unit_left), (right, unit_right) in zip(row, column, strict=True)
     ]
+
+
+def steps(values: list[Fraction], register: FixedPoint | Float32 | AlignedFloat32) -> list[Any]:
+    """Contents of the register after every step of one output: int, or float.
+
+    Parameters
+    ----------
+    values : list of Fraction
+        The exact value of every pair of blocks, in the order of the depth.
+    register : FixedPoint, Float32 or AlignedFloat32
+        Under ``trap`` the register raises nothing, and wraps.
+    """
+    if isinstance(register, FixedPoint):
+        return list(accumulate((on_grid(value, register) for value in values), _adder(register), initial=0))[1:]
+    held: list[float] = [0.0]
+    if isinstance(register, Float32):
+        for value in values:
+            held.append(_float_added(held[-1], float32(value)))
+        return held[1:]
+    for start in range(0, len(values), register.blocks):
+        group = [Fraction(held[-1]), *values[start : start + register.blocks]]
+        held.append(float32_toward_zero(aligned_sum(group, register.fraction_bits)))
+    return held[1:]
+
+
+def _adder(register: FixedPoint) -> Callable[[int, int], int]:
+    overflow = OverflowMode.WRAP if register.overflow == OverflowMode.TRAP else register.overflow
+    return lambda total, term: add(total, term, register.bits, overflow)
+
+
+def _float_added(total: float, term: float) -> float:
+    if math.isfinite(total) and math.isfinite(term):
+        return float32(Fraction(total) + Fraction(term))
+    return total + term  # an infinity, or two that cancel to NaN, as in IEEE 754 in every width
 
 
 def on_grid(value: Fraction, register: FixedPoint) -> int:
@@ -157,32 +189,6 @@ def _float32_step(value: Fraction) -> Fraction:
     return Fraction(2) ** max(exponent_of(value) + 1 - _FLOAT32_BITS, _FLOAT32_LEAST)
 
 
-def _aligned_sum(values: list[Fraction], register: AlignedFloat32) -> float:
-    total = 0.0
-    for start in range(0, len(values), register.blocks):
-        group = values[start : start + register.blocks]
-        total = float32_toward_zero(aligned_sum([Fraction(total), *group], register.fraction_bits))
-    return total
-
-
-def _float_sum(values: list[Fraction]) -> float:
-    total = 0.0
-    for value in values:
-        term = float32(value)
-        if math.isfinite(total) and math.isfinite(term):
-            total = float32(Fraction(total) + Fraction(term))
-        else:
-            total += term  # an infinity, or two that cancel to NaN, as in IEEE 754 in every width
-    return total
-
-
-def _register_sum(terms: list[int], register: FixedPoint) -> int:
-    total = 0
-    for term in terms:
-        total = add(total, term, register.bits, register.overflow)
-    return total
-
-
 def _trap(terms: list[list[list[int]]], bits: int) -> None:
     """Raise for the first sum that does not fit."""
     first, lowest, highest = None, 0, 0
@@ -214,16 +220,12 @@ def _lines(array: object, name: str, axis: int) -> list[BlockLine]:
     for codes, scales in zip(array.codes.tolist(), array.scales.tolist(), strict=True):
         blocks = zip(codes, scales, strict=True)
         lines.append(
-            [([_aligned(code, element) for code in block], step * scale_of(s, array.format)) for block, s in blocks]
+            [
+                ([operand(code, element).aligned for code in block], step * scale_of(s, array.format))
+                for block, s in blocks
+            ]
         )
     return lines
-
-
-def _aligned(code: int, element: Any) -> int:
-    if isinstance(element, Minifloat):
-        return minifloat_aligned(code, element)
-    half = 1 << (element.bits - 1)
-    return code - 2 * half if code >= half else code
 
 
 def scale_of(code: int, block_format: Block) -> Fraction:

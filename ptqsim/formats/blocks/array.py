@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.common.validation import checked_integer, checked_type
+from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.arrays import codes as code_arrays
-from ptqsim.formats.arrays.immutable import Constructed, sealed
+from ptqsim.formats.arrays.immutable import Constructed, reconstructed, sealed
 from ptqsim.formats.arrays.packing import pack, packed_size, unpack
+from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.blocks.block import SCALE_BITS, Block, BlockScale
+from ptqsim.formats.floats.minifloat import Minifloat
+from ptqsim.formats.floats.named import E4M3
+from ptqsim.formats.twin import TwinGELU
+from ptqsim.formats.uniform import Uniform
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
@@ -121,6 +127,37 @@ class BlockArray(Constructed):
         scales = unpack(data[:count], SCALE_BITS, outer)
         return cls(unpack(data[count:], bits, (*outer, fmt.block)), scales, fmt, depth, axis)
 
+    @classmethod
+    def from_plain(cls, array: QuantizedArray, block: int, axis: int = -1) -> BlockArray:
+        """Codes of a plain format as blocks whose scales are all 1, so that they can be multiplied by blocks.
+
+        Parameters
+        ----------
+        array : QuantizedArray
+            Codes of a format of integers on one grid, with one scale, which becomes that of the tensor.
+        block : int
+            Codes that are taken as a block.
+        axis : int, optional
+            The axis along which blocks lie. A last block that is not full is padded with the code of zero.
+
+        Raises
+        ------
+        TypeError
+            If `array` is no `QuantizedArray`.
+        ValueError
+            If its values are no integers on one grid, it has a scale per channel, or the axis is none of it.
+        """
+        array = checked_type("array", array, QuantizedArray, "what ptqsim.quantize returns")
+        fmt = as_block(array.format, block)
+        axis = _checked_axis(axis, array.ndim)
+        codes = np.moveaxis(array.codes, axis, -1)
+        depth = codes.shape[-1]
+        padding = np.broadcast_to(fmt.element.encode(0.0), (*codes.shape[:-1], -depth % fmt.block))
+        blocks = -(-depth // fmt.block)
+        padded = np.concatenate([codes, padding], axis=-1, dtype=codes.dtype)
+        scales = np.full((*codes.shape[:-1], blocks), E4M3.encode(1.0), np.uint8)
+        return cls(padded.reshape(*codes.shape[:-1], blocks, fmt.block), scales, fmt, depth, axis)
+
 
 def quantize_blocks(real: ArrayLike, block_format: Block, axis: int = -1) -> BlockArray:
     """Encode reals in a block format, by the rule of docs/blocks.md.
@@ -154,6 +191,37 @@ def quantize_blocks(real: ArrayLike, block_format: Block, axis: int = -1) -> Blo
     padded = np.concatenate([x, np.zeros((*x.shape[:-1], -depth % fmt.block))], axis=-1)
     codes, scales = fmt.encode_blocks(padded.reshape(*x.shape[:-1], -(-depth // fmt.block), fmt.block))
     return BlockArray(codes, scales, fmt, depth, axis)
+
+
+def as_block(number_format: NumberFormat, block: int) -> Block:
+    """The block format of `BlockArray.from_plain`: its elements have the same aligned values, and its scales are 1.
+
+    Parameters
+    ----------
+    number_format : NumberFormat
+        A plain format.
+    block : int
+        Codes that are taken as a block.
+
+    Raises
+    ------
+    TypeError
+        If it is no number format.
+    ValueError
+        If its values are no integers on one grid, or it has a scale per channel.
+    """
+    given = reconstructed(checked_type("number_format", number_format, NumberFormat, "such as ptqsim.Uniform(8, 0.02)"))
+    if not given.shift_alignable or given.axis is not None:
+        raise ValueError(
+            f"codes of {given.short()} cannot be multiplied by blocks; legal are formats of integers on one grid with "
+            "one scale"
+        )
+    scale = 1.0  # that of all others is a power of two
+    if isinstance(given, Minifloat):
+        given, scale = replace(given, scale=1.0, saturate=True), given.scale
+    elif isinstance(given, Uniform | TwinGELU):
+        given, scale = replace(given, scale=1.0), given.scale
+    return Block(given, block, BlockScale.E4M3, scale)
 
 
 def _checked_axis(axis: object, ndim: int) -> int:

@@ -13,7 +13,7 @@ from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays import codes as code_arrays
-from ptqsim.formats.arrays.immutable import Constructed
+from ptqsim.formats.arrays.immutable import Constructed, reconstructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.floats.minifloat import Minifloat
 from ptqsim.formats.floats.named import E4M3
@@ -47,8 +47,10 @@ class Block(Constructed):
 
     Parameters
     ----------
-    element : Minifloat or Uniform
-        Format of the elements: small floats with scale 1 that saturate, or uniform codes with a power of two as scale.
+    element : NumberFormat
+        Format of the elements, whose step is a power of two: small floats with scale 1 that saturate, or signed uniform
+        codes without a zero point. Other formats can be elements of codes that are there already, as
+        `BlockArray.from_plain` has them; nothing is rounded to them.
     block : int
         Elements per scale, 2 to 65536.
     scale : BlockScale or str
@@ -69,7 +71,7 @@ class Block(Constructed):
     Models with NVFP4" (2025), of which the range of values is kept and not the order of float32 operations.
     """
 
-    element: Minifloat | Uniform
+    element: NumberFormat
     block: int = 32
     scale: BlockScale = BlockScale.E8M0
     tensor_scale: float = 1.0
@@ -77,7 +79,7 @@ class Block(Constructed):
     # Written out, because it takes more types than the fields have.
     def __init__(
         self,
-        element: Minifloat | Uniform,
+        element: NumberFormat,
         block: int = 32,
         scale: BlockScale | str = BlockScale.E8M0,
         tensor_scale: float = 1.0,
@@ -137,6 +139,7 @@ class Block(Constructed):
     @in_default_environment
     def encode_blocks(self, blocks: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Codes of elements [..., block] and of scales [...] of finite reals [..., block]."""
+        self._check_rounds()
         largest = np.abs(blocks).max(axis=-1, initial=0.0)
         if self.scale == BlockScale.E4M3:
             with np.errstate(over="ignore"):  # saturated below, as encoders do with every large value but infinity
@@ -150,27 +153,40 @@ class Block(Constructed):
         codes = self.element.encode(np.ldexp(blocks, -exponents[..., None]))
         return codes, (exponents + E8M0_BIAS).astype(np.uint8)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The format as plain data. `ptqsim.formats.registry.block_from_dict` is the way back."""
+        fields = {"block": self.block, "scale": str(self.scale), "tensor_scale": self.tensor_scale}
+        return {"kind": "block", "element": self.element.to_dict()} | fields
+
+    def _check_rounds(self) -> None:
+        """Refuse elements that nothing is rounded to by the rule of blocks."""
+        if isinstance(self.element, Minifloat):
+            return
+        if not isinstance(self.element, Uniform) or not self.element.signed or self.element.zero_point:
+            raise ValueError(
+                f"reals cannot be rounded to blocks of {self.element.short()}; legal are small floats and signed "
+                "uniform codes without a zero point: for other formats take BlockArray.from_plain(quantize(real, ...))"
+            )
+
     def __str__(self) -> str:
         element = self.element.name if isinstance(self.element, Minifloat) else self.element.short()
         tensor = "" if self.tensor_scale == 1.0 else f", tensor_scale={self.tensor_scale:.3g}"
         return f"Block(element={element}, block={self.block}, scale={self.scale!r}{tensor})"
 
 
-def _checked_element(element: object) -> Minifloat | Uniform:
+def _checked_element(element: object) -> NumberFormat:
     legal = (
-        "legal are a Minifloat with scale=1 that saturates, and a signed Uniform without zero point whose scale is a "
-        "power of two"
+        "legal are a Minifloat with scale=1 that saturates, and formats of integers on one grid with one scale, whose "
+        "step is a power of two"
     )
-    if not isinstance(element, Minifloat | Uniform):
-        raise (ValueError if isinstance(element, NumberFormat) else ArgumentTypeError)(
-            f"the element of a block is {element!r}; {legal}: try ptqsim.E2M1"
-        )
-    element = replace(element)
-    if isinstance(element, Uniform):
-        if not element.signed or element.zero_point or element.axis is not None:
+    if not isinstance(element, NumberFormat):
+        raise ArgumentTypeError(f"the element of a block is {element!r}; {legal}: try ptqsim.E2M1")
+    element = reconstructed(element)
+    if not element.shift_alignable or element.axis is not None:
+        raise ValueError(f"{element} cannot be the element of a block; {legal}, of up to 48 aligned bits")
+    if isinstance(element, Minifloat):
+        if element.scale != 1.0 or not element.saturate:
             raise ValueError(f"{element} cannot be the element of a block; {legal}")
-        if math.frexp(element.scale)[0] != 0.5:
-            raise ValueError(f"the elements' scale of {element.scale!r} is no power of two; {legal}")
-    elif element.scale != 1.0 or not element.saturate or not element.shift_alignable:
-        raise ValueError(f"{element} cannot be the element of a block; {legal}, of up to 5 exponent bits")
+    elif math.frexp(element.step)[0] != 0.5:
+        raise ValueError(f"the elements' scale of {element.scale!r} is no power of two; {legal}")
     return element

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from ptqsim.formats.blocks.block import Block, BlockScale
@@ -28,3 +29,9 @@ MXFP4: Final = Block(E2M1)
 
 NVFP4: Final = Block(E2M1, 16, BlockScale.E4M3)
 """FP4 in blocks of 16 whose scales are E4M3; `Block.covering` sets the scale of the tensor."""
+
+BLOCKS: Final[Mapping[str, Block]] = {
+    "mxint8": MXINT8, "mxfp8": MXFP8, "mxfp8_e5m2": MXFP8_E5M2, "mxfp6": MXFP6, "mxfp6_e3m2": MXFP6_E3M2,
+    "mxfp4": MXFP4, "nvfp4": NVFP4,
+}  # fmt: skip
+"""The same by the names that options have."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ptqsim.datapath.blocks.block_reference import check_numbers
-from ptqsim.datapath.blocks.registers import AlignedFloat32, FixedPoint, Float32
+from ptqsim.datapath.blocks.registers import AlignedFloat32, BlockRegister, FixedPoint, Float32
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.arrays.immutable import reconstructed
 from ptqsim.formats.blocks.array import BlockArray
@@ -17,8 +17,6 @@ from ptqsim.gemm.blocks.operand import BlockOperand, operand
 from ptqsim.gemm.blocks.product import BlockProduct
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 from ptqsim.gemm.result import MatmulResult
-
-Register: TypeAlias = FixedPoint | Float32 | AlignedFloat32
 
 _LEGAL: Final = "a FixedPoint, Float32 or AlignedFloat32"
 
@@ -34,7 +32,7 @@ class _Plan(NamedTuple):
 _latest: WeakIdentityDict[BlockArray, _Plan] = WeakIdentityDict()
 
 
-def matmul_blocks(a: BlockArray, b: BlockArray, register: Register, statistics: bool) -> MatmulResult:
+def matmul_blocks(a: BlockArray, b: BlockArray, register: BlockRegister, statistics: bool) -> MatmulResult:
     """The product of two arrays of blocks; see `ptqsim.matmul`.
 
     Raises
@@ -83,7 +81,8 @@ def _check_types(a: object, b: object, register: object) -> None:
         if not isinstance(array, BlockArray):
             raise ArgumentTypeError(
                 f"{name} must be a BlockArray, as the other operand is one, got {type(array).__name__}; make one with "
-                f"ptqsim.quantize_blocks(real, format, axis), the axis being its {side} one"
+                "ptqsim.quantize_blocks(real, format, axis), or from plain codes with BlockArray.from_plain(codes, "
+                f"block, axis), the axis being its {side} one"
             )
     if not isinstance(register, FixedPoint | Float32 | AlignedFloat32):
         raise ArgumentTypeError(

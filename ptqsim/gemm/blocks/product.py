@@ -114,7 +114,7 @@ class BlockProduct(Keeper):
         size, rows = self.left.format.block, self.shape[1]
         if machine.PAIRS and size % PAIRS.count == 0 and self.most < 1 << 31:
             left, right = left_planes(self.left, rows, PAIRS), right_planes(self.right, PAIRS)
-            if left is not None and right is not None and len(left.values) == len(right.values) == 1:
+            if left is not None and right is not None and left.offsets == right.offsets == (0,):
                 return Lanes(left.values[0], right.values[0], size // PAIRS.count)
         return Lanes(self.left.strips(dtype, rows), self.right.panels(dtype), size)
 

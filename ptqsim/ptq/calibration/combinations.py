@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from ptqsim.formats.blocks.named import BLOCKS
 from ptqsim.ptq.calibration.methods import Method
-from ptqsim.ptq.calibration.operand_rules import OperandRules
+from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
 
+_PAIRS: Final = (("activation", "activation"), ("activation", "weight"), ("gelu", "weight"), ("softmax", "activation"))
+"""Kinds of operands that are multiplied by each other."""
 INTEGER_ONLY: Final = ("uniform", "asymmetric", "twin", "log2")
 """Formats by name that the units of integer-only networks write."""
 
@@ -22,6 +26,7 @@ def check_combination(method: Method, rules: OperandRules, *, integer_only: bool
         True where the network is to run without floats.
     """
     formats = dict(rules.formats)
+    _check_blocks(rules, formats)
     if (weight := formats.get("weight", "uniform")) != "uniform":
         if rules.fit is not None:
             raise ValueError(
@@ -50,4 +55,30 @@ def check_combination(method: Method, rules: OperandRules, *, integer_only: bool
             raise ValueError(
                 f"operands of kind {kind!r} were to have format {name!r}, which no unit of an integer-only network "
                 f"writes; legal are {', '.join(INTEGER_ONLY)}: choose one of them, or leave integer_only out"
+            )
+
+
+def _check_blocks(rules: OperandRules, formats: Mapping[str, str]) -> None:
+    """Refuse block formats whose products no datapath has."""
+    blocks = {kind: name for kind, name in formats.items() if name in BLOCKS}
+    if not blocks:
+        return
+    if rules.fit is not None:
+        kind, name = next(iter(blocks.items()))
+        raise ValueError(
+            f"operands of kind {kind!r} were to have block format {name!r}, and weights to fit an accumulator, "
+            "in which no blocks are summed; leave one of the two out"
+        )
+    for pair in _PAIRS:
+        sizes = {kind: BLOCKS[blocks[kind]].block for kind in pair if kind in blocks}
+        if len(set(sizes.values())) > 1:
+            first, second = pair
+            raise ValueError(
+                f"{blocks[first]!r} of kind {first!r} has blocks of {sizes[first]} values and {blocks[second]!r} of "
+                f"kind {second!r} of {sizes[second]}, and both meet in a product; legal are blocks of one size"
+            )
+        if "weight" in pair and sizes and "weight" not in blocks and rules.granularity == Granularity.CHANNEL:
+            raise ValueError(
+                f"operands of kind {pair[0]!r} were to have block format {blocks[pair[0]]!r}, and weights a scale per "
+                "channel, which blocks are not multiplied by; legal is w_granularity='tensor'"
             )

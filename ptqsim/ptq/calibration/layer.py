@@ -16,6 +16,7 @@ from ptqsim.ptq.calibration.rounding.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.rounding.fit import fit_layer
 from ptqsim.ptq.calibration.rounding.gptq import compensated
 from ptqsim.ptq.network.admission.finite import check_operands
+from ptqsim.ptq.network.products.blocked import Side
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
@@ -135,7 +136,7 @@ def calibrate_layer(
 
 
 def _named(
-    rules: OperandRules, method: Method, op: MatmulOperation, side: str, x: torch.Tensor, bits: int
+    rules: OperandRules, method: Method, op: MatmulOperation, side: Side, x: torch.Tensor, bits: int
 ) -> Space | None:
     """Candidates of an operand whose format was named, with the multiples that the method tries of uniform scales."""
     if (named := rules.named(op, side)) is None:
@@ -143,7 +144,7 @@ def _named(
     kind, fmt = named
     tried = method.b_candidates(op, x[:1], bits)
     assert isinstance(tried, Candidates)  # symmetric ones have no zero points
-    return fmt.candidates(x, kind, bits, [multiples[0] for multiples in tried.normalized])
+    return fmt.candidates(x, kind, bits, [multiples[0] for multiples in tried.normalized], side)
 
 
 def maximum_of(x: torch.Tensor, bits: int, symmetric: bool = True) -> tuple[Format, ...]:

@@ -17,12 +17,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import save
 
-import ptqsim as pq
 from ptqsim.common import files, fingerprint
 from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.files.tensors import open_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
-from ptqsim.ptq.network.loading import read_formats
+from ptqsim.ptq.network.loading import read_formats, unpacked
 from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.network.saving import written_formats
 
@@ -120,8 +119,5 @@ def _read(path: Path) -> LayerResult:
     formats = OperandFormats(read_formats(header["a"], tensors), read_formats(header["b"], tensors))
     codes = None
     if header["shape"] is not None:
-        codes = [
-            pq.QuantizedArray.from_packed(tensors[f"codes/{g}"].numpy().tobytes(), fmt, tuple(header["shape"]))
-            for g, fmt in enumerate(formats.b)
-        ]
+        codes = [unpacked(tensors[f"codes/{g}"], fmt, tuple(header["shape"])) for g, fmt in enumerate(formats.b)]
     return LayerResult(formats, header["depth"], header["report"], codes, tensors.get("bias"))

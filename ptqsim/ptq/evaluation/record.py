@@ -5,12 +5,13 @@ from __future__ import annotations
 import torch
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import AnyArray
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
 def record_codes(
     quantized: QuantizedModel, images: torch.Tensor, layer: str, group: int = 0
-) -> tuple[pq.QuantizedArray, pq.QuantizedArray]:
+) -> tuple[AnyArray, AnyArray]:
     """Run images in integer mode with exact accumulators and keep both operands of one product.
 
     Parameters
@@ -25,7 +26,7 @@ def record_codes(
 
     Returns
     -------
-    tuple of two QuantizedArray
+    tuple of two QuantizedArray, or of two BlockArray
         a [..., M, K] and b [..., K, N]; where all images meet the same weights, a is [N * tokens, K] and b is [K, N].
 
     Raises
@@ -33,9 +34,9 @@ def record_codes(
     ValueError
         If there is no such layer or group.
     """
-    recorded: dict[int, tuple[pq.QuantizedArray, pq.QuantizedArray]] = {}
+    recorded: dict[int, tuple[AnyArray, AnyArray]] = {}
 
-    def record(name: str, number: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+    def record(name: str, number: int, a: AnyArray, b: AnyArray, result: pq.MatmulResult) -> None:
         recorded[number] = a, b
 
     unit = quantized.layer(layer).integer
@@ -54,4 +55,6 @@ def record_codes(
         legal = f"group 0 to {max(recorded)}" if len(recorded) > 1 else "group 0"
         raise ValueError(f"layer {layer!r} has no group {group}; legal is {legal}")
     a, b = recorded[group]
-    return (a.reshape(-1, a.shape[-1]) if b.ndim == 2 else a), b
+    if isinstance(a, pq.QuantizedArray) and len(b.shape) == 2:
+        return a.reshape(-1, a.shape[-1]), b
+    return a, b

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import Blocked, plain_formats
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 
+SHIFTED: Final = (pq.TwinSoftmax, pq.TwinGELU)
+"""Formats that have a shift between their ranges."""
 
-def describe(formats: Sequence[pq.NumberFormat]) -> str:
+
+def describe(formats: Sequence[pq.NumberFormat | Blocked]) -> str:
     """Description of the formats of a layer's operand, its groups taken together.
 
     >>> describe([pq.TwinSoftmax(bits=6, shift=4), pq.TwinSoftmax(bits=6, shift=7)])
@@ -21,10 +25,16 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
     'E4M3fn, scale 0.5..1'
     >>> describe([pq.Log2(4, root=2)])
     'log2 4 bit, base 2^(1/2)'
+    >>> describe([Blocked(pq.MXFP4, "b"), Blocked(pq.MXFP4, "b")])
+    'E2M1 in blocks of 32'
     >>> describe([pq.Uniform(4, 0.25, signed=False, zero_point=z) for z in (7, 9)])
     'uniform 4 bit, scale 0.25, unsigned, zero point 7..9'
     """
     first = formats[0]
+    if isinstance(first, Blocked):
+        scales = [fmt.scale for fmt in formats]
+        words = f"{first.element_name} in blocks of {first.format.block}"
+        return words if set(scales) == {1.0} else f"{words}, tensor scale {_span(scales, '{:.3g}'.format)}"
     if isinstance(first, pq.Log2):  # it has no scale of its own
         return "log2 {} bit{}".format(first.bits, "" if first.root == 1 else f", base 2^(1/{first.root})")
     text = first.name if isinstance(first, pq.Minifloat) else f"{first.kind.replace('_', ' ')} {first.bits} bit"
@@ -34,7 +44,7 @@ def describe(formats: Sequence[pq.NumberFormat]) -> str:
         scales = [s for f in formats for s in np.atleast_1d(f.scale).tolist()]
         text += f"{'' if first.axis is None else ' per channel'}, scale {_span(scales, '{:.3g}'.format)}"
     if isinstance(first, pq.Uniform) and not first.signed:
-        text += f", unsigned, zero point {_span([f.zero_point for f in formats], str)}"
+        text += f", unsigned, zero point {_span([f.zero_point for f in plain_formats(formats)], str)}"
     return text
 
 
@@ -42,7 +52,7 @@ def format_facts(op: MatmulOperation) -> dict[str, Any]:
     """Kinds and widths of a calibrated operation's formats, its groups, and the least and greatest m among them."""
     formats = op.formats
     assert formats is not None, "a calibrated model has formats everywhere"
-    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if not isinstance(fmt, pq.Uniform | pq.Minifloat | pq.Log2)]
+    shifts = [fmt.shift for fmt in (*formats.a, *formats.b) if isinstance(fmt, SHIFTED)]
     return {
         "a_format": formats.a[0].kind,
         "a_bits": formats.a[0].bits,
@@ -55,12 +65,16 @@ def format_facts(op: MatmulOperation) -> dict[str, Any]:
 
 
 def weight_bits(quantized: QuantizedModel) -> int:
-    """Bits that the packed weights of all operations take."""
+    """Bits that the packed weights of all operations take, scales of blocks and padding included."""
     total = 0
     for op in quantized.layers.values():
         if op.constant_b is not None and op.formats is not None:
             each = op.constant_b.numel() // len(op.formats.b)
-            total += sum(each * fmt.storage_bits for fmt in op.formats.b)
+            depth = op.constant_b.shape[-2]
+            total += sum(
+                fmt.stored_bits(depth, each // depth) if isinstance(fmt, Blocked) else each * fmt.storage_bits
+                for fmt in op.formats.b
+            )
     return total
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
+from ptqsim.ptq.network.products.blocked import AnyArray, plain_codes
+from ptqsim.ptq.network.products.execute import IntegerProduct
 from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
 
 
@@ -47,7 +49,8 @@ def verify(
     """Run images in integer mode and recompute a sample of every operation's outputs.
 
     The recomputation starts from the codes that really met on the datapath; it decodes, aligns, multiplies and
-    accumulates them in Python integers, in the layer's own accumulator (:mod:`ptqsim.datapath.reference`).
+    accumulates them in Python integers, in the layer's own accumulator (:mod:`ptqsim.datapath.reference`), or of blocks
+    in its register for these (:mod:`ptqsim.datapath.blocks.block_reference`).
 
     Parameters
     ----------
@@ -81,16 +84,15 @@ def verify(
     rounds = -(-len(images) // batch)
     per_round = -(-outputs // rounds)
 
-    def recompute(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+    def recompute(name: str, group: int, a: AnyArray, b: AnyArray, result: pq.MatmulResult) -> None:
         layer = quantized.layers[name]
-        share = -(-per_round // max(layer.groups))
         check = checks[name]
-        whole = pq.reference.needs_operands(layer.integer.accumulator)
-        for position, row, column in _sample(a, b, result, share, random, whole):
-            expected = pq.reference.dot(row, column, layer.integer.accumulator)
-            got = int(result.acc[position])
+        chosen = random.permutation(result.acc.size)[: -(-per_round // max(layer.groups))]
+        positions = (tuple(int(i) for i in np.unravel_index(flat, result.acc.shape)) for flat in chosen)
+        for position, expected in _recomputed(a, b, layer.integer, result.acc.shape, positions):
+            got = result.acc[position].item()
             check.outputs += 1
-            if got != expected:
+            if got != expected and not (np.isnan(got) and np.isnan(expected)):
                 check.first = check.first or f"group {group}, output {position}: {got} instead of {expected}"
                 check.mismatches += 1
 
@@ -115,25 +117,53 @@ def verify(
     return checks
 
 
-def _sample(
-    a: pq.QuantizedArray,
-    b: pq.QuantizedArray,
-    result: pq.MatmulResult,
-    count: int,
-    random: np.random.RandomState,
-    whole: bool,
-) -> Iterator[tuple[tuple[int, ...], list[Any], list[Any]]]:
-    """Positions of the result, and the rows and columns of Python integers (or `whole` operands) that meet there."""
-    shape = result.acc.shape
-    chosen = random.permutation(result.acc.size)[:count]
+Position = tuple[int, ...]
+
+
+def _recomputed(
+    a: AnyArray, b: AnyArray, unit: IntegerProduct, shape: tuple[int, ...], positions: Iterable[Position]
+) -> Iterator[tuple[Position, Any]]:
+    """Positions of the result, and what the reference says of them."""
+    if isinstance(a, pq.BlockArray) and isinstance(b, pq.BlockArray):
+        for position, row, column in _lines_of_blocks(a, b, shape, positions):
+            yield position, pq.block_reference.matmul(row, column, unit.register)[0][0]
+        return
+    (plain_a,), (plain_b,) = plain_codes([a]), plain_codes([b])
+    whole = pq.reference.needs_operands(unit.accumulator)
+    for position, left, right in _lines(plain_a, plain_b, shape, positions, whole):
+        yield position, pq.reference.dot(left, right, unit.accumulator)
+
+
+def _lines_of_blocks(
+    a: pq.BlockArray, b: pq.BlockArray, shape: tuple[int, ...], positions: Iterable[Position]
+) -> Iterator[tuple[Position, pq.BlockArray, pq.BlockArray]]:
+    """The row [1, K] and the column [K, 1] of blocks that meet at each position; both arrays have the depth last."""
+    of_a, of_b = (
+        [np.broadcast_to(part, shape[:-2] + part.shape[len(one.shape) - 2 :]) for part in (one.codes, one.scales)]
+        for one in (a, b)
+    )
+    for position in positions:
+        *lead, i, j = position
+        row, column = ([part[(*lead, line)][None] for part in parts] for parts, line in ((of_a, i), (of_b, j)))
+        yield (
+            position,
+            pq.BlockArray(row[0], row[1], a.format, a.depth, -1),
+            pq.BlockArray(column[0], column[1], b.format, b.depth, -2),
+        )
+
+
+def _lines(
+    a: pq.QuantizedArray, b: pq.QuantizedArray, shape: tuple[int, ...], positions: Iterable[Position], whole: bool
+) -> Iterator[tuple[Position, list[Any], list[Any]]]:
+    """The rows and columns of Python integers (or `whole` operands) that meet at each position."""
     a_values, b_values = _Meanings(a.format, whole), _Meanings(b.format, whole)
     a_codes = np.broadcast_to(a.codes, shape[:-2] + a.codes.shape[-2:])
     b_codes = np.broadcast_to(b.codes, shape[:-2] + b.codes.shape[-2:])
-    for flat in chosen:
-        *lead, i, j = np.unravel_index(flat, shape)
-        position = (*(int(x) for x in lead), int(i), int(j))
+    for position in positions:
+        *lead, i, j = position
+        every: Any = slice(None)
         row = [a_values[c] for c in a_codes[(*lead, i)].tolist()]
-        column = [b_values[c] for c in b_codes[(*lead, slice(None), j)].tolist()]
+        column = [b_values[c] for c in b_codes[(*lead, every, j)].tolist()]
         yield position, row, column
 
 

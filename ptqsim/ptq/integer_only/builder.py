@@ -19,6 +19,7 @@ from ptqsim.integer_only.moves import Rearrangement
 from ptqsim.integer_only.plan import PIXEL_FORMAT, PIXELS
 from ptqsim.ptq.integer_only.options import IntegerOnly, ResidualScale
 from ptqsim.ptq.integer_only.seen import Seen
+from ptqsim.ptq.network.products.blocked import plain_codes
 from ptqsim.ptq.network.products.operations import WeightOperation
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class Builder:
     def linear(self, op: WeightOperation, source: str) -> Accumulators:
         """The product of a fully-connected layer."""
         assert op.formats is not None
-        self.add(Product(op.name, source, weights=tuple(op.weight_codes)))
+        codes = plain_codes(op.weight_codes)
+        self.add(Product(op.name, source, weights=tuple(codes)))
         a = op.formats.a[0].scale
-        parts = [np.broadcast_to(a * np.asarray(one.format.scale), one.shape[-1]) for one in op.weight_codes]
+        parts = [np.broadcast_to(a * np.asarray(one.format.scale), one.shape[-1]) for one in codes]
         scale = np.concatenate(parts).astype(np.float64)
         return Accumulators(op.name, scale, bias_of(op, len(scale)))
 

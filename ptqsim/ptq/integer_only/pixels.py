@@ -12,6 +12,7 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.integer_only.plan import PIXEL_FORMAT
+from ptqsim.ptq.network.products.blocked import plain_codes
 from ptqsim.ptq.network.products.operations import PatchOperation
 
 _LEVELS = 255.0
@@ -57,7 +58,7 @@ def pixel_projection(
     the folded weight is quantized anew, with the scale, near the calibrated one, whose products are nearest to those
     of the folded weight.
     """
-    codes = op.weight_codes[0]
+    codes = plain_codes(op.weight_codes)[0]
     per_channel = codes.shape[0] // len(std)
     factors = np.repeat(1.0 / (_LEVELS * np.array(std, np.float64)), per_channel)
     fmt = codes.format
@@ -77,7 +78,7 @@ def _requantized(
     weight = op.constant_b[0].double().cpu().numpy() * factors[:, None]
     x = _patches(op, images) / factors  # normalized pixels become levels around the mean
     x = x[:: max(1, len(x) // _PATCHES)]
-    fmt = op.weight_codes[0].format
+    fmt = plain_codes(op.weight_codes)[0].format
     base = np.asarray(fmt.scale) * factors.mean()
     best, least = None, np.full(weight.shape[1] if fmt.axis is not None else 1, np.inf)
     exact = x @ weight

@@ -22,15 +22,17 @@ from ptqsim.ptq.files.tensors import open_tensors, refuse_pickle
 from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
 from ptqsim.ptq.network.description.architecture import architectural_difference
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.blocked import AnyArray, Blocked
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_calibrated
 from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
-READABLE: Final = (1, 2, 3, 4, 5)
+READABLE: Final = (1, 2, 3, 4, 5, 6)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
-Version 5 has scales per channel, unsigned codes and zero points, and is written where there are any."""
+Version 5 has scales per channel, unsigned codes and zero points, version 6 block formats; they are written where there
+are any."""
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
@@ -162,7 +164,7 @@ def _restore(
             "name the model that it was calibrated from"
         )
     codes = [
-        pq.QuantizedArray.from_packed(tensors[f"codes/{op.name}/{g}"].numpy().tobytes(), fmt, shape)
+        unpacked(tensors[f"codes/{op.name}/{g}"], fmt, shape)
         for g, fmt in enumerate(op.formats.b * (op.groups[1] // len(op.formats.b)))
     ]
     if decode:
@@ -178,10 +180,19 @@ def _restore(
         op.corrected_bias = bias.to(op.weight.device)
 
 
+def unpacked(data: torch.Tensor, fmt: Format, shape: tuple[int, ...]) -> AnyArray:
+    """The codes of a weight that were packed into bytes."""
+    if isinstance(fmt, Blocked):
+        return fmt.from_packed(data.numpy().tobytes(), shape)
+    return pq.QuantizedArray.from_packed(data.numpy().tobytes(), fmt, shape)
+
+
 def read_formats(entries: list[dict[str, Any]], tensors: Mapping[str, torch.Tensor]) -> tuple[Format, ...]:
     """The formats that `written_formats` wrote; one that no layer runs in is a ValueError."""
     formats = tuple(
-        from_dict({**entry, "scale": tensors[entry["scale"]].numpy()} if "axis" in entry else entry)
+        Blocked.from_dict(entry)
+        if entry.get("kind") == Blocked.kind
+        else from_dict({**entry, "scale": tensors[entry["scale"]].numpy()} if "axis" in entry else entry)
         for entry in entries
     )
     for fmt in formats:

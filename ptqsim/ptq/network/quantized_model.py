@@ -13,6 +13,7 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim.common.validation import checked_path
+from ptqsim.datapath.blocks.registers import BlockRegister
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.integer_only import Edge, Plan
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
@@ -57,6 +58,9 @@ class QuantizedModel(nn.Module):
     datapaths : dict of str to ptqsim.ZeroPoint
         Where zero points are subtracted, by layer, as calibration chose it; layers without zero points are left out.
         The first accumulator of a layer, of 32 bits, does it there.
+    register : ptqsim.FixedPoint, Float32 or AlignedFloat32, or dict of str to one of these
+        Register of integer mode in which products of blocks are summed, `ptqsim.Float32()` by default; as
+        ``accumulator`` for all others (docs/blocks.md).
     statistics : bool
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
@@ -169,6 +173,23 @@ class QuantizedModel(nn.Module):
         """
         places = self.datapaths
         return {name: replace(accumulator, zero_point=places.get(name, accumulator.zero_point)) for name in self.layers}
+
+    @property
+    def register(self) -> BlockRegister | dict[str, BlockRegister]:
+        by_layer = {name: layer.integer.register for name, layer in self.layers.items()}
+        first = next(iter(by_layer.values()))
+        return first if all(other == first for other in by_layer.values()) else by_layer
+
+    @register.setter
+    def register(self, register: BlockRegister | Mapping[str, BlockRegister]) -> None:
+        given = register if isinstance(register, Mapping) else dict.fromkeys(self.layers, register)
+        for name, one in given.items():
+            if not isinstance(one, BlockRegister):
+                raise ArgumentTypeError(
+                    f"a register of blocks was given as {one!r}; legal is a ptqsim.FixedPoint, Float32 or "
+                    "AlignedFloat32: try ptqsim.FixedPoint(bits=32, weight=-16)"
+                )
+            self.layer(name).integer.register = one
 
     @property
     def statistics(self) -> bool:

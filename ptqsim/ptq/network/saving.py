@@ -23,6 +23,7 @@ from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.integer_only import plan_to_plain
 from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.products.blocked import Blocked
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 VERSION: Final = 4
 WITH_LATER_FIELDS: Final = 5
+WITH_BLOCKS: Final = 6
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -90,6 +92,8 @@ def save(quantized: QuantizedModel, path: Path) -> None:
 def version_of(layers: dict[str, Any]) -> int:
     """The first version whose readers know all fields of the formats of these layers."""
     entries = [entry for layer in layers.values() for entry in (*layer["a"], *layer["b"])]
+    if any(entry["kind"] == Blocked.kind for entry in entries):
+        return WITH_BLOCKS
     return WITH_LATER_FIELDS if any(pq.Uniform.later_fields & entry.keys() for entry in entries) else VERSION
 
 
@@ -98,12 +102,12 @@ def written_folding(
 ) -> dict[str, Any]:
     """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
     if isinstance(folding, HeadFolding):
-        header["version"] = WITH_LATER_FIELDS
+        header["version"] = max(header["version"], WITH_LATER_FIELDS)
         tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
         return {"qkv": folding.qkv, "proj": folding.proj}
     tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
     if folding.constants is not None:
-        header["version"] = WITH_LATER_FIELDS
+        header["version"] = max(header["version"], WITH_LATER_FIELDS)
         tensors[f"shift{place}"] = folding.constants.cpu().contiguous()
     return {"norm": folding.norm, "linears": list(folding.linears)}
 
@@ -129,12 +133,12 @@ def digest(header: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
 
 
 def written_formats(
-    formats: Sequence[pq.NumberFormat], name: str, tensors: dict[str, torch.Tensor]
+    formats: Sequence[pq.NumberFormat | Blocked], name: str, tensors: dict[str, torch.Tensor]
 ) -> list[dict[str, Any]]:
     """The formats as plain data; scales per channel go into the tensors, and their entry says under which name."""
     entries = [fmt.to_dict() for fmt in formats]
     for group, (fmt, entry) in enumerate(zip(formats, entries, strict=True)):
-        if fmt.axis is not None:
+        if not isinstance(fmt, Blocked) and fmt.axis is not None:
             entry["scale"] = f"{name}/{group}"
             tensors[entry["scale"]] = torch.tensor(fmt.scale, dtype=torch.float64)
     return entries

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import plain_formats
 from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize, per_group
 from ptqsim.ptq.network.products.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.report import LayerCheck
@@ -109,8 +110,9 @@ def count_ties(x: torch.Tensor, formats: Sequence[Format]) -> int:
         step = torch.where(x < split, step, coarse)
         low, high = (-(2 ** (first.bits - 1)) + 1, 2 ** (first.bits - 1) - 1)
     elif isinstance(first, pq.Uniform):
-        low = per_group([f.aligned_min for f in formats], x)
-        high = per_group([f.aligned_max for f in formats], x)
+        plain = plain_formats(formats)
+        low = per_group([f.aligned_min for f in plain], x)
+        high = per_group([f.aligned_max for f in plain], x)
     else:
         return 0
     t = x / step

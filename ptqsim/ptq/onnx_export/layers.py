@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptqsim.ptq.network.products.blocked import plain_codes
 from ptqsim.ptq.network.products.fake_quant import decode_codes
 from ptqsim.ptq.network.products.operations import MatmulOperation, PatchOperation, WeightOperation
 from ptqsim.ptq.onnx_export.nodes import Nodes
@@ -53,10 +54,10 @@ def expand(op: MatmulOperation, export: LayerExport, inputs: Sequence[str], outp
 
 def _weight(nodes: Nodes, op: WeightOperation, export: LayerExport) -> str:
     """The weight [K, N] of a MatMul, or [N, C, p, q] of a Conv: stored codes behind a DequantizeLinear, or reals."""
-    codes = op.weight_codes
     if export.b.how != "q_dq":
-        groups = op.constant_b if export.b.how == "float" else decode_codes(codes, op.constant_b)
+        groups = op.constant_b if export.b.how == "float" else decode_codes(op.weight_codes, op.constant_b)
         return nodes.real("B", _laid_out(op, list(groups.cpu().numpy())))
+    codes = plain_codes(op.weight_codes)
     integers = [c.aligned() + c.format.zero_point for c in codes]
     stored = nodes.integer("B/codes", _laid_out(op, integers), export.b.storage)
     one = len(codes) == 1 and codes[0].format.axis is None

@@ -11,7 +11,8 @@ import numpy as np
 import ptqsim as pq
 from ptqsim.common.choice import Choice
 from ptqsim.ptq.evaluation.summary import describe
-from ptqsim.ptq.network.products.fake_quant import FORMATS
+from ptqsim.ptq.network.products.blocked import Blocked, plain_formats
+from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import AttentionMatmul, LinearOperation, MatmulOperation, PatchOperation
 
 How = Literal["q_dq", "explicit", "float"]
@@ -110,8 +111,12 @@ def plan(op: MatmulOperation, other_formats: OtherFormats) -> tuple[OperandExpor
     return _plan(op.formats.a, other_formats, constant=False), _plan(op.formats.b, other_formats, constant=constant)
 
 
-def _plan(formats: Sequence[pq.NumberFormat], other_formats: OtherFormats, *, constant: bool) -> OperandExport:
-    first, words = formats[0], describe(formats)
+def _plan(every: Sequence[Format], other_formats: OtherFormats, *, constant: bool) -> OperandExport:
+    words = describe(every)
+    if any(isinstance(fmt, Blocked) for fmt in every):
+        return OperandExport(words, "float", reason="export has no block formats")
+    formats = plain_formats(every)
+    first = formats[0]
     if len({(type(f), f.bits, *_choices(f)) for f in formats}) > 1:
         return OperandExport(words, "float", reason="its groups differ in more than scale, shift and zero point")
     if not isinstance(first, FORMATS):

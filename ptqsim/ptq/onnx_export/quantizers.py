@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.ptq.network.products.blocked import plain_formats
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.onnx_export.nodes import Nodes, element_type
 from ptqsim.ptq.onnx_export.operands import Storage, integers_of
@@ -29,7 +30,7 @@ def quantize_dequantize(nodes: Nodes, x: str, label: str, formats: Sequence[Form
     first = formats[0]
     scale = np.array([f.scale for f in formats], np.float32)
     if isinstance(first, pq.Uniform):
-        low, high, zeros = integers_of(formats)
+        low, high, zeros = integers_of(plain_formats(formats))
         return _uniform(nodes, x, label, scale, low, high, np.array(zeros))
     top = (1 << (first.bits - 1)) - 1
     if isinstance(first, ReleasedTwinSoftmax):

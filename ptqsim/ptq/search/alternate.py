@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from ptqsim.ptq.network.products.blocked import Side
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.search.asymmetric import AsymmetricCandidates, nearest_to
 from ptqsim.ptq.search.candidates import Candidates
@@ -24,7 +25,6 @@ from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, Outcome, race
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 
-Side = Literal["a", "b"]
 Formats = tuple[Format, ...]
 Space = Candidates | AsymmetricCandidates
 Spaces = tuple[Space, Space | ChannelCandidates]

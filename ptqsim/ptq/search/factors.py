@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from ptqsim.formats.array import encoded
 from ptqsim.formats.groups import encode_groups
+from ptqsim.ptq.network.products.blocked import plain_formats
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.sums import is_plain
 
@@ -74,8 +75,9 @@ def quantized(x: torch.Tensor, formats: Sequence[Format], as_codes: bool) -> Fac
     """
     if not as_codes:
         return fake_quantize(x, formats)
-    codes = encode_groups(formats, np.ascontiguousarray(x.numpy()))
-    units = [_unscaled(fmt) for fmt in formats]
+    plain = plain_formats(formats)
+    codes = encode_groups(plain, np.ascontiguousarray(x.numpy()))
+    units = [_unscaled(fmt) for fmt in plain]
     if all(unit is units[0] or unit == units[0] for unit in units):
         arrays: tuple[pq.QuantizedArray, ...] = (encoded(codes, units[0]),)
     else:

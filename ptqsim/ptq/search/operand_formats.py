@@ -1,4 +1,4 @@
-"""Formats of an operand by name, in place of those of the method: small floats, logarithms, uniform and twin ones."""
+"""Formats of an operand by name in place of those of the method: small floats, logarithms, uniform, twin and blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Final
 import torch
 
 import ptqsim as pq
+from ptqsim.formats.blocks.named import BLOCKS
+from ptqsim.formats.floats.named import E4M3
 from ptqsim.formats.rounding import RangeChoice
+from ptqsim.ptq.network.products.blocked import Blocked, Side
 from ptqsim.ptq.search.alternate import Space
 from ptqsim.ptq.search.asymmetric import asymmetric, group_ranges
 from ptqsim.ptq.search.candidates import Candidates, GeluPair, group_max, scales_of, twin_gelu, twin_softmax, uniform
@@ -20,6 +23,9 @@ ROOTS: Final = (1, 2, 4)
 """Roots of two that logarithms have as base."""
 MAX_SHIFT: Final = 11
 """Largest shift of a twin format after softmax, as in PTQ4ViT's section 4.1."""
+
+
+Make = Callable[[torch.Tensor, str, int, Sequence[float], Side], Space]
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,7 @@ class NamedFormat:
         Kinds of operands that may have them.
     make : callable
         Candidates for values [G, ...], of a kind, of a width, with scales that are these multiples of the one that just
-        covers the greatest value.
+        covers the greatest value, on a side of the product.
     bits : int or None
         Width of a code, where the name says it.
     most_bits : int
@@ -42,11 +48,11 @@ class NamedFormat:
 
     name: str
     kinds: tuple[str, ...]
-    make: Callable[[torch.Tensor, str, int, Sequence[float]], Space]
+    make: Make
     bits: int | None = None
     most_bits: int = 16
 
-    def candidates(self, x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+    def candidates(self, x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
         """Candidate formats of an operand.
 
         Parameters
@@ -58,8 +64,10 @@ class NamedFormat:
             Width, where the name says none.
         ratios : sequence of float
             Multiples of the scale that just covers the greatest value.
+        side : {"a", "b"}
+            The operand, along whose depth blocks lie.
         """
-        return self.make(x, kind, bits if self.bits is None else self.bits, ratios)
+        return self.make(x, kind, bits if self.bits is None else self.bits, ratios, side)
 
 
 def minifloat(fmt: pq.Minifloat, maxima: Sequence[float], ratios: Sequence[float]) -> Candidates:
@@ -69,22 +77,35 @@ def minifloat(fmt: pq.Minifloat, maxima: Sequence[float], ratios: Sequence[float
     return Candidates(grid, tuple((ratio,) * len(maxima) for ratio in ratios))
 
 
-def _uniform(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def blocks(fmt: pq.Block, side: Side, maxima: Sequence[float], ratios: Sequence[float]) -> Candidates:
+    """Block formats of an operand.
+
+    With E8M0 scales there is one, as the rule of the specification chooses every scale.  With E4M3 scales the tensor
+    scale is searched: the largest scale times the largest element then stands for ratio * max, for each group.
+    """
+    if fmt.scale == pq.BlockScale.E8M0:
+        return Candidates(((Blocked(fmt, side),) * len(maxima),), ((1.0,) * len(maxima),))
+    scales = scales_of(maxima, ratios, E4M3.real_max * fmt.element.real_max)
+    grid = tuple(tuple(Blocked(replace(fmt, tensor_scale=scale), side) for scale in row) for row in scales.tolist())
+    return Candidates(grid, tuple((ratio,) * len(maxima) for ratio in ratios))
+
+
+def _uniform(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
     return uniform(group_max(x), bits, ratios)
 
 
-def _asymmetric(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def _asymmetric(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
     return asymmetric(group_ranges(x), bits, ratios, placed=kind != "softmax")
 
 
-def _twin(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def _twin(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
     if kind == "softmax":
         return twin_softmax(len(x), bits, MAX_SHIFT)
     return twin_gelu(group_max(x), bits, ratios, GeluPair.FIXED_NEGATIVE, RangeChoice.PAPER)
 
 
-def _log2(root: int) -> Callable[[torch.Tensor, str, int, Sequence[float]], Space]:
-    def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def _log2(root: int) -> Make:
+    def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
         fmt = pq.Log2(bits, root=root)
         return Candidates(((fmt,) * len(x),), ((1.0,) * len(x),))
 
@@ -102,9 +123,16 @@ def _most_bits(root: int) -> int:
     return max(bits for bits in range(2, 9) if pq.Log2(bits, root=root).shift_alignable)
 
 
-def _small_float(fmt: pq.Minifloat) -> Callable[[torch.Tensor, str, int, Sequence[float]], Space]:
-    def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def _small_float(fmt: pq.Minifloat) -> Make:
+    def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
         return minifloat(fmt, group_max(x), ratios)
+
+    return make
+
+
+def _blocks(fmt: pq.Block) -> Make:
+    def make(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
+        return blocks(fmt, side, group_max(x), ratios)
 
     return make
 
@@ -125,6 +153,7 @@ NAMED_FORMATS: Final[dict[str, NamedFormat]] = {
         ),
         NamedFormat("adaptive_log", ("softmax",), _adaptive_log, most_bits=max(map(_most_bits, ROOTS))),
         *(NamedFormat(name, KINDS, _small_float(fmt), fmt.bits) for name, fmt in _FLOATS.items()),
+        *(NamedFormat(name, KINDS, _blocks(fmt), fmt.element.bits) for name, fmt in BLOCKS.items()),
     )
 }
-"""By name.  Small floats have their own widths; the others have the width that is asked for."""
+"""By name.  Small floats and blocks have their own widths; the others have the width that is asked for."""

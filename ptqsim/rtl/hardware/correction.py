@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from ptqsim.datapath.spec import bits_for
 from ptqsim.rtl.hardware.decoder import decoder, value_of
+from ptqsim.rtl.hardware.operands import mantissa_range
 from ptqsim.rtl.hardware.product import decoded, shift_ports, shifted
-from ptqsim.rtl.hardware.unit import Unit, mantissa_range
+from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, part_of, wire
 
 

@@ -1,15 +1,21 @@
-"""The decoder of twin codes: from a stored code to the mantissa and the range that it is in."""
+"""The decoders of codes: to the mantissa and the range that it is in, or the shift of its own."""
 
 from __future__ import annotations
 
+from ptqsim.formats.floats.minifloat import Minifloat
+from ptqsim.formats.log2 import Log2
 from ptqsim.formats.twin import TwinGELU
-from ptqsim.rtl.hardware.unit import Unit, twin
+from ptqsim.rtl.hardware.operands import twin
+from ptqsim.rtl.hardware.significand import significand, value_formula
+from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module, inp, lines, out
 
 
 def decoder(unit: Unit, side: str) -> Module:
-    """Code to flag and mantissa, for one twin operand of the unit."""
+    """Code to flag and mantissa of a twin operand, or to shift and mantissa of a small float or logarithm."""
     number_format = dict(unit.sides)[side]
+    if isinstance(number_format, Minifloat | Log2):
+        return significand(f"{unit.name}_{side}_decoder", number_format, unit.mantissa(side))
     bits, mantissa = number_format.bits, unit.mantissa(side)
     magnitude = f"code[{bits - 2}:0]"
     if isinstance(number_format, TwinGELU):
@@ -40,6 +46,8 @@ def decoder(unit: Unit, side: str) -> Module:
 def value_of(unit: Unit, side: str) -> str:
     """The integer formula of an operand, for headers."""
     number_format = dict(unit.sides)[side]
+    if isinstance(number_format, Minifloat | Log2):
+        return value_formula(side, number_format)
     if not twin(number_format):
         binary = "two's complement" if number_format.aligned_min + number_format.zero_point < 0 else "plain binary"
         zero_point = 0 if unit.corrects else number_format.zero_point

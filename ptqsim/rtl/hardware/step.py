@@ -70,7 +70,7 @@ def _group_sum(unit: Unit, pair: tuple[int, int]) -> str:
             terms.append(own.to(unit.group_sum.bits))
         else:
             terms.append(unit.term.named(f"term{suffix}").to(unit.group_sum.bits))
-    return "\n".join([*declared, wire(unit.group_sum.named(f"group_sum{unit.tag(pair)}"), _tree(terms))])
+    return "\n".join([*declared, wire(unit.group_sum.named(f"group_sum{unit.tag(pair)}"), tree(terms))])
 
 
 def _chosen(unit: Unit, pair: tuple[int, int], suffix: str) -> str:
@@ -81,7 +81,7 @@ def _chosen(unit: Unit, pair: tuple[int, int], suffix: str) -> str:
     return " & ".join(f"{'' if flags[side] else '~'}{side}_flag{suffix}" for side, _ in unit.twins)
 
 
-def _tree(terms: list[str]) -> str:
+def tree(terms: list[str]) -> str:
     """A balanced sum."""
     while len(terms) > 1:
         pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]

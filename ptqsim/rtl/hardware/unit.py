@@ -16,11 +16,9 @@ from ptqsim.datapath.spec import Accumulator, Alignment, OverflowMode, bits_for
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats import registry
 from ptqsim.formats.base import NumberFormat
-from ptqsim.formats.twin import TwinGELU, TwinSoftmax
-from ptqsim.formats.uniform import Uniform
+from ptqsim.rtl.hardware.operands import FORMATS, floating, greatest_shift, mantissa_range, twin
 from ptqsim.rtl.hardware.verilog import Signal
 
-FORMATS = (Uniform, TwinSoftmax, TwinGELU)
 MAX_DEPTH = 1 << 20
 MAX_LANES = 256
 
@@ -43,7 +41,7 @@ class Unit:
     Parameters
     ----------
     a, b : NumberFormat
-        `Uniform`, `TwinSoftmax` or `TwinGELU`.
+        `Uniform`, `TwinSoftmax`, `TwinGELU`, `Minifloat` or `Log2`.
     accumulator : Accumulator
         Register width, overflow mode, order and alignment.
     depth : int, optional
@@ -76,7 +74,7 @@ class Unit:
             if not isinstance(number_format, FORMATS):
                 raise (ValueError if isinstance(number_format, NumberFormat) else ArgumentTypeError)(
                     f"no multiply-accumulate unit is generated for {type(number_format).__name__}; legal are Uniform, "
-                    "TwinSoftmax and TwinGELU, and ptqsim.rtl.PWLQUnit for comparison"
+                    "TwinSoftmax, TwinGELU, Minifloat and Log2, and ptqsim.rtl.PWLQUnit for comparison"
                 )
             if number_format.axis is not None:
                 raise ValueError(
@@ -92,6 +90,12 @@ class Unit:
         if isinstance(self.accumulator.order, Tree) and self.accumulator.order.lanes > MAX_LANES:
             raise ValueError(
                 f"an adder tree of {self.accumulator.order.lanes} lanes: {MAX_LANES} are generated at most"
+            )
+        for number_format in (self.a, self.b):
+            number_format.aligned_table()  # refuses what is too wide for a datapath
+        if self.corrects and self.floats:
+            raise ValueError(
+                "zero_point='correction' beside small floats or logarithms is not generated; legal is 'operand'"
             )
         if self.runtime_shift and not any(twin(number_format) for number_format in (self.a, self.b)):
             raise ValueError("runtime_shift=True needs a twin format: a uniform operand is not shifted")
@@ -110,6 +114,11 @@ class Unit:
     def twins(self) -> tuple[tuple[str, NumberFormat], ...]:
         """Prefix and format of the operands with two ranges."""
         return tuple((side, number_format) for side, number_format in self.sides if twin(number_format))
+
+    @property
+    def floats(self) -> tuple[tuple[str, NumberFormat], ...]:
+        """Prefix and format of the operands whose codes have shifts of their own."""
+        return tuple((side, number_format) for side, number_format in self.sides if floating(number_format))
 
     @property
     def shift_inputs(self) -> tuple[Signal, ...]:
@@ -137,7 +146,7 @@ class Unit:
     def aligned(self, side: str) -> Signal:
         """Width and sign of an aligned value, the value of a code after the shift."""
         mantissa = self.mantissa(side)
-        return Signal(f"{side}_aligned", mantissa.bits + dict(self.sides)[side].shift, mantissa.signed)
+        return Signal(f"{side}_aligned", mantissa.bits + greatest_shift(dict(self.sides)[side]), mantissa.signed)
 
     # --- products
 
@@ -149,8 +158,8 @@ class Unit:
 
     @property
     def term(self) -> Signal:
-        """Width and sign of the exact addend of a pair of codes: the product, shifted unless alignment is deferred."""
-        shift = 0 if self.deferred else self.a.shift + self.b.shift
+        """Width and sign of the exact addend of a pair of codes: the product, shifted unless that is deferred."""
+        shift = sum(0 if self.deferred and twin(fmt) else greatest_shift(fmt) for _, fmt in self.sides)
         return Signal("term", self.product.bits + shift, signed=True)
 
     @property
@@ -201,7 +210,7 @@ class Unit:
     def filler(self) -> str:
         """The codes that fill up the last step of an output, in words: they stand for zero."""
         subtracted = not self.corrects and (self.a.zero_point or self.b.zero_point)
-        return "codes of value 0" if subtracted else "code 0"
+        return "codes of value 0" if subtracted or self.floats else "code 0"
 
     @property
     def steps(self) -> int:
@@ -261,17 +270,6 @@ class Unit:
         fields = dict(data)
         made = {side: registry.from_dict(fields.pop(side)) for side in ("a", "b")}
         return cls(made["a"], made["b"], Accumulator.from_dict(fields.pop("accumulator")), **fields)
-
-
-def twin(number_format: NumberFormat) -> bool:
-    """True if the format has two ranges."""
-    return isinstance(number_format, TwinSoftmax | TwinGELU)
-
-
-def mantissa_range(number_format: NumberFormat) -> tuple[int, int]:
-    """Least and greatest mantissa of any range."""
-    tables = [grid_range.mantissa for grid_range in number_format.ranges()]
-    return min(int(table.min()) for table in tables), max(int(table.max()) for table in tables)
 
 
 def checked_name(name: str) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from ptqsim.datapath import bounds, reference
 from ptqsim.datapath.bounds import corrects
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.twin import MAX_SHIFT
-from ptqsim.formats.uniform import Uniform
+from ptqsim.rtl.hardware.operands import twin
 from ptqsim.rtl.proofs.claim import Claim
 from ptqsim.rtl.proofs.correction import correction_claims
 from ptqsim.rtl.proofs.solver import WORD, counterexample
@@ -88,7 +90,7 @@ def overflowing_codes(a: NumberFormat, b: NumberFormat, depth: int, bits: int) -
     None if `depth` steps of no product do.
     """
     for low in (True, False):
-        pairs = product(range(a.code_count), range(b.code_count))
+        pairs = product(numbers(a), numbers(b))
         terms = {pair: reference.operand(pair[0], a).aligned * reference.operand(pair[1], b).aligned for pair in pairs}
         (x, w), term = (min if low else max)(terms.items(), key=lambda item: item[1])
         limit = (1 << (bits - 1)) if low else (1 << (bits - 1)) - 1
@@ -97,15 +99,22 @@ def overflowing_codes(a: NumberFormat, b: NumberFormat, depth: int, bits: int) -
     return None
 
 
+def numbers(number_format: NumberFormat) -> list[int]:
+    """Codes that stand for a number."""
+    codes = np.arange(number_format.code_count)
+    found: list[int] = codes[number_format.is_number(codes)].tolist()
+    return found
+
+
 def _alignments(a: NumberFormat, b: NumberFormat, timeout: float) -> str | None:
     """One query per code, with the shift as one more unknown: quicker than one query per shift."""
     import z3
 
     w, m = z3.BitVecs("w m", WORD)
     half = 1 << (b.bits - 1)
-    low, high = (b.aligned_min, b.aligned_max) if isinstance(b, Uniform) else (-half, half - 1)
+    low, high = (-half, half - 1) if twin(b) else (b.aligned_min, b.aligned_max)
     given = [w >= low, w <= high, m >= 0, m <= MAX_SHIFT]
-    for code in range(a.code_count):
+    for code in numbers(a):
         operand = reference.operand(code, a)
         mantissa = z3.BitVecVal(operand.mantissa, WORD)
         shift = m if operand.range else z3.BitVecVal(0, WORD)
@@ -162,7 +171,7 @@ def _bounded(a: NumberFormat, b: NumberFormat, depth: int, bits: int, timeout: f
     """After l steps the sum lies in [l * p_min, l * p_max]; each step keeps that, and to the depth it fits."""
     import z3
 
-    values = [[reference.operand(code, fmt).aligned for code in range(fmt.code_count)] for fmt in (a, b)]
+    values = [[reference.operand(code, fmt).aligned for code in numbers(fmt)] for fmt in (a, b)]
     terms = [x * w for x in (min(values[0]), max(values[0])) for w in (min(values[1]), max(values[1]))]
     low, high = min(0, *terms), max(0, *terms)
     total, term, step = z3.Ints("sum p l")

@@ -17,8 +17,9 @@ from ptqsim.datapath.order import Sequential
 from ptqsim.datapath.spec import Alignment, OverflowMode, ZeroPoint
 from ptqsim.rtl import tools
 from ptqsim.rtl.hardware.correction import extended, integer, integer_signal, times
+from ptqsim.rtl.hardware.operands import twin
 from ptqsim.rtl.hardware.step import step
-from ptqsim.rtl.hardware.unit import Unit, twin
+from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, wire
 from ptqsim.rtl.proofs.claim import Claim
 
@@ -52,7 +53,7 @@ def circuit_claims(unit: Unit) -> list[Claim]:
             )
             for overflow in (OverflowMode.WRAP, OverflowMode.SATURATE)
         ]
-    if not unit.twins:
+    if not unit.twins and not unit.floats:
         return claims
     claims.append(
         Claim(
@@ -62,7 +63,7 @@ def circuit_claims(unit: Unit) -> list[Claim]:
             lambda timeout: same(product, step(_aligned(sequential, Alignment.OPERAND, "gate")), timeout),
         )
     )
-    if len(unit.twins) == 1:
+    if len(unit.twins) == 1 and not unit.floats:
         claims += [
             Claim(
                 f"RTL: product is deferred, {overflow}",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.formats.base import NumberFormat
+from ptqsim.rtl.hardware.operands import floating, zero_code
 from ptqsim.rtl.hardware.unit import Unit
 from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.simulation.schedule import CycleSchedule
@@ -42,7 +43,9 @@ class HardwareResult(NamedTuple):
     trapped: NDArray[np.bool_] | None
 
 
-_MEANING = ("kind", "bits", "signed", "zero_point")
+_MEANING = (
+    "kind", "bits", "signed", "zero_point", "exponent_bits", "mantissa_bits", "special", "root", "fraction_bits",
+)  # fmt: skip
 """Fields of a format, beside shifts, that a unit is built for."""
 Beats = dict[str, dict[str, NDArray[np.int64]]]
 """Of every input stream the values of its ports, one row per beat."""
@@ -125,7 +128,9 @@ def _grouped(lines: QuantizedArray, unit: Unit, steps: int | None = None) -> NDA
 
 
 def _filler(unit: Unit, number_format: NumberFormat) -> int:
-    """The code whose products are 0: that of a zero point if it is subtracted before the multiplier, else code 0."""
+    """The code whose products are 0: that of a zero point if it is subtracted before the multiplier, else that of 0."""
+    if floating(number_format):
+        return zero_code(number_format)
     return 0 if unit.corrects else number_format.zero_point % number_format.code_count
 
 

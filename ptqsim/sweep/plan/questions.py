@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from ptqsim.datapath.order import MIN_REGISTER_BITS
+from ptqsim.sweep.study.axis_values import refuse_blocks
 from ptqsim.sweep.study.definition import ASKED, Study
 from ptqsim.sweep.study.expand import axis_values, calibration_of, combinations, shifted_of
 from ptqsim.sweep.study.expression import parse
@@ -105,6 +106,7 @@ def questions(study: Study) -> Iterator[Question]:
         where = [] if ask.where is None else [parse(ask.where, ASKED)]
         images = axes["evaluation_images"] if ask.evaluation_images is None else [ask.evaluation_images]
         for values in combinations(axes | {"evaluation_images": images}, conditions + where):
+            refuse_blocks(values["formats"])
             for alignment in ask.alignment:
                 for overflow in ask.overflow:
                     for order in ask.order:

@@ -14,6 +14,7 @@ from ptqsim.common.validation import MAX_SEED
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, parse_order
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.errors import out_of_range, unknown_name
+from ptqsim.formats.blocks.named import BLOCKS
 
 EXACT: Final = "exact"
 SEARCHED: Final = "searched"
@@ -102,6 +103,18 @@ def _unit(what: str) -> Any:
             raise ValueError(str(error)) from None
 
     return BeforeValidator(check)
+
+
+def refuse_blocks(formats: str) -> None:
+    """Refuse formats by kind, one of which is a block format, where products are summed in an accumulator."""
+    from ptqsim.ptq.calibration.operand_rules import read_kinds
+
+    if any(name in BLOCKS for name in read_kinds(formats).values()):
+        raise ValueError(
+            f"formats {formats!r} have blocks, which are summed in float32 and not in an accumulator; legal for them "
+            "is acc_bits: exact, and no question about its width: name the others by a condition, such as formats == "
+            f"{METHOD!r}"
+        )
 
 
 def _order(value: object) -> object:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from ptqsim.sweep.study.axis_values import EXACT
+from ptqsim.sweep.study.axis_values import EXACT, refuse_blocks
 from ptqsim.sweep.study.definition import AXES, Axes, Study
 from ptqsim.sweep.study.expression import Condition
 from ptqsim.sweep.study.point import FLOAT, INTEGER, INTEGER_ONLY, Calibration, Datapath, Point
@@ -75,6 +75,7 @@ def point_of(values: Mapping[str, Any]) -> Point:
     elif values["acc_bits"] == EXACT:
         datapath = _on(datapath, mode, None, None, None, values["alignment"])
     else:
+        refuse_blocks(values["formats"])
         register = (values[name] for name in ("acc_bits", "overflow", "order", "alignment"))
         datapath = _on(datapath, mode, *register)
     return Point(values["model"], calibration_of(values), datapath, images)

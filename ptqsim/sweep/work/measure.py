@@ -159,7 +159,11 @@ def _evaluate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCach
         **_divergence(found, source, payload, images),
         "logits_sha256": fingerprint.data(found.logits.contiguous().numpy()),
     }
-    if isinstance(model, ptq.QuantizedModel) and model.statistics:
+    if (
+        isinstance(model, ptq.QuantizedModel)
+        and model.statistics
+        and not any(op.has_blocks for op in model.layers.values())
+    ):
         values["observed"] = {name: op.integer.overflow.bits_needed for name, op in model.layers.items()}
     return values
 

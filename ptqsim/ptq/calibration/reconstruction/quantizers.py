@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import plain_codes, plain_formats
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize, per_group, steps_of
 
@@ -42,7 +43,7 @@ class Activation:
         if not self.learned:
             return x + (fake_quantize(x.detach(), self.formats) - x).detach()
         ratio = self.log_ratio.exp().reshape(-1, *[1] * (x.ndim - 1))
-        scale = steps_of(self.formats, x, x.dtype) * ratio
+        scale = steps_of(plain_formats(self.formats), x, x.dtype) * ratio
         first = self.formats[0]
         if isinstance(first, pq.Uniform):
             low, high = (per_group([getattr(f, n) for f in self.formats], x) for n in ("aligned_min", "aligned_max"))
@@ -72,9 +73,9 @@ class Codes:
     """
 
     def __init__(self, codes: WeightCodes, like: torch.Tensor) -> None:
-        self.codes = codes
-        self.aligned = torch.stack([torch.from_numpy(one.aligned()) for one in codes]).to(like.device, like.dtype)
-        self.scale = steps_of([one.format for one in codes], self.aligned, like.dtype)
+        self.codes = plain_codes(codes)
+        self.aligned = torch.stack([torch.from_numpy(one.aligned()) for one in self.codes]).to(like.device, like.dtype)
+        self.scale = steps_of([one.format for one in self.codes], self.aligned, like.dtype)
         self.log_ratio = torch.zeros_like(self.scale, requires_grad=True)
 
     def __call__(self) -> torch.Tensor:

@@ -15,6 +15,7 @@ from ptqsim.common.choice import Choice
 from ptqsim.common.progress import Progress, silent
 from ptqsim.fitting.compensation import errors
 from ptqsim.ptq.calibration.rounding.gram import gram
+from ptqsim.ptq.network.products.blocked import plain_codes, plain_formats
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, choose_datapaths, run_as_calibrated
@@ -124,15 +125,17 @@ def fit_layer(
     ValueError
         If a column cannot be fitted; the message names the layer, the group, the column and the width that would do.
     """
-    found: WeightCodes = []
+    found: list[pq.QuantizedArray] = []
+    given = None if codes is None else plain_codes(codes)
+    a_formats = plain_formats(formats.a)
     wrong = total = 0
     before, after, power = 0.0, 0.0, 0.0
     widths: dict[str, int] = {}
     weights = data.b.detach().cpu().numpy()
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)
-        a = formats.a[group % len(formats.a)]
-        nearest = pq.quantize(weights[group], fmt) if codes is None else codes[group]
+        a = a_formats[group % len(a_formats)]
+        nearest = pq.quantize(weights[group], fmt) if given is None else given[group]
         loose = _overflowing(a, nearest, fit.accumulator)
         wrong, total = wrong + loose, total + nearest.shape[1]
         fitted = nearest

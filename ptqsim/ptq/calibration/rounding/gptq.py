@@ -21,7 +21,7 @@ def compensated(data: OperationData, formats: OperandFormats, options: ErrorComp
     formats : OperandFormats
     options : ErrorCompensation
     """
-    found: WeightCodes = []
+    found: list[pq.QuantizedArray] = []
     for group, fmt in enumerate(formats.b):
         assert isinstance(fmt, pq.Uniform)  # weights of every method are uniform
         weight = data.b[group].detach().cpu().numpy()

@@ -10,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 import ptqsim as pq
+from ptqsim.datapath.blocks.registers import BlockRegister
 from ptqsim.datapath.spec import bits_for
 from ptqsim.datapath.statistics import PrefixRange
 from ptqsim.errors import LayerOverflowError
+from ptqsim.ptq.network.products.blocked import AnyArray, Blocked, as_blocks
 
-WeightCodes = list[pq.QuantizedArray]
-Recorder = Callable[[str, int, pq.QuantizedArray, pq.QuantizedArray, pq.MatmulResult], None]
+WeightCodes = Sequence[AnyArray]
+Recorder = Callable[[str, int, AnyArray, AnyArray, pq.MatmulResult], None]
 
 
 @dataclass
@@ -56,6 +58,8 @@ class IntegerProduct:
     ----------
     accumulator : ptqsim.Accumulator
         The accumulator in which products are summed.
+    register : ptqsim.FixedPoint, Float32 or AlignedFloat32
+        The register of blocks, in which they are summed where an operand has a block format.
     statistics : bool
         Count overflow events into ``overflow``; slower.
     recorder : callable or None
@@ -65,17 +69,21 @@ class IntegerProduct:
     def __init__(self, name: str) -> None:
         self.name = name
         self.accumulator = pq.Accumulator(bits=32)
+        self.register: BlockRegister = pq.Float32()
         self.statistics = False
         self.overflow = OverflowCount()
         self.recorder: Recorder | None = None
 
-    def encode(self, x: torch.Tensor, formats: Sequence[pq.NumberFormat]) -> list[pq.QuantizedArray]:
+    def encode(self, x: torch.Tensor, formats: Sequence[pq.NumberFormat | Blocked]) -> list[AnyArray]:
         """One array of codes per group of x [G, ...], in G formats or in one for all groups."""
         values = x.detach().cpu().numpy()
         every = list(formats) * len(values) if len(formats) == 1 else formats
-        return [pq.quantize(group, fmt) for group, fmt in zip(values, every, strict=True)]
+        return [
+            fmt.encode(group) if isinstance(fmt, Blocked) else pq.quantize(group, fmt)
+            for group, fmt in zip(values, every, strict=True)
+        ]
 
-    def note(self, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+    def note(self, group: int, a: AnyArray, b: AnyArray, result: pq.MatmulResult) -> None:
         """Count a product's overflow, and show it to the recorder, where these are asked for."""
         if self.statistics:
             self.overflow.add(result)
@@ -83,7 +91,7 @@ class IntegerProduct:
             self.recorder(self.name, group, a, b, result)
 
     def run(
-        self, a: torch.Tensor, b: Sequence[pq.QuantizedArray], a_formats: Sequence[pq.NumberFormat]
+        self, a: torch.Tensor, b: Sequence[AnyArray], a_formats: Sequence[pq.NumberFormat | Blocked]
     ) -> torch.Tensor:
         """a [Ga, ..., M, K] times the codes of b, one [..., K, N] per group -> float tensor [G, ..., M, N].
 
@@ -96,9 +104,9 @@ class IntegerProduct:
         groups = max(len(left), len(b))
         out: NDArray[np.float32] | None = None
         for group in range(groups):
-            qa, qb = left[group % len(left)], b[group % len(b)]
+            qa, qb = as_blocks(left[group % len(left)], b[group % len(b)])
             try:
-                result = pq.matmul(qa, qb, self.accumulator, statistics=self.statistics)
+                result = self._product(qa, qb)
             except pq.AccumulatorOverflowError as error:
                 raise LayerOverflowError(self.name, group, error) from None
             self.note(group, qa, qb, result)
@@ -106,3 +114,10 @@ class IntegerProduct:
                 out = np.empty((groups, *result.acc.shape), np.float32)
             result.dequantize(out[group])
         return torch.from_numpy(out).to(a.device, a.dtype)
+
+    def _product(self, a: AnyArray, b: AnyArray) -> pq.MatmulResult:
+        if isinstance(a, pq.BlockArray) and isinstance(b, pq.BlockArray):
+            return pq.matmul(a, b, self.register, statistics=self.statistics)
+        assert isinstance(a, pq.QuantizedArray)
+        assert isinstance(b, pq.QuantizedArray)
+        return pq.matmul(a, b, self.accumulator, statistics=self.statistics)

@@ -15,10 +15,14 @@ import torch
 
 import ptqsim as pq
 from ptqsim.formats import ReleasedTwinGELU, ReleasedTwinSoftmax
+from ptqsim.ptq.network.products.blocked import AnyArray, Blocked, plain_formats
 
-Format = pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | pq.Minifloat | pq.Log2 | ReleasedTwinSoftmax | ReleasedTwinGELU
+PlainFormat = (
+    pq.Uniform | pq.TwinSoftmax | pq.TwinGELU | pq.Minifloat | pq.Log2 | ReleasedTwinSoftmax | ReleasedTwinGELU
+)
+Format = PlainFormat | Blocked
 FORMATS: Final = (
-    pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, pq.Minifloat, pq.Log2, ReleasedTwinSoftmax, ReleasedTwinGELU,
+    pq.Uniform, pq.TwinSoftmax, pq.TwinGELU, pq.Minifloat, pq.Log2, ReleasedTwinSoftmax, ReleasedTwinGELU, Blocked,
 )  # fmt: skip
 """Formats of an operand of a network; the released ones run as fake quantization only."""
 
@@ -69,7 +73,7 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
     first = formats[0]
     if x.dtype not in (torch.float32, torch.float64):
         return by_torch(x.float(), formats).to(x.dtype)
-    if isinstance(first, pq.Minifloat | pq.Log2):  # the formats themselves, on the CPU
+    if isinstance(first, pq.Minifloat | pq.Log2 | Blocked):  # the formats themselves, on the CPU
         every = list(formats) * len(x) if len(formats) == 1 else formats
         values = x.detach().cpu().numpy()
         rounded = [torch.from_numpy(fmt.fake_quantize(part)) for fmt, part in zip(every, values, strict=True)]
@@ -78,7 +82,8 @@ def by_torch(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:
         return torch.cat([by_torch(x[g : g + 1], (fmt,)) for g, fmt in enumerate(formats)])
     if isinstance(first, ReleasedTwinSoftmax | ReleasedTwinGELU):
         return _released(x, formats)
-    scale, step = steps_of(formats, x, x.dtype), _steps(formats, x)
+    plain = plain_formats(formats)
+    scale, step = steps_of(plain, x, x.dtype), _steps(plain, x)
     if isinstance(first, pq.Uniform):
         return uniform(x, scale, step, first.aligned_min, first.aligned_max)
     shift = per_group([2.0**f.shift for f in formats], x)
@@ -175,14 +180,18 @@ def _round_ties_to_zero(t: torch.Tensor) -> torch.Tensor:
     return whole + (t - whole > 0.5)
 
 
-def decode_codes(codes: Sequence[pq.QuantizedArray], like: torch.Tensor) -> torch.Tensor:
+def decode_codes(codes: Sequence[AnyArray], like: torch.Tensor) -> torch.Tensor:
     """The real values of one array of codes per group, [G, ...], in the dtype and on the device of ``like``.
 
     One product as in :func:`fake_quantize`: the two give the same bits for codes that were rounded.
     """
     dtype = like.dtype if like.dtype in (torch.float32, torch.float64) else torch.float32
-    aligned = torch.stack([torch.from_numpy(c.aligned()) for c in codes]).to(like.device, dtype)
-    return aligned.mul_(_steps([c.format for c in codes], aligned)).to(like.dtype)
+    plain = [c for c in codes if isinstance(c, pq.QuantizedArray)]
+    if len(plain) < len(codes):
+        reals = torch.stack([torch.from_numpy(c.dequantize()) for c in codes])
+        return reals.to(like.device, dtype).to(like.dtype)
+    aligned = torch.stack([torch.from_numpy(c.aligned()) for c in plain]).to(like.device, dtype)
+    return aligned.mul_(_steps([c.format for c in plain], aligned)).to(like.dtype)
 
 
 def _released(x: torch.Tensor, formats: Sequence[Format]) -> torch.Tensor:

@@ -8,7 +8,7 @@ layout; how a module's tensors map to it is written once, here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,7 @@ from torch.nn import functional as F
 import ptqsim as pq
 from ptqsim.common.choice import Choice
 from ptqsim.ptq.network.products.as_given import given_sums_wanted, own_products
+from ptqsim.ptq.network.products.blocked import AnyArray, Blocked
 from ptqsim.ptq.network.products.bounds import operation_bounds
 from ptqsim.ptq.network.products.execute import IntegerProduct, WeightCodes
 from ptqsim.ptq.network.products.fake_quant import Format, decode_codes, fake_quantize
@@ -130,6 +131,12 @@ class MatmulOperation(nn.Module):
         return None
 
     @property
+    def has_blocks(self) -> bool:
+        """True if one operand has a block format: products are then summed in the register of blocks."""
+        formats = self.formats
+        return formats is not None and any(isinstance(fmt, Blocked) for fmt in (*formats.a, *formats.b))
+
+    @property
     def bounds(self) -> dict[str, pq.Bound]:
         """Accumulator width by each bound that applies, the widest over the groups (docs/bounds.md)."""
         return operation_bounds(self)
@@ -157,7 +164,7 @@ class MatmulOperation(nn.Module):
     def _fake_b(self, b: torch.Tensor, formats: OperandFormats) -> torch.Tensor:
         return fake_quantize(b, formats.b)
 
-    def _integer_b(self, b: torch.Tensor, formats: OperandFormats) -> list[pq.QuantizedArray]:
+    def _integer_b(self, b: torch.Tensor, formats: OperandFormats) -> Sequence[AnyArray]:
         return self.integer.encode(b, formats.b)
 
     def _require_formats(self) -> OperandFormats:
