@@ -27,7 +27,7 @@ def layer_norm(hardware: UnitHardware, spare: Mapping[str, int]) -> Module:
     _variance(body, unit)
     channels = Channels({"gain": unit.gain, "offset": unit.offset}, unit.features)
     root = reciprocal_root(f"{name}_root", unit)
-    reciprocal, pairs = root.outputs[3].signal, root.outputs[4].signal
+    reciprocal, pairs = (port.signal.named(port.name.removeprefix("out_")) for port in root.outputs[3:])
     body.add(f"""
         wire rooted;
         wire [{reciprocal.bits - 1}:0] reciprocal;
