@@ -11,6 +11,7 @@ from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.formats.log2 import Log2
 from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Module
+from ptqsim.rtl.simulation.schedule import PATIENCE
 from ptqsim.units.protocol import Unit
 
 MAX_LANES: Final = 64
@@ -109,6 +110,11 @@ class UnitHardware:
     def masked(self) -> bool:
         """True if a beat says which of its lanes count: rows of any length, several elements at a time."""
         return self.keeps_rows and not self.counts_rows and self.lanes > 1
+
+    @property
+    def patience(self) -> int:
+        """Cycles per transfer after which the module is taken for dead: a row waits for its root or its division."""
+        return 400 if self.keeps_rows else PATIENCE
 
     def module(self, spare: Mapping[str, int] | None = None) -> Module:
         """The module with valid and ready; `spare` has bits that named values have beyond those of their intervals."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +87,8 @@ def run_unit(
     shape = np.asarray(inputs[0]).shape
     beats = unit_beats(hardware, *inputs)
     outputs = len(beats["in"][f"in_{hardware.unit.inputs[0].name}"])
-    found = simulated.stream(beats, outputs, {}, schedule or CycleSchedule())["out_code"]
+    waiting = replace(schedule or CycleSchedule(), patience=hardware.patience)
+    found = simulated.stream(beats, outputs, {}, waiting)["out_code"]
     return arranged(hardware, found, shape)
 
 
