@@ -107,8 +107,8 @@ def generate(
     --requantize adds the unit that makes codes of its results, of the format of the left operand, and --pwlq the unit
     that twin codes are compared with.
 
-    With the name of an integer unit, as in *ptqsim rtl generate softmax --formulation shiftmax*, that unit is written in
-    place of a dot product: a stream of scores, accumulators or residuals in, codes out.
+    With the name of an integer unit, as in *ptqsim rtl generate softmax --formulation shiftmax*, that unit is written
+    in place of a dot product: a stream of scores, accumulators or residuals in, codes out.
     """
     out = Output(as_json)
     places.check_folder("-o", output)

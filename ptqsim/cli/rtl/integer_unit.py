@@ -85,7 +85,7 @@ def simulate_unit(out: Output, hardware: rtl.UnitHardware, rows: int, engine: st
             if engine != "all":
                 raise
             absent.append(str(error))
-    found = [
+    found: list[dict[str, str | int | float]] = [
         {"engine": one.engine, "codes": one.wanted.size, "differ": one.differing,
          "build_seconds": round(one.build_seconds, 2), "run_seconds": round(one.run_seconds, 2)}
         for one in ran

@@ -116,9 +116,7 @@ def simulate(
     what = None if calibrated is None or str(calibrated) not in UNIT_NAMES else str(calibrated)
     if what is not None or unit_file is not None:
         refuse({"-o": output, "--layer": layer}, "an integer unit is run from here, and knows no layer")
-        hardware = hardware_of(
-            what or "unit", formulation, setting, unit_file, division, lanes, multiplier, "ptqsim"
-        )
+        hardware = hardware_of(what or "unit", formulation, setting, unit_file, division, lanes, multiplier, "ptqsim")
         simulate_unit(out, hardware, rows or _LINES, engine, seed)
         return
     refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")

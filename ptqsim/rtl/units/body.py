@@ -1,4 +1,4 @@
-"""Statements of a module under construction: every value has a name, an interval, and the width that follows from it."""
+"""Statements of a module under construction: values with a name, an interval and the width that follows."""
 
 from __future__ import annotations
 
@@ -109,9 +109,12 @@ class Body:
         left = Signal(f"{name}_bits", max(1, x.bits - shift), x.signed)
         top = x.bits - 1
         value = f"{x.name}[{top}:{shift}]" if shift <= top else f"{x.name}[{top}]" if x.signed else "1'b0"
-        self.add(wire(left, value))
-        self.add(wire(found, left.to(found.bits)))
-        self._dropped(found, left)
+        if left.bits == found.bits:
+            self.add(wire(found, value))
+        else:
+            self.add(wire(left, value))
+            self.add(wire(found, left.to(found.bits)))
+            self._dropped(found, left)
         if not keep and shift:
             self.drop(f"{name}_fraction", f"{x.name}[{min(shift, x.bits) - 1}:0]")
         return found

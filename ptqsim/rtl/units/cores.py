@@ -8,11 +8,11 @@ from typing import cast
 from ptqsim import units
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.uniform import Uniform
-from ptqsim.rtl.hardware.verilog import Module, Port, Signal, inp, out, wire
+from ptqsim.rtl.hardware.verilog import Module, Signal, inp, wire
 from ptqsim.rtl.units.body import Body, Operand, at, compared
 from ptqsim.rtl.units.hardware import UnitHardware
 from ptqsim.rtl.units.parts.channels import Channels
-from ptqsim.rtl.units.parts.encode import encoder, halves_of_shift, needs_remainder
+from ptqsim.rtl.units.parts.encode import NEVER, code_port, encoder, halves_of_shift, needs_remainder
 from ptqsim.rtl.units.parts.rom import table
 from ptqsim.units.interval import Interval, hull
 
@@ -154,7 +154,7 @@ def i_gelu(name: str, unit: units.IGELU, style: str, spare: Mapping[str, int]) -
     body, widths = Body(name, style, spare), unit.widths()
     value = pre_activation(body, unit.rescale, style, spare)
     farthest = Interval(0, max(-widths["value"].lowest, widths["value"].highest))
-    body.add(f"wire negative = {compared(value, '<', 0) if value.signed else _never()};")
+    body.add(f"wire negative = {compared(value, '<', 0) if value.signed else NEVER};")
     size = body.signal("size", farthest)
     body.add(wire(size, f"negative ? -{value.to(size.bits)} : {value.to(size.bits)}"))
     clipped = body.least("clipped", widths["clipped"], size, -unit.vertex)
@@ -176,7 +176,8 @@ def i_gelu(name: str, unit: units.IGELU, style: str, spare: Mapping[str, int]) -
         I-GELU of I-BERT: x (1 + erf(x / sqrt 2)) / 2 with a polynomial of degree 2, to {unit.out_format.short()}.
 
           value = pre-activation of acc, {widths["value"].bits} bits
-          polynomial = (min(|value|, {-unit.vertex}) - {-unit.vertex})^2 - {-unit.constant}, {widths["polynomial"].bits} bits
+          clipped = min(|value|, {-unit.vertex}), {clipped.bits} bits
+          polynomial = (clipped - {-unit.vertex})^2 - {-unit.constant}, {polynomial.bits} bits
           erf = sgn(value) * polynomial, {widths["erf"].bits} bits
           activated = value * (erf - {-unit.one}), {widths["activated"].bits} bits
           code = code of -activated * {unit.multiplier.mantissa[0]} / 2^({shift[0]}), a half up
@@ -202,15 +203,3 @@ def core(hardware: UnitHardware, spare: Mapping[str, int]) -> tuple[Module, Chan
         return activation(name, unit, style, spare), rescale_channels(unit.rescale)
     assert isinstance(unit, units.IGELU)
     return i_gelu(name, unit, style, spare), rescale_channels(unit.rescale)
-
-
-def code_port(name: str, number_format: NumberFormat) -> Port:
-    """The output of a code."""
-    signed = isinstance(number_format, Uniform) and number_format.signed
-    return out(name, number_format.bits, f"{number_format.kind} code", signed=signed)
-
-
-def _never() -> str:
-    return "1'b0"
-
-

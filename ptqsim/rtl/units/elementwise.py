@@ -85,4 +85,3 @@ def add_channels(body: Body, channels: Channels, hardware: UnitHardware, advance
     """)
     body.instance(rom, "constants", index="beat", value="constants")
     return "constants"
-

@@ -32,7 +32,7 @@ def exponential(name: str, unit: SoftmaxUnit, style: str, spare: Mapping[str, in
     header = f"""
         Exponential of {unit.kind}: {unit.source}.
 
-{formula}
+          {formula.strip()}
     """
     return Module(name, header, tuple(ports), body.render(), tuple(body.parts))
 
@@ -127,8 +127,9 @@ def shift_exp(body: Body, score: Signal, ends: Interval, inverse_step: int, shif
         magnified = body.choice("magnified", magnified_ends, compared(times, ">", farthest), times, farthest)
     # An exponent above zero is counted from as many whole powers of 2 as it can have.
     above = -(-magnified_ends.highest // inverse_step) if magnified_ends.highest > 0 else 0
-    dividend_ends = Interval(above * inverse_step - magnified_ends.highest, above * inverse_step - magnified_ends.lowest)
-    dividend = body.difference("dividend", dividend_ends, above * inverse_step, magnified)
+    most = above * inverse_step
+    dividend_ends = Interval(most - magnified_ends.highest, most - magnified_ends.lowest)
+    dividend = body.difference("dividend", dividend_ends, most, magnified)
     whole, rest = divided_by(body, "whole", dividend, dividend_ends.highest, inverse_step, "rest")
     rest_ends = Interval(0, inverse_step - 1)
     nudged = body.sum("rest_nudged", rest_ends + Interval(1, 1), rest, 1)

@@ -8,10 +8,11 @@ from typing import cast
 from ptqsim import units
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, part_of, wire
 from ptqsim.rtl.units.body import Body, at, compared
-from ptqsim.rtl.units.cores import code_port, of_amounts, rounded_code
+from ptqsim.rtl.units.cores import of_amounts, rounded_code
 from ptqsim.rtl.units.elementwise import add_channels, offered, taken
 from ptqsim.rtl.units.hardware import UnitHardware
 from ptqsim.rtl.units.parts.channels import Channels
+from ptqsim.rtl.units.parts.encode import code_port
 from ptqsim.rtl.units.parts.stage import stage
 from ptqsim.rtl.units.reciprocal_root import reciprocal_root
 from ptqsim.rtl.units.rows import add_rows, kept

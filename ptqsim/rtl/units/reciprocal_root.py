@@ -9,7 +9,7 @@ from ptqsim.units.reference.layer_norm import RootMethod
 
 
 def reciprocal_root(name: str, unit: LayerNorm) -> Module:
-    """The module from V to the root of its leading bits, the reciprocal of that, and the number of pairs of bits of V."""
+    """The module from V to the root of its leading bits, its reciprocal, and the number of pairs of bits of V."""
     p, bits = unit.precision, unit.widths()["variance"].bits
     pairs = -(-bits // 2)
     count = max(1, pairs.bit_length())

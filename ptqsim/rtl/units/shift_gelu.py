@@ -8,11 +8,12 @@ from typing import cast
 from ptqsim import units
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, out, part_of, wire
 from ptqsim.rtl.units.body import Body, compared
-from ptqsim.rtl.units.cores import code_port, pre_activation, rescale_channels, rounded_code
+from ptqsim.rtl.units.cores import pre_activation, rescale_channels, rounded_code
 from ptqsim.rtl.units.elementwise import add_channels, offered, taken
 from ptqsim.rtl.units.exponentials import shift_exp, shift_exp_formula
 from ptqsim.rtl.units.hardware import UnitHardware
 from ptqsim.rtl.units.parts.divider import divider
+from ptqsim.rtl.units.parts.encode import code_port
 from ptqsim.rtl.units.rows import add_rows, kept
 from ptqsim.units.interval import Interval
 
@@ -145,7 +146,7 @@ def _shift_exp(name: str, unit: units.ShiftGELU, ends: Interval, highest: Interv
     header = f"""
         Exponential of ShiftGELU: {unit.source}.
 
-{shift_exp_formula(unit.inverse_step, unit.shift, "score")}
+          {shift_exp_formula(unit.inverse_step, unit.shift, "score").strip()}
     """
     ports = (inp("score", score.bits, signed=score.signed), out("exponential", power.bits))
     return Module(name, header, ports, body.render())

@@ -8,12 +8,12 @@ from typing import cast
 from ptqsim import units
 from ptqsim.rtl.hardware.verilog import Module, Signal, inp, part_of, wire
 from ptqsim.rtl.units.body import Body, compared
-from ptqsim.rtl.units.cores import code_port, rounded_code
+from ptqsim.rtl.units.cores import rounded_code
 from ptqsim.rtl.units.elementwise import offered, taken
 from ptqsim.rtl.units.exponentials import HALVINGS, exponential
 from ptqsim.rtl.units.hardware import UnitHardware
 from ptqsim.rtl.units.parts.divider import divider
-from ptqsim.rtl.units.parts.encode import encoder, needs_remainder
+from ptqsim.rtl.units.parts.encode import code_port, encoder, needs_remainder
 from ptqsim.rtl.units.parts.row_buffer import row_buffer
 from ptqsim.rtl.units.parts.stage import stage
 from ptqsim.units.interval import Interval
@@ -63,9 +63,10 @@ def _control(body: Body, hardware: UnitHardware, exact: bool, part: int) -> None
     buffer = row_buffer(f"{body.name}_row", hardware.beats, word)
     middle = "DIVIDE" if exact else "INVERT"
     after_part = f"ended ? {middle} : TAKE" if part else middle
+    states = ["TAKE", *(["RISE"] if part else []), "SUM", *([] if exact else ["INVERT"]), "DIVIDE"]
     body.add(f"""
         // A row goes through the states in their order{"; parts of a row through the first ones" if part else ""}.
-        localparam [2:0] TAKE = 3'd0, {"RISE = 3'd1, " if part else ""}SUM = 3'd2, {"" if exact else "INVERT = 3'd3, "}DIVIDE = 3'd4;
+        localparam [2:0] {", ".join(f"{name} = 3'd{place}" for place, name in enumerate(states))};
         logic [2:0] state;
         wire accept = in_valid & in_ready;
         assign in_ready = state == TAKE;

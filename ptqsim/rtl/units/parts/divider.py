@@ -22,7 +22,11 @@ def divider(name: str, dividend: int, divisor: int, quotient: int, lanes: int = 
     dividend = max(dividend, quotient)
     rest = max(divisor, dividend - quotient, 1)
     count = max(1, (quotient - 1).bit_length())
-    declared, loaded, stepped, results, inexact = [], [], [], [], []
+    declared: list[str] = []
+    loaded: list[str] = []
+    stepped: list[str] = []
+    results: list[str] = []
+    inexact: list[str] = []
     for lane in range(lanes):
         a, b = part_of("in_dividend", lane, dividend), part_of("in_divisor", lane, divisor)
         tag = f"_{lane}" if lanes > 1 else ""

@@ -7,14 +7,25 @@ alone, except where the nearest of two ranges is taken; there it also depends on
 
 from __future__ import annotations
 
+from typing import Final
+
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.rounding import RangeChoice
 from ptqsim.formats.twin import TwinGELU, TwinSoftmax
 from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.requantization.parts import clamped
-from ptqsim.rtl.hardware.verilog import Module, inp, out
-from ptqsim.rtl.units.body import Body, Signal, at, compared
+from ptqsim.rtl.hardware.verilog import Module, Port, Signal, inp, out, wire
+from ptqsim.rtl.units.body import Body, at, compared
 from ptqsim.units.interval import Interval
+
+NEVER: Final = "1'b0"
+"""A condition that does not hold."""
+
+
+def code_port(name: str, number_format: NumberFormat) -> Port:
+    """The output of a code."""
+    signed = isinstance(number_format, Uniform) and number_format.signed
+    return out(name, number_format.bits, f"{number_format.kind} code", signed=signed)
 
 
 def needs_remainder(number_format: NumberFormat) -> bool:
@@ -42,12 +53,12 @@ def encoder(name: str, number_format: NumberFormat, halves: Interval) -> Module:
     header = f"""
         Code of a quotient in {number_format.short()}, from halves of its steps.
 
-{formula}
+          {formula.strip()}
     """
     ports = (
         inp("halves", given.bits, "floor(2 n / d)", signed=True),
         *([inp("inexact", 0, "2 n / d is no integer")] if needs_remainder(number_format) else []),
-        out("code", k, f"{number_format.kind} code", signed=isinstance(number_format, Uniform) and number_format.signed),
+        code_port("code", number_format),
     )
     return Module(name, header, ports, body.render())
 
@@ -83,7 +94,7 @@ def _softmax(body: Body, k: int, m: int, given: Signal, halves: Interval) -> str
     negative = f"{given.name}[{given.bits - 1}]"
     low = body.let("positive", positive, f"{negative} ? {at(0, positive.bits)} : {given.to(positive.bits)}")
     second = highest >= 1 << k
-    body.add(f"wire flag = {compared(low, '>=', 1 << k) if second else _zero()};")
+    body.add(f"wire flag = {compared(low, '>=', 1 << k) if second else NEVER};")
     chosen, interval = low, positive
     if second:
         interval = Interval(0, max((1 << k) - 1, highest >> m))
@@ -145,19 +156,20 @@ def _gelu(body: Body, k: int, m: int, given: Signal, halves: Interval, nearest: 
         high = body.sum("ceiling", ends, given, Signal("above", 1), signed=True)
     whole = ends + Interval(over, over)
     nudged = body.sum("coarse_nudged", whole, high, over, signed=True) if over else high
-    coarse = body.shifted("coarse", Interval(whole.lowest >> m, whole.highest >> m), nudged, m, signed=True, keep=not over)
+    coarse = body.shifted(
+        "coarse", Interval(whole.lowest >> m, whole.highest >> m), nudged, m, signed=True, keep=not over
+    )
     positive = Interval(0, highest + 1 >> m if not nearest else whole.highest >> m)
     chosen_ends = Interval(lowest, max(0, positive.highest))
     chosen = body.choice("chosen", chosen_ends, "negative", given, coarse)
-    step = Signal("step", 1)
-    body.add(f"wire step = {'negative' if nearest else _one()};")
     interval = Interval(chosen_ends.lowest, chosen_ends.highest + 1)
-    summed = body.sum("nudged", interval, chosen, step, signed=True)
+    summed = body.sum("nudged", interval, chosen, Signal("negative", 1) if nearest else 1, signed=True)
     rounded_ends = Interval(interval.lowest >> 1, interval.highest >> 1)
     rounded = body.shifted("rounded", rounded_ends, summed, 1, signed=True)
     farthest = max(-rounded_ends.lowest, rounded_ends.highest)
     size = body.signal("size", Interval(0, farthest))
-    body.add(f"wire {size.type}size = {rounded.name}[{rounded.bits - 1}] ? -{rounded.to(size.bits)} : {rounded.to(size.bits)};")
+    given_size = rounded.to(size.bits)
+    body.add(wire(size, f"{rounded.name}[{rounded.bits - 1}] ? -{given_size} : {given_size}"))
     magnitude = _magnitude(body, k, size, farthest)
     body.add(f"wire flag = ~{rounded.name}[{rounded.bits - 1}] & (|{rounded.name});")
     body.add(f"assign code = {{flag, {magnitude.to(k - 1)}}};")
@@ -167,11 +179,3 @@ def _gelu(body: Body, k: int, m: int, given: Signal, halves: Interval, nearest: 
           magnitude = min(|rounded|, 2^{k - 1} - 1)
           code = magnitude + (rounded > 0 ? 2^{k - 1} : 0)
 """
-
-
-def _zero() -> str:
-    return "1'b0"
-
-
-def _one() -> str:
-    return "1'b1"
