@@ -76,18 +76,18 @@ class Body:
         self._dropped(found, x, y)
         return found
 
-    def product(self, name: str, interval: Interval, x: Signal, y: Operand) -> Signal:
-        """``x * y``; a multiplier where both are wires."""
+    def product(self, name: str, interval: Interval, x: Signal, y: Operand, kind: str | None = None) -> Signal:
+        """``x * y``; a multiplier where both are wires, whose module several products of one `kind` share."""
         found = self.signal(name, interval)
         if isinstance(y, int):
             self.add(wire(found, at(x, found.bits) if y == 1 else f"{at(x, found.bits)} * {at(y, found.bits)}"))
             self._dropped(found, x)
             return found
         bits = max(found.bits, x.bits, y.bits)
-        times = multiplier(f"{self.name}_{name}_multiplier", self.style, x, y, bits)
+        times = multiplier(f"{self.name}_{kind or name}_multiplier", self.style, x, y, bits)
         exact = found if bits == found.bits else Signal(f"{name}_exact", bits, found.signed)
-        self.parts.append(times)
-        self.add(wire(exact) + "\n" + instance(times, name, x=x.name, y=y.name, product=exact.name))
+        self.add(wire(exact))
+        self.instance(times, name, x=x.name, y=y.name, product=exact.name)
         if exact is not found:
             self.add(wire(found, exact.to(found.bits)))
             self._dropped(found, exact)

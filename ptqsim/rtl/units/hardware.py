@@ -114,7 +114,7 @@ class UnitHardware:
     @property
     def patience(self) -> int:
         """Cycles per transfer after which the module is taken for dead: a row waits for its root or its division."""
-        return 400 if self.keeps_rows else PATIENCE
+        return 200 if self.keeps_rows else PATIENCE
 
     def module(self, spare: Mapping[str, int] | None = None) -> Module:
         """The module with valid and ready; `spare` has bits that named values have beyond those of their intervals."""

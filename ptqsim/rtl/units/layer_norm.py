@@ -80,7 +80,7 @@ def _sums(body: Body, unit: units.LayerNorm, hardware: UnitHardware) -> None:
     for lane in range(hardware.lanes):
         field, condition = part_of("in_x", lane, b), kept(hardware, lane)
         value = body.let(f"x_{lane}", x, f"{condition} ? {field} : {b}'d0" if condition else field)
-        square = body.product(f"square_{lane}", Interval(0, x.lowest**2), value, value)
+        square = body.product(f"square_{lane}", Interval(0, x.lowest**2), value, value, "square")
         added.append(at(value, total.bits))
         squared.append(at(square, squares.bits))
     body.add(

@@ -101,8 +101,8 @@ def unit_beats(hardware: UnitHardware, *inputs: ArrayLike) -> Beats:
             f"rows of {length} do not fit the buffer of the unit, which holds {hardware.row_length}; build it for a "
             "greater length"
         )
-    # What lanes beyond the end of a row carry has no effect: it is the least integer here.
-    fillers = [-(1 << (one.bits - 1)) for one in hardware.unit.inputs]
+    # What lanes beyond the end of a row carry has no effect: it is the greatest integer here.
+    fillers = [(1 << (one.bits - 1)) - 1 for one in hardware.unit.inputs]
     grouped = [_grouped(array, _row(hardware, array), lanes, filler)
                for array, filler in zip(arrays, fillers, strict=True)]  # fmt: skip
     rows, beats = grouped[0].shape[:2]

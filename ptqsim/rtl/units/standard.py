@@ -123,8 +123,8 @@ def _uniform(bits: int, largest: float) -> Uniform:
 def stimulus(hardware: UnitHardware, rows: int, seed: int = 0) -> list[NDArray[np.int64]]:
     """Rows [R, n] of every input: of all magnitudes, then the adversarial ones.
 
-    These are constant at both ends of the range and at zero, half at one end, with one value far from the others, and
-    rising by one.
+    These are constant at both ends of the range and at zero, half at one end, with one value far from the others,
+    rising by one, and slightly negative.
     """
     unit, rng = hardware.unit, np.random.default_rng(seed)
     n, found = min(hardware.row_length, 1 << 10), []
@@ -136,6 +136,7 @@ def stimulus(hardware: UnitHardware, rows: int, seed: int = 0) -> list[NDArray[n
         special = [
             np.full(n, low), np.full(n, high), np.zeros(n, np.int64), np.where(place < n // 2, low, high),
             np.where(place == 0, high, low), np.where(place == n - 1, low, high), np.clip(place, low, high),
+            np.full(n, low // 8),
         ]  # fmt: skip
         for row, given in zip(reversed(range(rows)), special, strict=False):
             values[row] = given

@@ -131,13 +131,12 @@ def _softmax_nearest(body: Body, k: int, m: int, given: Signal, halves: Interval
     r2 = body.least("r2", ends, coarse, top) if coarse.bits >= k else coarse
     far = body.shifted("second", Interval(0, top << m), r2, -m)
     middle = body.sum("middle", Interval(0, (top << m) + top), far, r1)
-    later = f"{compared(far, '>', r1)} & {compared(high, '>', middle)}"
-    earlier = f"{compared(far, '<', r1)} & {compared(low, '<', middle)}"
-    body.add(f"wire nearer = ({later}) | ({earlier});")
+    # A value of R2 below that of R1 is never nearer, as that is less than half a step of R1 away or the greatest of R1.
+    body.add(f"wire nearer = {compared(far, '>', r1)} & {compared(high, '>', middle)};")
     body.add(f"assign code = nearer ? {{1'b1, {r2.to(k - 1)}}} : {{1'b0, {r1.to(k - 1)}}};")
     return f"""
           r1 = min(2^{k - 1} - 1, ceil(2 n / d) >> 1), r2 = min(2^{k - 1} - 1, ceil(2 n / (d 2^{m})) >> 1)
-          nearer = n / d beyond the middle of r1 and r2 * 2^{m}, on the side of r2
+          nearer = r2 * 2^{m} > r1 and n / d > (r1 + r2 * 2^{m}) / 2
           code = nearer ? 2^{k - 1} + r2 : r1
 """
 
