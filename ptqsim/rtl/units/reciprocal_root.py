@@ -27,7 +27,7 @@ def reciprocal_root(name: str, unit: LayerNorm) -> Module:
         out("out_reciprocal", p + 1),
         out("out_pairs", count, "pairs of bits of V"),
     )
-    cycles = unit.newton_steps * (p + 3) + p + 4 if newton else 2 * p + 3
+    cycles = (unit.newton_steps + 1) * (p + 3) if newton else 2 * p + 3
     way = f"{unit.newton_steps} steps of Newton's iteration from 2^{p}" if newton else "a bit of it per cycle"
     header = f"""
         Reciprocal root of an integer V of {bits} bits to {p} bits: {way}, and a division.

@@ -10,7 +10,7 @@ import pytest
 
 import ptqsim as pq
 from ptqsim import units
-from ptqsim.cli.__main__ import main
+from ptqsim.cli.framework.app import main
 from ptqsim.rtl import UnitHardware, tools
 from ptqsim.rtl.units.standard import FORMULATIONS, standard_unit
 from tests.rtl.needs import need
