@@ -61,7 +61,7 @@ class Channels:
         return table(name, entries, lanes * self.bits, what)
 
     def slices(self, bus: str, lane: int) -> dict[str, str]:
-        """Where a lane finds its fields in a word of the table."""
+        """Bits of a word of the table that are the fields of a lane, by name."""
         found, place = {}, lane * self.bits
         for field in self.fields:
             found[field.name] = f"{bus}[{place + field.bits - 1}:{place}]"
