@@ -4,7 +4,6 @@ Only this package of the library imports torch; formats, datapath and products d
 """
 
 from ptqsim.ptq.calibration.calibrate import calibrate as calibrate
-from ptqsim.ptq.calibration.fit import FitMethod as FitMethod
 from ptqsim.ptq.calibration.folds.attention_balance import AttentionBalance as AttentionBalance
 from ptqsim.ptq.calibration.folds.centering import Centering as Centering
 from ptqsim.ptq.calibration.folds.norm_into_weights import NormIntoWeights as NormIntoWeights
@@ -30,6 +29,7 @@ from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attentio
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
 from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
 from ptqsim.ptq.calibration.operand_rules import Granularity as Granularity
+from ptqsim.ptq.calibration.rounding.fit import FitMethod as FitMethod
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.compositing import DataSplit as DataSplit
 from ptqsim.ptq.datasets.load import Dataset as Dataset

@@ -27,8 +27,7 @@ from ptqsim.cli.framework.integer_only import (
     ResidualScaleOption,
     SoftmaxOption,
     check_integer_only,
-    scale_of,
-    unit_of,
+    integer_only_options,
 )
 from ptqsim.cli.framework.options import (
     CheckpointOption,
@@ -48,7 +47,7 @@ from ptqsim.cli.framework.options import (
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.calibration_report import show
 from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator
-from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
+from ptqsim.cli.network.given_options import given_folds, named_formats, named_options
 from ptqsim.cli.network.mixed_precision import mixed_precision_of
 
 
@@ -179,12 +178,13 @@ def calibrate(
     given = {"--residual-bits": residual_bits != RESIDUAL_BITS, "--residual-scale": residual_scale != RESIDUAL_SCALE,
              "--softmax": softmax, "--gelu": gelu, "--layer-norm": layer_norm}  # fmt: skip
     check_integer_only(integer_only, given)
+    units = integer_only_options(residual_bits, residual_scale, softmax, gelu, layer_norm)
     kept = ptq.LayerCache(state or output.with_name(output.name + ".state"))
     places.check_folder("--state", kept.folder)
-    options = dict(map(method_option, option or []))
+    options = named_options("-O", option or [], "gradient=sampled")
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
-    mixed = mixed_precision_of(mixed_precision, model_size, map(method_option, mixed_option or []))
+    mixed = mixed_precision_of(mixed_precision, model_size, named_options("-M", mixed_option or [], "solver=milp"))
     unit = fit_accumulator(fitted_to, fit)
     folds = given_folds(fold or [], smoothing)
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
@@ -213,12 +213,8 @@ def calibrate(
             state=kept.folder,
             folds=folds,
             integer_only=integer_only,
-            residual_bits=residual_bits,
-            residual_scale=scale_of(residual_scale),
-            softmax=unit_of("--softmax", softmax),
-            gelu=unit_of("--gelu", gelu),
-            layer_norm=unit_of("--layer-norm", layer_norm, "layer_norm"),
             progress=report,
+            **units,
             **options,
         )
         quantized.info |= {"model": model, "data": source.name, "data_fingerprint": content}

@@ -16,7 +16,6 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.combinations import check_combination
-from ptqsim.ptq.calibration.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
@@ -24,6 +23,7 @@ from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules, checked_formats
 from ptqsim.ptq.calibration.reconstruction.reconstruct import reconstruct
+from ptqsim.ptq.calibration.rounding.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.integer_only.build import build_plan, check_units
