@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +12,8 @@ import typer
 from ptqsim import rtl, units
 from ptqsim.cli.framework.output import Output
 from ptqsim.rtl.design import parts_of
+from ptqsim.rtl.proofs.claim import SKIPPED, decide
+from ptqsim.rtl.proofs.integer_units import overflows, unit_claims
 from ptqsim.rtl.units.standard import FORMULATIONS, standard_unit, stimulus
 from ptqsim.units.errors_of_units.comparison import Setting
 from ptqsim.units.protocol import Unit
@@ -44,6 +46,7 @@ def hardware_of(
     lanes: int,
     multiplier: str,
     name: str,
+    base: Setting | None = None,
 ) -> rtl.UnitHardware:
     """The hardware that the options describe."""
     unit: Unit
@@ -52,11 +55,13 @@ def hardware_of(
             raise ValueError("--unit says all of the unit: leave --formulation, --setting and --division out")
         unit = _from_file(unit_file)
     else:
-        unit = standard_unit(what, formulation, _setting(setting), _division(division))
-    length = None if unit.channels or unit.longest <= _LONGEST else _setting(setting).length
+        unit = standard_unit(what, formulation, _setting(setting, base), _division(division))
+    length = None if unit.channels or unit.longest <= _LONGEST else _setting(setting, base).length
     return rtl.UnitHardware(unit, lanes, length, multiplier, name)
 
 
+NARROW: Final = Setting(bits=4, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
+"""Setting of proofs, in which every claim is decided within a minute."""
 _LONGEST: Final = 1 << 14
 
 
@@ -102,6 +107,41 @@ def simulate_unit(out: Output, hardware: rtl.UnitHardware, rows: int, engine: st
         raise typer.Exit(1)
 
 
+def prove_unit(out: Output, hardware: rtl.UnitHardware, timeout: float) -> None:
+    """Prove what vectors cannot show of an integer unit; exit status 1 unless every claim is decided as expected."""
+    verdicts = [decide(claim, timeout) for claim in out.track(unit_claims(hardware), "proving", "claim")]
+    rows = [
+        (one.claim.name, one.outcome, "true" if one.claim.holds else "false", f"{one.seconds:.1f}",
+         one.detail or one.claim.statement)
+        for one in verdicts
+    ]  # fmt: skip
+    columns = ["claim", "outcome", "claim is", "seconds", "statement or counterexample"]
+    out.table(columns, rows, title=describe(hardware))
+    shown = overflows(hardware)
+    if shown:
+        out.table(
+            ["value", "bits", "inputs, replayed", "it is then"],
+            [(one.name, one.bits, ", ".join(f"{n} = {v}" for n, v in one.inputs.items()), one.value) for one in shown],
+            title="one bit less does not hold",
+        )
+    good = sum(one.as_expected for one in verdicts)
+    skipped = sum(one.outcome == SKIPPED for one in verdicts)
+    out.note(f"{good} of {len(verdicts)} claims decided as expected, {skipped} skipped")
+    out.result(
+        {
+            "hardware": hardware.to_dict(),
+            "claims": [
+                {"name": one.claim.name, "statement": one.claim.statement, "true": one.claim.holds,
+                 "outcome": one.outcome, "detail": one.detail, "seconds": one.seconds}
+                for one in verdicts
+            ],
+            "overflows": [asdict(one) for one in shown],
+        }
+    )  # fmt: skip
+    if good < len(verdicts):
+        raise typer.Exit(1)
+
+
 def describe(hardware: rtl.UnitHardware) -> str:
     """The unit in a line."""
     unit = hardware.unit
@@ -111,7 +151,7 @@ def describe(hardware: rtl.UnitHardware) -> str:
     return f"{unit.kind}: {inputs}{rows}{lanes}, to {unit.out_format.short()}"
 
 
-def _setting(text: str | None) -> Setting:
+def _setting(text: str | None, base: Setting | None = None) -> Setting:
     """A `Setting` from ``name=integer`` with commas."""
     legal = [field.name for field in fields(Setting)]
     changes: dict[str, Any] = {}
@@ -123,7 +163,7 @@ def _setting(text: str | None) -> Setting:
             raise ValueError(f"--setting {text!r} can't be read at {part!r}; legal are integers: try bits=8") from None
         if name.strip() not in legal:
             raise ValueError(f"--setting knows no {name.strip()!r}; legal are {', '.join(legal)}")
-    return replace(Setting(), **changes)
+    return replace(base or Setting(), **changes)
 
 
 def _division(text: str | None) -> units.Division | None:

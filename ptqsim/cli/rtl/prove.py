@@ -20,6 +20,17 @@ from ptqsim.cli.framework.options import (
     ZeroPointOption,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.layer_codes import refuse
+from ptqsim.cli.rtl.integer_unit import (
+    NARROW,
+    DivisionOption,
+    FormulationOption,
+    SettingOption,
+    UnitFileOption,
+    WhatArgument,
+    hardware_of,
+    prove_unit,
+)
 from ptqsim.cli.rtl.unit import (
     MOST_SECONDS,
     ABitsOption,
@@ -44,6 +55,7 @@ from ptqsim.rtl.proofs.replay import (
 
 
 def prove(
+    what: WhatArgument = None,
     bits: BitsOption = 14,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -59,6 +71,10 @@ def prove(
     b_zero_point: BZeroPointOption = 0,
     zero_point: ZeroPointOption = "operand",
     timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
+    formulation: FormulationOption = None,
+    setting: SettingOption = None,
+    unit_file: UnitFileOption = None,
+    division: DivisionOption = None,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -66,8 +82,17 @@ def prove(
 
     z3 decides the arithmetic, the SAT solver of Yosys the circuits. Exit status 1 if a true claim was not proven or a
     false one not refuted; a claim that was skipped, as its tool is missing, is listed as that and is no pass either.
+
+    With the name of an integer unit, as in *ptqsim rtl prove gelu*, the claims are about that unit.
     """
     out = Output(as_json)
+    if what is not None or unit_file is not None:
+        hardware = hardware_of(
+            what or "unit", formulation, setting, unit_file, division, 1, "behavioral", "ptqsim", NARROW
+        )
+        prove_unit(out, hardware, timeout)
+        return
+    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     given = ZeroPoints(a_unsigned, a_zero_point, b_unsigned, b_zero_point, zero_point)
     unit = make_unit(bits, overflow, order, alignment, depth, a_bits, b_bits, shift, a_format, zero_points=given)
     claims = arithmetic_claims(unit.a, unit.b, unit.accumulator, depth) + (circuit_claims(unit) if circuits else [])
