@@ -60,7 +60,7 @@ def hardware_of(
     return rtl.UnitHardware(unit, lanes, length, multiplier, name)
 
 
-NARROW: Final = Setting(bits=4, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
+NARROW: Final = Setting(bits=5, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
 """Setting of proofs, in which every claim is decided within a minute."""
 _LONGEST: Final = 1 << 14
 

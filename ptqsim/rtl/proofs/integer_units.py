@@ -73,7 +73,7 @@ def unit_claims(hardware: UnitHardware) -> list[Claim]:
     if isinstance(unit, units.ShiftGELU):
         return _divider_claims()
     claims = _width_claims(hardware, _core, "the core", ())
-    return claims + ([_table_claim(unit)] if isinstance(unit, units.Activation) else [])
+    return claims + ([table_claim(unit)] if isinstance(unit, units.Activation) else [])
 
 
 def _exponential(hardware: UnitHardware, name: str, spare: Mapping[str, int]) -> Module:
@@ -174,7 +174,7 @@ def _needed(hardware: UnitHardware, maker: Maker, names: list[str]) -> list[str]
     return [name for name in reached if name in declared and name in names and unit.widths()[name].bits > 1]
 
 
-def _table_claim(unit: units.Activation) -> Claim:
+def table_claim(unit: units.Activation) -> Claim:
     """The table in the circuit beside the function of every code, computed anew to 40 digits."""
 
     def decide(timeout: float) -> str | None:

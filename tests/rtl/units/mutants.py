@@ -33,7 +33,7 @@ MUTANTS: dict[str, Mutant] = {
     "layer_scale_unsigned": Mutant("residual", "residual_add_core_branch_multiplier", r"16'\(y\)", "{8'd0, y[7:0]}"),
     "table_of_the_next_index": Mutant("gelu", "gelu_core_table", r"case \(index\)", "case (index + 5'd1)"),
     "one_entry_wrong": Mutant("gelu", "gelu_core_table", r"(5'd3: value = 5'h)(\S)(\S)", r"\g<1>0\g<3>"),
-    "erf_not_odd": Mutant("i_gelu", "i_gelu_core", r"negative \? -polynomial : polynomial", "polynomial"),
+    "erf_not_odd": Mutant("i_gelu", "i_gelu_core", r"negative \? -\(polynomial\) : polynomial", "polynomial"),
     "erf_of_zero": Mutant("i_gelu", "i_gelu_core", r"factor = 10'\(erf\)", "factor = 10'(polynomial)"),
     "not_clipped": Mutant("i_gelu", "i_gelu_core", r"\(size < 5'h0d\) \? size\[3:0\] : 4'hd", "size[3:0]"),
     "surplus_lanes_in_the_peak": Mutant("shift_gelu", "shift_gelu", r"(~final_beat \? \S+) : \S+;", r"\1 : 6'h1f;"),

@@ -168,7 +168,7 @@ def _gelu(body: Body, k: int, m: int, given: Signal, halves: Interval, nearest: 
     farthest = max(-rounded_ends.lowest, rounded_ends.highest)
     size = body.signal("size", Interval(0, farthest))
     given_size = rounded.to(size.bits)
-    body.add(wire(size, f"{rounded.name}[{rounded.bits - 1}] ? -{given_size} : {given_size}"))
+    body.add(wire(size, f"{rounded.name}[{rounded.bits - 1}] ? -({given_size}) : {given_size}"))
     magnitude = _magnitude(body, k, size, farthest)
     body.add(f"wire flag = ~{rounded.name}[{rounded.bits - 1}] & (|{rounded.name});")
     body.add(f"assign code = {{flag, {magnitude.to(k - 1)}}};")
