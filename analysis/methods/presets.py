@@ -100,8 +100,8 @@ class Presets(Table):
         note = (
             f"Top-1 in percent. {', '.join(self.models)}: measured here, mean ± standard deviation over {draws} of "
             f"{calibration} calibration images, on {images:,} validation images, by fake quantization. "
-            f"{NETWORKS[0]} to {NETWORKS[-1]}: of ImageNet, as the authors print it in their repositories. What a preset does otherwise than the paper: ptqsim "
-            "calibrate --preset help."
+            f"{NETWORKS[0]} to {NETWORKS[-1]}: of ImageNet, as the authors print it in their repositories. "
+            "What a preset does otherwise than the paper: ptqsim calibrate --preset help."
         )
         columns = ("Bits", "Method", *self.models, *NETWORKS)
         return PrintedTable(self.title, columns, tuple(rows), (note,))

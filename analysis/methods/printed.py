@@ -1,7 +1,7 @@
 """Top-1 of vision transformers at few bits as the authors of recent methods print it, on ImageNet.
 
-Read from the tables of results in the authors' own repositories.  Nothing here is ever shown as a measurement of ours; a
-dash is a number that is not printed there.
+Read from the tables of results in the authors' own repositories.  Nothing here is ever shown as a measurement of ours;
+a dash is a number that is not printed there.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from ptqsim.rtl.simulation.matmul import HardwareResult, dot_matmul, tile_matmul
 from ptqsim.rtl.simulation.run import Simulation, simulate
 from ptqsim.rtl.simulation.schedule import CycleSchedule
 from ptqsim.rtl.tools import MissingToolError
+from ptqsim.rtl.units.hardware import UnitHardware
+from ptqsim.rtl.units.run import UnitSimulation, run_unit, simulate_unit
 
 __all__ = [
     "ENGINES",
@@ -27,11 +29,15 @@ __all__ = [
     "RequantizerUnit",
     "Simulation",
     "Unit",
+    "UnitHardware",
+    "UnitSimulation",
     "build",
     "compare",
     "dot_matmul",
     "expected",
+    "run_unit",
     "simulate",
+    "simulate_unit",
     "tile_matmul",
     "tops",
     "write",

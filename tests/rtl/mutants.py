@@ -150,19 +150,21 @@ def whole(unit: str) -> Module:
 def planted(name: str) -> Module:
     """The unit with the bug in it."""
     mutant = MUTANTS[name]
-    change = _without_guard_bit if name == "no_guard_bit" else _changed
-    return _rebuilt(whole(mutant.unit), mutant, change)
+    change = _without_guard_bit if name == "no_guard_bit" else changed
+    return rebuilt(whole(mutant.unit), mutant, change)
 
 
-def _rebuilt(module: Module, mutant: Mutant, change: object) -> Module:
-    parts = tuple(_rebuilt(part, mutant, change) for part in module.parts)
+def rebuilt(module: Module, mutant: Mutant, change: object) -> Module:
+    """The module with a change in one of its parts."""
+    parts = tuple(rebuilt(part, mutant, change) for part in module.parts)
     if module.name == f"ptqsim_{mutant.module}":
         assert callable(change)
         return replace(module, parts=parts, body=change(module, mutant))
     return replace(module, parts=parts)
 
 
-def _changed(module: Module, mutant: Mutant) -> str:
+def changed(module: Module, mutant: Mutant) -> str:
+    """The body of the part that a mutant names, with its pattern replaced."""
     body, count = re.subn(mutant.pattern, mutant.replacement, module.body)
     assert count, f"{mutant.pattern!r} is not in {module.name}:\n{module.body}"
     return body

@@ -23,6 +23,17 @@ from ptqsim.cli.framework.options import (
     ZeroPointOption,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.network.layer_codes import refuse
+from ptqsim.cli.rtl.integer_unit import (
+    DivisionOption,
+    FormulationOption,
+    LanesOption,
+    SettingOption,
+    UnitFileOption,
+    WhatArgument,
+    generate_unit,
+    hardware_of,
+)
 from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
@@ -49,6 +60,7 @@ PICTURE: Final = "datapath.svg"
 
 def generate(
     output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")],
+    what: WhatArgument = None,
     bits: BitsOption = 24,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -84,6 +96,11 @@ def generate(
     pwlq: Annotated[
         bool, typer.Option("--pwlq", help="Also the unit of PWLQ of these widths, to compare with.")
     ] = False,
+    formulation: FormulationOption = None,
+    setting: SettingOption = None,
+    unit_file: UnitFileOption = None,
+    division: DivisionOption = None,
+    lanes: LanesOption = 1,
     name: NameOption = "ptqsim",
     as_json: JsonOption = False,
 ) -> None:
@@ -91,9 +108,19 @@ def generate(
 
     --requantize adds the unit that makes codes of its results, of the format of the left operand, and --pwlq the unit
     that twin codes are compared with.
+
+    With the name of an integer unit, as in *ptqsim rtl generate softmax --formulation shiftmax*, that unit is written
+    in place of a dot product: a stream of scores, accumulators or residuals in, codes out.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if what is not None or unit_file is not None:
+        named = what or "unit"
+        generate_unit(
+            out, output, hardware_of(named, formulation, setting, unit_file, division, lanes, multiplier, name)
+        )
+        return
+    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     unit = make_unit(
         bits,
         overflow,

@@ -19,6 +19,16 @@ from ptqsim.cli.framework.options import (
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import GroupOption, LayerArgument, LayerOption, refuse
 from ptqsim.cli.rtl.claims import conclude, decided, show_claims
+from ptqsim.cli.rtl.integer_unit import (
+    NARROW,
+    UNIT_NAMES,
+    DivisionOption,
+    FormulationOption,
+    SettingOption,
+    UnitFileOption,
+    hardware_of,
+    prove_unit,
+)
 from ptqsim.cli.rtl.prove_column import prove_column
 from ptqsim.cli.rtl.unit import (
     MOST_SECONDS,
@@ -66,6 +76,10 @@ def prove(
         int | None, typer.Option("--column", min=0, help="Output channel; by default the one that needs most bits.")
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", min=1, max=MOST_SECONDS, help="Seconds per claim.")] = 600.0,
+    formulation: FormulationOption = None,
+    setting: SettingOption = None,
+    unit_file: UnitFileOption = None,
+    division: DivisionOption = None,
     circuits: Annotated[bool, typer.Option("--circuits/--no-circuits", help="Also the claims about the RTL.")] = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,6 +88,8 @@ def prove(
     z3 decides the arithmetic, the SAT solver of Yosys the circuits. Exit status 1 if a true claim was not proven or a
     false one not refuted; a claim that was skipped, as its tool is missing, is listed as that and is no pass either.
 
+    With the name of an integer unit, as in *ptqsim rtl prove gelu*, the claims are about that unit.
+
     Of a calibrated file, one output channel of a layer: with its weights as constants no input overflows a register,
     and with one bit less one does. The accumulator is the one that the weights were fitted to, or else as narrow as
     the channel allows:
@@ -81,6 +97,15 @@ def prove(
         ptqsim rtl prove fitted.safetensors --layer blocks.0.mlp.fc1
     """
     out = Output(as_json)
+    what = None if calibrated is None or str(calibrated) not in UNIT_NAMES else str(calibrated)
+    if what is not None or unit_file is not None:
+        refuse({"--layer": layer, "--column": column}, "an integer unit was named, which has no layer")
+        hardware = hardware_of(
+            what or "unit", formulation, setting, unit_file, division, 1, "behavioral", "ptqsim", NARROW
+        )
+        prove_unit(out, hardware, timeout)
+        return
+    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     if calibrated is not None:
         given = {"--overflow": overflow, "--order": order, "--alignment": alignment, "--depth": depth,
                  "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,

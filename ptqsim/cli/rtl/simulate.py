@@ -26,6 +26,16 @@ from ptqsim.cli.framework.options import (
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.rtl.integer_unit import (
+    UNIT_NAMES,
+    DivisionOption,
+    FormulationOption,
+    LanesOption,
+    SettingOption,
+    UnitFileOption,
+    hardware_of,
+    simulate_unit,
+)
 from ptqsim.cli.rtl.unit import (
     AFormatOption,
     BBitsOption,
@@ -78,6 +88,11 @@ def simulate(
     group: GroupOption = 0,
     data: DataOption = "digits",
     images: ImagesOption = 1,
+    formulation: FormulationOption = None,
+    setting: SettingOption = None,
+    unit_file: UnitFileOption = None,
+    division: DivisionOption = None,
+    lanes: LanesOption = 1,
     engine: Annotated[str, typer.Option("--engine", help=f"One of {', '.join(rtl.ENGINES)}, or all.")] = "cxxrtl",
     output: Annotated[
         Path | None,
@@ -94,9 +109,19 @@ def simulate(
 
     The default engine needs no system package but g++: Yosys from PyPI writes C++. The first use of it after an
     installation takes a minute or more, in which it compiles itself.
+
+    The name of an integer unit in place of a file, as in *ptqsim rtl simulate softmax --lanes 4*, runs rows of scores,
+    accumulators or residuals through it, some of them adversarial, and compares every code.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    what = None if calibrated is None or str(calibrated) not in UNIT_NAMES else str(calibrated)
+    if what is not None or unit_file is not None:
+        refuse({"-o": output, "--layer": layer}, "an integer unit is run from here, and knows no layer")
+        hardware = hardware_of(what or "unit", formulation, setting, unit_file, division, lanes, multiplier, "ptqsim")
+        simulate_unit(out, hardware, rows or _LINES, engine, seed)
+        return
+    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     plain = {"--depth": depth, "--a-bits": a_bits, "--b-bits": b_bits, "--shift": shift, "--a-format": a_format,
              "--b-format": b_format, "--codes": pattern, "--a-unsigned": a_unsigned or None,
              "--a-zero-point": a_zero_point or None, "--b-unsigned": b_unsigned or None,

@@ -66,8 +66,8 @@ class Preset:
 
 _NO_TWINS: Final[Mapping[str, Any]] = MappingProxyType({"softmax_twin": False, "gelu_twin": False})
 _BLOCKS: Final = (
-    "500 steps on 16 images for each part, where the paper has 20,000 on 32; first and last layer have the width of all "
-    "others; scales of weights and biases are learned too; the search before it is PTQ4ViT's without twins"
+    "500 steps on 16 images for each part, where the paper has 20,000 on 32; first and last layer have the width of "
+    "all others; scales of weights and biases are learned too; the search before it is PTQ4ViT's without twins"
 )
 
 PRESETS: Final[dict[str, Preset]] = {
@@ -77,8 +77,8 @@ PRESETS: Final[dict[str, Preset]] = {
             name="adaround",
             title="AdaRound",
             source="Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization, ICML 2020, section 3",
-            departs="500 steps on 16 images for each layer, where the paper has 10,000 on 32; activations, which the paper "
-            "mostly leaves in float, are quantized too; scales are those of PTQ4ViT's search without twins",
+            departs="500 steps on 16 images for each layer, where the paper has 10,000 on 32; activations, which the "
+            "paper mostly leaves in float, are quantized too; scales are those of PTQ4ViT's search without twins",
             images=1024,
             method=Reconstruct(parts="layer", drop=0.0, scale_rate=0.0, bias_rate=0.0, **_NO_TWINS),
         ),

@@ -39,7 +39,7 @@ def circuit_claims(unit: Unit) -> list[Claim]:
             "RTL is gates",
             f"the step as written is the step mapped to gates{_each(unit)}",
             "yosys",
-            lambda timeout: _same_as_gates(mapped, timeout),
+            lambda timeout: same_as_gates(step(mapped), timeout, _queries(mapped)),
         )
     ]
     if unit.corrects and not twin(unit.b):
@@ -142,9 +142,14 @@ def _corrected(unit: Unit, overflow: OverflowMode, timeout: float) -> str | None
 
 def same(gold: Unit, gate: Module, timeout: float) -> str | None:
     """None if the step of a unit is another module for every input, else an input that tells them apart."""
-    one = step(gold)
-    commands = ["proc", "flatten", f"miter -equiv -flatten -make_outputs {one.name} {gate.name} both"]
-    return sat([*commands, "hierarchy -top both", "opt -full"], _queries(gold), [one, gate], timeout)
+    return same_modules(step(gold), gate, timeout, _queries(gold))
+
+
+def same_modules(gold: Module, gate: Module, timeout: float, queries: Sequence[str] = ()) -> str | None:
+    """None if two combinational modules of the same ports are one function, else an input that tells them apart."""
+    commands = ["proc -norom", "flatten", f"miter -equiv -flatten -make_outputs {gold.name} {gate.name} both"]
+    asked = queries or [_query("trigger", 0)]
+    return sat([*commands, "hierarchy -top both", "opt -full"], asked, [gold, gate], timeout)
 
 
 def sat(commands: Sequence[str], queries: Sequence[str], modules: Sequence[Module], timeout: float) -> str | None:
@@ -162,11 +167,16 @@ def sat(commands: Sequence[str], queries: Sequence[str], modules: Sequence[Modul
     raise tools.ToolError(f"{yosys.version} gave no verdict: {' '.join(written.split())[-300:]}")
 
 
-def _same_as_gates(unit: Unit, timeout: float) -> str | None:
-    module = step(unit)
+def for_each(signal: str, count: int) -> list[str]:
+    """Queries of a miter, one for every value of an input from 0 on: together they are the claim."""
+    return [_query("trigger", 0, f"-set in_{signal} {value}") for value in range(count)]
+
+
+def same_as_gates(module: Module, timeout: float, queries: Sequence[str] = ()) -> str | None:
+    """None if a combinational module is itself mapped to gates, else an input that tells them apart."""
     mapped = [
         f"hierarchy -check -top {module.name}",
-        "proc",
+        "proc -norom",
         "flatten",
         "opt_clean -purge",
         f"rename {module.name} gold",
@@ -177,7 +187,7 @@ def _same_as_gates(unit: Unit, timeout: float) -> str | None:
         "miter -equiv -flatten -make_outputs gold gate both",
         "hierarchy -top both",
     ]
-    return sat(mapped, _queries(unit), [module], timeout)
+    return sat(mapped, queries or [_query("trigger", 0)], [module], timeout)
 
 
 def _by_code(unit: Unit) -> bool:
@@ -192,7 +202,7 @@ def _queries(unit: Unit) -> list[str]:
     """The trigger of a miter never rises: one query for every code of the left operand, or one for all of them."""
     if not _by_code(unit):
         return [_query("trigger", 0)]
-    return [_query("trigger", 0, f"-set in_a_code {code}") for code in range(unit.a.code_count)]
+    return for_each("a_code", unit.a.code_count)
 
 
 def _query(signal: str, value: int, given: str = "") -> str:

@@ -17,6 +17,7 @@ from ptqsim.common import files
 from ptqsim.golden.layout import digits
 from ptqsim.rtl.hardware.verilog import Module, Port, block, lines
 from ptqsim.rtl.simulation.ports import packed, unpacked, words_of
+from ptqsim.rtl.simulation.schedule import PATIENCE, CycleSchedule
 from ptqsim.rtl.simulation.streams import Streams
 
 BENCH = "bench"
@@ -41,6 +42,8 @@ class Bench:
         Number of output beats.
     seed : int or None
         Seed of the gaps in the streams; None for no gaps.
+    patience : int, optional
+        Cycles per transfer after which a module is taken for dead.
     """
 
     module: Module
@@ -49,6 +52,7 @@ class Bench:
     expected: NDArray[np.uint32] | None
     outputs: int
     seed: int | None
+    patience: int = PATIENCE
 
     @classmethod
     def of_streams(
@@ -59,6 +63,7 @@ class Bench:
         outputs: int,
         expected: Mapping[str, ArrayLike] | None = None,
         seed: int | None = None,
+        patience: int = PATIENCE,
     ) -> Bench:
         """The bench of a module with valid and ready; arguments as for `CxxrtlModule.stream`."""
         streams = Streams.of(module)
@@ -66,7 +71,7 @@ class Bench:
         given = {name: (ports, packed(ports, beats[name], rows[name])) for name, ports in streams.inputs.items()}
         wanted = None if expected is None else packed(streams.outputs, expected, outputs)
         values = {port.name: int(np.asarray(held[port.name])) for port in streams.held}
-        return cls(module, given, values, wanted, outputs, seed)
+        return cls(module, given, values, wanted, outputs, seed, patience)
 
     @classmethod
     def of_rows(
@@ -191,7 +196,7 @@ class Bench:
             "always @(posedge clk) begin",
             "    noise <= {noise[30:0], noise[31] ^ noise[21] ^ noise[1] ^ noise[0]};",
             "    cycle = cycle + 1;",
-            f"    if (cycle == {100 + 20 * total}) begin",
+            f"    if (cycle == {CycleSchedule(patience=self.patience).limit(total)}) begin",
             '        $display("FAIL the unit stopped: %0d outputs", taken);',
             "        $finish;",
             "    end",

@@ -49,7 +49,7 @@ class BenchModule:
         schedule: CycleSchedule,
     ) -> dict[str, NDArray[np.int64]]:
         """As `CxxrtlModule.stream`."""
-        return self._run(Bench.of_streams(self.module, beats, held, outputs, seed=schedule.seed))
+        return self._run(Bench.of_streams(self.module, beats, held, outputs, None, schedule.seed, schedule.patience))
 
     def _run(self, bench: Bench) -> dict[str, NDArray[np.int64]]:
         with TemporaryDirectory() as name:

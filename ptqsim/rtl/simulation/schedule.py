@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 _LENGTH = 1021  # prime, so that a pattern does not keep step with the depth of a product
+PATIENCE: Final = 20
 TAKE = 7
 """Bit of a pattern that says that a result may be taken; the lower ones say it of offers."""
 
@@ -20,9 +22,12 @@ class CycleSchedule:
     ----------
     seed : int, optional
         None for no gaps at all; else offers are made, and results taken, in about two of three cycles.
+    patience : int, optional
+        Cycles per transfer after which a module that should have finished is taken for dead.
     """
 
     seed: int | None = None
+    patience: int = PATIENCE
 
     def pattern(self, streams: int) -> NDArray[np.uint8]:
         """One byte per cycle, repeated: bit s lets stream s make an offer, bit 7 lets a result be taken."""
@@ -35,4 +40,4 @@ class CycleSchedule:
 
     def limit(self, transfers: int) -> int:
         """Cycles after which a module that should have finished is taken for dead."""
-        return 100 + 20 * transfers
+        return 100 + self.patience * transfers

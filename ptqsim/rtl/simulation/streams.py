@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ptqsim.rtl.hardware.verilog import Module, Port
 
-_OPERANDS = ("in_last", "a_code", "b_code", "constant")
+_OPERANDS = ("a_code", "b_code", "constant")
+_CONTROL = ("w_restart", "out_ready")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,12 @@ class Streams:
             name: tuple(
                 port
                 for port in module.inputs
-                if port.name in (_OPERANDS if name == "in" else (f"{name}_code", f"{name}_constant"))
+                if (name == "in" and port.name in _OPERANDS)
+                or (port.name.startswith(f"{name}_") and port.name not in _CONTROL and not port.name.endswith("_valid"))
             )
             for name in names
         }
-        outputs = tuple(port for port in module.outputs if port.name in ("out_result", "out_trapped"))
+        outputs = tuple(port for port in module.outputs if port.name.startswith("out_") and port.name != "out_valid")
         handshake = {f"{name}_valid" for name in names} | {"out_ready", "rst"}
         taken = {port.name for ports in carried.values() for port in ports} | handshake
         return cls(carried, outputs, tuple(port for port in module.inputs if port.name not in taken))

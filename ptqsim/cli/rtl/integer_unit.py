@@ -1,0 +1,183 @@
+"""Integer units in hardware: the options that name one, and the commands for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from ptqsim import rtl, units
+from ptqsim.cli.framework.output import Output
+from ptqsim.cli.rtl.claims import decided, show_claims
+from ptqsim.rtl.design import parts_of
+from ptqsim.rtl.proofs.claim import SKIPPED
+from ptqsim.rtl.proofs.integer_units import overflows, unit_claims
+from ptqsim.rtl.units.standard import FORMULATIONS, standard_unit, stimulus
+from ptqsim.units.errors_of_units.comparison import Setting
+from ptqsim.units.protocol import Unit
+
+UNIT_NAMES: Final = tuple(FORMULATIONS)
+_LISTED: Final = "; ".join(f"{what}: {', '.join(names)}" for what, names in FORMULATIONS.items())
+
+WhatArgument = Annotated[
+    str | None, typer.Argument(help=f"An integer unit in place of a dot product: {', '.join(UNIT_NAMES)}.")
+]
+FormulationOption = Annotated[str | None, typer.Option("--formulation", help=f"Of an integer unit: {_LISTED}.")]
+SettingOption = Annotated[
+    str | None, typer.Option("--setting", help="Of an integer unit, as in ptqsim units: bits=8,length=64,acc_bits=12.")
+]
+UnitFileOption = Annotated[
+    Path | None, typer.Option("--unit", help="JSON of an integer unit, as its to_dict() gives it, in place of both.")
+]
+DivisionOption = Annotated[
+    str | None, typer.Option("--division", help="Of a softmax: exact, or reciprocal:R for a reciprocal of R bits.")
+]
+LanesOption = Annotated[int, typer.Option("--lanes", min=1, help="Elements of an integer unit per cycle.")]
+
+
+def hardware_of(
+    what: str,
+    formulation: str | None,
+    setting: str | None,
+    unit_file: Path | None,
+    division: str | None,
+    lanes: int,
+    multiplier: str,
+    name: str,
+    base: Setting | None = None,
+) -> rtl.UnitHardware:
+    """The hardware that the options describe."""
+    unit: Unit
+    if unit_file is not None:
+        if formulation is not None or setting is not None or division is not None:
+            raise ValueError("--unit says all of the unit: leave --formulation, --setting and --division out")
+        unit = _from_file(unit_file)
+    else:
+        unit = standard_unit(what, formulation, _setting(setting, base), _division(division))
+    length = None if unit.channels or unit.longest <= _LONGEST else _setting(setting, base).length
+    return rtl.UnitHardware(unit, lanes, length, multiplier, name)
+
+
+NARROW: Final = Setting(bits=5, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
+"""Setting of proofs, in which every claim is decided within a minute."""
+_LONGEST: Final = 1 << 14
+
+
+def generate_unit(out: Output, output: Path, hardware: rtl.UnitHardware) -> None:
+    """Write the modules of an integer unit."""
+    module = hardware.module()
+    written = rtl.write([module], output, {"hardware": hardware.to_dict()})
+    rows = [
+        (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
+        for part in parts_of([module])
+    ]
+    out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(hardware)}")
+    out.note(f"files.f lists them in the order to compile; top: {module.name}")
+    out.result({"output": output, "files": [path.name for path in written], "hardware": hardware.to_dict()})
+
+
+def simulate_unit(out: Output, hardware: rtl.UnitHardware, rows: int, engine: str, seed: int) -> None:
+    """Run rows through an integer unit and compare every code; exit status 1 at any difference."""
+    inputs = stimulus(hardware, rows, seed)
+    ran: list[rtl.UnitSimulation] = []
+    absent: list[str] = []
+    for name in rtl.ENGINES if engine == "all" else (engine,):
+        try:
+            ran.append(rtl.simulate_unit(hardware, *inputs, engine=name, seed=seed))
+        except rtl.MissingToolError as error:
+            if engine != "all":
+                raise
+            absent.append(str(error))
+    found: list[dict[str, str | int | float]] = [
+        {"engine": one.engine, "codes": one.wanted.size, "differ": one.differing,
+         "build_seconds": round(one.build_seconds, 2), "run_seconds": round(one.run_seconds, 2)}
+        for one in ran
+    ]  # fmt: skip
+    out.table(
+        ["engine", "codes", "differ", "build_seconds", "run_seconds"],
+        [tuple(row.values()) for row in found],
+        title=describe(hardware),
+    )
+    for line in absent:
+        out.note(f"not run: {line}")
+    out.result({"hardware": hardware.to_dict(), "engines": found, "not_run": absent})
+    if not ran or not all(one.equal for one in ran):
+        raise typer.Exit(1)
+
+
+def prove_unit(out: Output, hardware: rtl.UnitHardware, timeout: float) -> None:
+    """Prove what vectors cannot show of an integer unit; exit status 1 unless every claim is decided as expected."""
+    verdicts = decided(out, unit_claims(hardware), timeout)
+    show_claims(out, verdicts, describe(hardware))
+    shown = overflows(hardware)
+    if shown:
+        out.table(
+            ["value", "bits", "inputs, replayed", "it is then"],
+            [(one.name, one.bits, ", ".join(f"{n} = {v}" for n, v in one.inputs.items()), one.value) for one in shown],
+            title="one bit less does not hold",
+        )
+    good = sum(one.as_expected for one in verdicts)
+    skipped = sum(one.outcome == SKIPPED for one in verdicts)
+    out.note(f"{good} of {len(verdicts)} claims decided as expected, {skipped} skipped")
+    out.result(
+        {
+            "hardware": hardware.to_dict(),
+            "claims": [
+                {"name": one.claim.name, "statement": one.claim.statement, "true": one.claim.holds,
+                 "outcome": one.outcome, "detail": one.detail, "seconds": one.seconds}
+                for one in verdicts
+            ],
+            "overflows": [asdict(one) for one in shown],
+        }
+    )  # fmt: skip
+    if good < len(verdicts):
+        raise typer.Exit(1)
+
+
+def describe(hardware: rtl.UnitHardware) -> str:
+    """The unit in a line."""
+    unit = hardware.unit
+    inputs = ", ".join(f"{one.name} of {one.bits} bits" for one in unit.inputs)
+    rows = f", rows of {hardware.row_length}" if hardware.keeps_rows or hardware.counts_rows else ""
+    lanes = f", {hardware.lanes} lanes" if hardware.lanes > 1 else ""
+    return f"{unit.kind}: {inputs}{rows}{lanes}, to {unit.out_format.short()}"
+
+
+def _setting(text: str | None, base: Setting | None = None) -> Setting:
+    """A `Setting` from ``name=integer`` with commas."""
+    legal = [field.name for field in fields(Setting)]
+    changes: dict[str, Any] = {}
+    for part in text.split(",") if text else ():
+        name, _, value = part.partition("=")
+        try:
+            changes[name.strip()] = int(value)
+        except ValueError:
+            raise ValueError(f"--setting {text!r} can't be read at {part!r}; legal are integers: try bits=8") from None
+        if name.strip() not in legal:
+            raise ValueError(f"--setting knows no {name.strip()!r}; legal are {', '.join(legal)}")
+    return replace(base or Setting(), **changes)
+
+
+def _division(text: str | None) -> units.Division | None:
+    if text is None:
+        return None
+    method, _, bits = text.partition(":")
+    try:
+        return units.Division(method, int(bits)) if bits else units.Division(method)
+    except ValueError as error:
+        raise ValueError(f"--division {text!r}: {error}; try exact or reciprocal:31") from None
+
+
+def _from_file(path: Path) -> Unit:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--unit {path} can't be read: {error.strerror}; give a file that holds a unit") from None
+    except ValueError as error:
+        raise ValueError(f"--unit {path} is no JSON: {error}; write json.dumps(unit.to_dict())") from None
+    if not isinstance(data, dict):
+        raise ValueError(f"--unit {path} holds no object; write json.dumps(unit.to_dict())")
+    return units.from_dict(data)
