@@ -82,8 +82,13 @@ def test_no_float_tensor_or_array(integer_only: ptq.QuantizedModel, pixels: torc
 def test_no_variable_of_a_kernel_of_units_is_a_float(integer_only: ptq.QuantizedModel, pixels: torch.Tensor) -> None:
     """Types of all variables, as Numba found them; compiling anew makes those of inner functions known, too."""
     integer_only(pixels[:2])
+    for unit in {
+        unit.kind: unit for step in integer_only.required_plan().steps for unit in getattr(step, "units", ())
+    }.values():
+        rows = np.zeros((1, unit.channels or unit.longest), np.int64)
+        unit._run((rows,) * len(unit.inputs), np.empty(rows.shape, unit.out_format.code_dtype))
     kernels = {
-        name: kernel
+        f"{info.name.rpartition('.')[2]}.{name}": kernel
         for info in walk_packages(ptqsim.kernels.units.__path__, "ptqsim.kernels.units.")
         for name, kernel in vars(import_module(info.name)).items()
         if hasattr(kernel, "overloads")
@@ -92,7 +97,10 @@ def test_no_variable_of_a_kernel_of_units_is_a_float(integer_only: ptq.Quantized
         for signature in list(kernel.signatures):
             numba.njit(kernel.py_func).compile(signature)
     texts = {name: str(made.type_annotation) for name, one in kernels.items() for made in one.overloads.values()}
-    assert {"rescale", "residual_add", "look_up", "layer_norm", "base_two", "encode_by_shift"} <= texts.keys()
+    of_vectors = {f"vectors.{name}" for name in ("rescale", "residual_add", "look_up")}
+    assert of_vectors | {"row_vectors.layer_norm", "row_vectors.softmax"} <= texts.keys()
+    of_elements = {f"elementwise.{name}" for name in ("rescale", "residual_add", "look_up")}
+    assert of_elements | {"layer_norm.layer_norm", "softmax.base_two", "target.encode_by_shift"} <= texts.keys()
     assert all("int64" in text for text in texts.values())
     assert not [name for name, text in texts.items() if "float" in text]
 
