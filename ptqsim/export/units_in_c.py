@@ -65,6 +65,9 @@ def _softmax(unit: Any, to: Constants) -> tuple[str, str]:
     if isinstance(unit, units.Softmax):
         fraction, table = len(unit.table).bit_length() - 1, to.array(unit.table)
         own = f"BASE_TWO, {_one(unit.multiplier)}, {unit.position_bits}, {fraction}, {table}, 0, 0, 0, 0"
+    elif isinstance(unit, units.RunningSoftmax):
+        fraction, table = len(unit.table).bit_length() - 1, to.array(unit.table)
+        own = f"RUNNING, {_one(unit.multiplier)}, 0, {fraction}, {table}, 0, 0, {unit.most_halvings}, {unit.part}"
     elif isinstance(unit, units.Shiftmax):
         own = f"SHIFTMAX, {unit.inverse_step}LL, {unit.shift}, 0, 0, {none}, 0, 0, 0, 0"
     elif isinstance(unit, units.ITASoftmax):
@@ -105,7 +108,7 @@ _FORMS: Final[dict[Any, Callable[[Any, Constants], tuple[str, str]]]] = {
     units.Rescale: _rescale,
     units.ResidualAdd: _residual_add,
     units.LayerNorm: _layer_norm,
-    (units.Softmax, units.Shiftmax, units.IExpSoftmax, units.ITASoftmax): _softmax,
+    units.SoftmaxUnit: _softmax,
     units.TFLiteSoftmax: _tflite_softmax,
     (units.Activation, units.ShiftGELU, units.IGELU): _activation,
 }

@@ -18,6 +18,7 @@ from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
 from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
 from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.running_softmax import RunningSoftmax
 from ptqsim.units.softmax_units.shiftmax import Shiftmax
 from ptqsim.units.softmax_units.softmax import Softmax
 from ptqsim.units.softmax_units.softmax_unit import Division, DivisionMethod, SoftmaxUnit
@@ -25,6 +26,6 @@ from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 
 __all__ = [
     "GELU", "IGELU", "UNITS", "Activation", "Division", "DivisionMethod", "IExpSoftmax", "ITASoftmax", "Input",
-    "Interval", "LayerNorm", "Multiplier", "QuickGELU", "ReLU", "Rescale", "ResidualAdd", "RootMethod", "ShiftGELU",
-    "Shiftmax", "SiLU", "Softmax", "SoftmaxUnit", "TFLiteSoftmax", "Unit", "from_dict", "greatest_error", "steps",
+    "Interval", "LayerNorm", "Multiplier", "QuickGELU", "ReLU", "Rescale", "ResidualAdd", "RootMethod",
+    "RunningSoftmax", "ShiftGELU", "Shiftmax", "SiLU", "Softmax", "SoftmaxUnit", "TFLiteSoftmax", "Unit", "from_dict", "greatest_error", "steps",
 ]  # fmt: skip

@@ -17,6 +17,7 @@ from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
 from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
 from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.running_softmax import RunningSoftmax
 from ptqsim.units.softmax_units.shiftmax import Shiftmax
 from ptqsim.units.softmax_units.softmax import Softmax
 from ptqsim.units.softmax_units.softmax_unit import Division
@@ -29,6 +30,7 @@ UNITS: dict[str, type[Unit]] = {
         ResidualAdd,
         LayerNorm,
         Softmax,
+        RunningSoftmax,
         Shiftmax,
         IExpSoftmax,
         ITASoftmax,

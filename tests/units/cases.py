@@ -69,6 +69,11 @@ def makers() -> dict[str, Callable[[], units.Unit]]:
         units.LayerNorm.from_real, 1.0, 0.0, 0.0, 1.0, eight, 48, 4, precision=4, fraction=14
     )
     made["softmax-64"] = partial(units.Softmax.from_real, 0.01, FORMATS["softmax"], 64, 12, entries=64)
+    for division, fmt in ((units.Division(), "softmax"), (RECIPROCAL, "uniform12"), (units.Division(), "log2")):
+        for part in (0, 1, 16):
+            made[f"running{part}-{fmt}-{division.method}"] = partial(
+                units.RunningSoftmax.from_real, 0.03, FORMATS[fmt], 64, 9, 16, 11, part, division=division
+            )
     made["softmax-1"] = partial(units.Softmax.from_real, 0.2, FORMATS["softmax"], 64, 8, entries=1, table_bits=8)
     for activation in (units.GELU, units.SiLU, units.QuickGELU, units.ReLU):
         made[activation.kind] = partial(

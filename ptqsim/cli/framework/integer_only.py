@@ -31,7 +31,8 @@ SoftmaxOption = Annotated[
     typer.Option(
         "--softmax",
         metavar="KIND[,KEY=VALUE...]",
-        help="With --integer-only: softmax, shiftmax, i_exp_softmax, ita_softmax or tflite_softmax, with options such "
+        help="With --integer-only: softmax, running_softmax, shiftmax, i_exp_softmax, ita_softmax or "
+        "tflite_softmax, with options such "
         "as softmax,entries=16,table_bits=8 or softmax,score_bits=8.",
     ),
 ]

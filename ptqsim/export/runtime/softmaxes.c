@@ -38,6 +38,33 @@ static integer total_of_parts(const integer *scores, int n, const softmax_unit *
     return total;
 }
 
+/* The least whole power of two that is not below an exponential, and the exponential halved so that its power is `peak`. */
+static integer power_of_score(integer score, const softmax_unit *u) {
+    return -shift_down(-half_up(score * u->mantissa, u->shift), u->fraction_bits);
+}
+
+static integer halved_score(integer score, integer peak, const softmax_unit *u) {
+    integer position = half_up(score * u->mantissa, u->shift), power = power_of_score(score, u);
+    integer entry = u->table[shift_up(power, u->fraction_bits) - position];
+    return half_up(entry, (int)least(peak - power, u->amplitude_bits));
+}
+
+/* Exponentials in `out`, relative to a running maximum over parts of a row; the sum is returned. */
+static integer running(integer *out, const integer *scores, int n, const softmax_unit *u) {
+    integer peak = power_of_score(scores[0], u), total = 0;
+    int size = u->part > 0 ? u->part : n, first, j;
+    for (first = 0; first < n; first += size) {
+        int end = (int)least(first + size, n);
+        integer greater = peak;
+        for (j = first; j < end; j++) greater = most(greater, power_of_score(scores[j], u));
+        total = half_up(total, (int)least(greater - peak, 62));
+        peak = greater;
+        for (j = first; j < end; j++) total += halved_score(scores[j], peak, u);
+    }
+    for (j = 0; j < n; j++) out[j] = halved_score(scores[j], peak, u);
+    return total;
+}
+
 /* Codes of the quotients of exponentials, which are in `out`, by their sum. */
 static void divide(integer *out, integer total, int n, const softmax_unit *u) {
     int j;
@@ -57,6 +84,10 @@ static void divide(integer *out, integer total, int n, const softmax_unit *u) {
 void softmax(integer *out, const integer *scores, int n, const softmax_unit *u) {
     integer peak = scores[0], total = 0;
     int j;
+    if (u->kind == RUNNING) {
+        divide(out, running(out, scores, n, u), n, u);
+        return;
+    }
     if (u->kind == ITA) total = total_of_parts(scores, n, u);
     for (j = 1; j < n; j++) peak = most(peak, scores[j]);
     for (j = 0; j < n; j++) {

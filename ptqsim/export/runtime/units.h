@@ -51,17 +51,17 @@ typedef struct {
     int precision, fraction, gain_fraction;
 } layer_norm_unit;
 
-enum softmax_kind { BASE_TWO, SHIFTMAX, I_EXP, ITA };
+enum softmax_kind { BASE_TWO, SHIFTMAX, I_EXP, ITA, RUNNING };
 
 typedef struct {
     const format *out;
     enum softmax_kind kind;
-    integer mantissa; /* BASE_TWO, ITA; inverse step of SHIFTMAX; ln2 of I_EXP */
-    int shift;        /* BASE_TWO, SHIFTMAX, ITA; greatest number of halvings of I_EXP */
+    integer mantissa; /* BASE_TWO, ITA, RUNNING; inverse step of SHIFTMAX; ln2 of I_EXP */
+    int shift;        /* BASE_TWO, SHIFTMAX, ITA, RUNNING; greatest number of halvings of I_EXP */
     int position_bits, fraction_bits;
     const integer *table;
     integer vertex, constant; /* I_EXP */
-    int amplitude_bits, part; /* ITA */
+    int amplitude_bits, part; /* ITA; of RUNNING the greatest number of halvings, and the part */
     int exact, reciprocal_bits;
     integer gain_mantissa;
     int gain_shift;

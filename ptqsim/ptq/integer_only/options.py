@@ -15,7 +15,14 @@ from ptqsim.formats.uniform import Uniform
 
 SOFTMAXES: Final[dict[str, Any]] = {
     kind.kind: kind
-    for kind in (units.Softmax, units.Shiftmax, units.IExpSoftmax, units.ITASoftmax, units.TFLiteSoftmax)
+    for kind in (
+        units.Softmax,
+        units.RunningSoftmax,
+        units.Shiftmax,
+        units.IExpSoftmax,
+        units.ITASoftmax,
+        units.TFLiteSoftmax,
+    )
 }
 GELUS: Final[dict[str, Any]] = {kind.kind: kind for kind in (units.GELU, units.ShiftGELU, units.IGELU)}
 

@@ -28,6 +28,7 @@ from ptqsim.units.rescale import Rescale
 from ptqsim.units.residual_add import ResidualAdd
 from ptqsim.units.softmax_units.i_exp_softmax import IExpSoftmax
 from ptqsim.units.softmax_units.ita_softmax import ITASoftmax
+from ptqsim.units.softmax_units.running_softmax import RunningSoftmax
 from ptqsim.units.softmax_units.shiftmax import Shiftmax
 from ptqsim.units.softmax_units.softmax import Softmax
 from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
@@ -175,6 +176,7 @@ def _softmaxes(setting: Setting) -> list[Measured]:
     scale = _SCORES / (1 << (bits - 1))
     made: list[tuple[Unit, float, int]] = [
         (Softmax.from_real(scale, out, length, bits, setting.entries, setting.table_bits), scale, bits),
+        (RunningSoftmax.from_real(scale, out, length, bits, setting.entries, setting.table_bits), scale, bits),
         (Shiftmax.from_real(scale, out, length, bits), scale, bits),
         (IExpSoftmax.from_real(scale, out, length, bits), scale, bits),
         (ITASoftmax.from_real(scale, out, length, bits), scale, bits),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,25 +79,10 @@ class Softmax(SoftmaxUnit):
     ) -> None:
         self._set_common(out_format, length, score_bits, division)
         object.__setattr__(self, "multiplier", checked_one(multiplier))
-        object.__setattr__(self, "table", checked_integers("table", table, 1, (1 << MAX_TABLE_BITS) - 1))
-        count = len(self.table)
-        if count & (count - 1) or count > MAX_ENTRIES:
-            raise ValueError(f"a table has a power of two of entries, 1 to {MAX_ENTRIES}, got {count}")
-        falls = all(after <= before for before, after in zip(self.table, self.table[1:], strict=False))
-        if not falls or 2 * self.table[-1] < self.table[0]:
-            raise ValueError(
-                "a table must not rise, nor fall below half of its first entry, or softmax would not be monotone; give "
-                "2**(-i / F) for i = 0 .. F - 1"
-            )
-        fraction_bits = count.bit_length() - 1
+        object.__setattr__(self, "table", checked_table(table, self.out_format))
+        fraction_bits = len(self.table).bit_length() - 1
         bits = checked_integer("position_bits", position_bits, max(1, fraction_bits), fraction_bits + 6)
         object.__setattr__(self, "position_bits", bits)
-        top = (1 << (self.out_format.bits - 1)) - 1
-        if not isinstance(self.out_format, Log2) and self.table[0] < top:
-            raise ValueError(
-                f"a table of entries up to {self.table[0]} is too small for {self.out_format.short()}, whose codes "
-                f"have {top} steps; give entries of {top.bit_length()} bits or more"
-            )
         self._check()
 
     @classmethod
@@ -135,12 +121,8 @@ class Softmax(SoftmaxUnit):
         division : Division, optional
             As for the unit.
         """
-        entries = checked_integer("entries", entries, 1, MAX_ENTRIES)
-        amplitude = (1 << checked_integer("table_bits", table_bits, 2, MAX_TABLE_BITS)) - 1
-        factor = exact_functions.log2_e(Fraction(checked_scale(score_scale, "score_scale"))) * entries
-        table = [exact_functions.power_of_two(i, entries, amplitude) for i in range(entries)]
-        bits = entries.bit_length() + 3 if position_bits is None else position_bits
-        multiplier = Multiplier.of(float(factor), multiplier_bits)
+        table, multiplier = powers_of_two(score_scale, entries, table_bits, multiplier_bits)
+        bits = len(table).bit_length() + 3 if position_bits is None else position_bits
         return cls(out_format, length, score_bits, division, multiplier, table, bits)
 
     @property
@@ -197,3 +179,35 @@ class Softmax(SoftmaxUnit):
         last, fraction = (1 << self.position_bits) - 1, len(self.table).bit_length() - 1
         table = self._constant("table", self.table, len(self.table))
         return kernels.base_two, (mantissa, shift, last, fraction, table)
+
+
+def powers_of_two(
+    score_scale: float, entries: int, table_bits: int, multiplier_bits: int
+) -> tuple[list[int], Multiplier]:
+    """The table of ``2**(-i / F)``, and the multiplier that makes positions of scores: S log2(e) F."""
+    entries = checked_integer("entries", entries, 1, MAX_ENTRIES)
+    amplitude = (1 << checked_integer("table_bits", table_bits, 2, MAX_TABLE_BITS)) - 1
+    factor = exact_functions.log2_e(Fraction(checked_scale(score_scale, "score_scale"))) * entries
+    table = [exact_functions.power_of_two(i, entries, amplitude) for i in range(entries)]
+    return table, Multiplier.of(float(factor), multiplier_bits)
+
+
+def checked_table(table: Sequence[int], out_format: NumberFormat) -> tuple[int, ...]:
+    """A table of powers of 2, if softmax by it is monotone and it is not too small for the output format."""
+    found = checked_integers("table", table, 1, (1 << MAX_TABLE_BITS) - 1)
+    count = len(found)
+    if count & (count - 1) or count > MAX_ENTRIES:
+        raise ValueError(f"a table has a power of two of entries, 1 to {MAX_ENTRIES}, got {count}")
+    falls = all(after <= before for before, after in pairwise(found))
+    if not falls or 2 * found[-1] < found[0]:
+        raise ValueError(
+            "a table must not rise, nor fall below half of its first entry, or softmax would not be monotone; give "
+            "2**(-i / F) for i = 0 .. F - 1"
+        )
+    top = (1 << (out_format.bits - 1)) - 1
+    if not isinstance(out_format, Log2) and found[0] < top:
+        raise ValueError(
+            f"a table of entries up to {found[0]} is too small for {out_format.short()}, whose codes "
+            f"have {top} steps; give entries of {top.bit_length()} bits or more"
+        )
+    return found

@@ -152,12 +152,15 @@ class SoftmaxUnit(Unit):
     def _kernel(self) -> tuple[Callable[..., int], tuple[Any, ...]]:
         """The kernel and its constants."""
 
+    def row_widths(self) -> dict[str, Interval]:
+        """Intervals of the named values before the sum."""
+        return {"peak": signed_interval(self.score_bits), "distance": self.distance} | self.own_widths()
+
     def widths(self) -> dict[str, Interval]:
         """The integers that every named value can be."""
         mantissa, shift = self.gain
         one = Interval(mantissa << max(0, -shift), mantissa << max(0, -shift))
-        peak = signed_interval(self.score_bits)
-        before = {"peak": peak, "distance": self.distance} | self.own_widths() | {"total": self.total}
+        before = self.row_widths() | {"total": self.total}
         if self.division.method == DivisionMethod.EXACT:
             scaled = self.exponential * one
             divisor = Interval(self.total.lowest << max(0, shift), self.total.highest << max(0, shift))

@@ -32,6 +32,8 @@ def softmax(unit: Any, inputs: list[Value], length: int) -> Value:
         exponential = shift_exp(-distance, unit.inverse_step, unit.shift)
     elif isinstance(unit, units.IExpSoftmax):
         exponential = _i_exp(unit, distance)
+    elif isinstance(unit, units.RunningSoftmax):
+        return _divided(unit, *_running(unit, scores, length))
     elif isinstance(unit, units.ITASoftmax):
         exponential = _halved(unit, distance)
         return _divided(unit, exponential, _sum_of_parts(unit, scores, length))
@@ -97,6 +99,33 @@ def _sum_of_parts(unit: units.ITASoftmax, scores: Value, length: int) -> Value:
         peak, total = greater, new
     assert total is not None
     return total
+
+
+def _running(unit: units.RunningSoftmax, scores: Value, length: int) -> tuple[Value, Value]:
+    """Exponentials and the sum, relative to a running maximum of whole powers of 2."""
+    count, most = len(unit.table), unit.most_halvings
+    position = (scores * unit.multiplier.mantissa[0]).half_up(unit.multiplier.shift[0])
+    power = -(-position).down(count)
+    entry = (power * count - position).of(unit.table)
+    size = unit.part or length
+    peak: Value | None = None
+    total: Value | None = None
+    for first in range(0, length, size):
+        ends = first, min(first + size, length)
+        part = power.taken(-1, *ends)
+        greater = part.greatest() if peak is None else part.greatest().most(peak)
+        new = _halved_up(entry.taken(-1, *ends), (greater - part).least(most)).total()
+        if peak is not None and total is not None:
+            new = _halved_up(total, (greater - peak).least(62)) + new
+        peak, total = greater, new
+    assert peak is not None
+    assert total is not None
+    return _halved_up(entry, (peak - power).least(most)), total
+
+
+def _halved_up(value: Value, halvings: Value) -> Value:
+    divisor = halvings.power()
+    return (value + divisor.over(2)).over(divisor)
 
 
 def tflite_softmax(unit: units.TFLiteSoftmax, inputs: list[Value], length: int) -> Value:
