@@ -4,6 +4,7 @@ Nothing here imports torch. The external tools (Yosys, Icarus, Verilator, z3) ar
 """
 
 from ptqsim.rtl.design import tops, write
+from ptqsim.rtl.hardware.blocks.unit import BlockUnit
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
 from ptqsim.rtl.hardware.requantization.channels import ChannelRequantizerUnit
 from ptqsim.rtl.hardware.requantization.single import RequantizerUnit
@@ -17,6 +18,7 @@ from ptqsim.rtl.tools import MissingToolError
 
 __all__ = [
     "ENGINES",
+    "BlockUnit",
     "ChannelRequantizerUnit",
     "Comparison",
     "CycleSchedule",

@@ -10,6 +10,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import rtl
+from ptqsim.cli.blocks import is_block
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -20,9 +21,11 @@ from ptqsim.cli.framework.options import (
     BZeroPointOption,
     OrderOption,
     OverflowOption,
+    RegisterOption,
     ZeroPointOption,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.rtl.block_unit import generate_blocks
 from ptqsim.cli.rtl.unit import (
     ABitsOption,
     AFormatOption,
@@ -59,6 +62,7 @@ def generate(
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     b_format: BFormatOption = None,
+    register: RegisterOption = None,
     runtime_shift: RuntimeOption = False,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
@@ -94,6 +98,13 @@ def generate(
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if is_block(a_format, b_format):
+        plain = {"--shift": shift, "--b-bits": b_bits, "--columns": columns, "--requantize": requantize,
+                 "--runtime-shift": runtime_shift or None, "--pwlq": pwlq or None}  # fmt: skip
+        generate_blocks(a_format, b_format, register, plain, multiplier, name, output, out)
+        return
+    if register is not None:
+        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
     unit = make_unit(
         bits,
         overflow,

@@ -148,7 +148,20 @@ def same(gold: Unit, gate: Module, timeout: float) -> str | None:
 
 
 def _same_as_gates(unit: Unit, timeout: float) -> str | None:
-    module = step(unit)
+    return step_is_gates(step(unit), timeout, _queries(unit))
+
+
+def step_is_gates(module: Module, timeout: float, queries: Sequence[str] | None = None) -> str | None:
+    """None if a combinational module as written is the same mapped to gates, else an input that tells them apart.
+
+    Parameters
+    ----------
+    module : Module
+    timeout : float
+        Seconds.
+    queries : sequence of str, optional
+        Cases of the question, as Yosys takes them; all inputs at once by default.
+    """
     mapped = [
         f"hierarchy -check -top {module.name}",
         "proc",
@@ -162,7 +175,7 @@ def _same_as_gates(unit: Unit, timeout: float) -> str | None:
         "miter -equiv -flatten -make_outputs gold gate both",
         "hierarchy -top both",
     ]
-    return _sat(mapped, _queries(unit), [module], timeout)
+    return _sat(mapped, queries or [_query("trigger", 0)], [module], timeout)
 
 
 def _by_code(unit: Unit) -> bool:
