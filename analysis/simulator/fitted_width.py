@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.calibration.fit import Fit, FitMethod, fit_network
+from ptqsim.ptq.calibration.rounding.fit import Fit, FitMethod, fit_network
 
 from ..framework import style
 from ..framework.artifact import IllustratedTable

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from benchmarks.products.contenders import Contender
 from benchmarks.products.float_peers import apyfloat, block_peers
-from benchmarks.products.measure import Plan, Row, baseline
+from benchmarks.products.measure import Plan, Row, baseline, race
 from benchmarks.products.shapes import Shape
 from benchmarks.products.targets import Kind, target
 from benchmarks.timing import interleaved
@@ -123,24 +123,11 @@ def measure(shape: Shape, group: BlockGroup, plan: Plan, step: Callable[[int, st
         step(1, "")
     peers = block_peers(a, b, in_float32(values)) if group.peers else {}
     calls |= {(name, "prepared"): call for name, call in peers.items()}
-    wrong = dict.fromkeys(calls, 0)
-
-    def check() -> None:
-        for name, call in calls.items():
-            wrong[name] = max(wrong[name], call.wrong())
-
-    for call in calls.values():
-        call()
-    check()
-    named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
     steps = len(group.cases) + group.peers
-    timed = interleaved(
-        baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(steps, "timing")
-    )
-    check()
+    timed, wrong = race(calls, shape, plan, lambda: step(steps, "timing"))
     rows = []
     for name in (*group.cases, *peers):
-        timings = {how: timed[f"{name}\0{how}"] for case, how in calls if case == name}
+        timings = {how: timed[name, how] for case, how in calls if case == name}
         errors = max(wrong[name, how] for case, how in calls if case == name)
         if name in peers:
             rows.append(Row(shape, group.operands, name, timings, errors, peer=True))

@@ -111,6 +111,26 @@ def baseline(shape: Shape, seed: int) -> Call:
     return lambda: x @ w
 
 
+def check(calls: Mapping[tuple[str, str], Contender], wrong: dict[tuple[str, str], int]) -> None:
+    """Bring up to date how many outputs of each call were wrong at most."""
+    for name, call in calls.items():
+        wrong[name] = max(wrong.get(name, 0), call.wrong())
+
+
+def race(
+    calls: Mapping[tuple[str, str], Contender], shape: Shape, plan: Plan, after_round: Callable[[], None]
+) -> tuple[dict[tuple[str, str], Timing], dict[tuple[str, str], int]]:
+    """Times of calls in the same rounds, and how many outputs of each were wrong before or after."""
+    wrong: dict[tuple[str, str], int] = {}
+    for call in calls.values():
+        call()
+    check(calls, wrong)
+    named = {"\0".join(name): call for name, call in calls.items()}
+    timed = interleaved(baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=after_round)
+    check(calls, wrong)
+    return {name: timed["\0".join(name)] for name in calls}, wrong
+
+
 def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], None]) -> list[Row]:
     """All cases of a group in one shape, in the same rounds; `step` hears of the progress, by `Group.weight`."""
     a, b = group.operands.draw(shape, plan.seed)
@@ -126,20 +146,8 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
     peers = exact_peers(shape, a, b, known.product()) if group.peers else {}
     peers |= float_peers(a, b) if group.float_peers else {}
     calls |= {(name, "prepared"): call for name, call in peers.items()}
-    wrong = dict.fromkeys(calls, 0)
-
-    def check() -> None:
-        for name, call in calls.items():
-            wrong[name] = max(wrong[name], call.wrong())
-
-    for call in calls.values():
-        call()
-    check()
-    named = {f"{name}\0{how}": call for (name, how), call in calls.items()}
     steps = len(group.cases) + (group.peers or group.float_peers)
-    timed = interleaved(
-        baseline(shape, plan.seed), named, plan.rounds, plan.least, after_round=lambda: step(steps, "timing")
-    )
+    timed, wrong = race(calls, shape, plan, lambda: step(steps, "timing"))
     shares = {
         case.name: interleaved(
             calls[case.of, "prepared"], {"own": calls[case.name, "prepared"]}, plan.rounds, plan.least
@@ -147,14 +155,14 @@ def measure(shape: Shape, group: Group, plan: Plan, step: Callable[[int, str], N
         for case in cases
         if case.of is not None
     }
-    check()
+    check(calls, wrong)
     rows = []
     for case in cases:
-        timings = {how: timed[f"{name}\0{how}"] for name, how in calls if name == case.name}
+        timings = {how: timed[name, how] for name, how in calls if name == case.name}
         errors = max(wrong[name, how] for name, how in calls if name == case.name)
         rows.append(_row(shape, group, case, timings, errors, known, a, b, plan, shares.get(case.name)))
     for name in peers:
-        timings = {"prepared": timed[f"{name}\0prepared"]}
+        timings = {"prepared": timed[name, "prepared"]}
         rows.append(Row(shape, str(group.operands), name, timings, wrong[name, "prepared"], peer=True))
     return rows
 

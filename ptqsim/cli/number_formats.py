@@ -8,7 +8,7 @@ from ptqsim.errors import unknown_name
 
 A_FORMATS = ("uniform", "twin_softmax", "twin_gelu", "log2")
 FLOATS = {fmt.name.lower().removesuffix("fn"): fmt for fmt in (pq.E5M2, pq.E4M3, pq.E3M4, pq.E3M2, pq.E2M3, pq.E2M1)}
-ROOTS = {"log2_root2": 2, "log2_root4": 4}
+ROOTS = {"log_sqrt2": 2, "log_root4": 4}
 LEFT_FORMATS = (*A_FORMATS, *ROOTS, *FLOATS)
 RIGHT_FORMATS = ("uniform", *FLOATS)
 DEFAULT_BITS = 8

@@ -24,7 +24,7 @@ from ptqsim.gemm.operands.planes import (
     row_sums,
 )
 from ptqsim.gemm.product import Product
-from ptqsim.kernels.matmul import accumulate, convert, exact, matrix, prefix
+from ptqsim.kernels.matmul import accumulate, convert, exact, lanes, matrix, prefix
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -233,7 +233,7 @@ def _by_steps(product: Product, acc: NDArray[np.int64]) -> None:
         strips,
         panels,
         max(product.depth, 1),
-        accumulate.SATURATE,
+        lanes.SATURATE,
         *limits,
         acc,
         False,

@@ -82,10 +82,10 @@ def test_powers_of_two(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_finer_logarithms(capsys: pytest.CaptureFixture[str]) -> None:
     """With q = 2 the greatest shift of 4 bits is 7, and fractions have 8: 2^15 * -2^7 = -2^22, which 23 bits hold."""
-    result = run(capsys, "--a-format", "log2_root2", "--bits", "4", "--b-bits", "8", "--depth", "1")
+    result = run(capsys, "--a-format", "log_sqrt2", "--bits", "4", "--b-bits", "8", "--depth", "1")
     assert (result["bounds"][0]["lowest"], result["bits"]) == (-(2**22), 23)
     assert (result["a"]["root"], result["a"]["fraction_bits"]) == (2, 8)
-    assert run(capsys, "--a-format", "log2_root4", "--bits", "6", "--depth", "1")["a"]["root"] == 4
+    assert run(capsys, "--a-format", "log_root4", "--bits", "6", "--depth", "1")["a"]["root"] == 4
 
 
 def test_small_floats(capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,8 +115,8 @@ def test_small_floats(capsys: pytest.CaptureFixture[str]) -> None:
         (["--depth", "64", "--a-format", "e2m1", "--bits", "8"], ["codes of 4 bits, got a width of 8", "--b-bits"]),
         (["--depth", "64", "--b-format", "e2m1", "--b-bits", "8"], ["codes of 4 bits, got a width of 8"]),
         (["--depth", "64", "--a-format", "e4m3", "--shift", "3"], ["leave --shift out"]),
-        (["--depth", "64", "--a-format", "log2_root2", "--bits", "7"], ["would take 72 bits", "up to 48"]),
-        (["--depth", "64", "--a-format", "log2_root4", "--shift", "1"], ["leave --shift out"]),
+        (["--depth", "64", "--a-format", "log_sqrt2", "--bits", "7"], ["would take 72 bits", "up to 48"]),
+        (["--depth", "64", "--a-format", "log_root4", "--shift", "1"], ["leave --shift out"]),
         (["--depth", "64", "--a-format", "e4m33"], ["e4m33", "Did you mean 'e4m3'?"]),
         (["--depth", "64", "--b-format", "log2"], ["--b-format 'log2'", "'uniform', 'e5m2'"]),
         (["model.safetensors", "--b-format", "e4m3"], ["--b-format out"]),

@@ -133,5 +133,5 @@ def test_a_full_disk_names_the_file(
     assert capsys.readouterr().err.splitlines()[-1] == "ptqsim vectors: No space left on device: v/a.hex"
     assert app.main(["rtl", "generate", "--depth", "4", "-o", "g"]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("ptqsim rtl: No space left on device: g/")
+    assert line.startswith("ptqsim rtl generate: No space left on device: g/")
     assert [*(here / "v").iterdir(), *(here / "g").iterdir()] == []

@@ -77,7 +77,7 @@ def test_small_floats(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_finer_logarithms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run(capsys, "--depth", "8", "--a-format", "log2_root2", "--a-bits", "4", "--bits", "20", "-o", tmp_path)
+    run(capsys, "--depth", "8", "--a-format", "log_sqrt2", "--a-bits", "4", "--bits", "20", "-o", tmp_path)
     assert run(capsys, "--check", tmp_path)["ok"]
     assert "GOLDEN_A_FRACTION_1 181" in (tmp_path / "vectors.h").read_text(encoding="utf-8")
     manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))

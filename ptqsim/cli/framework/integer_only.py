@@ -60,24 +60,42 @@ def check_integer_only(integer_only: bool, given: Mapping[str, object]) -> None:
         raise ValueError(f"{named[0]} is an option of integer-only networks: add --integer-only, or leave it out")
 
 
-def unit_of(option: str, text: str | None, kind: str | None = None) -> dict[str, Any] | None:
-    """A formulation and its options; None if the option was not given.
+def integer_only_options(
+    residual_bits: int, residual_scale: str, softmax: str | None, gelu: str | None, layer_norm: str | None
+) -> dict[str, Any]:
+    """Options of integer-only networks as keyword arguments of :func:`ptqsim.ptq.calibrate`.
 
     Raises
     ------
     ValueError
-        For a text that can't be read.
+        For one that can't be read, or that no network could have; the message names the option and what is legal.
     """
-    if text is None:
-        return None
+    from ptqsim.ptq.integer_only.options import IntegerOnly
+
+    found: dict[str, Any] = {"residual_bits": residual_bits, "residual_scale": _scale_of(residual_scale)}
+    for name, text in (("softmax", softmax), ("gelu", gelu), ("layer_norm", layer_norm)):
+        found[name] = None if text is None else _unit_of(name, text)
+    texts = {"residual_scale": residual_scale, "softmax": softmax, "gelu": gelu, "layer_norm": layer_norm}
+    for name, value in found.items():
+        try:
+            IntegerOnly.of(**{name: value})
+        except ValueError as error:
+            option = f"--{name.replace('_', '-')} {texts.get(name, value)}"
+            raise ValueError(f"{option}: {error}") from None
+    return found
+
+
+_EXAMPLES: Final = {"softmax": "softmax,entries=16", "gelu": "shift_gelu,bits=8", "layer_norm": "precision=8"}
+
+
+def _unit_of(name: str, text: str) -> dict[str, Any]:
+    """A formulation and its options; of LayerNorm, which has one formulation, options alone."""
     first, *rest = text.split(",")
-    if "=" in first or kind is not None:
-        first, rest = kind or "", text.split(",")
-    named = {"kind": first} if first else {}
-    return named | parse_pairs(option, rest)
+    kind = {} if "=" in first or name == "layer_norm" else {"kind": first}
+    return kind | parse_pairs(f"--{name.replace('_', '-')}", rest if kind else [first, *rest], _EXAMPLES[name])
 
 
-def scale_of(text: str) -> str | float:
+def _scale_of(text: str) -> str | float:
     """A scale of residuals: a number, or the name of a rule."""
     try:
         return float(text)

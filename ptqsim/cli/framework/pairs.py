@@ -32,7 +32,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
     return found
 
 
-def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, Any]:
+def parse_pairs(option: str, texts: Sequence[str], example: str = "global_pool=avg") -> dict[str, Any]:
     """The values by key; a value is a Python literal, or else the text itself.
 
     Raises
@@ -44,7 +44,7 @@ def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         key, _, value = text.partition("=")
         if not (_PAIR.fullmatch(text) and value):
-            raise ValueError(f"{option} {text!r} can't be read; legal is KEY=VALUE: try {option} global_pool=avg")
+            raise ValueError(f"{option} {text!r} can't be read; legal is KEY=VALUE: try {option} {example}")
         if key in found:
             raise ValueError(f"{option} has {key} twice: give it once")
         found[key] = _literal(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,8 +27,7 @@ from ptqsim.cli.framework.integer_only import (
     ResidualScaleOption,
     SoftmaxOption,
     check_integer_only,
-    scale_of,
-    unit_of,
+    integer_only_options,
 )
 from ptqsim.cli.framework.options import (
     CheckpointOption,
@@ -48,8 +47,9 @@ from ptqsim.cli.framework.options import (
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.calibration_report import show
 from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator
-from ptqsim.cli.network.given_options import given_folds, method_option, named_formats
+from ptqsim.cli.network.given_options import given_folds, named_formats, named_options
 from ptqsim.cli.network.mixed_precision import mixed_precision_of
+from ptqsim.cli.network.presets import list_presets, preset_arguments
 
 
 def calibrate(
@@ -65,6 +65,14 @@ def calibrate(
             "ptq4vit_plus.",
         ),
     ] = "ptq4vit",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help="A published method with its formats, folds and scales, such as repq_vit or qdrop, in place of "
+            "--method; help lists them.",
+        ),
+    ] = None,
     variant: Annotated[
         str, typer.Option("--variant", help="paper, or released: what PTQ4ViT's released code does instead.")
     ] = "paper",
@@ -173,20 +181,40 @@ def calibrate(
     if option == ["help"]:
         _list_options(out, method, variant)
         return
+    if preset == "help":
+        list_presets(out)
+        return
     if output is None:
         raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
     places.check_file("-o", output, [checkpoint])
     given = {"--residual-bits": residual_bits != RESIDUAL_BITS, "--residual-scale": residual_scale != RESIDUAL_SCALE,
              "--softmax": softmax, "--gelu": gelu, "--layer-norm": layer_norm}  # fmt: skip
     check_integer_only(integer_only, given)
+    units = integer_only_options(residual_bits, residual_scale, softmax, gelu, layer_norm)
     kept = ptq.LayerCache(state or output.with_name(output.name + ".state"))
     places.check_folder("--state", kept.folder)
-    options = dict(map(method_option, option or []))
+    options = named_options("-O", option or [], "gradient=sampled")
     options |= {} if paradigm is None else {"paradigm": paradigm}
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
-    mixed = mixed_precision_of(mixed_precision, model_size, map(method_option, mixed_option or []))
+    mixed = mixed_precision_of(mixed_precision, model_size, named_options("-M", mixed_option or [], "solver=milp"))
     unit = fit_accumulator(fitted_to, fit)
-    folds = given_folds(fold or [], smoothing)
+    chosen: dict[str, Any] = {
+        "method": method,
+        "variant": variant,
+        "w_granularity": w_granularity,
+        "a_symmetric": a_symmetric,
+        "formats": named_formats(formats or []),
+        "folds": given_folds(fold or [], smoothing),
+    }
+    if preset is not None:
+        changed = {
+            "--method": method != "ptq4vit", "--variant": variant != "paper", "--format": formats, "--fold": fold,
+            "--w-granularity": w_granularity != "tensor", "--a-asymmetric": not a_symmetric,
+            "--smoothing": smoothing is not None,
+        }  # fmt: skip
+        chosen = preset_arguments(preset, options, [name for name, given in changed.items() if given])
+    else:
+        chosen |= options
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")
@@ -199,34 +227,26 @@ def calibrate(
         quantized = ptq.calibrate(
             network,
             samples,
-            method=method,
-            variant=variant,
             w_bits=w_bits,
             a_bits=a_bits,
             seed=seed,
-            w_granularity=w_granularity,
-            a_symmetric=a_symmetric,
-            formats=named_formats(formats or []),
             fit_accumulator=unit,
             fit=fit or "compensate",
             mixed_precision=mixed,
             state=kept.folder,
-            folds=folds,
             integer_only=integer_only,
-            residual_bits=residual_bits,
-            residual_scale=scale_of(residual_scale),
-            softmax=unit_of("--softmax", softmax),
-            gelu=unit_of("--gelu", gelu),
-            layer_norm=unit_of("--layer-norm", layer_norm, "layer_norm"),
             progress=report,
-            **options,
+            **units,
+            **chosen,
         )
+        quantized.info |= {} if preset is None else {"preset": preset}
         quantized.info |= {"model": model, "data": source.name, "data_fingerprint": content}
         if made := ptq.options_of(network):
             quantized.info["model_options"] = made
         quantized.save(output)
     kept.remove()
-    title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
+    named = method if preset is None else preset
+    title = f"{model}, {named}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
     show(out, quantized, title)
     out.note(f"written to {output} ({output.stat().st_size:,} bytes)")
     out.result(

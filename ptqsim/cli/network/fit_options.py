@@ -9,6 +9,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim.cli.framework.output import Output
+from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
     from ptqsim import ptq
@@ -51,15 +52,22 @@ def fit_accumulator(text: str | None, fit: str | None) -> pq.Accumulator | None:
             raise ValueError(f"--fit {fit} was given without an accumulator to fit: add --fit-accumulator 16")
         return None
     bits, *rest = text.split(",")
-    pairs = [one.partition("=") for one in rest]
-    names = [name for name, _, _ in pairs]
-    if not (bits.isascii() and bits.isdigit()) or not set(names) <= set(_NAMES) or len(set(names)) < len(names):
-        raise ValueError(
-            f"--fit-accumulator {text!r} can't be read; legal is BITS, followed by {', '.join(_NAMES)} as NAME=VALUE: "
-            "try 16, or 20,order=split:64:16"
-        )
-    options: dict[str, Any] = {name: value for name, _, value in pairs}
-    return pq.Accumulator(int(bits), **options)
+    try:
+        if not (bits.isascii() and bits.isdigit()):
+            raise ValueError(f"{bits!r} is no width in bits, which comes first: try 16, or 20,order=split:64:16")
+        options: dict[str, Any] = {}
+        for part in rest:
+            name, equals, value = part.partition("=")
+            if name not in _NAMES:
+                raise unknown_name("option", name, _NAMES)
+            if not (equals and value):
+                raise ValueError(f"{part!r} can't be read: legal is {name}=VALUE")
+            if name in options:
+                raise ValueError(f"{name} is there twice: give it once")
+            options[name] = value
+        return pq.Accumulator(int(bits), **options)
+    except ValueError as error:
+        raise ValueError(f"--fit-accumulator {text}: {error}") from None
 
 
 def give_accumulators(quantized: ptq.QuantizedModel, accumulator: pq.Accumulator, attention_bits: int | None) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from ptqsim.errors import unknown_name
 
 
-def mixed_precision_of(sensitivity: str | None, model_size: float | None, options: Iterable[tuple[str, Any]]) -> Any:
+def mixed_precision_of(sensitivity: str | None, model_size: float | None, options: Mapping[str, Any]) -> Any:
     """Mixed precision as the flags ask for it; None if they ask for none."""
     from ptqsim import ptq
 
-    given: dict[str, Any] = dict(options)
+    given = dict(options)
     if sensitivity is None:
         if given or model_size is not None:
             raise ValueError(

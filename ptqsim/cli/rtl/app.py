@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typer
 
+from ptqsim.cli.framework.app import Run
 from ptqsim.cli.rtl.generate import generate
 from ptqsim.cli.rtl.prove import prove
 from ptqsim.cli.rtl.simulate import simulate
@@ -20,3 +21,11 @@ from ptqsim.cli.rtl.synthesize import synthesize
 rtl = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode="markdown")
 for _command in (generate, simulate, prove, synthesize):
     rtl.command(_command.__name__)(_command)
+
+
+@rtl.callback()
+def _named(ctx: typer.Context) -> None:
+    """Let messages begin with the whole command."""
+    run = ctx.find_object(Run)
+    if run is not None and ctx.invoked_subcommand:
+        run.command = f"ptqsim rtl {ctx.invoked_subcommand}"

@@ -19,7 +19,7 @@ from ptqsim.gemm.steps import mixed
 from ptqsim.gemm.steps.groups import Groups, holds, limits_of, run_tiles
 from ptqsim.gemm.steps.preload import Preload
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
-from ptqsim.kernels.matmul import accumulate, preloaded
+from ptqsim.kernels.matmul import accumulate, lanes, preloaded
 from ptqsim.kernels.runtime import machine
 from ptqsim.kernels.runtime import threads as _threads
 
@@ -54,9 +54,9 @@ def run(
 
 
 _WAYS = {
-    OverflowMode.WRAP: (accumulate.WRAP, accumulate.WRAP_COUNTED),
-    OverflowMode.SATURATE: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
-    OverflowMode.TRAP: (accumulate.SATURATE, accumulate.SATURATE_COUNTED),
+    OverflowMode.WRAP: (lanes.WRAP, lanes.WRAP_COUNTED),
+    OverflowMode.SATURATE: (lanes.SATURATE, lanes.SATURATE_COUNTED),
+    OverflowMode.TRAP: (lanes.SATURATE, lanes.SATURATE_COUNTED),
 }
 
 
@@ -110,7 +110,7 @@ def _in_words(
         run_tiles(accumulate.word_tiles, product, which, arguments, acc, events)
 
     def mark(which: NDArray[np.int64]) -> None:
-        step(which, accumulate.SATURATE_MARKED)
+        step(which, lanes.SATURATE_MARKED)
 
     wraps = overflow == OverflowMode.WRAP
     own = _WAYS[overflow][events is not None], ((32 - min(groups.bits, 32),) * 2 if wraps else limits)

@@ -1,4 +1,4 @@
-"""The descent of bit splitting over the rows of a matrix of ternary digits (see `ptqsim.ptq.calibration.bit_split`)."""
+"""The descent of bit splitting over rows of ternary digits (see `ptqsim.ptq.calibration.rounding.bit_split`)."""
 
 from __future__ import annotations
 

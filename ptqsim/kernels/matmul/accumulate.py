@@ -30,12 +30,10 @@ import numpy as np
 from ptqsim.kernels.codegen import halves, vector, words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.tiles import expect, part, place, put
-from ptqsim.kernels.runtime.jit import inlined, jit
+from ptqsim.kernels.matmul.lanes import SATURATE_MARKED, accumulate_tiles, keep_range, step
+from ptqsim.kernels.matmul.tiles import clear, expect, operands, part, place, put
+from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.team import shared
-
-SATURATE, SATURATE_COUNTED, SATURATE_MARKED, WRAP, WRAP_COUNTED = range(5)
-"""Ways to accumulate. Marks say that a sum was changed, and not how often."""
 
 
 @jit
@@ -49,44 +47,12 @@ def lane_tiles(
     word's bits they lack.
     """
     start = shared(start, stop, team)
-    depth, columns = strips.shape[2], out.shape[2]
-    registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    count = np.empty((ROWS, COLUMNS), np.int32)
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        registers[:] = 0
-        if counting:
-            count[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            step(strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how)
-        put(registers, batch, block, panel, out)
-        if counting:
-            put(count, batch, block, panel, events)
+    tiles, limits = (start, stop, which, pairs), (inner_low, inner_high, low, high)
+    accumulate_tiles(
+        how, vector.saturate, vector.saturate_counted, vector.wrap, vector.wrap_counted,
+        tiles, strips, panels, clear, 0, group, limits, out, counting, events,
+    )  # fmt: skip
     return 0
-
-
-@inlined
-def step(
-    strips: Any, x: int, first: int, stop: int, panels: Any, w: int, width: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, count: Any, how: int,
-) -> None:  # fmt: skip
-    """One group of products into an inner register that starts at zero, and its sum into the outer one."""
-    if how == SATURATE:
-        vector.saturate(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
-    elif how == SATURATE_COUNTED:
-        vector.saturate_counted(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    elif how == WRAP:
-        vector.wrap(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
-    else:
-        vector.wrap_counted(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
 
 
 @jit
@@ -102,9 +68,7 @@ def half_tiles(
     nothing[:] = 0
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
-        batch, panel, block = place(which[index], panels_of_one, blocks)
-        x = (pairs[batch, 0] * blocks + block) * depth
-        w = (pairs[batch, 1] * panels_of_one + panel) * depth
+        batch, panel, block, x, w = operands(which[index], pairs, strips, panels)
         height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         registers[:] = 0
@@ -136,9 +100,7 @@ def word_tiles(
     nothing[:] = 0
     blocks, panels_of_one = strips.shape[1], panels.shape[1]
     for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        batch, panel, block, x, w = operands(which[index], pairs, strips, panels)
         height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         registers[:] = 0
@@ -146,22 +108,15 @@ def word_tiles(
             count[:] = 0
         for first in range(0, depth, group):
             stop_at = min(first + group, depth)
-            if how == SATURATE:
-                words.saturate(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
-            elif how == SATURATE_COUNTED:
-                words.saturate_counted(
-                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
-                )
-            elif how == SATURATE_MARKED:
+            if how == SATURATE_MARKED:
                 words.saturate_marked(
                     strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
                 )
-            elif how == WRAP:
-                words.wrap(strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count)
             else:
-                words.wrap_counted(
-                    strips, x, first, stop_at, panels, w, width, scale, scale, low, high, registers, count
-                )
+                step(
+                    how, words.saturate, words.saturate_counted, words.wrap, words.wrap_counted,
+                    strips, x, first, stop_at, panels, w, width, (scale, scale, low, high), registers, count,
+                )  # fmt: skip
         store(registers, nothing, 0, height, width, 0, out, at)
         if counting:
             put(count, batch, block, panel, events)
@@ -196,9 +151,8 @@ def prefix_range(
     Those of the part from `start` on go to ``found[start // unit]``, which comes as zeros, int64 [part, 4].
     """
     start = shared(start, stop, team)
-    registers, extremes = np.empty((ROWS, COLUMNS), strips.dtype), np.empty((4, COLUMNS), strips.dtype)
     tiles = (start, stop, which, pairs)
-    _keep_range(vector.prefixes, tiles, strips, panels, columns, group, registers, extremes, unit, found)
+    keep_range(vector.prefixes, tiles, strips, panels, clear, 0, columns, group, strips.dtype, unit, found)
     return 0
 
 
@@ -209,37 +163,6 @@ def prefix_range_of_words(
 ) -> int:  # fmt: skip
     """As `prefix_range`, of words that are not scaled."""
     start = shared(start, stop, team)
-    registers, extremes = np.empty((ROWS, COLUMNS), np.int32), np.empty((4, COLUMNS), np.int32)
     tiles = (start, stop, which, pairs)
-    _keep_range(words.prefixes, tiles, strips, panels, columns, group, registers, extremes, unit, found)
+    keep_range(words.prefixes, tiles, strips, panels, clear, 0, columns, group, np.int32, unit, found)
     return 0
-
-
-@inlined
-def _keep_range(
-    prefixes: Any, tiles: Any, strips: Any, panels: Any, columns: int, group: int, registers: Any, extremes: Any,
-    unit: int, found: Any,
-) -> None:  # fmt: skip
-    """The range of the prefix sums that `prefixes` of `vector` or `words` finds in a part of the tiles."""
-    start, stop, which, pairs = tiles
-    extremes[:] = 0
-    depth = strips.shape[2]
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        registers[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    if start < stop:
-        keep(extremes, found[start // unit])
-
-
-@inlined
-def keep(extremes: Any, kept: Any) -> None:
-    """The extremes of all columns [4, COLUMNS] into those of the part."""
-    for j in range(COLUMNS):
-        kept[0], kept[1] = min(kept[0], np.int64(extremes[0, j])), max(kept[1], np.int64(extremes[1, j]))
-        kept[2], kept[3] = min(kept[2], np.int64(extremes[2, j])), max(kept[3], np.int64(extremes[3, j]))

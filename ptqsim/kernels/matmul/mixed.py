@@ -1,4 +1,4 @@
-"""Accumulation in tiles whose register has another overflow mode than the outer one: `accumulate` has the loops.
+"""Accumulation in tiles whose register has another overflow mode than the outer one: `lanes` has the loops.
 
 One of the two registers wraps and the other saturates. The outer ones start from a number for each column, as in
 `preloaded`.
@@ -13,8 +13,9 @@ import numpy as np
 from ptqsim.kernels.codegen import vector, words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.tiles import expect, load, part, place, put
-from ptqsim.kernels.runtime.jit import inlined, jit
+from ptqsim.kernels.matmul.lanes import SATURATE, SATURATE_COUNTED, WRAP, WRAP_COUNTED, accumulate_tiles
+from ptqsim.kernels.matmul.tiles import expect, load, operands, part
+from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.team import shared
 
 
@@ -29,48 +30,15 @@ def lane_tiles(
     the machine word's bits it lacks; else `inner_low` is a drop, and `low` and `high` are limits.
     """
     start = shared(start, stop, team)
-    depth, columns = strips.shape[2], out.shape[2]
-    registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    count = np.empty((ROWS, COLUMNS), np.int32)
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        load(initial, pairs[batch, 1], panel, registers)
-        count[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            limits = inner_low, inner_high, low, high
-            _step(strips, x, first, stop_at, panels, w, width, limits, registers, count, inner_saturates, counting)
-        put(registers, batch, block, panel, out)
-        if counting:
-            put(count, batch, block, panel, events)
+    tiles, limits = (start, stop, which, pairs), (inner_low, inner_high, low, high)
+    plain, counted = (SATURATE, SATURATE_COUNTED) if inner_saturates else (WRAP, WRAP_COUNTED)
+    how = counted if counting else plain
+    accumulate_tiles(
+        how, vector.saturate_in_wrap, vector.saturate_in_wrap_counted,
+        vector.wrap_in_saturate, vector.wrap_in_saturate_counted,
+        tiles, strips, panels, load, initial, group, limits, out, counting, events,
+    )  # fmt: skip
     return 0
-
-
-@inlined
-def _step(
-    strips: Any, x: int, first: int, stop: int, panels: Any, w: int, width: int, limits: Any, registers: Any,
-    count: Any, inner_saturates: bool, counting: bool,
-) -> None:  # fmt: skip
-    inner_low, inner_high, low, high = limits
-    if inner_saturates and counting:
-        vector.saturate_in_wrap_counted(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    elif inner_saturates:
-        vector.saturate_in_wrap(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    elif counting:
-        vector.wrap_in_saturate_counted(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    else:
-        vector.wrap_in_saturate(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
 
 
 @jit
@@ -88,9 +56,7 @@ def pair_tiles(
     nothing = np.empty(COLUMNS, np.int32)
     nothing[:] = 0
     for index in range(start, stop):
-        batch, panel, block = place(which[index], panels_of_one, blocks)
-        x = (pairs[batch, 0] * blocks + block) * depth
-        w = (pairs[batch, 1] * panels_of_one + panel) * depth
+        batch, panel, block, x, w = operands(which[index], pairs, strips, panels)
         height, width, at = part(batch, panel, block, out.shape)
         expect(which, index + 1, stop, blocks, panels_of_one, out)
         words.saturated_pairs(strips, x, 0, depth, panels, w, width, 0, 0, 0, 0, registers, more)

@@ -14,9 +14,9 @@ import numpy as np
 from ptqsim.kernels.codegen import vector, words
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 from ptqsim.kernels.codegen.store import store
-from ptqsim.kernels.matmul.accumulate import SATURATE, SATURATE_COUNTED, WRAP, keep, step
-from ptqsim.kernels.matmul.tiles import load, part, place, put
-from ptqsim.kernels.runtime.jit import inlined, jit
+from ptqsim.kernels.matmul.lanes import accumulate_tiles, keep_range, step
+from ptqsim.kernels.matmul.tiles import load, operands, part, put
+from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.team import shared
 
 
@@ -27,49 +27,18 @@ def lane_tiles(
 ) -> int:  # fmt: skip
     """As `accumulate.lane_tiles`; `on` for the sequential order."""
     start = shared(start, stop, team)
-    depth, columns = strips.shape[2], out.shape[2]
-    registers = np.empty((ROWS, COLUMNS), strips.dtype)
-    count = np.empty((ROWS, COLUMNS), np.int32)
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        load(initial, pairs[batch, 1], panel, registers)
-        count[:] = 0
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            if on:
-                _step_on(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how
-                )
-            else:
-                step(
-                    strips, x, first, stop_at, panels, w, width, inner_low, inner_high, low, high, registers, count, how
-                )
-        put(registers, batch, block, panel, out)
-        if counting:
-            put(count, batch, block, panel, events)
-    return 0
-
-
-@inlined
-def _step_on(
-    strips: Any, x: int, first: int, stop: int, panels: Any, w: int, width: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, count: Any, how: int,
-) -> None:  # fmt: skip
-    if how == SATURATE:
-        vector.saturate_on(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
-    elif how == SATURATE_COUNTED:
-        vector.saturate_counted_on(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
-    elif how == WRAP:
-        vector.wrap_on(strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count)
+    tiles, limits = (start, stop, which, pairs), (inner_low, inner_high, low, high)
+    if on:
+        accumulate_tiles(
+            how, vector.saturate_on, vector.saturate_counted_on, vector.wrap_on, vector.wrap_counted_on,
+            tiles, strips, panels, load, initial, group, limits, out, counting, events,
+        )  # fmt: skip
     else:
-        vector.wrap_counted_on(
-            strips, x, first, stop, panels, w, width, inner_low, inner_high, low, high, registers, count
-        )
+        accumulate_tiles(
+            how, vector.saturate, vector.saturate_counted, vector.wrap, vector.wrap_counted,
+            tiles, strips, panels, load, initial, group, limits, out, counting, events,
+        )  # fmt: skip
+    return 0
 
 
 @jit
@@ -85,20 +54,14 @@ def word_tiles(
     nothing = np.empty(COLUMNS, np.int32)
     nothing[:] = 0
     for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
+        batch, panel, block, x, w = operands(which[index], pairs, strips, panels)
         height, width, at = part(batch, panel, block, out.shape)
         load(initial, pairs[batch, 1], panel, registers)
         count[:] = 0
-        if how == SATURATE:
-            words.saturate_on(strips, x, 0, depth, panels, w, width, scale, scale, 0, 0, registers, count)
-        elif how == SATURATE_COUNTED:
-            words.saturate_counted_on(strips, x, 0, depth, panels, w, width, scale, scale, 0, 0, registers, count)
-        elif how == WRAP:
-            words.wrap_on(strips, x, 0, depth, panels, w, width, scale, scale, 0, 0, registers, count)
-        else:
-            words.wrap_counted_on(strips, x, 0, depth, panels, w, width, scale, scale, 0, 0, registers, count)
+        step(
+            how, words.saturate_on, words.saturate_counted_on, words.wrap_on, words.wrap_counted_on,
+            strips, x, 0, depth, panels, w, width, (scale, scale, 0, 0), registers, count,
+        )  # fmt: skip
         store(registers, nothing, 0, height, width, 0, out, at)
         if counting:
             put(count, batch, block, panel, events)
@@ -112,21 +75,9 @@ def prefix_range(
 ) -> int:  # fmt: skip
     """As `accumulate.prefix_range`; what was loaded is not one of the sums. With `on` inner and outer ones are all."""
     start = shared(start, stop, team)
-    registers, extremes = np.empty((ROWS, COLUMNS), strips.dtype), np.empty((4, COLUMNS), strips.dtype)
-    extremes[:] = 0
-    depth = strips.shape[2]
-    for index in range(start, stop):
-        batch, panel, block = place(which[index], panels.shape[1], strips.shape[1])
-        x = (pairs[batch, 0] * strips.shape[1] + block) * depth
-        w = (pairs[batch, 1] * panels.shape[1] + panel) * depth
-        width = min(COLUMNS, columns - panel * COLUMNS)
-        load(initial, pairs[batch, 1], panel, registers)
-        for first in range(0, depth, group):
-            stop_at = min(first + group, depth)
-            if on:
-                vector.prefixes_on(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-            else:
-                vector.prefixes(strips, x, first, stop_at, panels, w, width, 0, 0, 0, 0, registers, extremes)
-    if start < stop:
-        keep(extremes, found[start // unit])
+    tiles = (start, stop, which, pairs)
+    if on:
+        keep_range(vector.prefixes_on, tiles, strips, panels, load, initial, columns, group, strips.dtype, unit, found)
+    else:
+        keep_range(vector.prefixes, tiles, strips, panels, load, initial, columns, group, strips.dtype, unit, found)
     return 0

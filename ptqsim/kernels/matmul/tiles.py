@@ -20,6 +20,16 @@ def place(tile: int, panels: int, blocks: int) -> tuple[int, int, int]:
 
 
 @inlined
+def operands(tile: int, pairs: Any, strips: Any, panels: Any) -> tuple[int, int, int, int, int]:
+    """Batch, panel and block of rows of a tile, and the lines of `strips` and `panels` where its operands begin."""
+    blocks, panels_of_one, depth = strips.shape[1], panels.shape[1], strips.shape[2]
+    batch, panel, block = place(tile, panels_of_one, blocks)
+    x = (pairs[batch, 0] * blocks + block) * depth
+    w = (pairs[batch, 1] * panels_of_one + panel) * depth
+    return batch, panel, block, x, w
+
+
+@inlined
 def below(which: Any, index: int, stop: int, block: int, blocks: int, most: int) -> int:
     """Number of tiles from ``which[index]`` on that lie below each other, up to `most`."""
     count = 1
@@ -63,6 +73,12 @@ def put(values: Any, batch: int, block: int, panel: int, out: Any) -> None:
         line = out[batch, row + r, column : column + width]
         for j in range(width):
             line[j] = line.dtype.type(values[r, j])
+
+
+@inlined
+def clear(initial: Any, matrix: int, panel: int, registers: Any) -> None:
+    """Zeros into registers, where `load` puts a number for each column."""
+    registers[:] = 0
 
 
 @inlined

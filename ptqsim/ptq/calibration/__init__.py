@@ -1,4 +1,4 @@
-"""The calibration of a network: methods, layers in parallel or in sequence, mixed precision, the layer cache.
+"""The calibration of a network: methods, folds, layers in parallel or in sequence, rounding, mixed precision, cache.
 
 Scale searches are in `search`, and the calibrated network is in `network`.
 """

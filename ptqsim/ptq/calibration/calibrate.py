@@ -16,7 +16,6 @@ from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_bool, checked_integer, checked_path, checked_seed, checked_type
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.combinations import check_combination
-from ptqsim.ptq.calibration.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.folds.protocol import Fold, fold
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.layerwise import Bits, Layerwise
@@ -24,6 +23,7 @@ from ptqsim.ptq.calibration.methods import Method, make_method, variant_of
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision, assign_bits
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules, checked_formats
 from ptqsim.ptq.calibration.reconstruction.reconstruct import reconstruct
+from ptqsim.ptq.calibration.rounding.fit import Fit, FitMethod
 from ptqsim.ptq.calibration.selection import Selection
 from ptqsim.ptq.datasets.batches import as_images
 from ptqsim.ptq.integer_only.build import build_plan, check_units
@@ -97,9 +97,9 @@ def calibrate(
     formats : mapping, optional
         Names of the formats of some kinds of operands, in place of the method's: of activations after ``softmax``,
         after ``gelu``, of every other ``activation`` and of each ``weight``.  Names are ``uniform``, ``asymmetric``,
-        ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``, ``e2m3`` and ``e2m1``,
-        and of blocks ``mxint8``, ``mxfp8``, ``mxfp8_e5m2``, ``mxfp6``, ``mxfp6_e3m2``, ``mxfp4`` and ``nvfp4``; small
-        floats and blocks have widths of their own (docs/calibration.md).
+        ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``adaptive_log``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``,
+        ``e2m3`` and ``e2m1``, and of blocks ``mxint8``, ``mxfp8``, ``mxfp8_e5m2``, ``mxfp6``, ``mxfp6_e3m2``, ``mxfp4``
+        and ``nvfp4``; small floats and blocks have widths of their own (docs/calibration.md).
     fit_accumulator : ptqsim.Accumulator, optional
         Choose codes of weights with which no input can overflow this accumulator (docs/fitted_weights.md); layers with
         weights then run on it, whatever its overflow mode.  Products of activations, Q K^T and P V, are not fitted.

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 import ptqsim as pq
-from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
-from ptqsim.ptq.calibration.fit import fit_layer
-from ptqsim.ptq.calibration.gptq import compensated
 from ptqsim.ptq.calibration.methods.protocol import BitSplitting, Method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
+from ptqsim.ptq.calibration.rounding.bit_split import bit_split, reconstruction
+from ptqsim.ptq.calibration.rounding.fit import fit_layer
+from ptqsim.ptq.calibration.rounding.gptq import compensated
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.products.blocked import Side
 from ptqsim.ptq.network.products.execute import WeightCodes

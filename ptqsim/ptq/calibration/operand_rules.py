@@ -8,7 +8,7 @@ from typing import Any
 
 from ptqsim.common.choice import Choice
 from ptqsim.errors import ArgumentTypeError, unknown_name
-from ptqsim.ptq.calibration.fit import Fit
+from ptqsim.ptq.calibration.rounding.fit import Fit
 from ptqsim.ptq.network.products.operations import MatmulOperation
 from ptqsim.ptq.search.operand_formats import KINDS, NAMED_FORMATS, NamedFormat
 

@@ -40,12 +40,8 @@ def verify_units(
         Pixels.
     outputs : int
         Least number of outputs to check of each step; all of them where the images give fewer.
-    batch : int
-        Images run at a time.
-    seed : int
-        Seed of the sample.
-    progress : callable
-        Called with the images done and all images.
+    batch, seed, progress : int, int and callable
+        As for :func:`ptqsim.ptq.evaluation.verify.verify`.
 
     Returns
     -------

@@ -11,6 +11,7 @@ from ptqsim import units
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_scale
 from ptqsim.errors import ArgumentTypeError, unknown_name
+from ptqsim.formats.uniform import Uniform
 
 SOFTMAXES: Final[dict[str, Any]] = {
     kind.kind: kind
@@ -98,14 +99,9 @@ class IntegerOnly:
         multiplier_bits: int = 16,
     ) -> IntegerOnly:
         """The options as a caller gives them."""
-        scale = (
-            ResidualScale.of(residual_scale, "residual_scale")
-            if isinstance(residual_scale, str)
-            else checked_scale(residual_scale, "residual_scale")
-        )
         return cls(
             checked_integer("residual_bits", residual_bits, 4, 16, "try 16, or 8 for a narrow stream"),
-            scale,
+            _scale(residual_scale),
             _unit("softmax", softmax, SOFTMAXES, ("score_bits",)),
             _unit("gelu", gelu, GELUS, ("bits",)),
             _unit("layer_norm", layer_norm, {"layer_norm": units.LayerNorm}),
@@ -123,6 +119,17 @@ class IntegerOnly:
             "layer_norm": self.layer_norm.to_dict(),
             "multiplier_bits": self.multiplier_bits,
         }
+
+
+def _scale(given: str | float) -> ResidualScale | float:
+    if not isinstance(given, str):
+        return checked_scale(given, "residual_scale")
+    if given not in list(ResidualScale):
+        raise ValueError(
+            f"residual_scale is {given!r}; legal are {', '.join(map(repr, ResidualScale))}, and a positive number, the "
+            "scale of every residual: try 'free' or 0.01"
+        )
+    return ResidualScale.of(given)
 
 
 def _unit(what: str, given: Given, kinds: Mapping[str, Any], further: tuple[str, ...] = ()) -> UnitOptions:
@@ -150,7 +157,21 @@ def _unit(what: str, given: Given, kinds: Mapping[str, Any], further: tuple[str,
         options["score_bits"] = checked_integer("score_bits", options["score_bits"], 4, 16, "try 8")
     if "bits" in options:
         options["bits"] = checked_integer("bits of the pre-activation", options["bits"], 2, 12, "try 8")
+    _try(kinds[kind], options)
     return UnitOptions(kind, options)
+
+
+_EASY: Final = {
+    "score_scale": 0.5, "out_format": Uniform(4, 0.125), "length": 2, "in_scale": 0.125, "gamma": 0.01, "beta": 0.0,
+    "index_format": Uniform(4, 0.5), "eps": 1e-6, "features": 2, "x_bits": 4, "score_bits": 4,
+}  # fmt: skip
+"""Parameters of the easiest of networks, with few values and short rows: options that fail here fail everywhere."""
+
+
+def _try(kind: Any, options: Mapping[str, Any]) -> None:
+    """Refuse options that no network could have, in the words of the unit."""
+    legal = inspect.signature(kind.from_real).parameters
+    kind.from_real(**{name: value for name, value in (_EASY | dict(options)).items() if name in legal})
 
 
 def _plain(value: Any) -> Any:

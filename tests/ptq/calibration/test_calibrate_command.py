@@ -193,6 +193,12 @@ def test_the_mode_of_a_checkpoint_is_that_of_the_umask(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--fit-accumulator", "16,tile=x"], "--fit-accumulator 16,tile=x: unknown option 'tile'; legal are 'order'"),
+        (["--fit-accumulator", "16,order=x"], "--fit-accumulator 16,order=x: unknown order 'x'"),
+        (["--fit-accumulator", "wide"], "'wide' is no width in bits"),
+        (["-O", "n"], "-O 'n' can't be read; legal is NAME=VALUE: try -O gradient=sampled"),
+        (["-M", "solver"], "-M 'solver' can't be read; legal is NAME=VALUE: try -M solver=milp"),
+        (["-O", "n=4", "-O", "n=5"], "-O has n twice: give it once"),
         (["--fit", "project"], "--fit project was given without an accumulator to fit: add --fit-accumulator 16"),
         (["--residual-bits", "12"], "--residual-bits is an option of integer-only networks: add --integer-only"),
         (["--softmax", "shiftmax"], "--softmax is an option of integer-only networks"),

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
+from ptqsim.ptq.calibration.rounding.bit_split import bit_split, reconstruction
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation
 from ptqsim.ptq.search.capture import OperationData

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptqsim.cli.framework import app
+from ptqsim.cli.network import calibrate
 from tests.ptq.test_commands import Run
 
 
@@ -64,15 +65,26 @@ def test_export_as_c(calibrated: Path, capsys: pytest.CaptureFixture[str], tmp_p
     ("options", "says"),
     [
         (["--softmax", "hardmax"], "hardmax"),
-        (["--softmax", "softmax,entries"], "KEY=VALUE"),
+        (["--softmax", "softmax,entries"], "KEY=VALUE: try --softmax softmax,entries=16"),
+        (
+            ["--softmax", "softmax,entries=abc"],
+            "--softmax softmax,entries=abc: entries must be an integer from 1 to",
+        ),
+        (["--softmax", "tflite_softmax,score_bits=9"], "score_bits must be an integer from 2 to 8, got 9"),
+        (["--gelu", "shift_gelu,shift=99"], "--gelu shift_gelu,shift=99: shift must be an integer from 1 to 30"),
         (["--layer-norm", "steps=3"], "steps"),
+        (["--layer-norm", "precision=abc"], "--layer-norm precision=abc: precision must be an integer from 4 to 28"),
         (["--residual-bits", "17"], "residual_bits"),
-        (["--residual-scale", "two"], "residual_scale"),
+        (["--residual-scale", "two"], "legal are 'free', 'power_of_two', 'one', and a positive number"),
     ],
 )
 def test_wrong_options_are_one_line(
-    options: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    def load_network(*_: object) -> None:
+        raise AssertionError("nothing is loaded, and so nothing calibrated")
+
+    monkeypatch.setattr(calibrate, "load_network", load_network)
     assert app.main(["calibrate", "--integer-only", *options, "-o", str(tmp_path / "x")]) == 2
     told = capsys.readouterr().err
     assert says in told

@@ -109,7 +109,8 @@ def test_names_of_the_temporary_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     if engine == "verilator" and " " in name:
         assert main([*SMALL, "--engine", engine]) == 2
-        line = rf"ptqsim rtl: .* takes no path with a space in it, got '{re.escape(str(folder))}'; set .* TMPDIR .*\n"
+        place = re.escape(str(folder))
+        line = rf"ptqsim rtl simulate: .* takes no path with a space in it, got '{place}'; set .* TMPDIR .*\n"
         assert re.fullmatch(line, capsys.readouterr().err)
     else:
         assert main([*SMALL, "--engine", engine]) == 0

@@ -15,7 +15,7 @@ class BitSplit(LinearSearch):
     """Bit splitting and stitching of the weights, whose errors in turn make up for those of the activations.
 
     The scales come from the shared search by the squared error of the output; the codes, and the scale of the weights
-    once more, from :mod:`ptqsim.ptq.calibration.bit_split`.  Layers are quantized in sequence.
+    once more, from :mod:`ptqsim.ptq.calibration.rounding.bit_split`.  Layers are quantized in sequence.
 
     Deviations: the paper has one scale per output channel, as here with ``w_granularity="channel"``, and one per input
     channel where activations are compensated, which no datapath with one unit per output has. The scale of the

@@ -33,7 +33,7 @@ LARGEST_WEIGHT: Final = 1_000_000
 
 @dataclass(frozen=True)
 class BitSplitting:
-    """Options of :mod:`ptqsim.ptq.calibration.bit_split`: sweeps at most, and damping."""
+    """Options of :mod:`ptqsim.ptq.calibration.rounding.bit_split`: sweeps at most, and damping."""
 
     epochs: int
     damping: float
@@ -41,7 +41,7 @@ class BitSplitting:
 
 @dataclass(frozen=True)
 class ErrorCompensation:
-    """Options of :mod:`ptqsim.ptq.calibration.gptq`: sweeps of coordinate descent that follow."""
+    """Options of :mod:`ptqsim.ptq.calibration.rounding.gptq`: sweeps of coordinate descent that follow."""
 
     sweeps: int
 
@@ -54,6 +54,7 @@ class Reconstruction:
     batch: int
     drop: float
     fisher: bool
+    by_layer: bool
     rounding_rate: float
     scale_rate: float
     bias_rate: float

@@ -52,7 +52,7 @@ class PTQ4ViT(LinearSearch):
     range_choice : RangeChoice or {"paper", "nearest"}
         Rule by which softmax codes choose their range, and which side ties go to (docs/formats.md).
     weight_rounding : WeightRounding or {"nearest", "bit_split", "gptq"}
-        Rounding of weights after the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.bit_split`)
+        Rounding of weights after the scales are found; bit splitting (:mod:`ptqsim.ptq.calibration.rounding.bit_split`)
         reconstructs the output, all of whose rows count the same: weighed by gradients, 32 images are learned by heart.
         ``gptq`` makes up for the error of each row of a weight by those that are rounded after it (Frantar et al., ICLR
         2023).  Neither is in the paper.

@@ -16,18 +16,16 @@ from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.requantization.parts import (
     WORDS,
     acc_ports,
-    check_int32,
-    check_widths,
+    checked_multiplier,
     clamp,
     clamped,
     code_port,
     number,
     rounds_twice,
-    sum_bits,
     total_of,
 )
 from ptqsim.rtl.hardware.requantization.single import divided
-from ptqsim.rtl.hardware.unit import Multiplier, checked_name
+from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.hardware.verilog import Module, Port, Signal, inp, instance, lines, out, wire
 
 MAX_CHANNELS = 1 << 12
@@ -41,20 +39,8 @@ class ChannelRequantizerUnit:
     ----------
     requantizers : sequence of Requantizer
         Multiplier and shift of every channel, 1 to 4096 of them; all of one rounding.
-    acc_bits : int, optional
-        Width of the accumulator, 2 to 63.
-    bits : int, optional
-        Width of the codes, 2 to 16.
-    bias_bits : int, optional
-        Width of an integer that is added to the accumulator first; None for no bias.
-    multiplier : Multiplier or str, optional
-        A `Multiplier`, or its name.
-    name : str, optional
-        Prefix of every module.
-    signed : bool, optional
-        True for codes in two's complement, False for plain binary ones.
-    zero_point : int, optional
-        The integer whose code stands for 0.
+    acc_bits, bits, bias_bits, multiplier, name, signed, zero_point : optional
+        As of `RequantizerUnit`.
 
     Raises
     ------
@@ -81,12 +67,7 @@ class ChannelRequantizerUnit:
         roundings = sorted({str(one.rounding) for one in own})
         if len(roundings) > 1:
             raise ValueError(f"the channels have the roundings {', '.join(roundings)}; a unit has one: take it for all")
-        check_widths(self.acc_bits, self.bits, self.bias_bits)
-        Uniform(self.bits, 1.0, signed=self.signed, zero_point=self.zero_point)  # which checks the zero point
-        object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
-        checked_name(self.name)
-        for one in own:
-            check_int32(one, sum_bits(self.acc_bits, self.bias_bits))
+        object.__setattr__(self, "multiplier", checked_multiplier(self, own))
 
     @classmethod
     def of(
@@ -109,17 +90,11 @@ class ChannelRequantizerUnit:
         number_format : Uniform
             Format of the codes, with one scale or one for every channel.
         acc_bits : int, optional
-            Width of the accumulator, 2 to 63.
-        rounding : RequantizeRounding or str, optional
+            As of `RequantizerUnit`.
+        rounding, multiplier_bits : optional
             As of `Requantizer.of`.
-        multiplier_bits : int, optional
-            Width of the multipliers, as of `Requantizer.of`.
-        bias_bits : int, optional
-            Width of an integer that is added to the accumulator first; None for no bias.
-        multiplier : Multiplier or str, optional
-            A `Multiplier`, or its name.
-        name : str, optional
-            Prefix of every module.
+        bias_bits, multiplier, name : optional
+            As of `RequantizerUnit`.
         """
         count = np.broadcast_shapes(np.shape(scale), np.shape(number_format.steps), (1,))[0]
         factors = requantization_factor(np.broadcast_to(np.asarray(scale), (count,)), number_format, (count,))

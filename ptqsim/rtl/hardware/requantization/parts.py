@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from ptqsim.common.validation import checked_bits, checked_integer
 from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS
 from ptqsim.datapath.requantization.requantize import Requantizer, RequantizeRounding
+from ptqsim.formats.uniform import Uniform
+from ptqsim.rtl.hardware.unit import Multiplier, checked_name
 from ptqsim.rtl.hardware.verilog import Port, Signal, inp, out, wire
 
 WORDS: Final[dict[str, str]] = {
@@ -40,22 +43,54 @@ class Target(Protocol):
         ...
 
 
-def check_widths(acc_bits: int, bits: int, bias_bits: int | None) -> None:
-    """Refuse widths that are out of their range."""
-    checked_integer("acc_bits", acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
-    checked_bits(bits)
-    if bias_bits is not None:
-        checked_integer("bias_bits", bias_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+class Requantizing(Target, Protocol):
+    """A unit that requantizes."""
+
+    @property
+    def acc_bits(self) -> int:
+        """Width of the accumulator."""
+        ...
+
+    @property
+    def bias_bits(self) -> int | None:
+        """Width of the bias, None for none."""
+        ...
+
+    @property
+    def multiplier(self) -> Multiplier | str:
+        """The multiplier, or its name."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Prefix of every module."""
+        ...
 
 
-def check_int32(requantizer: Requantizer, bits: int) -> None:
-    """Refuse sums of `bits` bits that leave the int32 of gemmlowp's two roundings."""
-    left = max(0, 31 - requantizer.shift)
-    if rounds_twice(requantizer) and bits + left > 32:
-        raise ValueError(
-            f"rounding 'tflite_double' works in int32, and sums of {bits} bits, shifted left by {left}, are wider; "
-            "narrow the accumulator, or use another rounding"
-        )
+def checked_multiplier(unit: Requantizing, requantizers: Sequence[Requantizer]) -> Multiplier:
+    """The multiplier of a unit with these requantizers, whose other parameters are checked, too.
+
+    Raises
+    ------
+    ValueError
+        If one is out of its range, or sums leave the int32 of gemmlowp's two roundings.
+    """
+    checked_integer("acc_bits", unit.acc_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+    checked_bits(unit.bits)
+    if unit.bias_bits is not None:
+        checked_integer("bias_bits", unit.bias_bits, MIN_REGISTER_BITS, MAX_REGISTER_BITS)
+    checked = Multiplier.of(unit.multiplier)
+    checked_name(unit.name)
+    Uniform(unit.bits, 1.0, signed=unit.signed, zero_point=unit.zero_point)  # which checks the zero point
+    bits = sum_bits(unit.acc_bits, unit.bias_bits)
+    for one in requantizers:
+        left = max(0, 31 - one.shift)
+        if rounds_twice(one) and bits + left > 32:
+            raise ValueError(
+                f"rounding 'tflite_double' works in int32, and sums of {bits} bits, shifted left by {left}, are wider; "
+                "narrow the accumulator, or use another rounding"
+            )
+    return checked
 
 
 def rounds_twice(requantizer: Requantizer) -> bool:

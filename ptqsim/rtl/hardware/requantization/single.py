@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 
 from ptqsim.common.validation import checked_type
 from ptqsim.datapath.requantization.requantize import Requantizer, RequantizeRounding
-from ptqsim.formats.uniform import Uniform
 from ptqsim.rtl.hardware.multiplier import multiplier
 from ptqsim.rtl.hardware.requantization.parts import (
     WORDS,
     acc_ports,
-    check_int32,
-    check_widths,
+    checked_multiplier,
     clamp,
     clamped,
     code_port,
@@ -21,7 +19,7 @@ from ptqsim.rtl.hardware.requantization.parts import (
     sum_bits,
     total_of,
 )
-from ptqsim.rtl.hardware.unit import Multiplier, checked_name
+from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.hardware.verilog import Module, Signal, instance, lines, unused, wire
 
 
@@ -66,11 +64,7 @@ class RequantizerUnit:
     def __post_init__(self) -> None:
         own = replace(checked_type("requantizer", self.requantizer, Requantizer))  # checked, and nobody else's
         object.__setattr__(self, "requantizer", own)
-        check_widths(self.acc_bits, self.bits, self.bias_bits)
-        object.__setattr__(self, "multiplier", Multiplier.of(self.multiplier))
-        checked_name(self.name)
-        Uniform(self.bits, 1.0, signed=self.signed, zero_point=self.zero_point)  # which checks the zero point
-        check_int32(self.requantizer, self.sum_bits)
+        object.__setattr__(self, "multiplier", checked_multiplier(self, (own,)))
 
     @property
     def two_roundings(self) -> bool:

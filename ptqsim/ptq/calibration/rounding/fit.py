@@ -14,7 +14,7 @@ from ptqsim import fitting
 from ptqsim.common.choice import Choice
 from ptqsim.common.progress import Progress, silent
 from ptqsim.fitting.compensation import errors
-from ptqsim.ptq.calibration.gram import gram
+from ptqsim.ptq.calibration.rounding.gram import gram
 from ptqsim.ptq.network.products.blocked import plain_codes, plain_formats
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.operations import OperandFormats, WeightOperation

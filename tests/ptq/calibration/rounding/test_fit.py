@@ -13,10 +13,10 @@ from torch import nn
 import ptqsim as pq
 from ptqsim import fitting, ptq
 from ptqsim.cli.framework import app
-from ptqsim.ptq.calibration.fit import Fit, fit_network
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.operand_rules import OperandRules
+from ptqsim.ptq.calibration.rounding.fit import Fit, fit_network
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.search.capture import OperationData
@@ -204,6 +204,6 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert simulated["difference"]["logits"] == 0
     assert simulated["layers"]["blocks.0.attn.matmul_qk"]["bits"] == 20
     assert app.main([*arguments, "--fit-accumulator", "12,overflow=trap"]) == 2
-    assert "--fit-accumulator '12,overflow=trap' can't be read" in capsys.readouterr().err
+    assert "--fit-accumulator 12,overflow=trap: unknown option 'overflow'" in capsys.readouterr().err
     assert app.main([*arguments, "--fit-accumulator", "12", "--fit", "prune"]) == 2
     assert "unknown fit 'prune'" in capsys.readouterr().err

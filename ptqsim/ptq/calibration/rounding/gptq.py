@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ptqsim as pq
 from ptqsim import fitting
-from ptqsim.ptq.calibration.gram import gram
 from ptqsim.ptq.calibration.methods.protocol import ErrorCompensation
+from ptqsim.ptq.calibration.rounding.gram import gram
 from ptqsim.ptq.network.products.execute import WeightCodes
 from ptqsim.ptq.network.products.operations import OperandFormats
 from ptqsim.ptq.search.capture import OperationData

@@ -11,10 +11,10 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.ptq.calibration.bit_split import bit_split, reconstruction, split_digits, stitch
 from ptqsim.ptq.calibration.layer import calibrate_layer
 from ptqsim.ptq.calibration.methods import make_method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
+from ptqsim.ptq.calibration.rounding.bit_split import bit_split, reconstruction, split_digits, stitch
 from ptqsim.ptq.network.convolutions.operation import ConvOperation
 from ptqsim.ptq.search.capture import OperationData
 
