@@ -38,9 +38,9 @@ Wrong = tuple[str, int | None, str]
 CONVENTIONS: Final = {
     "arithmetic": "docs/blocks.md: a pair of blocks is the exact sum of its products times both scales; registers.hex "
     "has the register after every step, which is one pair of blocks, or as many as the register takes at once",
-    "codes": "stored bit patterns, unsigned: elements in a.hex and b.hex, scales in a_scale.hex, b_scale.hex",
-    "order": "C order, the last index fastest: a [M, blocks, block], a_scale [M, blocks], b [N, blocks, block], "
-    "b_scale [N, blocks], registers [M, N, steps]; the last block is padded with the code of zero",
+    "codes": "stored bit patterns: elements in a.hex and b.hex, scales in a_scale.hex and b_scale.hex",
+    "order": "C order, last index fastest: a [M, blocks, block], a_scale [M, blocks], b [N, blocks, block], b_scale "
+    "[N, blocks], registers [M, N, steps]; the last block is padded with the code of zero",
     "registers": "two's complement of word_bits bits in fixed point, in units of 2**weight; of floats the word of the "
     "float32. Both in units of the tensor scales",
     "hex": "for $readmemh: one word per line, ceil(word_bits / 4) digits; // starts a comment",

@@ -4,6 +4,7 @@ Nothing here imports torch. The external tools (Yosys, Icarus, Verilator, z3) ar
 """
 
 from ptqsim.rtl.design import tops, write
+from ptqsim.rtl.hardware.blocks.unit import BlockUnit
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
 from ptqsim.rtl.hardware.requantization.channels import ChannelRequantizerUnit
 from ptqsim.rtl.hardware.requantization.single import RequantizerUnit
@@ -19,6 +20,7 @@ from ptqsim.rtl.units.run import UnitSimulation, run_unit, simulate_unit
 
 __all__ = [
     "ENGINES",
+    "BlockUnit",
     "ChannelRequantizerUnit",
     "Comparison",
     "CycleSchedule",

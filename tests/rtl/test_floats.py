@@ -31,9 +31,7 @@ UNITS = [
     Unit(a, b, pq.Accumulator(min(40, 18 + i), overflow, order, alignment), 13, multiplier=style)
     for i, (a, b) in enumerate(PAIRS)
     for (overflow, order), alignment, style in (
-        (ORDERS[i % 3], "product", "baugh_wooley"),
-        (ORDERS[(i + 1) % 3], "operand", "behavioral"),
-        (ORDERS[(i + 2) % 3], "deferred", "behavioral"),
+        (ORDERS[i % 3], ("product", "operand", "deferred")[i % 2 + i // 9], ("baugh_wooley", "behavioral")[i // 2 % 2]),
     )
 ]
 

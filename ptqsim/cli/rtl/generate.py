@@ -10,6 +10,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import rtl
+from ptqsim.cli.blocks import is_block
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -20,10 +21,12 @@ from ptqsim.cli.framework.options import (
     BZeroPointOption,
     OrderOption,
     OverflowOption,
+    RegisterOption,
     ZeroPointOption,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import refuse
+from ptqsim.cli.rtl.block_unit import generate_blocks
 from ptqsim.cli.rtl.integer_unit import (
     DivisionOption,
     FormulationOption,
@@ -71,6 +74,7 @@ def generate(
     shift: ShiftOption = None,
     a_format: AFormatOption = None,
     b_format: BFormatOption = None,
+    register: RegisterOption = None,
     runtime_shift: RuntimeOption = False,
     a_unsigned: AUnsignedOption = False,
     a_zero_point: AZeroPointOption = 0,
@@ -114,6 +118,13 @@ def generate(
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if is_block(a_format, b_format):
+        plain = {"--shift": shift, "--b-bits": b_bits, "--columns": columns, "--requantize": requantize,
+                 "--runtime-shift": runtime_shift or None, "--pwlq": pwlq or None}  # fmt: skip
+        generate_blocks(a_format, b_format, register, plain, multiplier, name, output, out)
+        return
+    if register is not None:
+        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
     if what is not None or unit_file is not None:
         named = what or "unit"
         generate_unit(

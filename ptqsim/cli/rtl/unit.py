@@ -18,7 +18,9 @@ DepthOption = Annotated[int, typer.Option("--depth", help="Greatest number of pr
 ABitsOption = Annotated[int, typer.Option("--a-bits", help="Width of the left codes, 2 to 16.")]
 BBitsOption = Annotated[int | None, typer.Option("--b-bits", help="Width of the right codes; as --a-bits.")]
 ShiftOption = Annotated[int | None, typer.Option("--shift", help="Alignment exponent m of a twin format.")]
-AFormatOption = Annotated[str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}.")]
+AFormatOption = Annotated[
+    str | None, typer.Option("--a-format", help=f"One of {', '.join(LEFT_FORMATS)}; to generate, also of blocks.")
+]
 BFormatOption = Annotated[str | None, typer.Option("--b-format", help=f"One of {', '.join(RIGHT_FORMATS)}.")]
 RuntimeOption = Annotated[
     bool, typer.Option("--runtime-shift", help="The shift is an input, 0 to --shift: one unit for all layers.")

@@ -112,7 +112,7 @@ def _log2(root: int) -> Make:
     return make
 
 
-def _adaptive_log(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+def _adaptive_log(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float], side: Side) -> Space:
     """Every base whose integers a datapath takes, so that each group gets its own (AdaLog, Wu et al., ECCV 2024)."""
     grid = tuple((pq.Log2(bits, root=root),) * len(x) for root in ROOTS if bits <= _most_bits(root))
     return Candidates(grid, ((1.0,) * len(x),) * len(grid))

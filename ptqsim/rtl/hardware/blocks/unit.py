@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ptqsim.common.validation import checked_type
-from ptqsim.datapath.blocks.registers import AlignedFloat32, FixedPoint
+from ptqsim.datapath.blocks.registers import AlignedFloat32, FixedPoint, register_to_dict
 from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.formats.blocks.block import Block
@@ -139,6 +140,16 @@ class BlockUnit:
         )
         header = f"Processing element of blocks: {self.a} times {self.b}, register {self.register}."
         return Module(f"{self.name}_element", header, tuple(ports), body, (step,))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The unit as plain data."""
+        return {
+            "a": self.a.to_dict(),
+            "b": self.b.to_dict(),
+            "register": register_to_dict(self.register),
+            "multiplier": str(self.multiplier),
+            "name": self.name,
+        }
 
     def _code_ports(self) -> tuple[Port, ...]:
         fields = self.a.block * self.pairs
