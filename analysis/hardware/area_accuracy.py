@@ -148,7 +148,7 @@ class AreaAccuracy(IllustratedTable):
             cells["front"] = not any(_better(rival, cells) for rival in rivals)
         return {"points": Frame.of_rows(rows)}
 
-    def _costs(self, found: list[tuple[dict[str, Any], DesignPoint]], workload: Workload) -> list[Cost]:
+    def _costs(self, found: list[tuple[dict[str, Any], DesignPoint]], workload: Workload) -> list[Cost[DesignPoint]]:
         return costs([point for _, point in found], workload)
 
     def printed(self, data: Data) -> Printed:

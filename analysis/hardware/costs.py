@@ -28,7 +28,7 @@ LOOKS: Final[dict[str, style.Look]] = {
 """Color and marker of each default design."""
 
 
-def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost]:
+def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost[DesignPoint]]:
     """The cost of every point, by one tool: as kept with the package if all of them are, else synthesized.
 
     Raises
@@ -50,7 +50,7 @@ def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost]:
     return found
 
 
-def counted(cost: Cost) -> dict[str, Any]:
+def counted(cost: Cost[DesignPoint]) -> dict[str, Any]:
     """One cost as cells of a row."""
     assert cost.gates is not None
     return {

@@ -12,7 +12,9 @@ import typer
 
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.output import JsonOption, Output
+from ptqsim.cli.rtl.integer_unit import UNIT_NAMES
 from ptqsim.cli.rtl.unit import MOST_SECONDS
+from ptqsim.cli.rtl.unit_gates import synthesize_units
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.synthesis.designs import ALL_DESIGNS, COMBINATIONAL, DESIGNS, PLAIN, DesignPoint
 from ptqsim.rtl.synthesis.flow import TIMEOUT
@@ -24,6 +26,9 @@ _BASES: Final = ("uniform", "requantizer")
 
 
 def synthesize(
+    what: Annotated[
+        str | None, typer.Argument(help=f"Integer units in place of designs: all, or some of {', '.join(UNIT_NAMES)}.")
+    ] = None,
     designs: Annotated[str, typer.Option("--designs", help=f"Some of {', '.join(ALL_DESIGNS)}.")] = ",".join(DESIGNS),
     code_bits: Annotated[str, typer.Option("--code-bits", help="Widths k, e.g. 4,6,8.")] = "8",
     shifts: Annotated[str, typer.Option("--shifts", help="Alignment exponents m, e.g. 2,4,8.")] = "4",
@@ -57,9 +62,15 @@ def synthesize(
 
     The counts of a grid come with the package. They are taken if the Yosys that is installed is of the version that
     they were made with, or if none is; --anew counts again.
+
+    *ptqsim rtl synthesize all*, or softmax,gelu and so on, counts the integer units that are kept, of whose row buffers
+    one word is left: a row is kept in a memory.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if what is not None:
+        synthesize_units(out, what, liberty, timeout, jobs, anew, output)
+        return
     points = kept_points() if kept else grid(
         _names(designs), _integers("--code-bits", code_bits), _integers("--shifts", shifts),
         _integers("--bits", bits), [OverflowMode.of(name) for name in _names(overflow)], _names(order), multiplier,
@@ -100,7 +111,7 @@ def synthesize(
         raise typer.Exit(1)
 
 
-def _row(cost: Cost, bases: Mapping[tuple[object, ...], float | None]) -> list[str | int | float | None]:
+def _row(cost: Cost[DesignPoint], bases: Mapping[tuple[object, ...], float | None]) -> list[str | int | float | None]:
     point, gates = cost.point, cost.gates
     shift = None if point.design in PLAIN else point.shift
     head: list[str | int | float | None] = [

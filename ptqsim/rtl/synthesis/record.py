@@ -9,14 +9,15 @@ from dataclasses import asdict
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from ptqsim.common import files, strict_json
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis.designs import COMBINATIONAL, DESIGNS, FLOATS, LOGARITHMS, ZERO_POINTS, DesignPoint
 from ptqsim.rtl.synthesis.flow import rtl_of
-from ptqsim.rtl.synthesis.kept import ORIGIN, TABLE, digest
+from ptqsim.rtl.synthesis.integer_units import UnitPoint
+from ptqsim.rtl.synthesis.kept import ORIGIN, TABLE, UNITS_ORIGIN, UNITS_TABLE, digest
 from ptqsim.rtl.synthesis.sweep import Cost, grid
 
 SCHEMA: Final = "ptqsim-gates-1"
@@ -53,8 +54,8 @@ def kept_points() -> list[DesignPoint]:
     return list(dict.fromkeys(points))
 
 
-def write(costs: Sequence[Cost], folder: Path, command: str) -> list[Path]:
-    """Write `gates.csv` and `gates.json`.
+def write(costs: Sequence[Cost[Any]], folder: Path, command: str) -> list[Path]:
+    """Write `gates.csv` and `gates.json`, of integer units `gates.units.csv` and `gates.units.json`.
 
     Raises
     ------
@@ -86,6 +87,7 @@ def write(costs: Sequence[Cost], folder: Path, command: str) -> list[Path]:
         "points": len(costs),
         "csv_sha256": sha256(content.encode()).hexdigest(),
     }
-    files.write(folder / TABLE, content)
-    files.write(folder / ORIGIN, strict_json.dumps(document, indent=2) + "\n")
-    return [folder / TABLE, folder / ORIGIN]
+    names = (UNITS_TABLE, UNITS_ORIGIN) if isinstance(costs[0].point, UnitPoint) else (TABLE, ORIGIN)
+    files.write(folder / names[0], content)
+    files.write(folder / names[1], strict_json.dumps(document, indent=2) + "\n")
+    return [folder / name for name in names]

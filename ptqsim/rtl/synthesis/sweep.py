@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from ptqsim.common.progress import Progress, silent
 from ptqsim.datapath.order import Sequential
@@ -18,16 +18,20 @@ from ptqsim.rtl.hardware.unit import Multiplier
 from ptqsim.rtl.synthesis.designs import COMBINATIONAL, PLAIN, DesignPoint
 from ptqsim.rtl.synthesis.flow import TIMEOUT, synthesize
 from ptqsim.rtl.synthesis.gates import Gates
+from ptqsim.rtl.synthesis.integer_units import UnitPoint
 
 RESOLUTION: Final = 0.10
 """Relative difference below which two costs are not told apart: versions of the tools differ by as much."""
 
 
+Point = TypeVar("Point", DesignPoint, UnitPoint)
+
+
 @dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(Generic[Point]):
     """A point and its gates, or the reason why there are none."""
 
-    point: DesignPoint
+    point: Point
     gates: Gates | None
     failure: str | None = None
 
@@ -41,13 +45,13 @@ class Cost:
 
 
 def sweep(
-    points: Sequence[DesignPoint],
+    points: Sequence[Point],
     liberty: Path | None = None,
     timeout: float = TIMEOUT,
     jobs: int | None = None,
     progress: Progress = silent,
     anew: bool = False,
-) -> list[Cost]:
+) -> list[Cost[Point]]:
     """The cost of every point, in their order; a call that fails or takes too long is reported, not guessed.
 
     Raises
@@ -56,7 +60,7 @@ def sweep(
         If there is no Yosys with a working ABC, and not all the counts came with the package.
     """
     modules = [point.module() for point in points]
-    found: dict[int, Cost] = {}
+    found: dict[int, Cost[Point]] = {}
     with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
         running = {pool.submit(synthesize, module, liberty, timeout, anew): i for i, module in enumerate(modules)}
         for done, future in enumerate(as_completed(running), 1):
