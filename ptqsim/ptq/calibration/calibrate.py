@@ -30,7 +30,8 @@ from ptqsim.ptq.integer_only.build import build_plan, check_units
 from ptqsim.ptq.integer_only.options import Given, IntegerOnly
 from ptqsim.ptq.network.admission.float_check import check_float
 from ptqsim.ptq.network.admission.given import check_network, check_values, default_modes, ordinary
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images, choose_datapaths, run_as_calibrated
+from ptqsim.ptq.network.admission.images import check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel, choose_datapaths, run_as_calibrated
 from ptqsim.ptq.search.capture import Captured
 
 

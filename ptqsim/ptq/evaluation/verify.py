@@ -13,9 +13,10 @@ import ptqsim as pq
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
+from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.products.blocked import AnyArray, plain_codes
 from ptqsim.ptq.network.products.execute import IntegerProduct
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
 @dataclass

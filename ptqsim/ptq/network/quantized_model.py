@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -17,13 +17,14 @@ from ptqsim.datapath.blocks.registers import BlockRegister
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.integer_only import Edge, Plan
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
+from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.description.architecture import architecture
 from ptqsim.ptq.network.pixels import as_pixels, run_plan
+from ptqsim.ptq.network.products.accumulators import Accumulators
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.datapaths import choose_datapath
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.saving import save
-from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.network.wrapping.folding import AnyFolding
 from ptqsim.ptq.network.wrapping.wrap import wrap
 
@@ -89,7 +90,7 @@ class QuantizedModel(nn.Module):
         self.info: dict[str, Any] = dict(info or {})
         self.foldings: tuple[AnyFolding, ...] = ()
         self.plan: Plan | None = None
-        self.accumulators: MutableMapping[str, pq.Accumulator] = _Accumulators(self.layers)
+        self.accumulators: MutableMapping[str, pq.Accumulator] = Accumulators(self.layers)
         super().train(False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -254,66 +255,3 @@ def run_as_calibrated(quantized: QuantizedModel) -> None:
 def _fitted_to(quantized: QuantizedModel) -> pq.Accumulator | None:
     fit = quantized.info.get("fit")
     return None if fit is None else pq.Accumulator.from_dict(fit["accumulator"])
-
-
-class _Accumulators(MutableMapping[str, pq.Accumulator]):
-    """The layers' accumulators, by layer name."""
-
-    def __init__(self, layers: Mapping[str, MatmulOperation]) -> None:
-        self._layers = layers
-
-    def _layer(self, name: str) -> MatmulOperation:
-        if name not in self._layers:
-            raise unknown_name("layer", name, self._layers)
-        return self._layers[name]
-
-    def __getitem__(self, name: str) -> pq.Accumulator:
-        return self._layer(name).integer.accumulator
-
-    def __setitem__(self, name: str, accumulator: pq.Accumulator) -> None:
-        if not isinstance(accumulator, pq.Accumulator):
-            raise ArgumentTypeError(
-                f"an accumulator was given as {accumulator!r}; legal is a ptqsim.Accumulator: try "
-                "ptqsim.Accumulator(bits=24, overflow='wrap')"
-            )
-        self._layer(name).integer.accumulator = accumulator
-
-    def __delitem__(self, name: str) -> None:
-        raise TypeError("every layer has an accumulator; assign another one instead of deleting it")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._layers)
-
-    def __len__(self) -> int:
-        return len(self._layers)
-
-
-def check_images(images: object, network: nn.Module) -> None:
-    """Refuse what is no finite batch [N, C, H, W] of the network's type and channels; the error says what is legal."""
-    legal = "legal is a float tensor [N, C, H, W] with N of at least 1"
-    if not isinstance(images, torch.Tensor):
-        raise ArgumentTypeError(f"images are a {type(images).__name__}; {legal}: try torch.from_numpy")
-    if not images.is_floating_point():
-        raise ArgumentTypeError(f"images are a {tuple(images.shape)} tensor of {images.dtype}; {legal}")
-    if images.ndim != 4 or len(images) == 0:
-        raise ValueError(f"images are a {tuple(images.shape)} tensor of {images.dtype}; {legal}")
-    bad = ~torch.isfinite(images).flatten(1).all(dim=1)
-    if bad.any():
-        first = int(bad.nonzero()[0])
-        raise ValueError(
-            f"{int(bad.sum())} of {len(images)} images hold NaN or infinite values, the first is image {first}: "
-            "check the preprocessing"
-        )
-    parameter = next(network.parameters())
-    if images.dtype != parameter.dtype:
-        raise ValueError(
-            f"images are {images.dtype}, and the model's parameters {parameter.dtype}; legal is the type of the model: "
-            f"try images.to({parameter.dtype})"
-        )
-    channels = task_of(network).channels(network)
-    if images.shape[1] not in channels:
-        numbers = " or ".join(map(str, channels))
-        raise ValueError(
-            f"images have {images.shape[1]} channels, and the model takes {numbers}; legal is a float tensor "
-            f"[N, {numbers}, H, W]"
-        )

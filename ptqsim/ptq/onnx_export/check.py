@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from ptqsim.common.progress import Progress
+from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.products.operations import MatmulOperation
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.onnx_export.compare import LayerComparison, Tensors
 from ptqsim.ptq.onnx_export.export import METADATA
 from ptqsim.ptq.onnx_export.report import LogitDifference, OnnxCheck

@@ -26,10 +26,11 @@ from ptqsim.ptq.files.tensors import load_tensors
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.float_check import check_float, not_once
 from ptqsim.ptq.network.admission.given import check_values, default_modes, ordinary
+from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.admission.unsupported import refuse_stray_products
 from ptqsim.ptq.network.description.identity import tensors_fingerprint, weights_fingerprint
 from ptqsim.ptq.network.products.operations import MatmulOperation
-from ptqsim.ptq.network.quantized_model import QuantizedModel, check_images
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.tasks.gradients import Gradient, random_gradient
 from ptqsim.ptq.network.tasks.task import task_of
 from ptqsim.ptq.threads import one_thread
