@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import plain_formats
 
 from ..framework import style
 from ..framework.activations import TITLES, special_layer
@@ -53,7 +54,7 @@ class Codes(IllustratedTable):
                             {**about, "heads": len(own), "codes": len(count), "unused": int((count == 0).sum())}
                         )
                         if side == "a" and name in special:
-                            frames.append(Frame.of({**about, "input": special[name], **_histogram(count, own[0])}))
+                            frames.append(Frame.of({**about, "input": special[name], **_histogram(count, plain_formats(own)[0])}))
                     report(done, len(quantized.layers), name)
         return {"histogram": concatenate(frames), "usage": Frame.of_rows(usage)}
 

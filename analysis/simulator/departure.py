@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.network.products.blocked import AnyArray, plain_codes
 from ptqsim.ptq.network.products.fake_quant import decode_codes
 from ptqsim.ptq.threads import one_thread
 
@@ -106,7 +107,7 @@ class Departure(IllustratedTable):
             "100 codes of A, how many differ between the two modes of the whole network, in which one code that "
             f"differs makes others differ. {self.images} images."
         )
-        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "RecordedCodes ≠ / %")
+        columns = ("Operation", "K", "Outputs ≠ / %", "Largest", "Codes ≠ / %")
         label = f"{style.NAMES[self.method]} {style.bits_label(self.bits, self.bits)}"
         return Printed(f"{self.title}, {label}", columns, tuple(rows), (note,))
 
@@ -146,9 +147,9 @@ def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare:
     """Codes of A of a run in exact integers, every product of which is handed to ``compare``."""
     found: RecordedCodes = {name: [] for name in quantized.layers}
 
-    def record(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+    def record(name: str, group: int, a: AnyArray, b: AnyArray, result: pq.MatmulResult) -> None:
         if group < quantized.layers[name].groups[0]:
-            found[name].append(a.codes)
+            found[name].append(plain_codes([a])[0].codes)
         compare(name, group, a, b, result)
 
     quantized.mode, quantized.accumulator = "integer", pq.Accumulator(bits=WIDEST)

@@ -25,20 +25,22 @@ def prove_column(
     ValueError
         If the layer, the group or the column does not exist, or the layer has no weights.
     """
+    from ptqsim.ptq.network.products.blocked import plain_codes, plain_formats
+
     quantized = load_calibrated(calibrated)
     op = quantized.layer(next(iter(quantized.layers)) if layer is None else layer)
     if layer is None:
         raise ValueError(f"no layer was given: try --layer {op.name}")
-    codes, formats = op.weight_codes, op.formats
-    if codes is None or formats is None:
+    if op.weight_codes is None or op.formats is None:
         other = next(name for name, one in quantized.layers.items() if one.weight_codes is not None)
         raise ValueError(
             f"layer {op.name} multiplies two activations, and a proof about an output channel needs weights; legal are "
             f"layers with weights: try --layer {other}"
         )
+    codes, formats = plain_codes(op.weight_codes), plain_formats(op.formats.a)
     if group >= len(codes):
         raise ValueError(f"--group {group} was given, and layer {op.name} has {len(codes)}, counted from 0")
-    a, weights = formats.a[group % len(formats.a)], codes[group]
+    a, weights = formats[group % len(formats)], codes[group]
     if column is not None and column >= weights.shape[1]:
         raise ValueError(f"--column {column} was given, and layer {op.name} has {weights.shape[1]}, counted from 0")
     accumulator = quantized.accumulators[op.name]

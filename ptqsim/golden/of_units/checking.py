@@ -87,7 +87,8 @@ def _recomputed(
     except KeyError as error:
         raise ValueError(f"{ARCHIVE} holds no array {error.args[0]!r}") from None
     if source.get("kind") == "rows":
-        made = rows_for(unit, *inputs[0].shape, seed=source["seed"])
+        rows, *length = inputs[0].shape
+        made = rows_for(unit, rows, length[0] if length else None, source["seed"])
         for one, found, again in zip(unit.inputs, inputs, made, strict=True):
             if found.tolist() != again.tolist():
                 what = f"{one.name} is not what seed {source['seed']} gives"

@@ -96,7 +96,7 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
         kept.remove()
     if not cache.has(name):
         made = ptq.load(cache.path(base), network)
-        units = {unit: read_unit(payload[unit]) for unit in ("softmax", "gelu", "layer_norm")}
+        units: dict[str, Any] = {unit: read_unit(payload[unit]) for unit in ("softmax", "gelu", "layer_norm")}
         options = ptq.IntegerOnly.of(residual_bits=payload["residual_bits"], **units)
         made.plan = build_plan(made, source.calibration_images(*chosen), options)
         made.info["integer_only"] = options.to_dict()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import plain_formats
 from ptqsim.ptq.network.products.bounds import operation_bounds
 
 if TYPE_CHECKING:
@@ -30,15 +31,18 @@ def choose_datapath(op: MatmulOperation, fitted: pq.ZeroPoint | None = None) -> 
     dict or None
         ``zero_point``, "operand" or "correction", and ``bits`` by place; None where all zero points are 0.
     """
+    if op.has_blocks:  # their codes have no zero points
+        return None
     formats = op.formats
     assert formats is not None
-    if not any(fmt.zero_point for fmt in (*formats.a, *formats.b)):
+    a, b = plain_formats(formats.a), plain_formats(formats.b)
+    if not any(fmt.zero_point for fmt in (*a, *b)):
         return None
     bits = {
         str(place): min(bound.bits for bound in operation_bounds(op, place).values() if bound.kind == "theorem")
         for place in pq.ZeroPoint
     }
-    known = op.constant_b is not None and not any(fmt.zero_point for fmt in formats.b)
+    known = op.constant_b is not None and not any(fmt.zero_point for fmt in b)
     place = "correction" if known and bits["correction"] <= bits["operand"] else "operand"
     if fitted is not None and op.constant_b is not None:
         place = str(fitted)
