@@ -1,4 +1,4 @@
-"""Where the zero points of one operation are subtracted, as calibration chooses (docs/calibration.md)."""
+"""Places where the zero points of one operation are subtracted, as calibration chooses (docs/calibration.md)."""
 
 from __future__ import annotations
 
