@@ -27,6 +27,6 @@ from ptqsim.units.softmax_units.tflite_softmax import TFLiteSoftmax
 __all__ = [
     "GELU", "IGELU", "UNITS", "Activation", "Division", "DivisionMethod", "IExpSoftmax", "ITASoftmax", "Input",
     "Interval", "LayerNorm", "Multiplier", "QuickGELU", "ReLU", "Rescale", "ResidualAdd", "RootMethod",
-    "RunningSoftmax", "ShiftGELU", "Shiftmax", "SiLU", "Softmax", "SoftmaxUnit", "TFLiteSoftmax", "Unit", "from_dict",
-    "greatest_error", "steps",
+    "RunningSoftmax", "ShiftGELU", "Shiftmax", "SiLU", "Softmax", "SoftmaxUnit", "TFLiteSoftmax", "Unit",
+    "from_dict", "greatest_error", "steps",
 ]  # fmt: skip
