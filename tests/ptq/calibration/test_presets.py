@@ -19,7 +19,9 @@ from ptqsim.cli.network import calibrate as command
 from tests.ptq.conftest import tiny_vit
 
 QUICK: dict[str, dict[str, Any]] = {
-    name: {"rounds": 1, "n": 8, "iterations": 20, "batch": 4} if "Reconstruct" in type(one.method).__name__ else {"n": 8}
+    name: {"rounds": 1, "n": 8, "iterations": 20, "batch": 4}
+    if "Reconstruct" in type(one.method).__name__
+    else {"n": 8}
     for name, one in ptq.PRESETS.items()
 }
 
