@@ -14,7 +14,7 @@ from typing import Any, Final
 from ptqsim.common import files, strict_json
 from ptqsim.datapath.spec import OverflowMode
 from ptqsim.rtl.hardware.unit import Multiplier
-from ptqsim.rtl.synthesis.designs import COMBINATIONAL, DESIGNS, FLOATS, LOGARITHMS, ZERO_POINTS, DesignPoint
+from ptqsim.rtl.synthesis.designs import COMBINATIONAL, DESIGNS, ZERO_POINTS, DesignPoint
 from ptqsim.rtl.synthesis.flow import rtl_of
 from ptqsim.rtl.synthesis.integer_units import UnitPoint
 from ptqsim.rtl.synthesis.kept import ORIGIN, TABLE, UNITS_ORIGIN, UNITS_TABLE, digest
@@ -47,9 +47,6 @@ def kept_points() -> list[DesignPoint]:
         *grid(wired[1:], *center[:2], narrow, ("saturate",), ("tree:4", "tree:16")),
         *grid(ZERO_POINTS, (4, 6, 8), center[1], center[2], modes),
         *grid(COMBINATIONAL, (4, 6, 8), *center[1:]),
-        *(point for name, fmt in FLOATS.items() for point in grid((name,), (fmt.bits,), center[1], (24, 32), modes)),
-        *grid(("e4m3",), *center[:2], (48,), modes),
-        *grid(LOGARITHMS, (4,), center[1], (24, 32), modes),
     ]
     return list(dict.fromkeys(points))
 
