@@ -140,6 +140,8 @@ test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, with wider 
 	$(BIN)/ptqsim rtl prove --a-bits 8 --shift 4 --bits 24 --timeout 1800
 	$(BIN)/ptqsim rtl synthesize --kept --anew -o build/gates
 	cmp build/gates/gates.csv ptqsim/rtl/synthesis/gates.csv
+	$(BIN)/ptqsim rtl synthesize all --anew -o build/gates
+	cmp build/gates/gates.units.csv ptqsim/rtl/synthesis/gates.units.csv
 
 test-minimum: $(STAMP)  ## run the simulator's own tests with the oldest versions that pyproject.toml allows
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/minimum
