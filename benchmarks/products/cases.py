@@ -136,13 +136,13 @@ _CORRECTED: Final = Case(
     "corrected 32", "relative", pq.Accumulator(32, zero_point="correction"), of="exact 32", of_target=CORRECTED_OF_EXACT
 )
 _CHANNELS: Final = (
-    Case("exact 32, channels", "relative", pq.Accumulator(32), channels=True, of="exact 32",
+    Case("channels 32", "relative", pq.Accumulator(32), channels=True, of="exact 32",
          of_target=CHANNELS_OF_EXACT),
     Case("float64", "relative", pq.Accumulator(32), way="real64"),
-    Case("float64, channels", "relative", pq.Accumulator(32), way="real64", channels=True, of="float64",
+    Case("float64 channels", "relative", pq.Accumulator(32), way="real64", channels=True, of="float64",
          of_target=REALS_OF_CHANNELS),
     Case("float32", "relative", pq.Accumulator(32), way="real32"),
-    Case("float32, channels", "relative", pq.Accumulator(32), way="real32", channels=True, of="float32"),
+    Case("float32 channels", "relative", pq.Accumulator(32), way="real32", channels=True, of="float32"),
 )  # fmt: skip
 _UNCERTIFIED: Final = (
     Case("trap", "trap", pq.Accumulator(32, "trap"), bits_as_needed=True),
