@@ -104,7 +104,7 @@ _PAIRS = WordKernel("dot_int16", PAIRS, exact.exact_tiles, (False,), 1, None)
 
 
 def word_kernels() -> list[WordKernel]:
-    """What this processor has instructions for, beside those of a matrix unit; the fastest first."""
+    """Ways that this processor has instructions for, beside those of a matrix unit; the fastest first."""
     return [_DOT] * machine.DOT + [_PAIRS] * machine.PAIRS
 
 

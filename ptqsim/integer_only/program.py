@@ -159,7 +159,7 @@ class Program:
         return integers, vectors.PLAIN
 
     def _codes(self, step: Apply) -> NDArray[Any]:
-        """Where codes go; if all that follows is a rearrangement, they are put in their places at once."""
+        """An array for codes; if all that follows is a rearrangement, it is that of the codes in their places."""
         dtype, users = step.units[0].out_format.code_dtype, self._users[step.name]
         if len(users) != 1 or not isinstance(users[0], Move):
             return self._new(step.name, dtype)

@@ -77,7 +77,7 @@ def on_one_shift(mantissa: Sequence[int], shift: Sequence[int], biased: Interval
 
 
 def half_of(shift: int) -> int:
-    """What is added for rounding before a shift to the right."""
+    """The half that rounds a shift to the right."""
     return (1 << shift) >> 1
 
 

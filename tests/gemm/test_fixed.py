@@ -82,7 +82,7 @@ def test_matrices_of_different_formats(others: pq.NumberFormat) -> None:
 
 
 def test_a_certificate_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the proven width is beyond the register, sums are stepped; else nothing is."""
+    """Sums are stepped if the proven width is beyond the register; else nothing is."""
     stepped = []
     right = fixed._in_steps
     monkeypatch.setattr(fixed, "_in_steps", lambda *given: stepped.append(1) or right(*given))

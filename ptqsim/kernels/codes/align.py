@@ -159,7 +159,7 @@ def word_panels(
 def word_panels_of_rows(
     start: int, stop: int, team: int, codes: Any, table: Any, rule: Any, panels: Any, sums: Any
 ) -> int:  # fmt: skip
-    """What `word_panels` makes of the transposed of codes [B, N, K]; the table is one of parts."""
+    """Panels as of `word_panels`, of the transposed of codes [B, N, K]; the table is one of parts."""
     start = shared(start, stop, team)
     columns, depth = codes.shape[1], codes.shape[2]
     low, high, flip, added, sign, other = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
