@@ -87,7 +87,7 @@ def _recomputed(
     except KeyError as error:
         raise ValueError(f"{ARCHIVE} holds no array {error.args[0]!r}") from None
     if source.get("kind") == "rows":
-        made = rows_for(unit, *inputs[0].shape, seed=source["seed"])
+        made = rows_for(unit, inputs[0].shape[0], inputs[0].shape[1], source["seed"])
         for one, found, again in zip(unit.inputs, inputs, made, strict=True):
             if found.tolist() != again.tolist():
                 what = f"{one.name} is not what seed {source['seed']} gives"
