@@ -79,7 +79,7 @@ def equivalent() -> dict[Mutant, str]:
 
 
 def without_effect(mutant: Mutant) -> bool:
-    """True where a reference of units differs in ``strict`` of a zip, whose rows have one length, or a type for mypy."""
+    """True where a reference of units differs in ``strict`` of a zip of equal lengths, or in a type for mypy."""
     if not mutant.function.startswith("ptqsim.units.reference."):
         return False
 
