@@ -50,6 +50,7 @@ TABLES: Final[dict[str, str]] = {
     "liu2021.table4": ".papers.liu2021.table4_mixed_precision:MixedPrecision",
     "methods.accuracy": ".methods.accuracy:MethodAccuracy",
     "methods.claims": ".methods.claims:Claims",
+    "methods.presets": ".methods.presets:Presets",
     "ptq4vit.draws": ".papers.ptq4vit.draws:Draws",
     "ptq4vit.hyperparameters": ".papers.ptq4vit.hyperparameters:Hyperparameters",
     "ptq4vit.table1": ".papers.ptq4vit.table1_accuracy:QuantizedAccuracy",
@@ -58,7 +59,7 @@ TABLES: Final[dict[str, str]] = {
     "ptq4vit.table4": ".papers.ptq4vit.table4_calibration_images:CalibrationImages",
 }
 
-LONG: Final = ("methods.accuracy", "methods.claims")
+LONG: Final = ("methods.accuracy", "methods.claims", "methods.presets")
 """Artifacts that take hours and are made only if they are named."""
 
 ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}

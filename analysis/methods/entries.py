@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 from ptqsim import ptq
@@ -26,7 +26,7 @@ class Entry:
     variant : str
     mixed : mapping or None
         Options of mixed precision, or None for the same width everywhere.
-    folds : tuple of Smoothing
+    folds : tuple of Fold
         Made in the float network first.
     w_granularity : str
         Scales of a weight: ``"tensor"`` or ``"channel"``.
@@ -42,7 +42,7 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=dict)
     variant: str = "paper"
     mixed: Mapping[str, Any] | None = None
-    folds: tuple[ptq.Smoothing, ...] = ()
+    folds: tuple[ptq.Fold, ...] = ()
     w_granularity: str = "tensor"
     a_symmetric: bool = True
     formats: tuple[tuple[str, str], ...] = ()
@@ -57,7 +57,7 @@ class Entry:
             "mixed": mixed,
         }
         if self.folds:
-            key["folds"] = [asdict(fold) for fold in self.folds]
+            key["folds"] = [asdict(fold) for fold in self.folds]  # type: ignore[call-overload]
         if self.w_granularity != "tensor":
             key["w_granularity"] = self.w_granularity
         if not self.a_symmetric:
@@ -69,6 +69,25 @@ class Entry:
     def mixed_precision(self) -> ptq.MixedPrecision | None:
         """The mixed precision asked for."""
         return None if self.mixed is None else ptq.MixedPrecision(**self.mixed)
+
+    @classmethod
+    def of_preset(cls, preset: ptq.Preset) -> Entry:
+        """The line of a preset, with those options of its method that are not its defaults."""
+        options = {
+            field.name: value
+            for field in fields(preset.method)  # type: ignore[arg-type]
+            if (value := getattr(preset.method, field.name)) != field.default
+        }
+        return cls(
+            f"preset.{preset.name}",
+            f"{preset.title} (preset)",
+            preset.method.name,
+            options,
+            folds=preset.folds,
+            w_granularity=str(preset.w_granularity),
+            a_symmetric=preset.a_symmetric,
+            formats=preset.formats,
+        )
 
 
 _SIMILARITY: Final = {"ranking": False, "bias_correction": False}

@@ -23,12 +23,16 @@ from ptqsim.ptq.calibration.methods import ReleasedPTQ4ViT as ReleasedPTQ4ViT
 from ptqsim.ptq.calibration.methods.base_ptq import Metric as Metric
 from ptqsim.ptq.calibration.methods.protocol import Paradigm as Paradigm
 from ptqsim.ptq.calibration.methods.ptq4vit import WeightRounding as WeightRounding
+from ptqsim.ptq.calibration.methods.reconstruct import Parts as Parts
 from ptqsim.ptq.calibration.methods.reconstruct import Weighting as Weighting
 from ptqsim.ptq.calibration.mixed_precision import MixedPrecision as MixedPrecision
 from ptqsim.ptq.calibration.mixed_precision.options import Attention as Attention
 from ptqsim.ptq.calibration.mixed_precision.options import Sensitivity as Sensitivity
 from ptqsim.ptq.calibration.mixed_precision.options import Solver as Solver
 from ptqsim.ptq.calibration.operand_rules import Granularity as Granularity
+from ptqsim.ptq.calibration.presets import PRESETS as PRESETS
+from ptqsim.ptq.calibration.presets import Preset as Preset
+from ptqsim.ptq.calibration.presets import preset as preset
 from ptqsim.ptq.calibration.rounding.fit import FitMethod as FitMethod
 from ptqsim.ptq.checkpoint import load_with_model as load_with_model
 from ptqsim.ptq.datasets.compositing import DataSplit as DataSplit

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,6 +49,7 @@ from ptqsim.cli.network.calibration_report import show
 from ptqsim.cli.network.fit_options import FitAccumulatorOption, FitOption, fit_accumulator
 from ptqsim.cli.network.given_options import given_folds, named_formats, named_options
 from ptqsim.cli.network.mixed_precision import mixed_precision_of
+from ptqsim.cli.network.presets import list_presets, preset_arguments
 
 
 def calibrate(
@@ -64,6 +65,14 @@ def calibrate(
             "ptq4vit_plus.",
         ),
     ] = "ptq4vit",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            help="A published method with its formats, folds and scales, such as repq_vit or qdrop, in place of "
+            "--method; help lists them.",
+        ),
+    ] = None,
     variant: Annotated[
         str, typer.Option("--variant", help="paper, or released: what PTQ4ViT's released code does instead.")
     ] = "paper",
@@ -172,6 +181,9 @@ def calibrate(
     if option == ["help"]:
         _list_options(out, method, variant)
         return
+    if preset == "help":
+        list_presets(out)
+        return
     if output is None:
         raise ValueError("no file was named to write to: name one with -o, for instance -o model.safetensors")
     places.check_file("-o", output, [checkpoint])
@@ -186,7 +198,23 @@ def calibrate(
     options |= {} if bias_correction is None else {"bias_correction": bias_correction}
     mixed = mixed_precision_of(mixed_precision, model_size, named_options("-M", mixed_option or [], "solver=milp"))
     unit = fit_accumulator(fitted_to, fit)
-    folds = given_folds(fold or [], smoothing)
+    chosen: dict[str, Any] = {
+        "method": method,
+        "variant": variant,
+        "w_granularity": w_granularity,
+        "a_symmetric": a_symmetric,
+        "formats": named_formats(formats or []),
+        "folds": given_folds(fold or [], smoothing),
+    }
+    if preset is not None:
+        changed = {
+            "--method": method != "ptq4vit", "--variant": variant != "paper", "--format": formats, "--fold": fold,
+            "--w-granularity": w_granularity != "tensor", "--a-asymmetric": not a_symmetric,
+            "--smoothing": smoothing is not None,
+        }  # fmt: skip
+        chosen = preset_arguments(preset, options, [name for name, given in changed.items() if given])
+    else:
+        chosen |= options
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)
     network = load_network(model, pretrained, checkpoint, device, made_with)
     source = ptq.load_data(data, network, split="calibration")
@@ -199,30 +227,26 @@ def calibrate(
         quantized = ptq.calibrate(
             network,
             samples,
-            method=method,
-            variant=variant,
             w_bits=w_bits,
             a_bits=a_bits,
             seed=seed,
-            w_granularity=w_granularity,
-            a_symmetric=a_symmetric,
-            formats=named_formats(formats or []),
             fit_accumulator=unit,
             fit=fit or "compensate",
             mixed_precision=mixed,
             state=kept.folder,
-            folds=folds,
             integer_only=integer_only,
             progress=report,
             **units,
-            **options,
+            **chosen,
         )
+        quantized.info |= {} if preset is None else {"preset": preset}
         quantized.info |= {"model": model, "data": source.name, "data_fingerprint": content}
         if made := ptq.options_of(network):
             quantized.info["model_options"] = made
         quantized.save(output)
     kept.remove()
-    title = f"{model}, {method}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
+    named = method if preset is None else preset
+    title = f"{model}, {named}{'' if variant == 'paper' else ' (' + variant + ')'}, W{w_bits}A{a_bits}"
     show(out, quantized, title)
     out.note(f"written to {output} ({output.stat().st_size:,} bytes)")
     out.result(

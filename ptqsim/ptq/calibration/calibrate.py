@@ -97,8 +97,8 @@ def calibrate(
     formats : mapping, optional
         Names of the formats of some kinds of operands, in place of the method's: of activations after ``softmax``,
         after ``gelu``, of every other ``activation`` and of each ``weight``.  Names are ``uniform``, ``asymmetric``,
-        ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``, ``e2m3`` and ``e2m1``;
-        the last six have widths of their own (docs/calibration.md).
+        ``twin``, ``log2``, ``log_sqrt2``, ``log_root4``, ``adaptive_log``, ``e4m3``, ``e5m2``, ``e3m4``, ``e3m2``,
+        ``e2m3`` and ``e2m1``; the last six have widths of their own (docs/calibration.md).
     fit_accumulator : ptqsim.Accumulator, optional
         Choose codes of weights with which no input can overflow this accumulator (docs/fitted_weights.md); layers with
         weights then run on it, whatever its overflow mode.  Products of activations, Q K^T and P V, are not fitted.

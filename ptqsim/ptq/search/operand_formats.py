@@ -16,6 +16,8 @@ from ptqsim.ptq.search.candidates import Candidates, GeluPair, group_max, scales
 
 KINDS: Final = ("softmax", "gelu", "activation", "weight")
 """Kinds of operands: activations after softmax, after GELU, all other activations, and weights."""
+ROOTS: Final = (1, 2, 4)
+"""Roots of two that logarithms have as base."""
 MAX_SHIFT: Final = 11
 """Largest shift of a twin format after softmax, as in PTQ4ViT's section 4.1."""
 
@@ -89,6 +91,12 @@ def _log2(root: int) -> Callable[[torch.Tensor, str, int, Sequence[float]], Spac
     return make
 
 
+def _adaptive_log(x: torch.Tensor, kind: str, bits: int, ratios: Sequence[float]) -> Space:
+    """Every base whose integers a datapath takes, so that each group gets its own (AdaLog, Wu et al., ECCV 2024)."""
+    grid = tuple((pq.Log2(bits, root=root),) * len(x) for root in ROOTS if bits <= _most_bits(root))
+    return Candidates(grid, ((1.0,) * len(x),) * len(grid))
+
+
 def _most_bits(root: int) -> int:
     """Widest logarithm of that root whose integers a datapath takes."""
     return max(bits for bits in range(2, 9) if pq.Log2(bits, root=root).shift_alignable)
@@ -115,6 +123,7 @@ NAMED_FORMATS: Final[dict[str, NamedFormat]] = {
             NamedFormat(name, ("softmax",), _log2(root), most_bits=_most_bits(root))
             for name, root in (("log2", 1), ("log_sqrt2", 2), ("log_root4", 4))
         ),
+        NamedFormat("adaptive_log", ("softmax",), _adaptive_log, most_bits=max(map(_most_bits, ROOTS))),
         *(NamedFormat(name, KINDS, _small_float(fmt), fmt.bits) for name, fmt in _FLOATS.items()),
     )
 }

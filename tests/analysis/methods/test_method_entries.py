@@ -62,3 +62,14 @@ def test_everything_that_a_line_says_reaches_the_calibration(workload, monkeypat
     assert given["mixed_precision"] == ptq.MixedPrecision(solver="milp")
     assert given["folds"] == (ptq.Smoothing(),)
     assert (given["w_granularity"], given["a_symmetric"], given["formats"]) == ("channel", False, {"gelu": "e3m4"})
+
+
+@pytest.mark.parametrize("name", ptq.PRESETS)
+def test_the_line_of_a_preset_is_the_preset(name, workload, monkeypatch):
+    given = {}
+    monkeypatch.setattr(point.ptq, "calibrate", lambda network, images, **arguments: given.update(arguments))
+    line = Entry.of_preset(ptq.preset(name))
+    point.calibrated(workload, line, 4, "")
+    arguments = ptq.preset(name).arguments()
+    assert make_method(given["method"], line.options, given["variant"]) == arguments.pop("method")
+    assert {key: given[key] for key in arguments} == arguments

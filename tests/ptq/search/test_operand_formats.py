@@ -36,6 +36,13 @@ def test_logarithms_have_no_scale_to_choose(name: str, root: int) -> None:
     assert space.choose([0, 0]) == (pq.Log2(4, root=root),) * 2
 
 
+@pytest.mark.parametrize(("bits", "roots"), [(4, [1, 2, 4]), (6, [2, 4]), (7, [4])])
+def test_adaptive_logarithms_have_every_base_that_a_datapath_takes(bits: int, roots: list[int]) -> None:
+    space = NAMED_FORMATS["adaptive_log"].candidates(X.abs(), "softmax", bits, RATIOS)
+    assert [space.choose([c, c])[0] for c in range(len(space))] == [pq.Log2(bits, root=root) for root in roots]
+    assert NAMED_FORMATS["adaptive_log"].most_bits == 7
+
+
 def test_uniform_and_twin_formats_are_those_of_the_methods() -> None:
     (fmt, _) = NAMED_FORMATS["uniform"].candidates(X, "gelu", 4, [1.0]).choose([0, 0])
     assert fmt == pq.Uniform(bits=4, scale=3.0 / 8)

@@ -9,7 +9,7 @@ from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
 
-_POSITIVE: Final = ("rounding_rate", "scale_rate", "bias_rate")
+_RATES: Final = ("scale_rate", "bias_rate")
 LARGEST_RATE: Final = 1.0
 """Largest learning rate; a step of Adam is about as long as its rate, and a decision of rounding is from 0 to 1."""
 
@@ -19,6 +19,13 @@ class Weighting(Choice):
 
     EQUAL = "equal"
     FISHER = "fisher"
+
+
+class Parts(Choice):
+    """Parts of the network that are trained one after the other."""
+
+    BLOCK = "block"
+    LAYER = "layer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +49,12 @@ class Reconstruct(PTQ4ViT):
     weighting : Weighting or {"equal", "fisher"}
         Squared errors of the output all count the same, or by the squared gradient of the task loss (BRECQ, Li et al.,
         ICLR 2021, Eq. 10), whose labels are the network's own predictions.
+    parts : Parts or {"block", "layer"}
+        Parts that are trained together: blocks, and the layers outside of them; or every layer with a weight by itself
+        (AdaRound), in which case the scales of Q K^T and P V stay those of the search.
     rounding_rate, scale_rate, bias_rate : float
         Learning rates of Adam, which fall to zero by half a cosine: of the rounding variables, of the logarithms of the
-        scales, of the biases.
+        scales, of the biases.  A scale or bias whose rate is 0 stays that of the search.
     regularizer : float
         Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
     distill : int
@@ -58,6 +68,7 @@ class Reconstruct(PTQ4ViT):
     batch: int = 16
     drop: float = 0.5
     weighting: Weighting | str = Weighting.EQUAL
+    parts: Parts | str = Parts.BLOCK
     rounding_rate: float = 0.01
     scale_rate: float = 0.001
     bias_rate: float = 0.0005
@@ -71,9 +82,13 @@ class Reconstruct(PTQ4ViT):
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 1 or more")
         if self.distill < 0:
             raise ValueError(f"distill is {self.distill}; legal is 0 or more: try 0 for no distillation")
-        for option in _POSITIVE:
-            if not 0 < getattr(self, option) <= LARGEST_RATE:
-                raise ValueError(f"{option} is {getattr(self, option)}; legal is more than 0, to {LARGEST_RATE:g}")
+        if not 0 < self.rounding_rate <= LARGEST_RATE:
+            raise ValueError(
+                f"rounding_rate is {self.rounding_rate}; legal is more than 0, to {LARGEST_RATE:g}: try 0.01"
+            )
+        for option in _RATES:
+            if not 0 <= getattr(self, option) <= LARGEST_RATE:
+                raise ValueError(f"{option} is {getattr(self, option)}; legal is 0 to {LARGEST_RATE:g}: try 0.001")
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop is {self.drop}; legal is 0 to less than 1: try 0.5")
         if not 0 <= self.regularizer <= 1e6:
@@ -91,6 +106,7 @@ class Reconstruct(PTQ4ViT):
             batch=self.batch,
             drop=self.drop,
             fisher=self.weighting == "fisher",
+            by_layer=self.parts == "layer",
             rounding_rate=self.rounding_rate,
             scale_rate=self.scale_rate,
             bias_rate=self.bias_rate,

@@ -25,7 +25,7 @@ class Part:
     operations: tuple[str, ...]
 
 
-def parts_of(network: nn.Module, layers: Mapping[str, MatmulOperation]) -> list[Part]:
+def parts_of(network: nn.Module, layers: Mapping[str, MatmulOperation], *, by_layer: bool = False) -> list[Part]:
     """The parts of a network in the order in which they run.
 
     A block is an element of a list of modules (``nn.Sequential`` or ``nn.ModuleList``) with two quantized operations or
@@ -38,7 +38,11 @@ def parts_of(network: nn.Module, layers: Mapping[str, MatmulOperation]) -> list[
         The network of a `QuantizedModel`.
     layers : mapping
         Its operations by name, in the order in which they run.
+    by_layer : bool
+        Make every layer with a weight a part, and no blocks.
     """
+    if by_layer:
+        return [Part(name, (name,)) for name, op in layers.items() if isinstance(op, WeightOperation)]
     lists = [name for name, module in network.named_modules() if isinstance(module, nn.Sequential | nn.ModuleList)]
     elements = [f"{name}.{key}" if name else key for name in lists for key, _ in _children(network, name)]
     inside = {element: tuple(name for name in layers if name.startswith(f"{element}.")) for element in elements}

@@ -67,7 +67,7 @@ def reconstruct(
     ValueError
         Where a part gives something else than one tensor, or its loss is not finite.
     """
-    parts = parts_of(quantized.model, quantized.layers)
+    parts = parts_of(quantized.model, quantized.layers, by_layer=options.by_layer)
     device = next(quantized.model.parameters()).device
     exact, images = QuantizedModel(network), images.to(device)
     quantized.mode = Mode.FAKE_QUANT

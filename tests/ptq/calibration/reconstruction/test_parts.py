@@ -19,6 +19,15 @@ def test_parts_of_a_vision_transformer(model: nn.Module) -> None:
     assert [name for part in parts for name in part.operations] == list(quantized.layers)
 
 
+@pytest.mark.parametrize("name", ["vit_digits", "swin_digits"])
+def test_parts_by_layer_are_those_with_a_weight(name: str) -> None:
+    quantized = QuantizedModel(ptq.load_model(name))
+    parts = parts_of(quantized.model, quantized.layers, by_layer=True)
+    weighted = [key for key in quantized.layers if not key.endswith(("matmul_qk", "matmul_pv"))]
+    assert [part.name for part in parts] == weighted
+    assert all(part.operations == (part.name,) for part in parts)
+
+
 def test_parts_of_swin() -> None:
     quantized = QuantizedModel(ptq.load_model("swin_digits"))
     names = [part.name for part in parts_of(quantized.model, quantized.layers)]
