@@ -86,6 +86,8 @@ def test_ita_in_one_part_and_in_many() -> None:
     assert trace["exponential"].tolist() == [64, 64, 64, 256, 256, 4]
     # Part 1: peak 0, 256 + 256. Part 2: peak 48, 512 >> 2 (48 / 32 = 1.5, up), + 64 + 256. Part 3: + 256 + 4.
     assert trace["total"] == (512 >> 2) + 64 + 256 + 256 + 4
+    tripled = units.ITASoftmax(pq.Uniform(9, 1 / 255), 64, 8, EXACT, units.Multiplier([3], [5]))
+    assert tripled.trace([0, -15])["product"].tolist() == [0, 45]
     whole = units.ITASoftmax(pq.Uniform(9, 1 / 255), 64, 8, EXACT, one, part=0)
     assert whole.trace([0, -15, -16, 48, 48, -128])["total"] == 64 * 3 + 512 + 4
 

@@ -117,3 +117,21 @@ def test_wrong_options_are_one_line(
     told = capsys.readouterr().err
     assert says in told
     assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--residual-bits", "8", "--residual-scale", "0.0001"], "residual 'embedding' of 8 bits"),
+        (["--softmax", "softmax,table_bits=4"], "give entries of 7 bits or more"),
+    ],
+)
+def test_what_calibration_finds_too_narrow_is_one_line(
+    options: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    given = ["calibrate", "--method", "percentile", "--images", "2", "--integer-only", *options]
+    assert app.main([*given, "-o", str(tmp_path / "x.safetensors")]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert told.strip().count("\n") == 0
+    assert not (tmp_path / "x.safetensors").exists()

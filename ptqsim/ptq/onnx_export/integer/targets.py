@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.log2 import Log2
@@ -90,6 +91,6 @@ def _power(n: Value, divisor: Given, last: int) -> Value:
     return (n > 0).where(exponent, last)
 
 
-def aligned_table(fmt: NumberFormat) -> Any:
+def aligned_table(fmt: NumberFormat) -> NDArray[np.int64]:
     """What every code stands for, in units of the format's step."""
     return np.asarray(fmt.aligned_table(), np.int64)

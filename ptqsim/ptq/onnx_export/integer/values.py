@@ -45,10 +45,10 @@ class Value:
     def __ge__(self, other: Given) -> Value:
         return self.graph.node("GreaterOrEqual", self, other)
 
-    def __gt__(self, other: Given) -> Value:
+    def __gt__(self, other: Given) -> Value:  # type: ignore[misc]
         return self.graph.node("Greater", self, other)
 
-    def __lt__(self, other: Given) -> Value:
+    def __lt__(self, other: Given) -> Value:  # type: ignore[misc]
         return self.graph.node("Less", self, other)
 
     def over(self, divisor: Given) -> Value:
