@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ptqsim as pq
+from ptqsim.ptq.network.products.blocked import plain_formats
 
 from ..framework import style
 from ..framework.activations import TITLES, special_layer
@@ -46,7 +47,8 @@ class Codes(IllustratedTable):
                 for done, (name, layer) in enumerate(quantized.layers.items(), start=1):
                     data, formats = workload.captured[name], layer.formats
                     assert formats is not None
-                    for side, values, own in (("a", data.a, formats.a), ("b", data.b, formats.b)):
+                    for side, values, given in (("a", data.a, formats.a), ("b", data.b, formats.b)):
+                        own = plain_formats(given)
                         count = code_counts(values.numpy(), own)
                         about = {"method": method, "layer": name, "operand": side, "kind": own[0].kind}
                         usage.append(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.network.products.blocked import AnyArray
 from ptqsim.ptq.network.products.fake_quant import decode_codes
 from ptqsim.ptq.threads import one_thread
 
@@ -146,7 +147,7 @@ def _integer_codes(quantized: ptq.QuantizedModel, images: torch.Tensor, compare:
     """Codes of A of a run in exact integers, every product of which is handed to ``compare``."""
     found: RecordedCodes = {name: [] for name in quantized.layers}
 
-    def record(name: str, group: int, a: pq.QuantizedArray, b: pq.QuantizedArray, result: pq.MatmulResult) -> None:
+    def record(name: str, group: int, a: AnyArray, b: AnyArray, result: pq.MatmulResult) -> None:
         if group < quantized.layers[name].groups[0]:
             found[name].append(a.codes)
         compare(name, group, a, b, result)
