@@ -9,7 +9,7 @@ takes codes made to hit the corners and to overflow; a layer of a calibrated mod
 
     ptqsim vectors m.safetensors --layer blocks.0.mlp.fc2 --bits 18 -o fc2
 
-    ptqsim vectors --a-format mxfp8 --b-format mxfp4 --depth 96 --register fixed:24:-12:saturate -o blocks
+    ptqsim vectors --a-format mxfp8 --depth 96 --register fixed:24:-12 -o mx
 
 takes products of blocks, and writes the register after every step of every output.
 
