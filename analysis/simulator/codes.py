@@ -47,7 +47,8 @@ class Codes(IllustratedTable):
                 for done, (name, layer) in enumerate(quantized.layers.items(), start=1):
                     data, formats = workload.captured[name], layer.formats
                     assert formats is not None
-                    for side, values, own in (("a", data.a, formats.a), ("b", data.b, formats.b)):
+                    for side, values, given in (("a", data.a, formats.a), ("b", data.b, formats.b)):
+                        own = plain_formats(given)
                         count = code_counts(values.numpy(), own)
                         about = {"method": method, "layer": name, "operand": side, "kind": own[0].kind}
                         usage.append(

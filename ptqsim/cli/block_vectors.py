@@ -38,7 +38,7 @@ def write_block_vectors(
 
 
 def show_blocks(out: Output, found: golden.BlockVectors, title: str) -> None:
-    """What the vectors are, as a table."""
+    """Show shapes, formats and register as a table."""
     rows = [[name, str(list(one.shape)), str(one.format)] for name, one in (("a", found.a), ("b", found.b))]
     rows.append(["registers", str(list(found.registers.shape)), str(found.register)])
     out.table(["what", "shape", "how"], rows, title=title)

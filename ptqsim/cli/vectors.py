@@ -14,9 +14,12 @@ formulation, as *ptqsim units* names it, or of a unit of an integer-only network
 
     ptqsim vectors --unit layer_norm -o norm
     ptqsim vectors m.safetensors --unit blocks.0.norm1 -o norm1
+
+With a block format they are those of products of blocks:
+
     ptqsim vectors --a-format mxfp8 --b-format mxfp4 --depth 96 --register fixed:24:-12:saturate -o blocks
 
-takes products of blocks, and writes the register after every step of every output.
+The register is written after every step of every output.
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 

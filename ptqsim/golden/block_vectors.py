@@ -162,7 +162,7 @@ def write_blocks(vectors: BlockVectors, directory: str | Path, source: Mapping[s
 def read_blocks(
     folder: Path, claimed: Mapping[str, Any], progress: Progress = silent
 ) -> tuple[BlockVectors, dict[str, str]]:
-    """What the hex files of codes and the manifest say, recomputed, and the files as they should be.
+    """Vectors recomputed from the codes in hex files and the manifest, and the text of every file as it should be.
 
     Raises
     ------

@@ -120,7 +120,7 @@ def test_two_designs_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"a": pq.Log2(8)}, "a datapath takes up to 5 bits"),
+        ({"a": pq.Log2(8)}, "takes Log2 of up to 5 bits"),
         ({"a": pq.PWLQ.covering(8, 1.0, 2.0)}, "PWLQUnit for comparison"),
         ({"depth": 0}, "depth must be an integer from 1"),
         ({"runtime_shift": True}, "needs a twin format"),

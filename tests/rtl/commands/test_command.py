@@ -123,6 +123,7 @@ def test_synthesize(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["generate", "--a-format", "log3", "-o", "x"], "unknown --a-format 'log3'"),
+        (["generate", "--a-format", "e5m2", "--b-format", "e5m2", "-o", "x"], "the exact result could need 71 bits"),
         (["simulate", "--engine", "icarus"], "unknown engine 'icarus'"),
         (["simulate", "--a-format", ""], "unknown --a-format ''"),
         (["prove", "--timeout", "inf"], "'--timeout'"),

@@ -41,7 +41,7 @@ class Scaled(NamedTuple):
 
     @classmethod
     def of(cls, a: Block, b: Block, products: Unit) -> Scaled:
-        """That of two formats, whose elements a unit multiplies."""
+        """Widths and ranges for two formats, whose elements a unit multiplies."""
         bits = products.term.bits + (a.block - 1).bit_length()
         sides = (("a", a), ("b", b))
         integers = tuple(side for side, fmt in sides if fmt.scale == BlockScale.E4M3)
