@@ -55,7 +55,8 @@ class Codes(IllustratedTable):
                             {**about, "heads": len(own), "codes": len(count), "unused": int((count == 0).sum())}
                         )
                         if side == "a" and name in special:
-                            frames.append(Frame.of({**about, "input": special[name], **_histogram(count, plain_formats(own)[0])}))
+                            histogram = _histogram(count, plain_formats(own)[0])
+                            frames.append(Frame.of({**about, "input": special[name], **histogram}))
                     report(done, len(quantized.layers), name)
         return {"histogram": concatenate(frames), "usage": Frame.of_rows(usage)}
 
