@@ -68,7 +68,8 @@ def refuse_blocks(option: str, name: str | None, legal: Iterable[str]) -> None:
     """Refuse the name of a block format where a command takes no blocks."""
     if name in BLOCKS:
         raise ValueError(
-            f"{option} {name} is a block format, which ptqsim bounds takes and this command does not; legal are "
+            f"{option} {name} is a block format, which ptqsim bounds, vectors and rtl generate take and this command "
+            "does not; legal are "
             f"{', '.join(legal)}"
         )
 

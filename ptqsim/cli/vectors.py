@@ -17,7 +17,7 @@ formulation, as *ptqsim units* names it, or of a unit of an integer-only network
 
 With a block format they are those of products of blocks:
 
-    ptqsim vectors --a-format mxfp8 --b-format mxfp4 --depth 96 --register fixed:24:-12:saturate -o blocks
+    ptqsim vectors --a-format mxfp8 --depth 96 --register fixed:24:-12 -o mx
 
 The register is written after every step of every output.
 

@@ -1,4 +1,4 @@
-"""Block formats that a command does not take are refused with those that it takes."""
+"""Block formats: what a command takes, and the refusals that say what is legal."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from ptqsim.cli.framework import app
 
 
 @pytest.mark.parametrize("option", ["--a-format", "--b-format"])
-def test_vectors_of_blocks(option: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["vectors", "--depth", "8", option, "mxfp8", "-o", "never"]) == 2
+@pytest.mark.parametrize("command", ["simulate", "prove"])
+def test_other_units_have_none(command: str, option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["rtl", command, option, "mxfp8"]) == 2
     error = " ".join(capsys.readouterr().err.split())
-    assert f"{option} mxfp8 is a block format, which ptqsim bounds takes and this command does not" in error
+    assert f"{option} mxfp8 is a block format, which ptqsim bounds, vectors and rtl generate take" in error
     assert "e4m3" in error
 
 
-def test_rtl_of_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocks_are_multiplied_by_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["vectors", "--depth", "8", "--b-format", "mxfp8", "-o", "never"]) == 2
+    assert "give --a-format too" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_unit_of_blocks_has_a_register(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["rtl", "generate", "--a-format", "mxfp4", "--depth", "8", "-o", "never"]) == 2
-    assert "mxfp4 is a block format" in " ".join(capsys.readouterr().err.split())
+    assert "give --register" in " ".join(capsys.readouterr().err.split())

@@ -100,4 +100,4 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert app.main(["rtl", "simulate", *given, "--rows", "3", "--cols", "3", "--depth", "5"]) == 0
     capsys.readouterr()
     assert app.main(["rtl", "simulate", "--a-format", "mxfp4"]) == 2
-    assert "which ptqsim bounds takes and this command does not" in capsys.readouterr().err.replace("\n", " ")
+    assert "which ptqsim bounds, vectors and rtl generate take and" in capsys.readouterr().err.replace("\n", " ")
