@@ -134,7 +134,7 @@ def test_train_resumes_and_writes_its_recipe(tmp_path: Path) -> None:
         (["calibrate", "--method", "ptq4vt", "-o", "x"], "ptq4vit"),
         (["calibrate", "--data", "/nowhere", "-o", "x"], "no data folder at /nowhere"),
         (["calibrate", "--w-bits", "1", "-o", "x"], "w_bits must be an integer from 2 to 16, got 1; try 8, 6 or 4"),
-        (["calibrate", "-O", "gradient", "-o", "x"], "legal is name=value"),
+        (["calibrate", "-O", "gradient", "-o", "x"], "legal is NAME=VALUE"),
         (["calibrate", "-O", "gradient=sample", "-o", "x"], "sampled"),
         (["calibrate", "--device", "cudda", "-o", "x"], "try cpu"),
         (["calibrate", "--device", "meta", "-o", "x"], "try cpu"),
