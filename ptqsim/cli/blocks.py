@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 import ptqsim as pq
-from ptqsim.errors import unknown_name
 from ptqsim.formats.blocks.named import BLOCKS as BLOCKS
 
 WeightOption = Annotated[
@@ -45,7 +44,10 @@ def block_formats(a_format: str | None, b_format: str | None, plain: Mapping[str
         if name is None:
             raise ValueError(f"{other} is a block format, and blocks are multiplied by blocks: give {option} too")
         if name not in BLOCKS:
-            raise ValueError(f"{other} is a block format, and {unknown_name(option, name, BLOCKS)}")
+            raise ValueError(
+                f"{option} {name} was given beside {other}, a block format, and blocks are multiplied by blocks; legal "
+                f"are {', '.join(BLOCKS)}"
+            )
     given = [option for option, value in plain.items() if value is not None]
     if given:
         raise ValueError(f"{a_format} says what its codes are, and its scales align them: leave {', '.join(given)} out")

@@ -53,6 +53,7 @@ from ptqsim.cli.network.presets import list_presets, preset_arguments
 
 
 def calibrate(
+    context: typer.Context,
     output: Annotated[
         Path | None, typer.Option(*places.OUT, parser=places.path, help="Safetensors file to write.")
     ] = None,
@@ -207,12 +208,7 @@ def calibrate(
         "folds": given_folds(fold or [], smoothing),
     }
     if preset is not None:
-        changed = {
-            "--method": method != "ptq4vit", "--variant": variant != "paper", "--format": formats, "--fold": fold,
-            "--w-granularity": w_granularity != "tensor", "--a-asymmetric": not a_symmetric,
-            "--smoothing": smoothing is not None,
-        }  # fmt: skip
-        chosen = preset_arguments(preset, options, [name for name, given in changed.items() if given])
+        chosen = preset_arguments(context, preset, options, w_bits, a_bits)
     else:
         chosen |= options
     made_with = model_options(img_size, num_classes, in_chans, model_kwargs, task)

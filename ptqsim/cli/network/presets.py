@@ -2,43 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
+
+import typer
 
 from ptqsim.cli.framework.output import Output
+from ptqsim.cli.framework.typed import typed
 from ptqsim.errors import unknown_name
 
+DECIDED: Final = ("method", "variant", "formats", "fold", "w_granularity", "a_symmetric", "smoothing")
+"""Parameters of the command that a preset decides."""
 
-def preset_arguments(name: str, options: Mapping[str, Any], beside: Sequence[str]) -> dict[str, Any]:
+
+def preset_arguments(
+    context: typer.Context, name: str, options: Mapping[str, Any], w_bits: int, a_bits: int
+) -> dict[str, Any]:
     """Arguments of :func:`ptqsim.ptq.calibrate` by the name of a preset, with options of its method replaced.
 
     Parameters
     ----------
+    context : typer.Context
+        Of the running command.
     name : str
         As ``--preset`` has it.
     options : mapping
         Options of the method, given beside it.
-    beside : sequence of str
-        Options of the command line that a preset decides and that were given all the same.
+    w_bits, a_bits : int
+        Widths that were asked for.
 
     Raises
     ------
     ValueError
-        For an unknown preset or option, and for options beside it that it decides.
+        For an unknown preset or option, for options beside it that it decides, and for widths that its formats do not
+        have.
     """
     from ptqsim import ptq
+    from ptqsim.ptq.search.operand_formats import NAMED_FORMATS
 
     chosen = ptq.preset(name)
-    if beside:
+    if beside := typed(context, DECIDED):
         raise ValueError(
-            f"{', '.join(beside)} and --preset {name} were given, and a preset decides all of these; legal beside it "
-            "are widths, images and options of its method: try -O"
+            f"{', '.join(beside)} was given beside --preset {name}, which decides that; legal beside it are widths, "
+            "images and options of its method: try -O"
         )
+    for kind, one in chosen.formats:
+        if a_bits > (most := NAMED_FORMATS[one].most_bits):
+            raise ValueError(
+                f"--preset {name} has format {one} of {kind} codes, which a datapath takes up to {most} bits, and "
+                f"--a-bits is {a_bits}: try --a-bits {min(most, w_bits)}"
+            )
     legal = [field.name for field in fields(chosen.method)]  # type: ignore[arg-type]
     for option in options:
         if option not in legal:
-            raise unknown_name(f"option of preset {name!r}", option, legal)
+            raise unknown_name(f"option of {chosen.title}'s method,", option, legal)
     arguments = chosen.arguments()
     if options:
         arguments["method"] = replace(chosen.method, **options)  # type: ignore[type-var]

@@ -95,7 +95,7 @@ def simulate(
             )
         quantized.accumulators[name] = replace(quantized.accumulators[name], bits=int(width))
     quantized.statistics = True
-    with out.progress(f"{bits}-bit {overflow}", "image") as report:
+    with out.progress(_label(quantized, accumulator), "image") as report:
         result = ptq.measure(quantized, source, limit=limit, batch=batch, progress=report)
     gap = ptq.difference(result, exact)
     rows = {name: op.integer for name, op in quantized.layers.items()}
@@ -127,7 +127,7 @@ def simulate(
         [
             ["exact", *exact_cells, None, None],
             [
-                f"{bits}-bit {overflow}",
+                _label(quantized, accumulator),
                 *metric_cells(metrics)[1],
                 gap.predictions,
                 gap.logits,
@@ -176,3 +176,10 @@ def _check_layers(quantized: ptq.QuantizedModel, profile: pq.profiles.Profile) -
                 profile.check(a, b)
         except ValueError as error:
             raise ValueError(f"layer {name}: {error}") from None
+
+
+def _label(quantized: ptq.QuantizedModel, accumulator: pq.Accumulator) -> str:
+    """Width and overflow mode, and the register of products of blocks where there are any."""
+    registers = {str(op.integer.register) for op in quantized.layers.values() if op.has_blocks}
+    plain = not all(op.has_blocks for op in quantized.layers.values())
+    return ", ".join([*([f"{accumulator.bits}-bit {accumulator.overflow}"] if plain else []), *sorted(registers)])

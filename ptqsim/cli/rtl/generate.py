@@ -28,6 +28,7 @@ from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import refuse
 from ptqsim.cli.rtl.block_unit import generate_blocks
 from ptqsim.cli.rtl.integer_unit import (
+    UNIT_NAMES,
     DivisionOption,
     FormulationOption,
     LanesOption,
@@ -36,6 +37,7 @@ from ptqsim.cli.rtl.integer_unit import (
     WhatArgument,
     generate_unit,
     hardware_of,
+    refuse_product_options,
 )
 from ptqsim.cli.rtl.unit import (
     ABitsOption,
@@ -62,6 +64,7 @@ PICTURE: Final = "datapath.svg"
 
 
 def generate(
+    context: typer.Context,
     output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")],
     what: WhatArgument = None,
     bits: BitsOption = 24,
@@ -118,6 +121,19 @@ def generate(
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if what is not None or unit_file is not None:
+        refuse_product_options(context, but=["output"])
+        named = what or "unit"
+        if Path(named).suffix:
+            raise ValueError(
+                f"{named} was named, and this command takes integer units, {', '.join(UNIT_NAMES)}; calibrated files "
+                "are for ptqsim rtl simulate and prove"
+            )
+        generate_unit(
+            out, output, hardware_of(named, formulation, setting, unit_file, division, lanes, multiplier, name)
+        )
+        return
+    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     if is_block(a_format, b_format):
         plain = {"--shift": shift, "--b-bits": b_bits, "--columns": columns, "--requantize": requantize,
                  "--runtime-shift": runtime_shift or None, "--pwlq": pwlq or None}  # fmt: skip
@@ -125,13 +141,6 @@ def generate(
         return
     if register is not None:
         raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
-    if what is not None or unit_file is not None:
-        named = what or "unit"
-        generate_unit(
-            out, output, hardware_of(named, formulation, setting, unit_file, division, lanes, multiplier, name)
-        )
-        return
-    refuse({"--formulation": formulation, "--setting": setting, "--division": division}, "no integer unit was named")
     unit = make_unit(
         bits,
         overflow,

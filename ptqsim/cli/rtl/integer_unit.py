@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -11,7 +12,9 @@ import typer
 
 from ptqsim import rtl, units
 from ptqsim.cli.framework.output import Output
+from ptqsim.cli.framework.typed import typed
 from ptqsim.cli.rtl.claims import decided, show_claims
+from ptqsim.errors import unknown_name
 from ptqsim.rtl.design import parts_of
 from ptqsim.rtl.proofs.claim import SKIPPED
 from ptqsim.rtl.proofs.integer_units import overflows, unit_claims
@@ -64,6 +67,39 @@ def hardware_of(
 NARROW: Final = Setting(bits=5, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
 """Setting of proofs, in which every claim is decided within a minute."""
 _LONGEST: Final = 1 << 14
+
+
+PRODUCT: Final = (
+    "bits", "overflow", "order", "alignment", "depth", "a_bits", "b_bits", "shift", "a_format", "b_format", "register",
+    "runtime_shift", "a_unsigned", "a_zero_point", "b_unsigned", "b_zero_point", "zero_point", "columns", "requantize",
+    "rounding", "multiplier_bits", "bias_bits", "pwlq", "cols", "pattern", "layer", "group", "data", "images", "column",
+    "output",
+)  # fmt: skip
+"""Parameters that products have and integer units do not."""
+
+
+def named_unit(given: Path | None) -> str | None:
+    """The integer unit that an argument names; None where it names a file, or there is no argument.
+
+    Raises
+    ------
+    ValueError
+        For what is neither; it suggests the nearest name.
+    """
+    if given is None or given.suffix or given.exists():
+        return None
+    if str(given) not in UNIT_NAMES:
+        raise unknown_name("file or integer unit", str(given), UNIT_NAMES)
+    return str(given)
+
+
+def refuse_product_options(context: typer.Context, but: Iterable[str] = ()) -> None:
+    """Refuse options of products that were typed beside the name of an integer unit."""
+    if given := typed(context, (name for name in PRODUCT if name not in but)):
+        raise ValueError(
+            f"an integer unit was named, and {', '.join(given)} belong to products: leave them out; --formulation, "
+            "--setting, --division and --unit describe an integer unit"
+        )
 
 
 def generate_unit(out: Output, output: Path, hardware: rtl.UnitHardware) -> None:

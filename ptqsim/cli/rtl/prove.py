@@ -21,13 +21,14 @@ from ptqsim.cli.network.layer_codes import GroupOption, LayerArgument, LayerOpti
 from ptqsim.cli.rtl.claims import conclude, decided, show_claims
 from ptqsim.cli.rtl.integer_unit import (
     NARROW,
-    UNIT_NAMES,
     DivisionOption,
     FormulationOption,
     SettingOption,
     UnitFileOption,
     hardware_of,
+    named_unit,
     prove_unit,
+    refuse_product_options,
 )
 from ptqsim.cli.rtl.prove_column import prove_column
 from ptqsim.cli.rtl.unit import (
@@ -52,6 +53,7 @@ from ptqsim.rtl.proofs.replay import (
 
 
 def prove(
+    context: typer.Context,
     calibrated: LayerArgument = None,
     bits: Annotated[
         int | None, typer.Option("--bits", help="Accumulator width P; 14, or of a layer what its weights fit.")
@@ -97,9 +99,9 @@ def prove(
         ptqsim rtl prove fitted.safetensors --layer blocks.0.mlp.fc1
     """
     out = Output(as_json)
-    what = None if calibrated is None or str(calibrated) not in UNIT_NAMES else str(calibrated)
+    what = named_unit(calibrated)
     if what is not None or unit_file is not None:
-        refuse({"--layer": layer, "--column": column}, "an integer unit was named, which has no layer")
+        refuse_product_options(context)
         hardware = hardware_of(
             what or "unit", formulation, setting, unit_file, division, 1, "behavioral", "ptqsim", NARROW
         )

@@ -27,13 +27,14 @@ from ptqsim.cli.framework.options import (
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
 from ptqsim.cli.rtl.integer_unit import (
-    UNIT_NAMES,
     DivisionOption,
     FormulationOption,
     LanesOption,
     SettingOption,
     UnitFileOption,
     hardware_of,
+    named_unit,
+    refuse_product_options,
     simulate_unit,
 )
 from ptqsim.cli.rtl.unit import (
@@ -57,6 +58,7 @@ _LAYER_COLUMNS: Final = 8
 
 
 def simulate(
+    context: typer.Context,
     calibrated: LayerArgument = None,
     bits: BitsOption = 18,
     overflow: OverflowOption = "wrap",
@@ -115,9 +117,9 @@ def simulate(
     """
     out = Output(as_json)
     places.check_folder("-o", output)
-    what = None if calibrated is None or str(calibrated) not in UNIT_NAMES else str(calibrated)
+    what = named_unit(calibrated)
     if what is not None or unit_file is not None:
-        refuse({"-o": output, "--layer": layer}, "an integer unit is run from here, and knows no layer")
+        refuse_product_options(context)
         hardware = hardware_of(what or "unit", formulation, setting, unit_file, division, lanes, multiplier, "ptqsim")
         simulate_unit(out, hardware, rows or _LINES, engine, seed)
         return

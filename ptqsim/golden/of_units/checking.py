@@ -58,6 +58,8 @@ def check_unit(directory: str | Path, progress: Progress = silent) -> UnitReport
     try:
         claimed = json.loads((folder / MANIFEST).read_bytes().decode("utf-8", "replace"))
         vectors, expected = _recomputed(folder, claimed, findings, progress)
+    except _ArchiveError as error:
+        return UnitReport([*findings, Finding(ARCHIVE, None, str(error))], None)
     except json.JSONDecodeError as error:
         return UnitReport([Finding(MANIFEST, error.lineno, f"is no JSON: {error.msg}")], None)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
@@ -72,6 +74,10 @@ def check_unit(directory: str | Path, progress: Progress = silent) -> UnitReport
     return UnitReport(findings, vectors)
 
 
+class _ArchiveError(Exception):
+    """The archive of arrays can't be read; the message says why."""
+
+
 def _recomputed(
     folder: Path, claimed: Any, findings: list[Finding], progress: Progress
 ) -> tuple[UnitVectors, Mapping[str, bytes]]:
@@ -79,13 +85,16 @@ def _recomputed(
     if claimed["schema"] != files.SCHEMA:
         raise ValueError(f"schema {claimed['schema']!r}, and this ptqsim reads {files.SCHEMA!r}")
     unit, source = from_dict(claimed["unit"]), dict(claimed["source"])
+    if not (folder / ARCHIVE).is_file():
+        raise _ArchiveError("is missing")
     try:
         arrays = archive.read((folder / ARCHIVE).read_bytes())
+    except ValueError as error:
+        raise _ArchiveError(str(error)) from None
+    try:
         inputs = [arrays[one.name] for one in unit.inputs]
-    except FileNotFoundError:
-        raise ValueError(f"{ARCHIVE} is missing") from None
     except KeyError as error:
-        raise ValueError(f"{ARCHIVE} holds no array {error.args[0]!r}") from None
+        raise _ArchiveError(f"holds no array {error.args[0]!r}") from None
     if source.get("kind") == "rows":
         rows, *length = inputs[0].shape
         made = rows_for(unit, rows, length[0] if length else None, source["seed"])

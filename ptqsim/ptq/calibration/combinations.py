@@ -8,6 +8,7 @@ from typing import Final
 from ptqsim.formats.blocks.named import BLOCKS
 from ptqsim.ptq.calibration.methods import Method
 from ptqsim.ptq.calibration.operand_rules import Granularity, OperandRules
+from ptqsim.ptq.search.operand_formats import NAMED_FORMATS
 
 _PAIRS: Final = (("activation", "activation"), ("activation", "weight"), ("gelu", "weight"), ("softmax", "activation"))
 """Kinds of operands that are multiplied by each other."""
@@ -52,9 +53,10 @@ def check_combination(method: Method, rules: OperandRules, *, integer_only: bool
         return
     for kind, name in rules.formats:
         if name not in INTEGER_ONLY:
+            legal = ", ".join(one for one in INTEGER_ONLY if kind in NAMED_FORMATS[one].kinds)
             raise ValueError(
-                f"operands of kind {kind!r} were to have format {name!r}, which no unit of an integer-only network "
-                f"writes; legal are {', '.join(INTEGER_ONLY)}: choose one of them, or leave integer_only out"
+                f"operands of kind {kind!r} were to have format {name!r}, which an integer-only network does not have; "
+                f"legal for them: {legal}; choose one of these, or leave integer_only (--integer-only) out"
             )
 
 
@@ -67,7 +69,7 @@ def _check_blocks(rules: OperandRules, formats: Mapping[str, str]) -> None:
         kind, name = next(iter(blocks.items()))
         raise ValueError(
             f"operands of kind {kind!r} were to have block format {name!r}, and weights to fit an accumulator, "
-            "in which no blocks are summed; leave one of the two out"
+            "in which no blocks are summed; leave fit_accumulator (--fit-accumulator) or the format out"
         )
     for pair in _PAIRS:
         sizes = {kind: BLOCKS[blocks[kind]].block for kind in pair if kind in blocks}
@@ -80,5 +82,5 @@ def _check_blocks(rules: OperandRules, formats: Mapping[str, str]) -> None:
         if "weight" in pair and sizes and "weight" not in blocks and rules.granularity == Granularity.CHANNEL:
             raise ValueError(
                 f"operands of kind {pair[0]!r} were to have block format {blocks[pair[0]]!r}, and weights a scale per "
-                "channel, which blocks are not multiplied by; legal is w_granularity='tensor'"
+                "channel, which blocks are not multiplied by; legal is w_granularity='tensor' (--w-granularity tensor)"
             )

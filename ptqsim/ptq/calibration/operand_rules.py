@@ -99,7 +99,7 @@ def checked_formats(
     if granularity == Granularity.CHANNEL and weight != "uniform":
         raise ValueError(
             f"weights of format {weight!r} were to have a scale per channel; legal is 'uniform', or "
-            "w_granularity='tensor'"
+            "w_granularity='tensor' (--w-granularity tensor)"
         )
     return named
 
