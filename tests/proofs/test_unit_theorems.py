@@ -26,7 +26,7 @@ HOLE = pq.TwinSoftmax(4, 9)
 
 
 def meaning(code: Any, fmt: Any) -> Any:
-    """What the code of a format without a zero point stands for, in steps of its finest range."""
+    """Value of the code of a format without a zero point, in steps of its finest range."""
     half = 1 << (fmt.bits - 1)
     if isinstance(fmt, pq.Uniform):
         return z3.If(code >= half, code - 2 * half, code)
@@ -102,7 +102,7 @@ def test_exponentials_fall_at_every_position(bits: int) -> None:
     lambda: units.ITASoftmax.from_real(3e-4, pq.TwinSoftmax(8, 6), 197, 16),
 ])  # fmt: skip
 def test_every_distance_of_16_bits_stays_in_its_widths_and_falls(make: Any) -> None:
-    """What lies between a score and its exponential depends on the distance alone: all of them are one row."""
+    """The path from a score to its exponential depends on the distance alone, so that all distances are one row."""
     unit = make()
     high = (1 << 15) - 1
     found, widths = unit.exponentials([high - d for d in range(1 << 16)]), unit.widths()

@@ -72,14 +72,14 @@ def stored_weights(columns: NDArray[np.int64], graph: Graph) -> Bytes | None:
 
 
 def _fine(fmt: NumberFormat) -> NDArray[np.int64]:
-    """What codes of R1 stand for; zero for those of R2."""
+    """Values of codes of R1; zero for those of R2."""
     table = aligned_table(fmt).copy()
     table[len(table) // 2 :] = 0
     return table
 
 
 def _coarse(fmt: NumberFormat) -> NDArray[np.int64]:
-    """What codes of R2 stand for, in steps of R2; zero for those of R1."""
+    """Values of codes of R2, in steps of R2; zero for those of R1."""
     table = aligned_table(fmt) >> fmt.shift
     table[: len(table) // 2] = 0
     return table

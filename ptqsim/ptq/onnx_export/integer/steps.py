@@ -64,7 +64,7 @@ class StepsInOnnx:
         return self.plan.edges[name]
 
     def _integers_of(self, name: str) -> Value:
-        """What an edge stands for, int64."""
+        """Values of an edge, int64."""
         edge, value = self._edge(name), self.graph.value(name)
         if not edge.coded:
             return value

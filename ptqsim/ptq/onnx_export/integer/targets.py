@@ -92,5 +92,5 @@ def _power(n: Value, divisor: Given, last: int) -> Value:
 
 
 def aligned_table(fmt: NumberFormat) -> NDArray[np.int64]:
-    """What every code stands for, in units of the format's step."""
+    """Value of every code, in units of the format's step."""
     return np.asarray(fmt.aligned_table(), np.int64)
