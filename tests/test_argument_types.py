@@ -164,7 +164,7 @@ def test_wrong_types_are_type_errors_of_one_line(act: Callable[[Any], Any], valu
         (NUMBERS["Uniform scale"], float("nan")), (NAMES["Accumulator overflow"], "wrp"),
         (NAMES["Accumulator order"], "tre:4"), (NAMES["Unit name"], "8 bit"),
         (OBJECTS["requantize format"], pq.Log2(4)),
-        (OBJECTS["Unit format"], pq.Log2(4)), (lambda x: pq.unpack(b"1", 8, x), -1),
+        (OBJECTS["Unit format"], pq.Uniform(8, scale=[1.0, 2.0], axis=-1)), (lambda x: pq.unpack(b"1", 8, x), -1),
     ],
 )  # fmt: skip
 def test_wrong_values_are_value_errors(act: Callable[[Any], Any], value: object) -> None:

@@ -153,7 +153,7 @@ def test_blocks(capsys: pytest.CaptureFixture[str]) -> None:
         (("--a-format", "mxfp8", "--depth", "8"), "give its exponent, for instance --weight -16"),
         (
             ("--a-format", "mxfp8", "--b-format", "e4m3", "--depth", "8"),
-            "mxfp8 is a block format, and unknown --b-format",
+            "--b-format e4m3 was given beside mxfp8, a block format",
         ),
         (("--b-format", "mxfp8", "--depth", "8"), "blocks are multiplied by blocks: give --a-format too"),
         (("--a-format", "mxfp8", "--b-format", "nvfp4", "--depth", "8"), "give formats of one size"),
