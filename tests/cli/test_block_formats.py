@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ptqsim.cli.framework import app
@@ -16,11 +18,11 @@ def test_other_units_have_none(command: str, option: str, capsys: pytest.Capture
     assert "e4m3" in error
 
 
-def test_blocks_are_multiplied_by_blocks(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["vectors", "--depth", "8", "--b-format", "mxfp8", "-o", "never"]) == 2
+def test_blocks_are_multiplied_by_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["vectors", "--depth", "8", "--b-format", "mxfp8", "-o", str(tmp_path / "never")]) == 2
     assert "give --a-format too" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_unit_of_blocks_has_a_register(capsys: pytest.CaptureFixture[str]) -> None:
-    assert app.main(["rtl", "generate", "--a-format", "mxfp4", "--depth", "8", "-o", "never"]) == 2
+def test_a_unit_of_blocks_has_a_register(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["rtl", "generate", "--a-format", "mxfp4", "-o", str(tmp_path / "never")]) == 2
     assert "give --register" in " ".join(capsys.readouterr().err.split())

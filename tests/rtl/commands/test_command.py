@@ -131,6 +131,13 @@ def test_synthesize(capsys: pytest.CaptureFixture[str]) -> None:
         (["synthesize", "--code-bits", "four"], "try --code-bits 4,8"),
     ],
 )
-def test_wrong_input(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_input(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(["rtl", *arguments]) == 2
     assert message in capsys.readouterr().err
