@@ -126,7 +126,9 @@ def vectors(
         raise ValueError("no directory to write was given: try -o vectors, or --check DIR to verify one")
     places.check_folder("-o", output)
     if unit is not None:
-        refuse(plain | {"--layer": layer, "--trace": trace, "--cols": cols}, f"unit {unit} says what it takes")
+        lone = {} if calibrated is not None else {"--group": group or None}
+        others = {"--layer": layer, "--trace": trace, "--cols": cols}
+        refuse(plain | others | lone, f"unit {unit} says what it takes")
         unit_vectors.write(unit, output, out, golden.checked_name(name), calibrated, group, rows, data, images, seed)
         return
     chosen_profile = make_profile(profile)

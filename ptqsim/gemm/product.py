@@ -93,12 +93,14 @@ class Product(Keeper):
     def by_blas(self, dtype: Any) -> NDArray[Any]:
         """The product [batch, M, N] in the float type `dtype`."""
         a, b = self.rows_of(self.left.values(dtype)), self.right.values(dtype)
-        if len(a) == len(b) == len(self.pairs):
-            return np.asarray(np.matmul(a, b))
-        out = np.empty(self.shape, dtype)
-        for index, (left, right) in enumerate(self.pairs):
-            np.matmul(a[left], b[right], out=out[index])
-        return out
+        # A BLAS may compute in lanes beyond a small matrix, on whatever is there, and leave the flag of that behind.
+        with np.errstate(invalid="ignore"):
+            if len(a) == len(b) == len(self.pairs):
+                return np.asarray(np.matmul(a, b))
+            out = np.empty(self.shape, dtype)
+            for index, (left, right) in enumerate(self.pairs):
+                np.matmul(a[left], b[right], out=out[index])
+            return out
 
     def tiles_below(self, limit: int) -> NDArray[np.int64]:
         """The tiles none of whose outputs has a sum over a subset of its products beyond `limit` in magnitude."""
