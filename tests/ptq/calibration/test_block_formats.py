@@ -176,8 +176,8 @@ def test_what_excludes_each_other(model: nn.Module, images: torch.Tensor) -> Non
     for formats, options, words in (
         ({"softmax": "nvfp4", "activation": "mxfp4"}, {}, "blocks of 16 values and 'mxfp4' .* of 32, .*legal are bl"),
         ({"activation": "mxint8"}, {"w_granularity": "channel"}, "blocks are not multiplied by; legal is w_granula"),
-        ({"softmax": "mxint8"}, {"fit_accumulator": pq.Accumulator(20)}, "no blocks are summed; leave one of the two"),
-        ({"gelu": "mxfp6"}, {"integer_only": True}, "no unit of an integer-only network"),
+        ({"softmax": "mxint8"}, {"fit_accumulator": pq.Accumulator(20)}, "are summed; leave fit_accumulator"),
+        ({"gelu": "mxfp6"}, {"integer_only": True}, "an integer-only network does not have"),
         ({"gelu": "mxfp3"}, {}, "unknown format 'mxfp3'.*mxfp4"),
         ({"weight": "mxfp4"}, {"weight_rounding": "gptq"}, "by its rounding; .* try weight_rounding='nearest'"),
     ):  # fmt: skip

@@ -133,12 +133,15 @@ def test_what_excludes_each_other(model: nn.Module, images: torch.Tensor) -> Non
             "format 'e4m3' and to fit an accumulator; legal in a fit is 'uniform'",
         ),
         ({"weight_rounding": "gptq"}, "by its rounding; .* try weight_rounding='nearest'"),
-        ({"integer_only": True}, "kind 'weight' were to have format 'e4m3', which no unit .* legal are uniform, asymm"),
+        (
+            {"integer_only": True},
+            "kind 'weight' were to have format 'e4m3', which an integer-only .* for them: uniform;",
+        ),
     ):
         with pytest.raises(ValueError, match=words):
             made(model, images, formats=weight, **options)
     for formats in ({"activation": "e4m3"}, {"gelu": "e3m4"}, {"softmax": "log_sqrt2"}):
-        with pytest.raises(ValueError, match="no unit of an integer-only network"):
+        with pytest.raises(ValueError, match="an integer-only network does not have; legal for them: uniform, asym"):
             made(model, images, formats=formats, integer_only=True)
     with pytest.raises(ValueError, match="'reconstruct' learns codes that would no longer fit"):
         made(model, images, method="reconstruct", fit_accumulator=pq.Accumulator(20))

@@ -104,7 +104,7 @@ def test_a_unit_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["generate", "--unit", "nowhere.json", "-o", "x"], "can't be read"),
         (["generate", "--unit", "nowhere.json", "--setting", "bits=8", "-o", "x"], "leave --formulation"),
         (["generate", "--formulation", "ita", "-o", "x"], "no integer unit was named"),
-        (["simulate", "softmax", "--layer", "blocks.0"], "knows no layer"),
+        (["simulate", "softmax", "--layer", "blocks.0"], "--layer belong to products"),
         (["simulate", "--division", "exact"], "no integer unit was named"),
     ],
 )
