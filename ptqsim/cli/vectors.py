@@ -128,7 +128,7 @@ def vectors(
     if unit is not None:
         lone = {} if calibrated is not None else {"--group": group or None}
         others = {"--layer": layer, "--trace": trace, "--cols": cols}
-        refuse(plain | others | lone, f"unit {unit} says what it takes")
+        refuse({**plain, **others, **lone}, f"unit {unit} says what it takes")
         unit_vectors.write(unit, output, out, golden.checked_name(name), calibrated, group, rows, data, images, seed)
         return
     chosen_profile = make_profile(profile)
