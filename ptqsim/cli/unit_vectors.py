@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import typer
-
+from ptqsim.cli.findings import show_findings
 from ptqsim.cli.framework.options import load_calibrated
 from ptqsim.cli.framework.output import Output
 from ptqsim.common import fingerprint
@@ -82,14 +81,7 @@ def check(directory: Path, out: Output) -> None:
         result = check_unit(directory, report)
     if result.vectors is not None:
         _show(out, result.vectors, f"recomputed from {directory}")
-    if result.findings:
-        columns = ["file", "line", "mismatch"]
-        out.table(columns, [(finding.file, finding.line, finding.what) for finding in result.findings])
-    out.note(f"{directory}: {len(result.findings)} mismatches")
-    summary = {} if result.vectors is None else _summary(result.vectors)
-    out.result({"directory": directory, "ok": result.ok, "mismatches": result.findings, **summary})
-    if not result.ok:
-        raise typer.Exit(1)
+    show_findings(out, directory, result.findings, {} if result.vectors is None else _summary(result.vectors))
 
 
 def _show(out: Output, found: UnitVectors, title: str) -> None:

@@ -38,6 +38,7 @@ from ptqsim import golden
 from ptqsim.cli import unit_vectors
 from ptqsim.cli.block_vectors import show_blocks, write_block_vectors
 from ptqsim.cli.blocks import BLOCKS, block_formats, is_block
+from ptqsim.cli.findings import show_findings
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -184,14 +185,7 @@ def _check(directory: Path, out: Output) -> None:
         show_blocks(out, result.blocks, f"recomputed from {directory}")
     if result.vectors is not None:
         _show(out, result.vectors, f"recomputed from {directory}")
-    if result.findings:
-        columns = ["file", "line", "mismatch"]
-        out.table(columns, [(finding.file, finding.line, finding.what) for finding in result.findings])
-    out.note(f"{directory}: {len(result.findings)} mismatches")
-    summary = {} if result.vectors is None else _summary(result.vectors)
-    out.result({"directory": directory, "ok": result.ok, "mismatches": result.findings, **summary})
-    if not result.ok:
-        raise typer.Exit(1)
+    show_findings(out, directory, result.findings, {} if result.vectors is None else _summary(result.vectors))
 
 
 def _show(out: Output, found: golden.GoldenVectors, title: str) -> None:

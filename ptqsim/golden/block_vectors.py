@@ -15,7 +15,6 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.common import files
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_integer, checked_seed
 from ptqsim.datapath.blocks import block_reference
@@ -27,6 +26,7 @@ from ptqsim.formats.blocks.block import SCALE_BITS, Block, BlockScale
 from ptqsim.formats.registry import block_from_dict
 from ptqsim.gemm import matmul
 from ptqsim.golden import manifest
+from ptqsim.golden.folder import write_files
 from ptqsim.golden.hexfile import read
 from ptqsim.golden.layout import MANIFEST, HexColumn, digits
 from ptqsim.golden.stimuli import Pattern, stimulus
@@ -153,10 +153,7 @@ def write_blocks(vectors: BlockVectors, directory: str | Path, source: Mapping[s
     """
     folder = Path(directory)
     contents = _contents(vectors, source or {"kind": "given"}, manifest.versions())
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for file, text in contents.items():
-        files.write(folder / file, text)
-    return [folder / file for file in contents]
+    return write_files(folder, contents)
 
 
 def read_blocks(

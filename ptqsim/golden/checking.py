@@ -17,6 +17,7 @@ from ptqsim.formats import registry
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.golden import archive, block_vectors, header, hexfile, manifest
 from ptqsim.golden.block_vectors import BlockVectors
+from ptqsim.golden.folder import manifest_text
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, files, words
 from ptqsim.golden.stimuli import stimulus
 from ptqsim.golden.text import Located, UnreadableError
@@ -72,10 +73,8 @@ def check(directory: str | Path, progress: Progress = silent) -> CheckReport:
         If there is no manifest in it.
     """
     folder = Path(directory)
-    if not (folder / MANIFEST).is_file():
-        raise ValueError(f"{folder} holds no {MANIFEST}: give a directory that ptqsim vectors -o wrote")
+    text = manifest_text(folder)
     findings: list[Finding] = []
-    text = (folder / MANIFEST).read_bytes().decode("utf-8", "replace")
     if block_vectors.SCHEMA in text:
         wrong, of_blocks = block_vectors.check_block_files(folder, text, progress)
         return CheckReport([Finding(*each) for each in wrong], None, of_blocks)

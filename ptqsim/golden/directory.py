@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptqsim.common import files
 from ptqsim.golden import archive, header, hexfile, manifest
+from ptqsim.golden.folder import write_files
 from ptqsim.golden.layout import ARCHIVE, HEADER, MANIFEST, checked_name, words
 from ptqsim.golden.vectors import GoldenVectors
 
@@ -45,10 +45,5 @@ def write(
     contents[ARCHIVE] = archive.render(vectors)
     digests = {file: manifest.digest(data) for file, data in contents.items()}
     document = manifest.document(vectors, prefix, source or {"kind": "given"}, manifest.versions(), digests)
-    # Without a manifest there are no vectors: it goes first and comes last, and an interruption leaves nothing whole.
-    for stale in (MANIFEST, "acc.hex"):
-        (folder / stale).unlink(missing_ok=True)
     contents[MANIFEST] = manifest.render(document).encode()
-    for file, data in contents.items():
-        files.write(folder / file, data)
-    return [folder / file for file in contents]
+    return write_files(folder, contents, stale=["acc.hex"])

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ptqsim.common.progress import Progress, silent
 from ptqsim.golden import archive
 from ptqsim.golden.checking import Finding
+from ptqsim.golden.folder import manifest_text
 from ptqsim.golden.layout import ARCHIVE, MANIFEST, checked_name
 from ptqsim.golden.of_units import files
 from ptqsim.golden.of_units.stimuli import rows_for
@@ -52,11 +53,10 @@ def check_unit(directory: str | Path, progress: Progress = silent) -> UnitReport
         If there is no manifest in it.
     """
     folder = Path(directory)
-    if not (folder / MANIFEST).is_file():
-        raise ValueError(f"{folder} holds no {MANIFEST}: give a directory that ptqsim vectors -o wrote")
+    text = manifest_text(folder)
     findings: list[Finding] = []
     try:
-        claimed = json.loads((folder / MANIFEST).read_bytes().decode("utf-8", "replace"))
+        claimed = json.loads(text)
         vectors, expected = _recomputed(folder, claimed, findings, progress)
     except _ArchiveError as error:
         return UnitReport([*findings, Finding(ARCHIVE, None, str(error))], None)

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptqsim.common import files as written
 from ptqsim.golden import manifest
-from ptqsim.golden.layout import MANIFEST, checked_name
+from ptqsim.golden.folder import write_files
+from ptqsim.golden.layout import checked_name
 from ptqsim.golden.of_units import files
 from ptqsim.golden.of_units.vectors import UnitVectors
 
@@ -41,8 +41,4 @@ def write_unit(
     """
     folder, prefix = Path(directory), checked_name(name)
     contents = files.render(vectors, prefix, source or {"kind": "given"}, manifest.versions())
-    # Without a manifest there are no vectors: it goes first and comes last, and an interruption leaves nothing whole.
-    (folder / MANIFEST).unlink(missing_ok=True)
-    for file, data in contents.items():
-        written.write(folder / file, data)
-    return [folder / file for file in contents]
+    return write_files(folder, contents)
