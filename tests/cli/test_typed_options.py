@@ -19,6 +19,8 @@ from ptqsim.cli.framework import app
         (["calibrate", "--preset", "repq_vit", "--method", "ptq4vit", "--a-bits", "4"], ["--method", "-O"]),
         (["calibrate", "--preset", "repq_vit", "--w-granularity", "tensor", "--a-bits", "4"], ["--w-granularity"]),
         (["calibrate", "--preset", "repq_vit"], ["log_sqrt2", "--a-bits 6"]),
+        (["rtl", "generate", "gelu", "--setting", "length=7"], ["length", "acc_bits"]),
+        (["rtl", "generate", "softmax", "--setting", "features=9,precision=3"], ["features, precision", "length"]),
         (["vectors", "--unit", "softmax", "--group", "99"], ["--group"]),
         (["rtl", "simulate", "softmx"], ["Did you mean 'softmax'"]),
         (["rtl", "generate", "m.safetensors"], ["rtl simulate", "layernorm"]),

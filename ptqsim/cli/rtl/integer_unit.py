@@ -54,14 +54,19 @@ def hardware_of(
 ) -> rtl.UnitHardware:
     """The hardware that the options describe."""
     unit: Unit
+    given = _setting(setting, base)
     if unit_file is not None:
         if formulation is not None or setting is not None or division is not None:
             raise ValueError("--unit says all of the unit: leave --formulation, --setting and --division out")
         unit = _from_file(unit_file)
     else:
-        unit = standard_unit(what, formulation, _setting(setting, base), _division(division))
-    length = None if unit.channels or unit.longest <= _LONGEST else _setting(setting, base).length
-    return rtl.UnitHardware(unit, lanes, length, multiplier, name)
+        unit = standard_unit(what, formulation, given, _division(division))
+    length = None if unit.channels or unit.longest <= _LONGEST else given.length
+    hardware = rtl.UnitHardware(unit, lanes, length, multiplier, name)
+    if not (hardware.keeps_rows or hardware.counts_rows):
+        given.read.discard("length")  # a stream without rows
+    given.refuse_unread(what)
+    return hardware
 
 
 NARROW: Final = Setting(bits=5, shift=3, length=16, features=4, acc_bits=12, residual_bits=8, precision=8, entries=16)
@@ -182,9 +187,40 @@ def describe(hardware: rtl.UnitHardware) -> str:
     return f"{unit.kind}: {inputs}{rows}{lanes}, to {unit.out_format.short()}"
 
 
-def _setting(text: str | None, base: Setting | None = None) -> Setting:
-    """A `Setting` from ``name=integer`` with commas."""
-    legal = [field.name for field in fields(Setting)]
+class _Given(Setting):
+    """A setting that knows which of its fields were given, and which were read."""
+
+    __slots__ = ("names", "read")
+    names: set[str]
+    read: set[str]
+
+    @classmethod
+    def of(cls, setting: Setting, names: Iterable[str]) -> _Given:
+        made = cls(**asdict(setting))
+        object.__setattr__(made, "names", set(names))
+        object.__setattr__(made, "read", set())
+        return made
+
+    def __getattribute__(self, name: str) -> Any:
+        found = object.__getattribute__(self, name)
+        if name in _FIELDS and hasattr(self, "read"):
+            object.__getattribute__(self, "read").add(name)
+        return found
+
+    def refuse_unread(self, what: str) -> None:
+        """Refuse fields that were given and that a unit of this kind does not have."""
+        if unread := self.names - self.read:
+            raise ValueError(
+                f"--setting gives {', '.join(sorted(unread))}, which this {what} does not have; legal are "
+                f"{', '.join(name for name in _FIELDS if name in self.read)}"
+            )
+
+
+_FIELDS: Final = tuple(field.name for field in fields(Setting))
+
+
+def _setting(text: str | None, base: Setting | None = None) -> _Given:
+    """A setting from ``name=integer`` with commas."""
     changes: dict[str, Any] = {}
     for part in text.split(",") if text else ():
         name, _, value = part.partition("=")
@@ -192,9 +228,9 @@ def _setting(text: str | None, base: Setting | None = None) -> Setting:
             changes[name.strip()] = int(value)
         except ValueError:
             raise ValueError(f"--setting {text!r} can't be read at {part!r}; legal are integers: try bits=8") from None
-        if name.strip() not in legal:
-            raise ValueError(f"--setting knows no {name.strip()!r}; legal are {', '.join(legal)}")
-    return replace(base or Setting(), **changes)
+        if name.strip() not in _FIELDS:
+            raise ValueError(f"--setting knows no {name.strip()!r}; legal are {', '.join(_FIELDS)}")
+    return _Given.of(replace(base or Setting(), **changes), changes)
 
 
 def _division(text: str | None) -> units.Division | None:

@@ -60,20 +60,18 @@ def test_no_tool_warns_of_a_wide_unit(tool: str, lanes: int, what: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind"),
     [
-        (["softmax", "--formulation", "shiftmax", "--lanes", "2"], "shiftmax"),
+        (["softmax", "--formulation", "shiftmax", "--lanes", "2", "--setting", "length=9,acc_bits=12"], "shiftmax"),
         (["layernorm", "--setting", "features=8,precision=6"], "layer_norm"),
         (["gelu", "--formulation", "i_gelu", "--setting", "acc_bits=12"], "i_gelu"),
-        (["residual"], "residual_add"),
-        (["rescale", "--formulation", "channel", "--setting", "features=5"], "rescale"),
+        (["residual", "--setting", "acc_bits=12"], "residual_add"),
+        (["rescale", "--formulation", "channel", "--setting", "features=5,acc_bits=12"], "rescale"),
     ],
 )
 def test_generate_and_simulate(
     arguments: list[str], kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     need("iverilog")
-    small = [one for one in arguments if "=" not in one and one != "--setting"]
-    setting = ",".join(["length=9,features=6,acc_bits=12", *(one for one in arguments if "=" in one)])
-    given = [*small, "--setting", setting, "--json"]
+    given = [*arguments, "--json"]
     assert main(["rtl", "generate", *given, "-o", str(tmp_path)]) == 0
     manifest = json.loads((tmp_path / "design.json").read_text())
     assert manifest["tops"] == [f"ptqsim_{kind}"]
