@@ -37,7 +37,7 @@ import typer
 from ptqsim import golden
 from ptqsim.cli import unit_vectors
 from ptqsim.cli.block_vectors import show_blocks, write_block_vectors
-from ptqsim.cli.blocks import BLOCKS, block_formats, is_block
+from ptqsim.cli.blocks import BLOCKS, block_formats, is_block, refuse_block_options
 from ptqsim.cli.findings import show_findings
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
@@ -146,8 +146,7 @@ def vectors(
         made = block_formats(a_format, b_format, no)
         write_block_vectors(*made, register, of_blocks, pattern, output, out)
         return
-    if register is not None:
-        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
+    refuse_block_options({"--register": register})
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
         a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)

@@ -127,11 +127,7 @@ class GELU(Activation):
     """`Activation` of x Phi(x), the GELU without approximation."""
 
     kind: ClassVar[str] = "gelu"
-
-    @staticmethod
-    def function(x: Fraction) -> Fraction:
-        """The real function, to 40 digits."""
-        return exact_functions.gelu(x)
+    function = staticmethod(exact_functions.gelu)
 
 
 @dataclass(frozen=True, init=False)
@@ -139,11 +135,7 @@ class SiLU(Activation):
     """`Activation` of x sigmoid(x)."""
 
     kind: ClassVar[str] = "silu"
-
-    @staticmethod
-    def function(x: Fraction) -> Fraction:
-        """The real function, to 40 digits."""
-        return exact_functions.silu(x)
+    function = staticmethod(exact_functions.silu)
 
 
 @dataclass(frozen=True, init=False)
@@ -151,11 +143,7 @@ class QuickGELU(Activation):
     """`Activation` of x sigmoid(1.702 x)."""
 
     kind: ClassVar[str] = "quick_gelu"
-
-    @staticmethod
-    def function(x: Fraction) -> Fraction:
-        """The real function, to 40 digits."""
-        return exact_functions.quick_gelu(x)
+    function = staticmethod(exact_functions.quick_gelu)
 
 
 @dataclass(frozen=True, init=False)
@@ -163,11 +151,7 @@ class ReLU(Activation):
     """`Activation` of max(x, 0)."""
 
     kind: ClassVar[str] = "relu"
-
-    @staticmethod
-    def function(x: Fraction) -> Fraction:
-        """The real function, to 40 digits."""
-        return exact_functions.relu(x)
+    function = staticmethod(exact_functions.relu)
 
 
 def checked_index(index_format: object) -> NumberFormat:
