@@ -127,7 +127,11 @@ class GELU(Activation):
     """`Activation` of x Phi(x), the GELU without approximation."""
 
     kind: ClassVar[str] = "gelu"
-    function = staticmethod(exact_functions.gelu)
+
+    @staticmethod
+    def function(x: Fraction) -> Fraction:
+        """The real function, to 40 digits."""
+        return exact_functions.gelu(x)
 
 
 @dataclass(frozen=True, init=False)
@@ -135,7 +139,11 @@ class SiLU(Activation):
     """`Activation` of x sigmoid(x)."""
 
     kind: ClassVar[str] = "silu"
-    function = staticmethod(exact_functions.silu)
+
+    @staticmethod
+    def function(x: Fraction) -> Fraction:
+        """The real function, to 40 digits."""
+        return exact_functions.silu(x)
 
 
 @dataclass(frozen=True, init=False)
@@ -143,7 +151,11 @@ class QuickGELU(Activation):
     """`Activation` of x sigmoid(1.702 x)."""
 
     kind: ClassVar[str] = "quick_gelu"
-    function = staticmethod(exact_functions.quick_gelu)
+
+    @staticmethod
+    def function(x: Fraction) -> Fraction:
+        """The real function, to 40 digits."""
+        return exact_functions.quick_gelu(x)
 
 
 @dataclass(frozen=True, init=False)
@@ -151,7 +163,11 @@ class ReLU(Activation):
     """`Activation` of max(x, 0)."""
 
     kind: ClassVar[str] = "relu"
-    function = staticmethod(exact_functions.relu)
+
+    @staticmethod
+    def function(x: Fraction) -> Fraction:
+        """The real function, to 40 digits."""
+        return exact_functions.relu(x)
 
 
 def checked_index(index_format: object) -> NumberFormat:
