@@ -56,10 +56,12 @@ def make_detection_scenes(
 
     Parameters
     ----------
-    split, start, count, style : DataSplit or str, int, int and SceneStyle
+    split, start, count : DataSplit or str, int and int
         As for :func:`ptqsim.ptq.datasets.scenes.make_scenes`.
     seed : int
         Seed of the whole data set, 0 to 2**60 - 1.  The bundled model and all printed numbers use 0.
+    style : SceneStyle, optional
+        Difficulty of the scenes; by default that of the data set.
     chunk : int
         Scenes composed at a time; changes memory, never the result.
 
