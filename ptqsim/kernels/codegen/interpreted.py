@@ -10,7 +10,7 @@ import numpy as np
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
 _Rule = Callable[[Any, Any, Any, Any], Any]
-"""What a register holds after an addition: of the sum, the two limits of the register, and `more`."""
+"""The value that a register holds after an addition: of the sum, the two limits of the register, and `more`."""
 
 
 def _clamped(total: Any, least: Any, greatest: Any, more: Any) -> Any:
