@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ptqsim import ptq
 from ptqsim.errors import unknown_name
-from ptqsim.ptq.integer_only.options import IntegerOnly
 
 from .alone import KINDS
 
@@ -34,9 +34,9 @@ class Choice:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     kinds: tuple[str, ...] | None = None
 
-    def units(self) -> IntegerOnly:
+    def units(self) -> ptq.IntegerOnly:
         """The options of the plan."""
-        return IntegerOnly.of(**self.options)
+        return ptq.IntegerOnly.of(**self.options)
 
     def key(self) -> dict[str, Any]:
         """Everything that decides the result, as JSON values; the label does not."""
