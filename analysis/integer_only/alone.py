@@ -143,7 +143,7 @@ class _Hooks:
     def _addition(self, name: str) -> None:
         block, place = name.rsplit(".add", 1)
         layer = f"{block}.{'attn.proj' if place == '1' else 'mlp.fc2'}"
-        scaling = self.modules.get(f"{block}.ls{place}")
+        scaling: Any = self.modules.get(f"{block}.ls{place}")
         gain = numbers(scaling.gamma) if hasattr(scaling, "gamma") else 1.0
         step = self.steps[name]
         self.before(f"{block}.norm{place}", lambda x: self.keep(name, x))

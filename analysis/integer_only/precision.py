@@ -31,9 +31,9 @@ _LOOKS: Final = (
 """Of the widths, in their order."""
 
 _AXES: Final = {
-    "residual": "residual / bits",
+    "residual": "bits of the residual",
     "table": "entries of softmax's table",
-    "root": "LayerNorm's root / bits",
+    "root": "bits of LayerNorm's root",
 }
 """What is varied, and how its axis is labeled."""
 
