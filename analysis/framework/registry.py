@@ -24,6 +24,7 @@ FIGURES: Final[dict[str, str]] = {
     "formats.trade_off": ".formats.trade_off:TradeOff",
     "hardware.area": ".hardware.area:Area",
     "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
+    "integer_only.precision": ".integer_only.precision:Precision",
     "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
     "methods.operand_loss": ".methods.operand_loss:OperandLosses",
     "ptq4vit.fig1": ".papers.ptq4vit.fig1_overview:Overview",
@@ -44,6 +45,7 @@ FIGURES: Final[dict[str, str]] = {
 
 TABLES: Final[dict[str, str]] = {
     "formats.accuracy": ".formats.accuracy:FormatAccuracy",
+    "integer_only.ladder": ".integer_only.ladder:Ladder",
     "liu2021.table1": ".papers.liu2021.table1_accuracy:Classification",
     "liu2021.table2": ".papers.liu2021.table2_detection:Detection",
     "liu2021.table3": ".papers.liu2021.table3_ablation:Ablation",
@@ -59,7 +61,7 @@ TABLES: Final[dict[str, str]] = {
     "ptq4vit.table4": ".papers.ptq4vit.table4_calibration_images:CalibrationImages",
 }
 
-LONG: Final = ("methods.accuracy", "methods.claims", "methods.presets")
+LONG: Final = ("integer_only.ladder", "methods.accuracy", "methods.claims", "methods.presets")
 """Artifacts that take hours and are made only if they are named."""
 
 ARTIFACTS: Final[dict[str, str]] = {**FIGURES, **TABLES}

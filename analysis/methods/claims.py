@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptqsim.errors import unknown_name
 
@@ -189,22 +190,40 @@ def compared(better: list[Data], control: list[Data]) -> dict[str, Any]:
         One for each draw, in the same order.
     """
     one, other = (np.stack([data["images"].values("kl") for data in found]) for found in (better, control))
-    difference = one - other  # [draws, images]
-    draws, images = difference.shape
-    error = difference.mean(axis=0).var(ddof=1) / images if images > 1 else math.nan
-    if draws > 1:
-        error += difference.mean(axis=1).var(ddof=1) / draws
+    difference, error = paired(one, other)
+    draws, images = one.shape
     top1 = [np.mean([data["point"].column("top1")[0] for data in found]) for found in (better, control)]
     return {
         "images": images,
         "draws": draws,
         "kl": float(one.mean()),
         "kl_control": float(other.mean()),
-        "difference": float(difference.mean()),
-        "standard_error": math.sqrt(error),
-        "draws_below_zero": int((difference.mean(axis=1) < 0).sum()),
+        "difference": difference,
+        "standard_error": error,
+        "draws_below_zero": int(((one - other).mean(axis=1) < 0).sum()),
         "top1_difference": float(top1[0] - top1[1]),
     }
+
+
+def paired(one: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of paired differences, and its standard error: that of the images and that of the draws together.
+
+    Parameters
+    ----------
+    one, other : float64 array of shape (draws, images)
+        What two methods have on the same images. Of a single draw, the error is that of the images alone.
+
+    Returns
+    -------
+    tuple of float
+        NaN for the error of a single image.
+    """
+    difference = one - other
+    draws, images = difference.shape
+    error = difference.mean(axis=0).var(ddof=1) / images if images > 1 else math.nan
+    if draws > 1:
+        error += difference.mean(axis=1).var(ddof=1) / draws
+    return float(difference.mean()), math.sqrt(error)
 
 
 def verdict(difference: float, error: float) -> str:

@@ -10,13 +10,15 @@ from analysis.framework.store import ArtifactStore
 from analysis.framework.workload import Workload
 from ptqsim import ptq
 from ptqsim.ptq.zoo.detector_names import DETECTORS, DETR_DIGITS, DetrModel
-from tests.ptq.networks import vision_transformer
+from tests.ptq.networks import HALF, vision_transformer
 
 
 @pytest.fixture(scope="session")
 def tiny_model():
     torch.manual_seed(0)
-    return vision_transformer(img_size=32, patch_size=8, num_classes=100, embed_dim=32, depth=2, num_heads=2)
+    made = vision_transformer(img_size=32, patch_size=8, num_classes=100, embed_dim=32, depth=2, num_heads=2)
+    made.pretrained_cfg = HALF
+    return made
 
 
 @pytest.fixture(scope="session")

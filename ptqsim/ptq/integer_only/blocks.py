@@ -13,7 +13,7 @@ from ptqsim import units
 from ptqsim.integer_only import Apply, Combine, Product, Reshape, Take, Transpose
 from ptqsim.integer_only.steps import spread
 from ptqsim.ptq.integer_only.builder import Accumulators, Builder, nearest, shared
-from ptqsim.ptq.integer_only.functions import index_format, unit_of
+from ptqsim.ptq.integer_only.functions import unit_of
 from ptqsim.ptq.integer_only.options import GELUS, SOFTMAXES
 from ptqsim.ptq.integer_only.refuse import no_unit
 from ptqsim.ptq.network.products.operations import MatmulOperation
@@ -138,7 +138,7 @@ def activation(build: Builder, name: str, module: nn.Module, given: Accumulators
     options = dict(chosen.options)
     bits = options.pop("bits", 8)
     table = chosen.kind == units.GELU.kind or kind is not units.GELU
-    index = index_format(kind, build.seen.samples[name], out, bits, uniform=not table)
+    index = build.seen.index_format(name, kind, out, bits, uniform=not table)
     made = (kind if table else GELUS[chosen.kind]).from_real(
         given.scales,
         index,

@@ -12,7 +12,7 @@ from ptqsim.ptq.integer_only.builder import Builder
 from ptqsim.ptq.integer_only.options import IntegerOnly
 from ptqsim.ptq.integer_only.pixels import normalization, pixel_projection
 from ptqsim.ptq.integer_only.refuse import no_unit
-from ptqsim.ptq.integer_only.seen import observe
+from ptqsim.ptq.integer_only.seen import Seen, observe
 from ptqsim.ptq.integer_only.swin import check_swin, read_swin
 from ptqsim.ptq.integer_only.vision_transformer import check_vision_transformer, read_vision_transformer
 from ptqsim.ptq.network.products.operations import PatchOperation
@@ -52,7 +52,7 @@ def check_units(model: Any, channels: int) -> Any:
     return read
 
 
-def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: IntegerOnly) -> Plan:
+def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: IntegerOnly, seen: Seen | None = None) -> Plan:
     """The plan of a calibrated network, with the ranges that these images show.
 
     Parameters
@@ -62,6 +62,8 @@ def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: Integer
     images : float tensor [N, C, H, W]
         Calibration images, normalized.
     options : IntegerOnly
+    seen : Seen, optional
+        What `observe` has found on these images; it serves any number of plans of one network.
 
     Raises
     ------
@@ -75,7 +77,7 @@ def build_plan(quantized: QuantizedModel, images: torch.Tensor, options: Integer
     read = check_units(model, images.shape[1])
     mean, std = normalization(model)
     channels, height, width = (int(side) for side in images.shape[1:])
-    build = Builder(quantized, (channels, height, width), options, observe(quantized, images))
+    build = Builder(quantized, (channels, height, width), options, seen or observe(quantized, images))
     projection = pixel_projection(model.patch_embed.proj, mean, std, images)
     plan: Plan = read(build, model, projection, (mean, std))
     return plan

@@ -68,12 +68,8 @@ class Builder:
 
     def linear(self, op: WeightOperation, source: str) -> Accumulators:
         """The product of a fully-connected layer."""
-        assert op.formats is not None
-        codes = plain_codes(op.weight_codes)
-        self.add(Product(op.name, source, weights=tuple(codes)))
-        a = op.formats.a[0].scale
-        parts = [np.broadcast_to(a * np.asarray(one.format.scale), one.shape[-1]) for one in codes]
-        scale = np.concatenate(parts).astype(np.float64)
+        self.add(Product(op.name, source, weights=tuple(plain_codes(op.weight_codes))))
+        scale = accumulator_scale(op)
         return Accumulators(op.name, scale, bias_of(op, len(scale)))
 
     def rescale(self, name: str, given: Accumulators, out: NumberFormat) -> str:
@@ -160,6 +156,14 @@ class Builder:
         constant = nearest(sum(one.bias for one in heads) / len(heads) / unit)
         self.add(Combine(name, tuple(one.edge for one in heads), tuple(factors), constant, unit))
         return unit
+
+
+def accumulator_scale(op: WeightOperation) -> NDArray[np.float64]:
+    """Real value of one unit of an accumulator of a layer, per channel."""
+    assert op.formats is not None
+    a, codes = op.formats.a[0].scale, plain_codes(op.weight_codes)
+    parts = [np.broadcast_to(a * np.asarray(one.format.scale), one.shape[-1]) for one in codes]
+    return np.concatenate(parts).astype(np.float64)
 
 
 def bias_of(op: WeightOperation, count: int) -> NDArray[np.float64]:

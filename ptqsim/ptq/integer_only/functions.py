@@ -90,5 +90,5 @@ def index_format(
 def _error(
     function: Function, sample: NDArray[np.float64], exact: NDArray[np.float64], fmt: Any, out: NumberFormat
 ) -> float:
-    stored = out.decode(out.encode(function(fmt.decode(fmt.encode(sample)))))
-    return float(np.mean((stored - exact) ** 2))
+    table = out.decode(out.encode(function(fmt.decode(np.arange(1 << fmt.storage_bits)))))
+    return float(np.mean((table[fmt.encode(sample)] - exact) ** 2))

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ptqsim.ptq.integer_only.functions import is_activation
+from ptqsim import units
+from ptqsim.formats.base import NumberFormat
+from ptqsim.ptq.integer_only.functions import index_format, is_activation
 from ptqsim.ptq.network.products.operations import MatmulOperation
 
 if TYPE_CHECKING:
@@ -33,12 +35,24 @@ class Seen:
         Of the output of a product of Q and K, for every head.
     samples : dict of str to float64 array
         Inputs of activation functions, always with the least and the greatest.
+    index_formats : dict
+        Formats of pre-activations that were found before, by all that they depend on.
     """
 
     inputs: dict[str, float] = field(default_factory=dict)
     outputs: dict[str, float] = field(default_factory=dict)
     scores: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     samples: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    index_formats: dict[tuple[str, NumberFormat, int, bool], NumberFormat] = field(default_factory=dict)
+
+    def index_format(
+        self, name: str, kind: type[units.Activation], out: NumberFormat, bits: int, uniform: bool
+    ) -> NumberFormat:
+        """The format of the pre-activations of a function by name; the rest is as for `functions.index_format`."""
+        key = (name, out, bits, uniform)
+        if key not in self.index_formats:
+            self.index_formats[key] = index_format(kind, self.samples[name], out, bits, uniform)
+        return self.index_formats[key]
 
 
 def observe(quantized: QuantizedModel, images: torch.Tensor) -> Seen:
