@@ -24,6 +24,7 @@ FIGURES: Final[dict[str, str]] = {
     "formats.trade_off": ".formats.trade_off:TradeOff",
     "hardware.area": ".hardware.area:Area",
     "hardware.area_accuracy": ".hardware.area_accuracy:AreaAccuracy",
+    "hardware.unit_accuracy": ".hardware.unit_accuracy:UnitAccuracy",
     "integer_only.precision": ".integer_only.precision:Precision",
     "liu2021.fig1": ".papers.liu2021.fig1_nuclear_norm:NuclearNorm",
     "methods.operand_loss": ".methods.operand_loss:OperandLosses",

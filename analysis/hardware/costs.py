@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from ptqsim.common import fingerprint
 from ptqsim.rtl.synthesis import kept
-from ptqsim.rtl.synthesis.designs import DesignPoint
 from ptqsim.rtl.synthesis.flow import rtl_of
-from ptqsim.rtl.synthesis.sweep import Cost, sweep
+from ptqsim.rtl.synthesis.sweep import Cost, Point, sweep
 
 from ..framework import style
 from ..framework.workload import Workload
@@ -28,7 +27,7 @@ LOOKS: Final[dict[str, style.Look]] = {
 """Color and marker of each default design."""
 
 
-def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost[DesignPoint]]:
+def costs(points: Sequence[Point], workload: Workload) -> list[Cost[Point]]:
     """The cost of every point, by one tool: as kept with the package if all of them are, else synthesized.
 
     Raises
@@ -50,7 +49,7 @@ def costs(points: Sequence[DesignPoint], workload: Workload) -> list[Cost[Design
     return found
 
 
-def counted(cost: Cost[DesignPoint]) -> dict[str, Any]:
+def counted(cost: Cost[Point]) -> dict[str, Any]:
     """One cost as cells of a row."""
     assert cost.gates is not None
     return {
