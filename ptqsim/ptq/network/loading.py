@@ -29,10 +29,10 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_calibrated
 from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
-READABLE: Final = (1, 2, 3, 4, 5, 6)
+READABLE: Final = (1, 2, 3, 4, 5, 6, 7)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
-Version 5 has scales per channel, unsigned codes and zero points, version 6 block formats; they are written where there
-are any."""
+Version 5 has scales per channel, unsigned codes and zero points, version 6 block formats, version 7 rotations; they are
+written where there are any."""
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:

@@ -66,8 +66,8 @@ class QuantizedModel(nn.Module):
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
         Classes and settings of the modules of the network, by name; plain data.
-    foldings : tuple of Folding and HeadFolding
-        Factors that were moved between the parameters of the float network before it was calibrated.
+    foldings : tuple of Folding, HeadFolding, StreamRotation and HeadRotation
+        Factors and rotations that were moved between the parameters of the float network before it was calibrated.
     info : dict
         Record of the calibration as plain data: method, widths, options, seed.
 

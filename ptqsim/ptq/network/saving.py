@@ -2,9 +2,9 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``shift/<number>`` its constants
-or ``values/<number>`` its factors of values, ``plan/...`` the constants of an integer-only network that are not there
-yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
+``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>``
+its constants or ``values/<number>`` those of values, ``plan/...`` the constants of an integer-only network that are not
+there yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
 a digest of all the rest.
 """
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +27,7 @@ from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.blocked import Blocked
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
+from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamNorm, StreamRotation
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 VERSION: Final = 4
 WITH_LATER_FIELDS: Final = 5
 WITH_BLOCKS: Final = 6
+WITH_ROTATIONS: Final = 7
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -101,10 +104,20 @@ def written_folding(
     folding: AnyFolding, place: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]
 ) -> dict[str, Any]:
     """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
-    if isinstance(folding, HeadFolding):
-        header["version"] = max(header["version"], WITH_LATER_FIELDS)
-        tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
-        return {"qkv": folding.qkv, "proj": folding.proj}
+    match folding:
+        case StreamRotation():
+            header["version"] = max(header["version"], WITH_ROTATIONS)
+            tensors[f"fold{place}"] = folding.matrix.cpu().contiguous()
+            norms = [asdict(norm) for norm in folding.norms]
+            return {"norms": norms, "writers": folding.writers, "scales": folding.scales, "values": folding.values}
+        case HeadRotation():
+            header["version"] = max(header["version"], WITH_ROTATIONS)
+            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+            return {"qkv": folding.qkv, "proj": folding.proj, "rotated": True}
+        case HeadFolding():
+            header["version"] = max(header["version"], WITH_LATER_FIELDS)
+            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+            return {"qkv": folding.qkv, "proj": folding.proj}
     tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
     if folding.constants is not None:
         header["version"] = max(header["version"], WITH_LATER_FIELDS)
@@ -114,8 +127,14 @@ def written_folding(
 
 def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Tensor]) -> AnyFolding:
     """The folding that `written_folding` wrote."""
+    if "norms" in entry:
+        norms = tuple(StreamNorm(norm["name"], tuple(norm["linears"]), norm["moved"]) for norm in entry["norms"])
+        scales = tuple((scale, writer) for scale, writer in entry["scales"])
+        matrix = tensors[f"fold{place}"]
+        return StreamRotation(matrix, norms, tuple(entry["writers"]), scales, tuple(entry["values"]))
     if "qkv" in entry:
-        return HeadFolding(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
+        kind = HeadRotation if entry.get("rotated") else HeadFolding
+        return kind(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
     return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
 
 
