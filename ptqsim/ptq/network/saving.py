@@ -2,7 +2,7 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>``
+``bias/<layer>`` a bias that was corrected, ``norm/<parameter>`` a parameter of a LayerNorm that was learned, ``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>``
 its constants or ``values/<number>`` those of values, ``plan/...`` the constants of an integer-only network that are not
 there yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
 a digest of all the rest.
@@ -22,7 +22,6 @@ from safetensors.torch import save as serialized
 import ptqsim as pq
 from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.integer_only import plan_to_plain
-from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.blocked import Blocked
 from ptqsim.ptq.network.products.operations import WeightOperation
@@ -36,6 +35,7 @@ VERSION: Final = 4
 WITH_LATER_FIELDS: Final = 5
 WITH_BLOCKS: Final = 6
 WITH_ROTATIONS: Final = 7
+"""The version of rotations, and of parameters of norms that were learned."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -65,11 +65,13 @@ def save(quantized: QuantizedModel, path: Path) -> None:
                 tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
             if op.corrected_bias is not None:
                 tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
-    for name, parameter in stored_tensors(quantized.model).items():
+    for name, parameter in quantized.float_parameters().items():
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
+    for name, parameter in quantized.tuned.items():
+        tensors[f"norm/{name}"] = parameter.cpu().contiguous()
     header: dict[str, Any] = {
-        "version": version_of(layers),
+        "version": WITH_ROTATIONS if quantized.tuned else version_of(layers),
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,

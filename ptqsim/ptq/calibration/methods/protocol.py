@@ -58,6 +58,7 @@ class Reconstruction:
     rounding_rate: float
     scale_rate: float
     bias_rate: float
+    norm_rate: float
     regularizer: float
     distill: int
 

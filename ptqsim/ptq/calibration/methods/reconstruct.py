@@ -9,7 +9,7 @@ from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
 
-_RATES: Final = ("scale_rate", "bias_rate")
+_RATES: Final = ("scale_rate", "bias_rate", "norm_rate")
 LARGEST_RATE: Final = 1.0
 """Largest learning rate; a step of Adam is about as long as its rate, and a decision of rounding is from 0 to 1."""
 
@@ -55,6 +55,8 @@ class Reconstruct(PTQ4ViT):
     rounding_rate, scale_rate, bias_rate : float
         Learning rates of Adam, which fall to zero by half a cosine: of the rounding variables, of the logarithms of the
         scales, of the biases.  A scale or bias whose rate is 0 stays that of the search.
+    norm_rate : float
+        Learning rate of the weights and biases of the LayerNorms in a block, and with distillation of all; 0 leaves them.
     regularizer : float
         Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
     distill : int
@@ -72,6 +74,7 @@ class Reconstruct(PTQ4ViT):
     rounding_rate: float = 0.01
     scale_rate: float = 0.001
     bias_rate: float = 0.0005
+    norm_rate: float = 0.0
     regularizer: float = 1.0
     distill: int = 0
 
@@ -89,6 +92,11 @@ class Reconstruct(PTQ4ViT):
         for option in _RATES:
             if not 0 <= getattr(self, option) <= LARGEST_RATE:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 0 to {LARGEST_RATE:g}: try 0.001")
+        if self.norm_rate and self.parts == "layer" and not self.distill:
+            raise ValueError(
+                f"norm_rate is {self.norm_rate} with parts='layer', and no LayerNorm is part of a layer; legal is 0, or "
+                "parts='block', or distillation: try parts='block'"
+            )
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop is {self.drop}; legal is 0 to less than 1: try 0.5")
         if not 0 <= self.regularizer <= 1e6:
@@ -110,6 +118,7 @@ class Reconstruct(PTQ4ViT):
             rounding_rate=self.rounding_rate,
             scale_rate=self.scale_rate,
             bias_rate=self.bias_rate,
+            norm_rate=self.norm_rate,
             regularizer=self.regularizer,
             distill=self.distill,
         )

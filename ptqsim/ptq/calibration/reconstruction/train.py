@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
-from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation, mixed
+from ptqsim.ptq.calibration.reconstruction.learned import LearnedNorm, LearnedOperation, mixed
 from ptqsim.ptq.calibration.reconstruction.quantizers import Weight
 from ptqsim.ptq.calibration.reconstruction.recorded import BATCH, Arguments
 
@@ -60,12 +60,13 @@ class PartData:
 def train(
     module: nn.Module,
     operations: Sequence[LearnedOperation],
+    norms: Sequence[LearnedNorm],
     data: PartData,
     options: Reconstruction,
     generator: torch.Generator,
     report: Callable[[int, float], None],
 ) -> dict[str, Any]:
-    """Learn scales, rounding and biases of the operations of a part.
+    """Learn scales, rounding and biases of the operations of a part, and its norms.
 
     Returns
     -------
@@ -78,13 +79,13 @@ def train(
         Where the loss is not finite.
     """
     before = data.total(module)
-    groups, weights = _parameters(operations, options)
+    groups, weights = _parameters(operations, norms, options)
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations)
     unit = before or 1.0
     with ExitStack() as stack, torch.enable_grad():
-        for operation in operations:
-            stack.enter_context(operation)
+        for one in (*operations, *norms):
+            stack.enter_context(one)
         for step in range(options.iterations):
             chosen = torch.randint(len(data.target), (min(options.batch, len(data.target)),), generator=generator)
             x = data.quantized[chosen]
@@ -103,8 +104,8 @@ def train(
             optimizer.step()
             schedule.step()
             report(step + 1, value)
-    for operation in operations:
-        operation.finish()
+    for one in (*operations, *norms):
+        one.finish()
     return {"before": before, "after": data.total(module)}
 
 
@@ -117,7 +118,7 @@ def _beta(done: float) -> float | None:
 
 
 def _parameters(
-    operations: Sequence[LearnedOperation], options: Reconstruction
+    operations: Sequence[LearnedOperation], norms: Sequence[LearnedNorm], options: Reconstruction
 ) -> tuple[list[dict[str, Any]], list[Weight]]:
     weights = [operation.b for operation in operations if isinstance(operation.b, Weight)]
     ratios = [ratio for operation in operations for ratio in operation.ratios()]
@@ -125,5 +126,6 @@ def _parameters(
         {"params": [weight.v for weight in weights], "lr": options.rounding_rate},
         {"params": ratios, "lr": options.scale_rate},
         {"params": [o.bias for o in operations if o.bias is not None], "lr": options.bias_rate},
+        {"params": [variable for norm in norms for variable in norm.variables()], "lr": options.norm_rate},
     ]
     return [group for group in groups if group["params"]], weights
