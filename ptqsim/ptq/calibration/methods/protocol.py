@@ -54,6 +54,7 @@ class Reconstruction:
     batch: int
     drop: float
     fisher: bool
+    rank: int
     by_layer: bool
     rounding_rate: float
     scale_rate: float

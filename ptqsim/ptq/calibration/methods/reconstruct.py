@@ -19,6 +19,7 @@ class Weighting(Choice):
 
     EQUAL = "equal"
     FISHER = "fisher"
+    LOW_RANK = "low_rank"
 
 
 class Parts(Choice):
@@ -46,9 +47,13 @@ class Reconstruct(PTQ4ViT):
         Images in a step.
     drop : float
         Probability that an element of an activation, or of a block's input, is that of the float network; 0 to 1.
-    weighting : Weighting or {"equal", "fisher"}
-        Squared errors of the output all count the same, or by the squared gradient of the task loss (BRECQ, Li et al.,
-        ICLR 2021, Eq. 10), whose labels are the network's own predictions.
+    weighting : Weighting or {"equal", "fisher", "low_rank"}
+        Squared errors of the output all count the same; or by the squared gradient of the task loss (BRECQ, Li et al.,
+        ICLR 2021, Eq. 10), whose labels are the network's own predictions; or by a diagonal and a matrix of low rank,
+        made of gradients of the divergence from the float network while a block is trained (FIMA-Q, Wu et al., CVPR
+        2025).
+    rank : int
+        Rank of that matrix, which is so often added to, at even distances; of ``weighting="low_rank"`` only.
     parts : Parts or {"block", "layer"}
         Parts that are trained together: blocks, and the layers outside of them; or every layer with a weight by itself
         (AdaRound), in which case the scales of Q K^T and P V stay those of the search.
@@ -70,6 +75,7 @@ class Reconstruct(PTQ4ViT):
     batch: int = 16
     drop: float = 0.5
     weighting: Weighting | str = Weighting.EQUAL
+    rank: int = 15
     parts: Parts | str = Parts.BLOCK
     rounding_rate: float = 0.01
     scale_rate: float = 0.001
@@ -80,7 +86,7 @@ class Reconstruct(PTQ4ViT):
 
     def __post_init__(self) -> None:
         PTQ4ViT.__post_init__(self)
-        for option in ("iterations", "batch"):
+        for option in ("iterations", "batch", "rank"):
             if getattr(self, option) < 1:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 1 or more")
         if self.distill < 0:
@@ -114,6 +120,7 @@ class Reconstruct(PTQ4ViT):
             batch=self.batch,
             drop=self.drop,
             fisher=self.weighting == "fisher",
+            rank=self.rank if self.weighting == "low_rank" else 0,
             by_layer=self.parts == "layer",
             rounding_rate=self.rounding_rate,
             scale_rate=self.scale_rate,

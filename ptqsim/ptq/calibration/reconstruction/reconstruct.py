@@ -16,6 +16,7 @@ from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.reconstruction.distill import distill
 from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation, norms_in
+from ptqsim.ptq.calibration.reconstruction.low_rank import LowRankFisher
 from ptqsim.ptq.calibration.reconstruction.parts import Part, parts_of
 from ptqsim.ptq.calibration.reconstruction.recorded import inputs_of, outputs_of
 from ptqsim.ptq.calibration.reconstruction.train import PartData, train
@@ -85,6 +86,7 @@ def reconstruct(
                     exact.model,
                     part,
                     operations,
+                    [quantized.layers[name] for later in parts[at + 1 :] for name in later.operations],
                     images,
                     options,
                     seed + at,
@@ -136,6 +138,7 @@ def _train(
     exact: nn.Module,
     part: Part,
     operations: Sequence[MatmulOperation],
+    later: Sequence[MatmulOperation],
     images: torch.Tensor,
     options: Reconstruction,
     seed: int,
@@ -150,9 +153,10 @@ def _train(
         weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
     learned = [LearnedOperation(op, options.drop, generator) for op in operations]
     norms = norms_in(quantized, part.name) if options.norm_rate else []
+    fisher = LowRankFisher(model, exact, part.name, later, images, target) if options.rank else None
     data = PartData(inputs, exact_inputs, target, weights, arguments)
     try:
-        losses = train(model.get_submodule(part.name), learned, norms, data, options, generator, progress)
+        losses = train(model.get_submodule(part.name), learned, norms, data, options, fisher, generator, progress)
     except FloatingPointError as error:
         raise ValueError(
             f"reconstruction stopped at {part.name}: {error}; the parts before it are kept where there is a state "

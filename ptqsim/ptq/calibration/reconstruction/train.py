@@ -13,6 +13,7 @@ from torch import nn
 
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.reconstruction.learned import LearnedNorm, LearnedOperation, mixed
+from ptqsim.ptq.calibration.reconstruction.low_rank import LowRankFisher
 from ptqsim.ptq.calibration.reconstruction.quantizers import Weight
 from ptqsim.ptq.calibration.reconstruction.recorded import BATCH, Arguments
 
@@ -63,6 +64,7 @@ def train(
     norms: Sequence[LearnedNorm],
     data: PartData,
     options: Reconstruction,
+    fisher: LowRankFisher | None,
     generator: torch.Generator,
     report: Callable[[int, float], None],
 ) -> dict[str, Any]:
@@ -83,6 +85,7 @@ def train(
     optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations)
     unit = before or 1.0
+    updates = {at * options.iterations // max(options.rank, 1) for at in range(options.rank)}
     with ExitStack() as stack, torch.enable_grad():
         for one in (*operations, *norms):
             stack.enter_context(one)
@@ -91,7 +94,10 @@ def train(
             x = data.quantized[chosen]
             if options.drop:
                 x = mixed(x, data.exact[chosen], options.drop, generator)
-            loss = data.loss(data.arguments.call(module, x), chosen) / unit
+            if fisher is not None and step in updates:
+                fisher.update(operations)
+            found = data.arguments.call(module, x)
+            loss = data.loss(found, chosen) / unit if fisher is None else fisher.loss(found, chosen)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise FloatingPointError(f"the loss became {value} at step {step}")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.ptq.calibration.reconstruction import reconstruct as module
 from ptqsim.ptq.calibration.reconstruction.recorded import outputs_of
@@ -107,6 +108,55 @@ def test_a_loss_that_is_not_finite_stops(model: nn.Module, images: torch.Tensor,
         made(model, images)
     monkeypatch.undo()
     assert torch.isfinite(made(model, images)(images)).all()
+
+
+def test_parts_before_one_that_fails_are_kept(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    trained: list[str] = []
+    train = module._train
+
+    def broken(*arguments: Any) -> None:
+        trained.append(arguments[2].name)
+        if trained == ["patch_embed.proj", "blocks.0", "blocks.1"]:
+            arguments[5].mul_(float("nan"))  # the images: every loss from here on
+        train(*arguments)
+
+    monkeypatch.setattr(module, "_train", broken)
+    with pytest.raises(ValueError, match=r"reconstruction stopped at blocks\.1: the loss became nan at step 0"):
+        made(model, images.clone(), state=tmp_path)
+    found = made(model, images, state=tmp_path)
+    assert trained[3:] == ["blocks.1", "head"]
+    assert torch.isfinite(found(images)).all()
+
+
+def test_a_distillation_that_is_not_finite_stops_and_keeps_the_parts(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ptqsim.ptq.calibration.reconstruction import distill
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distill, "augmented", lambda images, *_: images * float("nan"))
+        with pytest.raises(ValueError, match="distillation stopped at step 0: the loss became nan; try lower rates"):
+            made(model, images, distill=2, state=tmp_path)
+    monkeypatch.setattr(module, "_train", lambda *_: pytest.fail("a part that was finished was trained again"))
+    assert torch.isfinite(made(model, images, distill=2, state=tmp_path)(images)).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"formats": {"weight": "e2m1"}}, "learns codes of uniform ones"),
+        ({"fit_accumulator": pq.Accumulator(16)}, "learns codes that would no longer fit"),
+        ({"weight_rounding": "gptq"}, "legal in reconstruction"),
+        ({"weight_rounding": "bit_split"}, "legal in reconstruction"),
+    ],
+)
+def test_options_that_exclude_reconstruction(
+    model: nn.Module, images: torch.Tensor, more: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(model, images, **more)
 
 
 @pytest.mark.filterwarnings("default:.*weights to be rounded")
