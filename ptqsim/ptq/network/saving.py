@@ -2,10 +2,10 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``norm/<parameter>`` a parameter of a LayerNorm that was learned, ``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>``
-its constants or ``values/<number>`` those of values, ``plan/...`` the constants of an integer-only network that are not
-there yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
-a digest of all the rest.
+``bias/<layer>`` a bias that was corrected, ``norm/<parameter>`` a parameter of a LayerNorm that was learned,
+``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>`` its constants or ``values/<number>`` those
+of values, ``plan/...`` the constants of an integer-only network that are not there yet; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from ptqsim.ptq.calibration.folds.uses import BATCH
 from ptqsim.ptq.network.admission.given import no_autocast
 from ptqsim.ptq.network.wrapping.folding import HeadFolding
 
+
 @dataclass(frozen=True, kw_only=True)
 class AttentionBalance:
     """Channels of Q divided by factors that those of K are multiplied by; those of V likewise into the projection.

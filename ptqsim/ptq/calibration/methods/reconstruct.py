@@ -61,7 +61,8 @@ class Reconstruct(PTQ4ViT):
         Learning rates of Adam, which fall to zero by half a cosine: of the rounding variables, of the logarithms of the
         scales, of the biases.  A scale or bias whose rate is 0 stays that of the search.
     norm_rate : float
-        Learning rate of the weights and biases of the LayerNorms in a block, and with distillation of all; 0 leaves them.
+        Learning rate of the weights and biases of the LayerNorms in a block, and with distillation of all; 0 leaves
+        them.
     regularizer : float
         Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
     distill : int
@@ -100,8 +101,8 @@ class Reconstruct(PTQ4ViT):
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 0 to {LARGEST_RATE:g}: try 0.001")
         if self.norm_rate and self.parts == "layer" and not self.distill:
             raise ValueError(
-                f"norm_rate is {self.norm_rate} with parts='layer', and no LayerNorm is part of a layer; legal is 0, or "
-                "parts='block', or distillation: try parts='block'"
+                f"norm_rate is {self.norm_rate} with parts='layer', and no LayerNorm is part of a layer; legal is 0, "
+                "or parts='block', or distillation: try parts='block'"
             )
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop is {self.drop}; legal is 0 to less than 1: try 0.5")

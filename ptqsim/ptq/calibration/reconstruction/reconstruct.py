@@ -172,7 +172,9 @@ def _losses(op: MatmulOperation, step: str) -> dict[str, float]:
     return found
 
 
-def _results(operations: Sequence[MatmulOperation], quantized: QuantizedModel, part: str = "") -> dict[str, LayerResult]:
+def _results(
+    operations: Sequence[MatmulOperation], quantized: QuantizedModel, part: str = ""
+) -> dict[str, LayerResult]:
     """Everything of operations that is kept, and with the first one the learned norms of a part, or of all of them."""
     norms = {name: value.cpu() for name, value in quantized.tuned.items() if not part or name.startswith(f"{part}.")}
     found = {op.name: _result(op) for op in operations}

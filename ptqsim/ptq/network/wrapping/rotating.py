@@ -34,9 +34,9 @@ class StreamNorm:
 class StreamRotation:
     """A residual stream x replaced by x Q, with all layers that write it and all that read it to match.
 
-    Everything that reads the stream is a LayerNorm.  Its gain is moved into the next weights, so that what is left of it
-    takes off the mean of the channels and divides by their standard deviation.  Both are the same of x Q as of x, as Q
-    is orthogonal and has the vector of ones as a fixed point: LN(x Q) = LN(x) Q.
+    Everything that reads the stream is a LayerNorm.  Its gain is moved into the next weights, so that what is left of
+    it takes off the mean of the channels and divides by their standard deviation.  Both are the same of x Q as of x, as
+    Q is orthogonal and has the vector of ones as a fixed point: LN(x Q) = LN(x) Q.
 
     Attributes
     ----------
@@ -77,7 +77,9 @@ class HeadRotation:
     values: torch.Tensor
 
 
-def rotate_stream(modules: Mapping[str, nn.Module], parameters: Mapping[str, nn.Parameter], one: StreamRotation) -> None:
+def rotate_stream(
+    modules: Mapping[str, nn.Module], parameters: Mapping[str, nn.Parameter], one: StreamRotation
+) -> None:
     """Rotate a residual stream of a network; a ValueError where the network has no such layers."""
     q = one.matrix.double()
     channels = len(q)
@@ -126,8 +128,8 @@ def _rotate_norm(modules: Mapping[str, nn.Module], one: StreamNorm, q: torch.Ten
     size = len(norm.weight) if isinstance(getattr(norm, "weight", None), nn.Parameter) else 0
     if not size or size % len(q):
         raise ValueError(
-            f"a stream of {len(q)} channels was to be rotated, and {one.name!r} does not read it: name the network that "
-            "it was calibrated from"
+            f"a stream of {len(q)} channels was to be rotated, and {one.name!r} does not read it: name the network "
+            "that it was calibrated from"
         )
     linears = [layer_with(modules, name, size) for name in one.linears]
     gain = norm.weight.double()

@@ -168,7 +168,9 @@ def test_a_part_may_be_rotated_alone(model: nn.Module, images: torch.Tensor) -> 
     for option, changes in (("stream", "mlp.fc1"), ("scores", "attn.qkv"), ("values", "attn.proj")):
         options = {**dict.fromkeys(("stream", "scores", "values"), False), option: True}
         changed, _ = fold(model, images, [ptq.Rotation(**options)])
-        names = {name for name, value in model.named_parameters() if not torch.equal(value, changed.get_parameter(name))}
+        names = {
+            name for name, value in model.named_parameters() if not torch.equal(value, changed.get_parameter(name))
+        }
         assert f"blocks.0.{changes}.weight" in names
         assert ("patch_embed.proj.weight" in names) == (option == "stream")
         assert ("blocks.0.attn.proj.weight" in names) == (option != "scores")

@@ -263,9 +263,14 @@ def test_an_interruption_leaves_the_norms_of_the_network(
     before = dict(quantized.model.named_parameters())
     norms = norms_in(quantized)
     assert len(norms) == 5
-    with pytest.raises(KeyboardInterrupt), norms[0]:
-        assert quantized.model.get_parameter(f"{norms[0].name}.weight").requires_grad
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with norms[0]:
+            assert quantized.model.get_parameter(f"{norms[0].name}.weight").requires_grad
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert all(value is before[name] for name, value in quantized.model.named_parameters())
 
 

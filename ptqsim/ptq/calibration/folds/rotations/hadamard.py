@@ -13,8 +13,8 @@ def hadamard(order: int) -> Signs | None:
 
     The order is 2**k m, where m is 1, or p + 1 of a prime p that is 3 modulo 4, or 2 (p + 1) of a prime p that is 1
     modulo 4 (Paley, On Orthogonal Matrices, J. Math. Phys. 1933); m is as small as it can be.  Powers of two double a
-    matrix (Sylvester, 1867).  The widths of vision transformers are such orders: 192, 384 and 768 are 12 times a power of
-    two, 1280 is 20 times one.
+    matrix (Sylvester, 1867).  The widths of vision transformers are such orders: 192, 384 and 768 are 12 times a power
+    of two, 1280 is 20 times one.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def _core(order: int) -> Signs | None:
 
 
 def _conference(p: int, corner: int) -> Signs:
-    """Matrix C of order p + 1 with zeros on the diagonal, signs elsewhere, and C C^T = p I; corner is the first column."""
+    """Matrix C of order p + 1, zero on the diagonal, signs elsewhere, with C C^T = p I; corner is its first column."""
     squares = {x * x % p for x in range(1, p)}
     symbol = np.array([0, *(1 if x in squares else -1 for x in range(1, p))], np.int8)
     found = np.zeros((p + 1, p + 1), np.int8)

@@ -30,8 +30,8 @@ def improved(
 
     The error is the mean over all norms of ||q(x Q) q(W Q)^T - x W^T||^2 / ||x W^T||^2.  q rounds inputs to asymmetric
     codes with one scale, and each row of weights to symmetric ones; both scales just cover the values, and the gradient
-    of the rounding is one.  Q = Q0 (I - A/2) (I + A/2)^-1 is Cayley's transform of a skew A (SpinQuant, Liu et al., ICLR
-    2025, arXiv 2405.16406, section 3.2, has its steps along it), with A 1 = 0, so that Q 1 = 1 as for Q0.
+    of the rounding is one.  Q = Q0 (I + A/2)^-1 (I - A/2) is Cayley's transform of a skew A, along which SpinQuant (Liu
+    et al., ICLR 2025, arXiv 2405.16406) takes its steps too, with A 1 = 0, so that Q 1 = 1 as for Q0.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def _rounded(x: torch.Tensor) -> torch.Tensor:
 
 
 def _problems(model: nn.Module, images: torch.Tensor, stream: Stream) -> list[Problem]:
-    """What every norm of a stream normalizes, without its gain and bias, and the weights of its readers with its gain."""
+    """Normalized inputs of every norm of a stream, and the weights of its readers with its gain in them."""
     modules: dict[str, Any] = dict(model.named_modules())
     seen: dict[str, list[torch.Tensor]] = {norm.name: [] for norm in stream.norms}
 

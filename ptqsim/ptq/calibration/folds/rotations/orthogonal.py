@@ -13,9 +13,9 @@ Matrix = NDArray[np.float64]
 def spreading(size: int, generator: np.random.Generator) -> Matrix:
     """A random orthogonal matrix [size, size].
 
-    Where there is a Hadamard matrix H, it is D H / sqrt(size) with random signs D (QuaRot, Ashkboos et al., NeurIPS 2024,
-    arXiv 2404.00456, section 3): a row vector with one large channel becomes one of equal magnitudes.  Else it is the Q
-    of a normal matrix.
+    Where there is a Hadamard matrix H, it is D H / sqrt(size) with random signs D (QuaRot, Ashkboos et al., NeurIPS
+    2024, arXiv 2404.00456): a row vector with one large channel becomes one of equal magnitudes.  Else it is the Q of a
+    normal matrix.
 
     Parameters
     ----------
@@ -33,7 +33,8 @@ def spreading(size: int, generator: np.random.Generator) -> Matrix:
 def with_mean_kept(matrix: Matrix) -> Matrix:
     """An orthogonal matrix close to the given one, by which the mean of a row vector stays: Q 1 = 1.
 
-    It is M F, where F is the reflection that exchanges M^T e and e, e = 1 / sqrt(size) in all places: M F e = M M^T e = e.
+    It is M F, where F is the reflection that exchanges M^T e and e, e = 1 / sqrt(size) in all places, so that
+    M F e = M M^T e = e.
     Where M is `spreading`, an element is 1 / sqrt(size) in magnitude, and changes by about 1 / size.
     """
     unit = np.full(len(matrix), len(matrix) ** -0.5)

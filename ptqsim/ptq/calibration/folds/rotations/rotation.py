@@ -29,8 +29,8 @@ class Rotation:
     LayerNorm without a gain of its own is rotated with its input; gains are moved into the next weights, and so are
     layer scales into those before them.  Per head, Q and K are rotated together, which leaves Q K^T, and V, which the
     projection takes back.  Everything takes place in the parameters: nothing is added to the network (QuaRot, Ashkboos
-    et al., NeurIPS 2024, arXiv 2404.00456; SpinQuant, Liu et al., ICLR 2025, arXiv 2405.16406).  docs/calibration.md says
-    where else a rotation would have to be computed.
+    et al., NeurIPS 2024, arXiv 2404.00456; SpinQuant, Liu et al., ICLR 2025, arXiv 2405.16406).  docs/calibration.md
+    has the places, and where a rotation would not be exact.
 
     Matrices are Hadamard matrices with random signs where there is one of that size, else random orthogonal ones.
 
@@ -83,8 +83,7 @@ class Rotation:
         for name, module in plain_attentions(model) if self.scores or self.values else []:
             size = module.proj.in_features // module.num_heads
             matrices = [
-                _tensor(spreading(size, generator) if wanted else np.eye(size))
-                for wanted in (self.scores, self.values)
+                _tensor(spreading(size, generator) if wanted else np.eye(size)) for wanted in (self.scores, self.values)
             ]
             yield HeadRotation(f"{name}.qkv", f"{name}.proj", *matrices)
 
@@ -94,5 +93,5 @@ def _tensor(matrix: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> torch.
 
 
 def _rotated(stream: Stream, matrix: torch.Tensor) -> StreamRotation:
-    norms, writers, scales, values = (tuple(one) for one in (stream.norms, stream.writers, stream.scales, stream.values))
-    return StreamRotation(matrix, norms, writers, scales, values)  # type: ignore[arg-type]
+    norms, writers = tuple(stream.norms), tuple(stream.writers)
+    return StreamRotation(matrix, norms, writers, tuple(stream.scales), tuple(stream.values))

@@ -52,10 +52,10 @@ class _OtherwiseError(Exception):
 def streams(model: nn.Module, images: torch.Tensor) -> list[Stream]:
     """All residual streams of a network that can be rotated.
 
-    These are those of timm's ViT and DeiT, and the stages of its Swin, if they consist of the modules that these classes
-    have by default: pre-norm blocks with plain attention and a plain MLP, layer scale or none, and a linear head.  A
-    stream that a norm writes to, such as that of Swin's first stage, is left out, as its gain cannot be rotated.  So is
-    one whose end no linear layer reads, as in a feature extractor: its output would be rotated.
+    These are those of timm's ViT and DeiT, and the stages of its Swin, if they consist of the modules that these
+    classes have by default: pre-norm blocks with plain attention and a plain MLP, layer scale or none, and a linear
+    head.  A stream that a norm writes to, such as that of Swin's first stage, is left out, as its gain cannot be
+    rotated.  So is one whose end no linear layer reads, as in a feature extractor: its output would be rotated.
 
     Parameters
     ----------
