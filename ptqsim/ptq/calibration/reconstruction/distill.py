@@ -78,7 +78,11 @@ def distill(
                 batch = augmented(images, options.batch, generator)
                 expected = exact(batch)
                 with torch.enable_grad():
-                    loss = task.divergence(quantized.model(batch), expected).mean()
+                    try:
+                        found = quantized.model(batch)
+                    except ValueError as error:  # a quantizer that met NaN
+                        raise ValueError(f"distillation stopped at step {step}: {error}; try lower rates") from None
+                    loss = task.divergence(found, expected).mean()
                     optimizer.zero_grad()
                     loss.backward()
                 if not math.isfinite(value := float(loss.detach())):

@@ -125,7 +125,7 @@ def norms_in(quantized: QuantizedModel, part: str = "") -> list[LearnedNorm]:
         LearnedNorm(quantized, name)
         for name, module in quantized.model.named_modules()
         if isinstance(module, nn.LayerNorm)
-        and module.weight is not None
+        and module.elementwise_affine
         and (not part or name.startswith(f"{part}."))
         and all(users[id(p)] == 1 for p in module.parameters())
     ]

@@ -96,7 +96,10 @@ def train(
                 x = mixed(x, data.exact[chosen], options.drop, generator)
             if fisher is not None and step in updates:
                 fisher.update(operations)
-            found = data.arguments.call(module, x)
+            try:
+                found = data.arguments.call(module, x)
+            except ValueError as error:  # a quantizer met NaN; nothing else is wrong with the part, as it ran before
+                raise FloatingPointError(f"step {step} failed: {error}") from None
             loss = data.loss(found, chosen) / unit if fisher is None else fisher.loss(found, chosen)
             value = float(loss.detach())
             if not math.isfinite(value):

@@ -11,10 +11,13 @@ from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.calibration.reconstruction import distill
 from ptqsim.ptq.calibration.reconstruction import reconstruct as module
+from ptqsim.ptq.calibration.reconstruction import train as trained_by
+from ptqsim.ptq.calibration.reconstruction.learned import mixed
 from ptqsim.ptq.calibration.reconstruction.recorded import outputs_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.tasks.task import kl_divergence
+from ptqsim.ptq.network.tasks.task import Classification, kl_divergence
 from tests.ptq.networks import HALF
 
 FEW: dict[str, Any] = {"method": "reconstruct", "w_bits": 3, "a_bits": 4, "n": 8, "rounds": 1, "batch": 4}
@@ -110,8 +113,11 @@ def test_a_loss_that_is_not_finite_stops(model: nn.Module, images: torch.Tensor,
     assert torch.isfinite(made(model, images)(images)).all()
 
 
+@pytest.mark.parametrize(
+    ("twin", "words"), [(False, "the loss became nan at step 0"), (True, "step 0 failed: .*values are NaN")]
+)
 def test_parts_before_one_that_fails_are_kept(
-    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twin: bool, words: str
 ) -> None:
     trained: list[str] = []
     train = module._train
@@ -119,13 +125,15 @@ def test_parts_before_one_that_fails_are_kept(
     def broken(*arguments: Any) -> None:
         trained.append(arguments[2].name)
         if trained == ["patch_embed.proj", "blocks.0", "blocks.1"]:
-            arguments[5].mul_(float("nan"))  # the images: every loss from here on
+            monkeypatch.setattr(trained_by, "mixed", lambda x, *_: x * float("nan"))
         train(*arguments)
 
     monkeypatch.setattr(module, "_train", broken)
-    with pytest.raises(ValueError, match=r"reconstruction stopped at blocks\.1: the loss became nan at step 0"):
-        made(model, images.clone(), state=tmp_path)
-    found = made(model, images, state=tmp_path)
+    given: dict[str, Any] = {"state": tmp_path, "softmax_twin": twin, "gelu_twin": twin, "a_symmetric": False}
+    with pytest.raises(ValueError, match=rf"reconstruction stopped at blocks\.1: {words}"):
+        made(model, images, **given)
+    monkeypatch.setattr(trained_by, "mixed", mixed)
+    found = made(model, images, **given)
     assert trained[3:] == ["blocks.1", "head"]
     assert torch.isfinite(found(images)).all()
 
@@ -133,10 +141,12 @@ def test_parts_before_one_that_fails_are_kept(
 def test_a_distillation_that_is_not_finite_stops_and_keeps_the_parts(
     model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from ptqsim.ptq.calibration.reconstruction import distill
+    class Broken(Classification):
+        def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+            return super().divergence(outputs, exact) * float("nan")
 
     with monkeypatch.context() as patch:
-        patch.setattr(distill, "augmented", lambda images, *_: images * float("nan"))
+        patch.setattr(distill, "task_of", lambda _network: Broken())
         with pytest.raises(ValueError, match="distillation stopped at step 0: the loss became nan; try lower rates"):
             made(model, images, distill=2, state=tmp_path)
     monkeypatch.setattr(module, "_train", lambda *_: pytest.fail("a part that was finished was trained again"))

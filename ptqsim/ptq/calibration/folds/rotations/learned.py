@@ -81,13 +81,15 @@ def _cayley(free: torch.Tensor) -> torch.Tensor:
     skew = (free - free.T) / 2
     centered = skew - skew.mean(dim=0) - skew.mean(dim=1, keepdim=True) + skew.mean()
     half, one = centered / 2, torch.eye(len(free), dtype=free.dtype, device=free.device)
-    return torch.linalg.solve(one + half, one - half)
+    found: torch.Tensor = torch.linalg.solve(one + half, one - half)
+    return found
 
 
 def _orthogonal(matrix: torch.Tensor) -> torch.Tensor:
     """The nearest orthogonal matrix: what rounding to float32 took is given back."""
     left, _, right = torch.linalg.svd(matrix.double())
-    return (left @ right).float()
+    found: torch.Tensor = left @ right
+    return found.float()
 
 
 def _error(matrix: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bits: int) -> torch.Tensor:
@@ -98,7 +100,8 @@ def _error(matrix: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bits: in
     given = _rounded((given - low) / step) * step + low
     scale = (rows.abs().amax(dim=1, keepdim=True) / (2 ** (bits - 1) - 1)).clamp(min=1e-12)
     exact = x @ weight.T
-    return (given @ (_rounded(rows / scale) * scale).T - exact).square().sum() / exact.square().sum().clamp(min=1e-30)
+    off: torch.Tensor = given @ (_rounded(rows / scale) * scale).T - exact
+    return off.square().sum() / exact.square().sum().clamp(min=1e-30)
 
 
 def _rounded(x: torch.Tensor) -> torch.Tensor:

@@ -25,7 +25,7 @@ def spreading(size: int, generator: np.random.Generator) -> Matrix:
     """
     signs = hadamard(size)
     if signs is not None:
-        return signs * generator.choice([-1.0, 1.0], (size, 1)) / size**0.5  # type: ignore[no-any-return]
+        return signs * generator.choice([-1.0, 1.0], (size, 1)) / size**0.5
     q, r = np.linalg.qr(generator.normal(size=(size, size)))
     return q * np.sign(np.diag(r))  # type: ignore[no-any-return]
 

@@ -88,7 +88,11 @@ class _Network:
     def own(self, name: str, *kinds: type[nn.Module]) -> Any:
         """The module of that name, if it is of one of these classes and its parameters are its own."""
         module = self.modules.get(name)
-        if type(module) not in kinds or any(self.users[id(p)] > 1 for p in module.parameters(recurse=False)):
+        if (
+            module is None
+            or type(module) not in kinds
+            or any(self.users[id(p)] > 1 for p in module.parameters(recurse=False))
+        ):
             raise _OtherwiseError
         return module
 
