@@ -64,6 +64,7 @@ def distill(
         before = _divergence(quantized, exact, images, options.batch)
         operations = [LearnedOperation(op, 0.0, generator, learn_rounding=False) for op in quantized.layers.values()]
         norms = norms_in(quantized) if options.norm_rate else []
+        learned: list[LearnedOperation | LearnedNorm] = [*operations, *norms]
         groups = [
             {"params": [ratio for one in operations for ratio in one.ratios()], "lr": options.scale_rate},
             {"params": [one.bias for one in operations if one.bias is not None], "lr": options.bias_rate},
@@ -72,7 +73,7 @@ def distill(
         optimizer = torch.optim.Adam([group for group in groups if group["params"]])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.distill)
         with ExitStack() as stack:
-            for one in (*operations, *norms):
+            for one in learned:
                 stack.enter_context(one)
             for step in range(options.distill):
                 batch = augmented(images, options.batch, generator)
@@ -91,7 +92,7 @@ def distill(
                 schedule.step()
                 if (step + 1) % TOLD == 0:
                     progress(step + 1, options.distill, f"distillation, divergence {value:.3f}")
-        for one in (*operations, *norms):
+        for one in learned:
             one.finish()
         return {"before": before, "after": _divergence(quantized, exact, images, options.batch)}
 

@@ -103,7 +103,7 @@ class LearnedNorm:
         self.learned = {key: nn.Parameter(value.detach().clone()) for key, value in self.own.items()}
 
     def variables(self) -> list[torch.Tensor]:
-        """What is learned."""
+        """All variables."""
         return list(self.learned.values())
 
     def __enter__(self) -> LearnedNorm:

@@ -83,11 +83,12 @@ def train(
     before = data.total(module)
     groups, weights = _parameters(operations, norms, options)
     optimizer = torch.optim.Adam(groups)
+    learned: list[LearnedOperation | LearnedNorm] = [*operations, *norms]
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations)
     unit = before or 1.0
     updates = {at * options.iterations // max(options.rank, 1) for at in range(options.rank)}
     with ExitStack() as stack, torch.enable_grad():
-        for one in (*operations, *norms):
+        for one in learned:
             stack.enter_context(one)
         for step in range(options.iterations):
             chosen = torch.randint(len(data.target), (min(options.batch, len(data.target)),), generator=generator)
@@ -113,7 +114,7 @@ def train(
             optimizer.step()
             schedule.step()
             report(step + 1, value)
-    for one in (*operations, *norms):
+    for one in learned:
         one.finish()
     return {"before": before, "after": data.total(module)}
 

@@ -25,9 +25,10 @@ def spreading(size: int, generator: np.random.Generator) -> Matrix:
     """
     signs = hadamard(size)
     if signs is not None:
-        return signs * generator.choice([-1.0, 1.0], (size, 1)) / size**0.5
+        found: Matrix = signs * generator.choice([-1.0, 1.0], (size, 1)) / size**0.5
+        return found
     q, r = np.linalg.qr(generator.normal(size=(size, size)))
-    return q * np.sign(np.diag(r))  # type: ignore[no-any-return]
+    return q * np.sign(np.diag(r))
 
 
 def with_mean_kept(matrix: Matrix) -> Matrix:

@@ -77,7 +77,7 @@ def streams(model: nn.Module, images: torch.Tensor) -> list[Stream]:
 
 
 class _Network:
-    """What is known of a network: its norms, its attention, its layers that no other module shares."""
+    """A network's norms, its attention, and the layers that no other module shares."""
 
     def __init__(self, model: nn.Module, images: torch.Tensor) -> None:
         self.modules: Mapping[str, Any] = dict(model.named_modules())
