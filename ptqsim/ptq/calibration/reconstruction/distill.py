@@ -12,7 +12,7 @@ from torch import nn
 from ptqsim.common.progress import Progress
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.reconstruction.augment import augmented
-from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation, norms_in
+from ptqsim.ptq.calibration.reconstruction.learned import LearnedNorm, LearnedOperation, norms_in
 from ptqsim.ptq.network.admission.given import no_autocast
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.tasks.task import task_of
