@@ -39,7 +39,7 @@ import typer
 from ptqsim import golden
 from ptqsim.cli import unit_vectors
 from ptqsim.cli.block_vectors import refuse_plain_register, show_blocks, stimulus_of_blocks, write_block_vectors
-from ptqsim.cli.blocks import BLOCKS, block_formats, is_block
+from ptqsim.cli.blocks import BLOCKS, block_formats, is_block, refuse_block_options
 from ptqsim.cli.findings import show_findings
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
@@ -173,8 +173,7 @@ def vectors(
             return
     if register is not None and one is not None:
         raise ValueError(f"--register is for blocks, and {layer} has none: leave it out, and give --bits or --overflow")
-    if register is not None:
-        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
+    refuse_block_options({"--register": register})
     if one is not None:
         a, b, source = one.codes(group, data, images, seed)
         if one.zero_point is not None and zero_point is None and chosen_profile is None:

@@ -52,7 +52,7 @@ class CalibratedLayer:
 
     @property
     def has_blocks(self) -> bool:
-        """Whether an operand has a block format."""
+        """True if an operand has a block format."""
         return self.quantized.layer(self.name).has_blocks
 
     @property

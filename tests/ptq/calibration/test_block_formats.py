@@ -232,6 +232,13 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["simulate", path, "--profile", "AVX2_U8S8"], "is a block format"),
         (["bounds", path, "--a-scale", "1"], "leave --a-scale and --b-scale out"),
         (["rtl", "simulate", path, "--layer", "head"], "legal is a layer without blocks"),
+        (["export", path, "--c", str(tmp_path / "c")], f"{path} has no integer-only network: calibrate it with ptqsim"),
+        (
+            ["export", path, "--onnx", str(tmp_path / "o"), "--mode", "integer_only"],
+            "formats that are not of blocks",
+        ),
+        (["evaluate", path, "--mode", "integer_only"], "calibrate --integer-only, in formats"),
+        (["simulate", path, "--mode", "integer_only"], "calibrate --integer-only, in formats"),
     ):
         assert app.main(arguments) == 2, arguments
         assert words in capsys.readouterr().err.replace("\n", " ")
