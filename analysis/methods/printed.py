@@ -76,7 +76,7 @@ PRINTED: Final = (
         },
     ),
     Printed(
-        "FIMA-Q", "Wu et al., CVPR 2025", 1024, None,
+        "FIMA-Q", "Wu et al., CVPR 2025", 1024, "fima_q",
         {
             4: _numbers("76.68 83.04 66.84 76.87 80.33 81.82 83.60"),
             3: _numbers("64.09 77.63 55.55 69.13 76.54 77.26 78.82"),

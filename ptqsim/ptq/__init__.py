@@ -8,6 +8,7 @@ from ptqsim.ptq.calibration.folds.attention_balance import AttentionBalance as A
 from ptqsim.ptq.calibration.folds.centering import Centering as Centering
 from ptqsim.ptq.calibration.folds.norm_into_weights import NormIntoWeights as NormIntoWeights
 from ptqsim.ptq.calibration.folds.protocol import Fold as Fold
+from ptqsim.ptq.calibration.folds.rotations.rotation import Rotation as Rotation
 from ptqsim.ptq.calibration.folds.smoothing import Smoothing as Smoothing
 from ptqsim.ptq.calibration.layer_cache import LayerCache as LayerCache
 from ptqsim.ptq.calibration.methods import BasePTQ as BasePTQ

@@ -90,3 +90,7 @@ def test_an_array_that_does_not_fit_is_refused(fmt: NumberFormat) -> None:
 def test_what_is_not_finite_is_refused() -> None:
     with pytest.raises(ValueError, match="1 of 2 values are NaN or infinite"):
         pq.TwinSoftmax(8, 4).fake_quantize([0.5, np.inf])
+    for strange in (np.nan, np.inf):  # in place, where it is overwritten before it can be counted
+        x = np.array([0.5, strange], np.float32)
+        with pytest.raises(ValueError, match="of 2 values are NaN or infinite"):
+            pq.TwinSoftmax(8, 4).fake_quantize(x, out=x)

@@ -125,8 +125,8 @@ def calibrate(
         list[str] | None,
         typer.Option(
             "--fold",
-            help="centering, norm_into_weights or attention_balance, as often as wanted: what is moved between layers "
-            "before anything is calibrated, in this order and before --smoothing.",
+            help="attention_balance, centering, norm_into_weights, rotation or learned_rotation, as often as wanted: "
+            "what is moved between layers before anything is calibrated, in this order and before --smoothing.",
         ),
     ] = None,
     mixed_precision: Annotated[

@@ -48,11 +48,13 @@ def given_folds(names: Sequence[str], smoothing: float | None) -> list[Any]:
     """Folds by name, and smoothing by its power."""
     from ptqsim import ptq
 
-    legal = {fold.name: fold for fold in (ptq.AttentionBalance, ptq.Centering, ptq.NormIntoWeights)}
+    made = (ptq.AttentionBalance(), ptq.Centering(), ptq.NormIntoWeights(), ptq.Rotation())
+    legal: dict[str, Any] = {fold.name: fold for fold in made}
+    legal["learned_rotation"] = ptq.Rotation(steps=ptq.Rotation.STEPS)
     for name in names:
         if name not in legal:
             raise unknown_name("--fold", name, legal)
     if smoothing is not None and not 0 <= smoothing <= 1:
         raise ValueError(f"--smoothing is {smoothing}; legal is a power from 0 to 1: try 0.5")
-    folds: list[Any] = [legal[name]() for name in names]
+    folds: list[Any] = [legal[name] for name in names]
     return folds if smoothing is None else [*folds, ptq.Smoothing(power=smoothing)]

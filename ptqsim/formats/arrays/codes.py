@@ -184,6 +184,11 @@ def finite(real: NDArray[Any]) -> NDArray[Any]:
 
 def _not_finite(real: NDArray[Any]) -> ValueError:
     wrong = ~np.isfinite(real)
+    if not wrong.any():  # they were overwritten: `out` was `real` itself
+        return ValueError(
+            f"some of {real.size} values are NaN or infinite; a quantizer takes finite values only: look for the layer "
+            "that produced them"
+        )
     first = tuple(int(i) for i in np.argwhere(wrong)[0])
     return ValueError(
         f"{int(wrong.sum())} of {real.size} values are NaN or infinite, the first is {real[first]} at index {first}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -44,6 +44,8 @@ class LayerResult:
         Where the method chose the codes; None where rounding to the formats gives them.
     bias : float tensor [N] or None
         The corrected bias, where there is one.
+    norms : mapping of str to float tensor
+        Parameters of norms that were learned with it, by name; ``apply`` leaves them to its caller.
     """
 
     formats: OperandFormats
@@ -51,6 +53,7 @@ class LayerResult:
     report: Mapping[str, object]
     weight_codes: WeightCodes | None = None
     bias: torch.Tensor | None = None
+    norms: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
     def apply(self, op: MatmulOperation) -> None:
         """Hand it to the operation."""

@@ -88,7 +88,9 @@ def _name(layer: str, key: Mapping[str, Any]) -> str:
 
 
 def _written(result: LayerResult) -> bytes:
-    tensors = {} if result.bias is None else {"bias": result.bias.contiguous()}
+    tensors = {f"norm/{name}": value.contiguous() for name, value in result.norms.items()}
+    if result.bias is not None:
+        tensors["bias"] = result.bias.contiguous()
     for group, codes in enumerate(result.weight_codes or ()):
         tensors[f"codes/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
     header = {
@@ -120,4 +122,5 @@ def _read(path: Path) -> LayerResult:
     codes = None
     if header["shape"] is not None:
         codes = [unpacked(tensors[f"codes/{g}"], fmt, tuple(header["shape"])) for g, fmt in enumerate(formats.b)]
-    return LayerResult(formats, header["depth"], header["report"], codes, tensors.get("bias"))
+    norms = {name.removeprefix("norm/"): value for name, value in tensors.items() if name.startswith("norm/")}
+    return LayerResult(formats, header["depth"], header["report"], codes, tensors.get("bias"), norms)

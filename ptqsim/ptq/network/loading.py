@@ -29,10 +29,10 @@ from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_calibrated
 from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
 from ptqsim.ptq.network.wrapping.folding import folded
 
-READABLE: Final = (1, 2, 3, 4, 5, 6)
+READABLE: Final = (1, 2, 3, 4, 5, 6, 7)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
-Version 5 has scales per channel, unsigned codes and zero points, version 6 block formats; they are written where there
-are any."""
+Version 5 has scales per channel, unsigned codes and zero points, version 6 block formats, version 7 rotations and
+learned norms; they are written where there are any."""
 
 
 def load(path: str | Path, model: nn.Module) -> QuantizedModel:
@@ -100,6 +100,7 @@ def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor
             if target is None or target.shape != tensor.shape:
                 raise ValueError(f"{path} has a parameter {key[6:]!r} that the model has not in that shape")
             target.copy_(tensor)
+    quantized.tune({key.removeprefix("norm/"): tensor for key, tensor in tensors.items() if key.startswith("norm/")})
     if (plan := header.get("integer_only")) is not None:
         quantized.plan = plan_from_plain(plan, _Constants(tensors))
     quantized.info["float_weights"] = "original" if original else "decoded"

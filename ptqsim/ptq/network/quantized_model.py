@@ -16,7 +16,7 @@ from ptqsim.common.validation import checked_path
 from ptqsim.datapath.blocks.registers import BlockRegister
 from ptqsim.errors import ArgumentTypeError, unknown_name
 from ptqsim.integer_only import Edge, Plan
-from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast
+from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast, stored_tensors
 from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.description.architecture import architecture
 from ptqsim.ptq.network.pixels import as_pixels, run_plan
@@ -66,8 +66,10 @@ class QuantizedModel(nn.Module):
         Count overflow events in integer mode into ``q.layers[name].integer.overflow``.
     architecture : dict
         Classes and settings of the modules of the network, by name; plain data.
-    foldings : tuple of Folding and HeadFolding
-        Factors that were moved between the parameters of the float network before it was calibrated.
+    foldings : tuple of Folding, HeadFolding, StreamRotation and HeadRotation
+        Factors and rotations that were moved between the parameters of the float network before it was calibrated.
+    tuned : dict of str to tensor
+        Parameters of LayerNorms that were learned in reconstruction, by name; float mode has the network's own.
     info : dict
         Record of the calibration as plain data: method, widths, options, seed.
 
@@ -89,6 +91,8 @@ class QuantizedModel(nn.Module):
             self.model.requires_grad_(False)
         self.info: dict[str, Any] = dict(info or {})
         self.foldings: tuple[AnyFolding, ...] = ()
+        self.tuned: dict[str, torch.Tensor] = {}
+        self._own: dict[str, torch.Tensor] = {}  # what the float network has in their place
         self.plan: Plan | None = None
         self.accumulators: MutableMapping[str, pq.Accumulator] = Accumulators(self.layers)
         super().train(False)
@@ -113,6 +117,30 @@ class QuantizedModel(nn.Module):
             self.required_plan()
         for layer in self.layers.values():
             layer.mode = mode
+        self._set(self._own if mode == "float" else self.tuned)
+
+    def tune(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Give the network other parameters in all modes but float.
+
+        Parameters
+        ----------
+        values : mapping of str to tensor
+            Parameters of its LayerNorms by name; they are copied.
+        """
+        for name, value in values.items():
+            if name not in self._own:
+                self._own[name] = self.model.get_parameter(name).detach().clone()
+            self.tuned[name] = value.detach().clone()
+        self._set(self._own if self.mode == "float" else self.tuned)
+
+    def float_parameters(self) -> dict[str, torch.Tensor]:
+        """Parameters and buffers of the float network by name, whatever the mode."""
+        return stored_tensors(self.model) | self._own
+
+    def _set(self, values: Mapping[str, torch.Tensor]) -> None:
+        with torch.no_grad():
+            for name, value in values.items():
+                self.model.get_parameter(name).copy_(value)
 
     @property
     def edges(self) -> dict[str, Edge]:

@@ -2,16 +2,17 @@
 
 Layout: ``codes/<layer>/<group>`` holds the bit-packed codes of a weight group, ``scale/<layer>/b/<group>`` its scales
 where every channel has one, ``float/<parameter>`` what is not quantized (biases, normalization, embeddings),
-``bias/<layer>`` a bias that was corrected, ``fold/<number>`` the factors of a folding, ``shift/<number>`` its constants
-or ``values/<number>`` its factors of values, ``plan/...`` the constants of an integer-only network that are not there
-yet; the metadata key ``ptqsim`` holds a JSON header with the formats of every layer, how the model was calibrated, and
-a digest of all the rest.
+``bias/<layer>`` a bias that was corrected, ``norm/<parameter>`` a parameter of a LayerNorm that was learned,
+``fold/<number>`` the factors or the matrix of a folding, ``shift/<number>`` its constants or ``values/<number>`` those
+of values, ``plan/...`` the constants of an integer-only network that are not there yet; the metadata key ``ptqsim``
+holds a JSON header with the formats of every layer, how the model was calibrated, and a digest of all the rest.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,11 +22,11 @@ from safetensors.torch import save as serialized
 import ptqsim as pq
 from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.integer_only import plan_to_plain
-from ptqsim.ptq.network.admission.given import stored_tensors
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
 from ptqsim.ptq.network.products.blocked import Blocked
 from ptqsim.ptq.network.products.operations import WeightOperation
 from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
+from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamNorm, StreamRotation
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 VERSION: Final = 4
 WITH_LATER_FIELDS: Final = 5
 WITH_BLOCKS: Final = 6
+WITH_ROTATIONS: Final = 7
+"""The version of rotations, and of parameters of norms that were learned."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -62,11 +65,13 @@ def save(quantized: QuantizedModel, path: Path) -> None:
                 tensors[f"codes/{name}/{group}"] = torch.frombuffer(bytearray(codes.pack()), dtype=torch.uint8)
             if op.corrected_bias is not None:
                 tensors[f"bias/{name}"] = op.corrected_bias.detach().cpu().contiguous()
-    for name, parameter in stored_tensors(quantized.model).items():
+    for name, parameter in quantized.float_parameters().items():
         if name not in weights:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
+    for name, parameter in quantized.tuned.items():
+        tensors[f"norm/{name}"] = parameter.cpu().contiguous()
     header: dict[str, Any] = {
-        "version": version_of(layers),
+        "version": WITH_ROTATIONS if quantized.tuned else version_of(layers),
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,
@@ -101,10 +106,20 @@ def written_folding(
     folding: AnyFolding, place: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]
 ) -> dict[str, Any]:
     """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
-    if isinstance(folding, HeadFolding):
-        header["version"] = max(header["version"], WITH_LATER_FIELDS)
-        tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
-        return {"qkv": folding.qkv, "proj": folding.proj}
+    match folding:
+        case StreamRotation():
+            header["version"] = max(header["version"], WITH_ROTATIONS)
+            tensors[f"fold{place}"] = folding.matrix.cpu().contiguous()
+            norms = [asdict(norm) for norm in folding.norms]
+            return {"norms": norms, "writers": folding.writers, "scales": folding.scales, "values": folding.values}
+        case HeadRotation():
+            header["version"] = max(header["version"], WITH_ROTATIONS)
+            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+            return {"qkv": folding.qkv, "proj": folding.proj, "rotated": True}
+        case HeadFolding():
+            header["version"] = max(header["version"], WITH_LATER_FIELDS)
+            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
+            return {"qkv": folding.qkv, "proj": folding.proj}
     tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
     if folding.constants is not None:
         header["version"] = max(header["version"], WITH_LATER_FIELDS)
@@ -114,8 +129,14 @@ def written_folding(
 
 def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Tensor]) -> AnyFolding:
     """The folding that `written_folding` wrote."""
+    if "norms" in entry:
+        norms = tuple(StreamNorm(norm["name"], tuple(norm["linears"]), norm["moved"]) for norm in entry["norms"])
+        scales = tuple((scale, writer) for scale, writer in entry["scales"])
+        matrix = tensors[f"fold{place}"]
+        return StreamRotation(matrix, norms, tuple(entry["writers"]), scales, tuple(entry["values"]))
     if "qkv" in entry:
-        return HeadFolding(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
+        kind = HeadRotation if entry.get("rotated") else HeadFolding
+        return kind(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
     return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
 
 

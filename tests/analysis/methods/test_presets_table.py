@@ -45,7 +45,7 @@ def test_numbers_that_nobody_measured_are_empty(table):
     lines = {title: (preset, theirs) for preset, title, theirs in table._lines(4)}
     assert lines["AdaRound"] == ("adaround", ("",) * len(NETWORKS))
     assert lines["RepQ-ViT"][1][-1] == ""
-    assert lines["FIMA-Q"] == (None, ("76.68", "83.04", "66.84", "76.87", "80.33", "81.82", "83.60"))
+    assert lines["APHQ-ViT"] == (None, ("76.07", "82.41", "66.66", "76.40", "80.21", "81.81", "83.42"))
     assert "RepQ-ViT" in {title for _, title, theirs in table._lines(3) if not any(theirs)}
 
 

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
+from ptqsim.ptq.calibration.folds.attentions import plain_attentions
 from ptqsim.ptq.calibration.folds.smoothing import MOST, Smoothing
 from ptqsim.ptq.calibration.folds.uses import BATCH
 from ptqsim.ptq.network.admission.given import no_autocast
-from ptqsim.ptq.network.timm_classes import timm_class
 from ptqsim.ptq.network.wrapping.folding import HeadFolding
-
-_CLASSES: Final = ("layers.attention.Attention", "models.swin_transformer.WindowAttention")
-"""Modules of timm that have nothing but a scale between their layer and their products."""
-_BETWEEN: Final = ("q_norm", "k_norm", "norm")
-"""Sub-modules of these that have to do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +48,7 @@ class AttentionBalance:
 
     def foldings(self, model: nn.Module, images: torch.Tensor) -> list[HeadFolding]:
         """Factors of every attention of the network that has nothing else between its layers and its products."""
-        found = dict(_attentions(model))
+        found = dict(plain_attentions(model))
         largest = _largest(model, found, images)
         return [self._folding(name, module, largest[name]) for name, module in found.items()]
 
@@ -67,19 +60,6 @@ class AttentionBalance:
         scores[used] = (q[used] / k[used]).pow(self.power).clamp(1 / MOST, MOST)
         smoothing = Smoothing(power=self.value_power, weight_power=self.projection_power)
         return HeadFolding(f"{name}.qkv", f"{name}.proj", scores, smoothing.factors(v, weights))
-
-
-def _attentions(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    kinds = tuple(kind for path in _CLASSES if (kind := timm_class(path)) is not None)
-    users = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
-    for name, module in model.named_modules():
-        if type(module) not in kinds or getattr(module, "gate", None) is not None:
-            continue
-        parts = [getattr(module, part, None) for part in ("qkv", "proj")]
-        plain = all(isinstance(getattr(module, part, nn.Identity()), nn.Identity) for part in _BETWEEN)
-        own = all(type(part) is nn.Linear and users[id(part.weight)] == 1 for part in parts)
-        if plain and own and parts[0].out_features == 3 * parts[1].in_features:  # type: ignore[union-attr]
-            yield name, module
 
 
 def _largest(model: nn.Module, modules: dict[str, Any], images: torch.Tensor) -> dict[str, torch.Tensor]:

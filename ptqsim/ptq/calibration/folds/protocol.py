@@ -48,7 +48,7 @@ def fold(model: nn.Module, images: torch.Tensor, folds: Sequence[Fold]) -> tuple
 
     Returns
     -------
-    nn.Module, list of Folding and HeadFolding
+    nn.Module, list of Folding, HeadFolding, StreamRotation and HeadRotation
         The network itself and nothing where nothing of it can be folded.
 
     Raises

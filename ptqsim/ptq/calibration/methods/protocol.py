@@ -54,10 +54,12 @@ class Reconstruction:
     batch: int
     drop: float
     fisher: bool
+    rank: int
     by_layer: bool
     rounding_rate: float
     scale_rate: float
     bias_rate: float
+    norm_rate: float
     regularizer: float
     distill: int
 

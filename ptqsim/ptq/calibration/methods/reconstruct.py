@@ -9,7 +9,7 @@ from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
 
-_RATES: Final = ("scale_rate", "bias_rate")
+_RATES: Final = ("scale_rate", "bias_rate", "norm_rate")
 LARGEST_RATE: Final = 1.0
 """Largest learning rate; a step of Adam is about as long as its rate, and a decision of rounding is from 0 to 1."""
 
@@ -19,6 +19,7 @@ class Weighting(Choice):
 
     EQUAL = "equal"
     FISHER = "fisher"
+    LOW_RANK = "low_rank"
 
 
 class Parts(Choice):
@@ -46,15 +47,22 @@ class Reconstruct(PTQ4ViT):
         Images in a step.
     drop : float
         Probability that an element of an activation, or of a block's input, is that of the float network; 0 to 1.
-    weighting : Weighting or {"equal", "fisher"}
-        Squared errors of the output all count the same, or by the squared gradient of the task loss (BRECQ, Li et al.,
-        ICLR 2021, Eq. 10), whose labels are the network's own predictions.
+    weighting : Weighting or {"equal", "fisher", "low_rank"}
+        Squared errors of the output all count the same; or by the squared gradient of the task loss (BRECQ, Li et al.,
+        ICLR 2021, Eq. 10), whose labels are the network's own predictions; or by a diagonal and a matrix of low rank,
+        made of gradients of the divergence from the float network while a block is trained (FIMA-Q, Wu et al., CVPR
+        2025).
+    rank : int
+        Rank of that matrix, which is so often added to, at even distances; of ``weighting="low_rank"`` only.
     parts : Parts or {"block", "layer"}
         Parts that are trained together: blocks, and the layers outside of them; or every layer with a weight by itself
         (AdaRound), in which case the scales of Q K^T and P V stay those of the search.
     rounding_rate, scale_rate, bias_rate : float
         Learning rates of Adam, which fall to zero by half a cosine: of the rounding variables, of the logarithms of the
         scales, of the biases.  A scale or bias whose rate is 0 stays that of the search.
+    norm_rate : float
+        Learning rate of the weights and biases of the LayerNorms in a block, and with distillation of all; 0 leaves
+        them.
     regularizer : float
         Weight of AdaRound's regularizer, relative to the loss of the block before it is trained.
     distill : int
@@ -68,16 +76,18 @@ class Reconstruct(PTQ4ViT):
     batch: int = 16
     drop: float = 0.5
     weighting: Weighting | str = Weighting.EQUAL
+    rank: int = 15
     parts: Parts | str = Parts.BLOCK
     rounding_rate: float = 0.01
     scale_rate: float = 0.001
     bias_rate: float = 0.0005
+    norm_rate: float = 0.0
     regularizer: float = 1.0
     distill: int = 0
 
     def __post_init__(self) -> None:
         PTQ4ViT.__post_init__(self)
-        for option in ("iterations", "batch"):
+        for option in ("iterations", "batch", "rank"):
             if getattr(self, option) < 1:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 1 or more")
         if self.distill < 0:
@@ -89,6 +99,11 @@ class Reconstruct(PTQ4ViT):
         for option in _RATES:
             if not 0 <= getattr(self, option) <= LARGEST_RATE:
                 raise ValueError(f"{option} is {getattr(self, option)}; legal is 0 to {LARGEST_RATE:g}: try 0.001")
+        if self.norm_rate and self.parts == "layer" and not self.distill:
+            raise ValueError(
+                f"norm_rate is {self.norm_rate} with parts='layer', and no LayerNorm is part of a layer; legal is 0, "
+                "or parts='block', or distillation: try parts='block'"
+            )
         if not 0 <= self.drop < 1:
             raise ValueError(f"drop is {self.drop}; legal is 0 to less than 1: try 0.5")
         if not 0 <= self.regularizer <= 1e6:
@@ -106,10 +121,12 @@ class Reconstruct(PTQ4ViT):
             batch=self.batch,
             drop=self.drop,
             fisher=self.weighting == "fisher",
+            rank=self.rank if self.weighting == "low_rank" else 0,
             by_layer=self.parts == "layer",
             rounding_rate=self.rounding_rate,
             scale_rate=self.scale_rate,
             bias_rate=self.bias_rate,
+            norm_rate=self.norm_rate,
             regularizer=self.regularizer,
             distill=self.distill,
         )

@@ -1,4 +1,4 @@
-"""Distillation of a whole quantized network from the float one: all scales and biases at once, codes as they are."""
+"""Distillation of a whole quantized network: all scales, biases and norms at once, codes as they are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from ptqsim.common.progress import Progress
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.reconstruction.augment import augmented
-from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation
+from ptqsim.ptq.calibration.reconstruction.learned import LearnedNorm, LearnedOperation, norms_in
 from ptqsim.ptq.network.admission.given import no_autocast
 from ptqsim.ptq.network.quantized_model import QuantizedModel
 from ptqsim.ptq.network.tasks.task import task_of
@@ -30,7 +30,7 @@ def distill(
     seed: int,
     progress: Progress,
 ) -> dict[str, float]:
-    """Learn scales and biases of all operations, so that the outputs are those of the float network.
+    """Learn scales and biases of all operations, and all norms, so that the outputs are those of the float network.
 
     Parameters
     ----------
@@ -63,20 +63,27 @@ def distill(
     with one_thread(device), no_autocast():
         before = _divergence(quantized, exact, images, options.batch)
         operations = [LearnedOperation(op, 0.0, generator, learn_rounding=False) for op in quantized.layers.values()]
+        norms = norms_in(quantized) if options.norm_rate else []
+        learned: list[LearnedOperation | LearnedNorm] = [*operations, *norms]
         groups = [
             {"params": [ratio for one in operations for ratio in one.ratios()], "lr": options.scale_rate},
             {"params": [one.bias for one in operations if one.bias is not None], "lr": options.bias_rate},
+            {"params": [variable for norm in norms for variable in norm.variables()], "lr": options.norm_rate},
         ]
         optimizer = torch.optim.Adam([group for group in groups if group["params"]])
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.distill)
         with ExitStack() as stack:
-            for operation in operations:
-                stack.enter_context(operation)
+            for one in learned:
+                stack.enter_context(one)
             for step in range(options.distill):
                 batch = augmented(images, options.batch, generator)
                 expected = exact(batch)
                 with torch.enable_grad():
-                    loss = task.divergence(quantized.model(batch), expected).mean()
+                    try:
+                        found = quantized.model(batch)
+                    except ValueError as error:  # a quantizer that met NaN
+                        raise ValueError(f"distillation stopped at step {step}: {error}; try lower rates") from None
+                    loss = task.divergence(found, expected).mean()
                     optimizer.zero_grad()
                     loss.backward()
                 if not math.isfinite(value := float(loss.detach())):
@@ -85,8 +92,8 @@ def distill(
                 schedule.step()
                 if (step + 1) % TOLD == 0:
                     progress(step + 1, options.distill, f"distillation, divergence {value:.3f}")
-        for operation in operations:
-            operation.finish()
+        for one in learned:
+            one.finish()
         return {"before": before, "after": _divergence(quantized, exact, images, options.batch)}
 
 

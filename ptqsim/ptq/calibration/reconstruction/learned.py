@@ -1,12 +1,16 @@
-"""A quantized operation while its scales, its rounding and its bias are learned."""
+"""Quantized operations and norms while they are learned."""
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
+from torch import nn
 
 import ptqsim as pq
 from ptqsim.ptq.calibration.reconstruction.quantizers import Activation, Codes, Weight
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
+from ptqsim.ptq.network.quantized_model import QuantizedModel
 
 
 class LearnedOperation:
@@ -79,6 +83,52 @@ class LearnedOperation:
         assert self.bias is not None
         operation.weight_codes = codes
         operation.corrected_bias = self.bias.detach()
+
+
+class LearnedNorm:
+    """A LayerNorm with variables in place of its weight and its bias while they are learned.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+        It gets what was learned.
+    name : str
+        Of the norm in the network.
+    """
+
+    def __init__(self, quantized: QuantizedModel, name: str) -> None:
+        self.quantized, self.name = quantized, name
+        self.module = quantized.model.get_submodule(name)
+        self.own = {key: value for key, value in self.module._parameters.items() if value is not None}
+        self.learned = {key: nn.Parameter(value.detach().clone()) for key, value in self.own.items()}
+
+    def variables(self) -> list[torch.Tensor]:
+        """All variables."""
+        return list(self.learned.values())
+
+    def __enter__(self) -> LearnedNorm:
+        self.module._parameters.update(self.learned)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.module._parameters.update(self.own)
+
+    def finish(self) -> None:
+        """Hand what was learned to the network."""
+        self.quantized.tune({f"{self.name}.{key}": value for key, value in self.learned.items()})
+
+
+def norms_in(quantized: QuantizedModel, part: str = "") -> list[LearnedNorm]:
+    """All LayerNorms of a part of the network, or of the whole one, that have a weight of their own."""
+    users = Counter(id(p) for _, p in quantized.model.named_parameters(remove_duplicate=False))
+    return [
+        LearnedNorm(quantized, name)
+        for name, module in quantized.model.named_modules()
+        if isinstance(module, nn.LayerNorm)
+        and module.elementwise_affine
+        and (not part or name.startswith(f"{part}."))
+        and all(users[id(p)] == 1 for p in module.parameters())
+    ]
 
 
 def _weight(operation: MatmulOperation, formats: OperandFormats) -> Weight:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import torch
@@ -14,7 +15,8 @@ from ptqsim.ptq.calibration.layer import LayerResult
 from ptqsim.ptq.calibration.layer_cache import LayerCache
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.reconstruction.distill import distill
-from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation
+from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation, norms_in
+from ptqsim.ptq.calibration.reconstruction.low_rank import LowRankFisher
 from ptqsim.ptq.calibration.reconstruction.parts import Part, parts_of
 from ptqsim.ptq.calibration.reconstruction.recorded import inputs_of, outputs_of
 from ptqsim.ptq.calibration.reconstruction.train import PartData, train
@@ -80,20 +82,22 @@ def reconstruct(
             found = {op.name: result for op in operations if (result := kept.get(op.name, about)) is not None}
             if len(found) < len(operations):
                 _train(
-                    quantized.model,
+                    quantized,
                     exact.model,
                     part,
                     operations,
+                    [quantized.layers[name] for later in parts[at + 1 :] for name in later.operations],
                     images,
                     options,
                     seed + at,
                     _steps(progress, part, at, len(parts), options.iterations),
                 )
-                found = {op.name: _result(op) for op in operations}
+                found = _results(operations, quantized, part.name)
                 for name, result in found.items():
                     kept.put(name, about, result)
             for op in operations:
                 found[op.name].apply(op)
+                quantized.tune(found[op.name].norms)
             progress((at + 1) * options.iterations, len(parts) * options.iterations, part.name)
             trail.append({"part": part.name, **_losses(operations[0], "reconstruction")})
     if options.distill:
@@ -118,26 +122,29 @@ def _distilled(
     found = {name: result for name in layers if (result := kept.get(name, about)) is not None}
     if len(found) < len(layers):
         divergence = distill(quantized, network, images, options, seed, progress)
-        for name, op in layers.items():
+        for op in layers.values():
             op.report = {**op.report, "distillation": divergence}
-            kept.put(name, about, _result(op))
+        for name, result in _results(list(layers.values()), quantized).items():
+            kept.put(name, about, result)
     else:
         for name, result in found.items():
             result.apply(layers[name])
+            quantized.tune(result.norms)
     return _losses(next(iter(layers.values())), "distillation")
 
 
 def _train(
-    model: nn.Module,
+    quantized: QuantizedModel,
     exact: nn.Module,
     part: Part,
     operations: Sequence[MatmulOperation],
+    later: Sequence[MatmulOperation],
     images: torch.Tensor,
     options: Reconstruction,
     seed: int,
     progress: Any,
 ) -> None:
-    generator = torch.Generator().manual_seed(seed)
+    generator, model = torch.Generator().manual_seed(seed), quantized.model
     inputs, arguments = inputs_of(model, part.name, images)
     exact_inputs, _ = inputs_of(exact, part.name, images)
     target, gradient = outputs_of(exact, part.name, images)
@@ -145,9 +152,11 @@ def _train(
     if weights is not None:
         weights = weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny)
     learned = [LearnedOperation(op, options.drop, generator) for op in operations]
+    norms = norms_in(quantized, part.name) if options.norm_rate else []
+    fisher = LowRankFisher(model, exact, part.name, later, images, target) if options.rank else None
     data = PartData(inputs, exact_inputs, target, weights, arguments)
     try:
-        losses = train(model.get_submodule(part.name), learned, data, options, generator, progress)
+        losses = train(model.get_submodule(part.name), learned, norms, data, options, fisher, generator, progress)
     except FloatingPointError as error:
         raise ValueError(
             f"reconstruction stopped at {part.name}: {error}; the parts before it are kept where there is a state "
@@ -161,6 +170,16 @@ def _losses(op: MatmulOperation, step: str) -> dict[str, float]:
     found = op.report[step]
     assert isinstance(found, dict)
     return found
+
+
+def _results(
+    operations: Sequence[MatmulOperation], quantized: QuantizedModel, part: str = ""
+) -> dict[str, LayerResult]:
+    """Everything of operations that is kept, and with the first one the learned norms of a part, or of all of them."""
+    norms = {name: value.cpu() for name, value in quantized.tuned.items() if not part or name.startswith(f"{part}.")}
+    found = {op.name: _result(op) for op in operations}
+    first = operations[0].name
+    return found | {first: replace(found[first], norms=norms)}
 
 
 def _result(op: MatmulOperation) -> LayerResult:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
-from ptqsim.ptq.calibration.reconstruction.learned import LearnedOperation, mixed
+from ptqsim.ptq.calibration.reconstruction.learned import LearnedNorm, LearnedOperation, mixed
+from ptqsim.ptq.calibration.reconstruction.low_rank import LowRankFisher
 from ptqsim.ptq.calibration.reconstruction.quantizers import Weight
 from ptqsim.ptq.calibration.reconstruction.recorded import BATCH, Arguments
 
@@ -60,12 +61,14 @@ class PartData:
 def train(
     module: nn.Module,
     operations: Sequence[LearnedOperation],
+    norms: Sequence[LearnedNorm],
     data: PartData,
     options: Reconstruction,
+    fisher: LowRankFisher | None,
     generator: torch.Generator,
     report: Callable[[int, float], None],
 ) -> dict[str, Any]:
-    """Learn scales, rounding and biases of the operations of a part.
+    """Learn scales, rounding and biases of the operations of a part, and its norms.
 
     Returns
     -------
@@ -78,19 +81,27 @@ def train(
         Where the loss is not finite.
     """
     before = data.total(module)
-    groups, weights = _parameters(operations, options)
+    groups, weights = _parameters(operations, norms, options)
     optimizer = torch.optim.Adam(groups)
+    learned: list[LearnedOperation | LearnedNorm] = [*operations, *norms]
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, options.iterations)
     unit = before or 1.0
+    updates = {at * options.iterations // max(options.rank, 1) for at in range(options.rank)}
     with ExitStack() as stack, torch.enable_grad():
-        for operation in operations:
-            stack.enter_context(operation)
+        for one in learned:
+            stack.enter_context(one)
         for step in range(options.iterations):
             chosen = torch.randint(len(data.target), (min(options.batch, len(data.target)),), generator=generator)
             x = data.quantized[chosen]
             if options.drop:
                 x = mixed(x, data.exact[chosen], options.drop, generator)
-            loss = data.loss(data.arguments.call(module, x), chosen) / unit
+            if fisher is not None and step in updates:
+                fisher.update(operations)
+            try:
+                found = data.arguments.call(module, x)
+            except ValueError as error:  # a quantizer met NaN; nothing else is wrong with the part, as it ran before
+                raise FloatingPointError(f"step {step} failed: {error}") from None
+            loss = data.loss(found, chosen) / unit if fisher is None else fisher.loss(found, chosen)
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise FloatingPointError(f"the loss became {value} at step {step}")
@@ -103,8 +114,8 @@ def train(
             optimizer.step()
             schedule.step()
             report(step + 1, value)
-    for operation in operations:
-        operation.finish()
+    for one in learned:
+        one.finish()
     return {"before": before, "after": data.total(module)}
 
 
@@ -117,7 +128,7 @@ def _beta(done: float) -> float | None:
 
 
 def _parameters(
-    operations: Sequence[LearnedOperation], options: Reconstruction
+    operations: Sequence[LearnedOperation], norms: Sequence[LearnedNorm], options: Reconstruction
 ) -> tuple[list[dict[str, Any]], list[Weight]]:
     weights = [operation.b for operation in operations if isinstance(operation.b, Weight)]
     ratios = [ratio for operation in operations for ratio in operation.ratios()]
@@ -125,5 +136,6 @@ def _parameters(
         {"params": [weight.v for weight in weights], "lr": options.rounding_rate},
         {"params": ratios, "lr": options.scale_rate},
         {"params": [o.bias for o in operations if o.bias is not None], "lr": options.bias_rate},
+        {"params": [variable for norm in norms for variable in norm.variables()], "lr": options.norm_rate},
     ]
     return [group for group in groups if group["params"]], weights

@@ -1,4 +1,4 @@
-"""Factors moved from the parameters of a normalization layer into those of the linear layers that read its output."""
+"""Factors and rotations moved from some parameters of a network into others: the same function, but for rounding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from ptqsim.ptq.network.wrapping.parameters import layer_with, shift
+from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamRotation, rotate_heads, rotate_stream
+from ptqsim.ptq.threads import one_thread
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +57,7 @@ class HeadFolding:
     values: torch.Tensor
 
 
-AnyFolding = Folding | HeadFolding
+AnyFolding = Folding | HeadFolding | StreamRotation | HeadRotation
 
 
 def folded(model: nn.Module, foldings: Iterable[AnyFolding]) -> nn.Module:
@@ -62,7 +66,7 @@ def folded(model: nn.Module, foldings: Iterable[AnyFolding]) -> nn.Module:
     Parameters
     ----------
     model : nn.Module
-    foldings : iterable of Folding and HeadFolding
+    foldings : iterable of Folding, HeadFolding, StreamRotation and HeadRotation
 
     Returns
     -------
@@ -74,28 +78,37 @@ def folded(model: nn.Module, foldings: Iterable[AnyFolding]) -> nn.Module:
         Where the network has no such layers, or they have another number of channels.
     """
     copied = deepcopy(model)
-    modules = dict(copied.named_modules())
-    with torch.no_grad():
+    modules, parameters = dict(copied.named_modules()), dict(copied.named_parameters())
+    with torch.no_grad(), one_thread():  # the order of sums in a product of matrices may depend on the threads
         for folding in foldings:
-            if isinstance(folding, HeadFolding):
-                _balance(modules, folding)
-                continue
-            norm = _module(modules, folding.norm, len(folding.factors))
-            factors = folding.factors.to(norm.weight)
-            linears = [_module(modules, name, len(folding.factors)) for name in folding.linears]
-            if folding.constants is not None:
-                _shift(norm, linears, folding.constants)
-            norm.weight.div_(factors)
-            if getattr(norm, "bias", None) is not None:
-                norm.bias.div_(factors)
-            for linear in linears:
-                linear.weight.mul_(factors)
+            match folding:
+                case HeadFolding():
+                    _balance(modules, folding)
+                case StreamRotation():
+                    rotate_stream(modules, parameters, folding)
+                case HeadRotation():
+                    rotate_heads(modules, folding)
+                case _:
+                    _divide(modules, folding)
     return copied
+
+
+def _divide(modules: dict[str, nn.Module], folding: Folding) -> None:
+    norm = layer_with(modules, folding.norm, len(folding.factors))
+    factors = folding.factors.to(norm.weight)
+    linears = [layer_with(modules, name, len(folding.factors)) for name in folding.linears]
+    if folding.constants is not None:
+        shift(norm, linears, folding.constants)
+    norm.weight.div_(factors)
+    if getattr(norm, "bias", None) is not None:
+        norm.bias.div_(factors)
+    for linear in linears:
+        linear.weight.mul_(factors)
 
 
 def _balance(modules: dict[str, nn.Module], folding: HeadFolding) -> None:
     scores, values = folding.scores, folding.values
-    proj = _module(modules, folding.proj, len(values))
+    proj = layer_with(modules, folding.proj, len(values))
     qkv: Any = modules.get(folding.qkv)
     if qkv is None or getattr(qkv, "out_features", 0) != 3 * len(scores):
         raise ValueError(
@@ -107,26 +120,3 @@ def _balance(modules: dict[str, nn.Module], folding: HeadFolding) -> None:
     if qkv.bias is not None:
         qkv.bias.mul_(rows)
     proj.weight.mul_(values.to(proj.weight))
-
-
-def _shift(norm: Any, linears: list[Any], constants: torch.Tensor) -> None:
-    """Take constants off the bias of the norm, and add what they gave to the biases of the readers: W c."""
-    norm.bias.copy_(norm.bias.double() - constants.to(norm.bias.device).double())
-    for linear in linears:
-        weight = linear.weight.double()
-        given = weight @ constants.to(weight)
-        if linear.bias is None:
-            linear.bias = nn.Parameter(given.to(linear.weight), requires_grad=linear.weight.requires_grad)
-        else:
-            linear.bias.copy_(linear.bias.double() + given)
-
-
-def _module(modules: dict[str, nn.Module], name: str, channels: int) -> Any:
-    """The module of that name, whose weight has so many channels in its last dimension."""
-    weight = getattr(modules.get(name), "weight", None)
-    if not isinstance(weight, nn.Parameter) or weight.shape[-1] != channels:
-        raise ValueError(
-            f"factors of {channels} channels were to be moved into or out of {name!r}, and the network has no such "
-            "layer with a weight of that many: name the network that it was calibrated from"
-        )
-    return modules[name]

@@ -9,11 +9,16 @@ import pytest
 import torch
 from torch import nn
 
+import ptqsim as pq
 from ptqsim import ptq
+from ptqsim.ptq.calibration.reconstruction import distill
 from ptqsim.ptq.calibration.reconstruction import reconstruct as module
+from ptqsim.ptq.calibration.reconstruction import train as trained_by
+from ptqsim.ptq.calibration.reconstruction.learned import mixed
 from ptqsim.ptq.calibration.reconstruction.recorded import outputs_of
 from ptqsim.ptq.network.quantized_model import QuantizedModel
-from ptqsim.ptq.network.tasks.task import kl_divergence
+from ptqsim.ptq.network.tasks.task import Classification, kl_divergence
+from tests.ptq.networks import HALF
 
 FEW: dict[str, Any] = {"method": "reconstruct", "w_bits": 3, "a_bits": 4, "n": 8, "rounds": 1, "batch": 4}
 
@@ -108,6 +113,62 @@ def test_a_loss_that_is_not_finite_stops(model: nn.Module, images: torch.Tensor,
     assert torch.isfinite(made(model, images)(images)).all()
 
 
+@pytest.mark.parametrize(
+    ("twin", "words"), [(False, "the loss became nan at step 0"), (True, "step 0 failed: .*values are NaN")]
+)
+def test_parts_before_one_that_fails_are_kept(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, twin: bool, words: str
+) -> None:
+    trained: list[str] = []
+    train = module._train
+
+    def broken(*arguments: Any) -> None:
+        trained.append(arguments[2].name)
+        if trained == ["patch_embed.proj", "blocks.0", "blocks.1"]:
+            monkeypatch.setattr(trained_by, "mixed", lambda x, *_: x * float("nan"))
+        train(*arguments)
+
+    monkeypatch.setattr(module, "_train", broken)
+    given: dict[str, Any] = {"state": tmp_path, "softmax_twin": twin, "gelu_twin": twin, "a_symmetric": False}
+    with pytest.raises(ValueError, match=rf"reconstruction stopped at blocks\.1: {words}"):
+        made(model, images, **given)
+    monkeypatch.setattr(trained_by, "mixed", mixed)
+    found = made(model, images, **given)
+    assert trained[3:] == ["blocks.1", "head"]
+    assert torch.isfinite(found(images)).all()
+
+
+def test_a_distillation_that_is_not_finite_stops_and_keeps_the_parts(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    class Broken(Classification):
+        def divergence(self, outputs: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
+            return super().divergence(outputs, exact) * float("nan")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distill, "task_of", lambda _network: Broken())
+        with pytest.raises(ValueError, match="distillation stopped at step 0: the loss became nan; try lower rates"):
+            made(model, images, distill=2, state=tmp_path)
+    monkeypatch.setattr(module, "_train", lambda *_: pytest.fail("a part that was finished was trained again"))
+    assert torch.isfinite(made(model, images, distill=2, state=tmp_path)(images)).all()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"formats": {"weight": "e2m1"}}, "learns codes of uniform ones"),
+        ({"fit_accumulator": pq.Accumulator(16)}, "learns codes that would no longer fit"),
+        ({"weight_rounding": "gptq"}, "legal in reconstruction"),
+        ({"weight_rounding": "bit_split"}, "legal in reconstruction"),
+    ],
+)
+def test_options_that_exclude_reconstruction(
+    model: nn.Module, images: torch.Tensor, more: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        made(model, images, **more)
+
+
 @pytest.mark.filterwarnings("default:.*weights to be rounded")
 def test_too_few_images_are_said_with_the_numbers(model: nn.Module, images: torch.Tensor) -> None:
     told = r"4 of 4 parts have more weights .*blocks\.0 has 12,288, and 2 images give 1,088; take 32 images"
@@ -158,3 +219,88 @@ def test_distillation_keeps_the_codes(model: nn.Module, images: torch.Tensor) ->
             assert other is not None
             assert all((a.codes == b.codes).all() for a, b in zip(codes, other, strict=True))
             assert op.formats != without.layers[name].formats
+
+
+def own_norms(model: nn.Module, images: torch.Tensor, **more: Any) -> ptq.QuantizedModel:
+    return made(model, images, norm_rate=0.01, **more)
+
+
+def test_norms_are_learned_with_their_block(model: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
+    found = own_norms(model, images, iterations=60, drop=0.0)
+    without = made(model, images, iterations=60, drop=0.0)
+    assert sorted(found.tuned) == [
+        f"blocks.{block}.norm{norm}.{part}" for block in (0, 1) for norm in (1, 2) for part in ("bias", "weight")
+    ]
+    assert all(not torch.equal(value, model.get_parameter(name)) for name, value in found.tuned.items())
+    assert losses(found)[2][1] < losses(without)[2][1]
+    found.mode = "float"  # type: ignore[assignment]
+    assert torch.equal(found(images), model(images))
+    found.save(tmp_path / "m.safetensors")  # in float mode, in which the network has its own norms
+    read = ptq.load(tmp_path / "m.safetensors", model)
+    for mode in ("fake_quant", "integer", "float", "fake_quant"):
+        found.mode = read.mode = mode  # type: ignore[assignment]
+        assert torch.equal(found(images), read(images)), mode
+        for name, value in found.tuned.items():
+            expected = model.get_parameter(name) if mode == "float" else value
+            assert torch.equal(read.model.get_parameter(name), expected)
+    found.mode = "integer"  # type: ignore[assignment]
+    assert all(check.mismatches == 0 for check in ptq.verify(found, images, outputs=20).values())
+
+
+def test_learned_norms_are_kept_and_the_same_on_any_number_of_threads(
+    model: nn.Module, images: torch.Tensor, tmp_path: Path
+) -> None:
+    whole = own_norms(model, images, iterations=4, distill=3, state=tmp_path)
+    assert {"norm.weight", "norm.bias"} < set(whole.tuned)  # distillation has those outside of blocks too
+    again = own_norms(model, images, iterations=4, distill=3, state=tmp_path)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    other = own_norms(model, images, iterations=4, distill=3)
+    torch.set_num_threads(threads)
+    for one in (again, other):
+        assert torch.equal(one(images), whole(images))
+        assert one.info == whole.info
+        assert one.tuned.keys() == whole.tuned.keys()
+        assert all(torch.equal(value, whole.tuned[name]) for name, value in one.tuned.items())
+
+
+def test_an_interruption_leaves_the_norms_of_the_network(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ptqsim.ptq.calibration.reconstruction.learned import norms_in
+
+    quantized = QuantizedModel(model)
+    before = dict(quantized.model.named_parameters())
+    norms = norms_in(quantized)
+    assert len(norms) == 5
+
+    def interrupted() -> None:
+        with norms[0]:
+            assert quantized.model.get_parameter(f"{norms[0].name}.weight").requires_grad
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert all(value is before[name] for name, value in quantized.model.named_parameters())
+
+
+def test_an_integer_only_network_has_the_learned_norms(own: Any, images: torch.Tensor) -> None:
+    own.pretrained_cfg = HALF
+    given: dict[str, Any] = {"w_bits": 8, "a_bits": 8, "iterations": 3, "integer_only": True}
+    outputs = []
+    for rate in (0.0, 0.05):
+        found = made(own, images, norm_rate=rate, **given)
+        close = found(images)
+        found.mode = "integer_only"  # type: ignore[assignment]
+        logits = found.logits(images)
+        assert float((logits - close).abs().max()) < 0.1 * float(close.abs().max())
+        outputs.append(logits)
+    assert not torch.equal(*outputs)
+
+
+def test_norms_are_no_part_of_a_layer() -> None:
+    with pytest.raises(ValueError, match="no LayerNorm is part of a layer; legal is 0, or parts='block'"):
+        ptq.Reconstruct(norm_rate=0.001, parts="layer")
+    ptq.Reconstruct(norm_rate=0.001, parts="layer", distill=1)
+    with pytest.raises(ValueError, match="norm_rate is 2"):
+        ptq.Reconstruct(norm_rate=2.0)
