@@ -14,6 +14,7 @@ from analysis.formats.trade_off import TradeOff
 from analysis.framework import style
 from analysis.framework.registry import FIGURES, artifact
 from analysis.hardware.area_accuracy import AreaAccuracy
+from analysis.hardware.unit_accuracy import UnitAccuracy
 from analysis.integer_only.precision import Precision
 from analysis.papers.ptq4vit.fig5_metrics import Metrics
 from analysis.simulator.codes import Codes
@@ -31,6 +32,7 @@ SMALL = {
     "detection.safe_width": DetectorSafeWidth(bits=6),
     "formats.trade_off": TradeOff(families=("uniform", "e2m1"), widths=(4,), images=8),
     "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
+    "hardware.unit_accuracy": UnitAccuracy(widths=(8, 6), images=8),
     "integer_only.precision": Precision(widths=(6, 4), residual=(6, 16), table=(4, 64), root=(5, 16), images=4),
     "simulator.codes": Codes(bits=4),
     "simulator.departure": Departure(bits=6, images=4),
