@@ -12,8 +12,9 @@ from ptqsim.datapath.spec import Accumulator
 from ptqsim.integer_only import Plan
 from ptqsim.rtl.encoder.memory_map import MemoryMap, memory_map, weight_codes
 from ptqsim.rtl.encoder.part import Part, checked_accumulators, encoder_block
-from ptqsim.rtl.encoder.program import Program, TileTarget, assemble
+from ptqsim.rtl.encoder.program import Program, TileTarget, UnitTarget, assemble
 from ptqsim.rtl.encoder.sequencer import sequencer
+from ptqsim.rtl.encoder.targets import hardware_of
 from ptqsim.rtl.hardware.unit import checked_name
 from ptqsim.rtl.hardware.verilog import Module
 
@@ -57,7 +58,9 @@ class EncoderBlock:
         object.__setattr__(self, "block", checked_integer("block", self.block, 0, MAX_BLOCK))
         object.__setattr__(self, "columns", checked_integer("columns", self.columns, 1, MAX_COLUMNS))
         checked_name(self.name)
-        assert self.program  # refuses what has no hardware
+        for target in self.program.targets:  # refuses what has no hardware
+            if isinstance(target, UnitTarget):
+                hardware_of(target, self.name)
 
     @cached_property
     def part(self) -> Part:

@@ -172,11 +172,9 @@ class _Tiles:
         for key, found in groups.items():
             a, b = (_widest([one[side] for one in found]) for side in (0, 1))  # type: ignore[misc]
             several = any(len({one[side].shift for one in found}) > 1 for side in (0, 1))  # type: ignore[union-attr]
-            name = a.kind
-            while name in {one.name for one in self.targets.values()}:
-                name += "_"
             unit = Unit(a, b, found[0][2], max(one[3] for one in found), several)
-            self.targets[key] = TileTarget(name.rstrip("_") + (f"_{len(self.targets)}" if name != a.kind else ""), unit)
+            like = sum(one.unit.a.kind == a.kind for one in self.targets.values())
+            self.targets[key] = TileTarget(f"{a.kind}_{like}" if like else a.kind, unit)
 
     def operands(self, step: Product) -> list[tuple[NumberFormat, NumberFormat]]:
         """Formats of both operands of every matrix, or of every group of weights."""
@@ -238,9 +236,7 @@ def _product(
     return found
 
 
-def _apply(
-    step: Apply, part: Part, places: MemoryMap, units: dict[str, UnitTarget], first: int
-) -> list[Instruction]:
+def _apply(step: Apply, part: Part, places: MemoryMap, units: dict[str, UnitTarget], first: int) -> list[Instruction]:
     """An instruction for every unit of a step; units that are alike are one target."""
     count, length = len(step.units), part.edges[step.name].shape[-1]
     reads = tuple(_read(part.edges[name]) for name in step.sources)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,26 @@ from ptqsim.rtl.simulation.schedule import CycleSchedule
 
 Edges = dict[str, NDArray[np.int64]]
 """Codes and integers of edges by name, the images first."""
+
+
+class StepCycles(NamedTuple):
+    """What a step of the plan takes for one image.
+
+    Parameters
+    ----------
+    step : str
+        Its name.
+    instructions, cycles, macs : int
+        Instructions that it is made of, their cycles, and multiplications.
+    utilization : float
+        Multiplications over cycles times columns: the share of the multipliers' cycles.
+    """
+
+    step: str
+    instructions: int
+    cycles: int
+    macs: int
+    utilization: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +77,16 @@ class BlockSimulation:
     def equal(self) -> bool:
         """True if every value of every edge is equal to the bit."""
         return not any(self.differing.values())
+
+    def steps(self) -> list[StepCycles]:
+        """Cycles of every step for the first image; they are the same for all images of a shape."""
+        found: dict[str, list[int]] = {}
+        for one, cycles in zip(self.hardware.program.instructions, self.cycles[0].tolist(), strict=True):
+            total = found.setdefault(one.step, [0, 0, 0])
+            for place, value in enumerate((1, cycles, one.macs)):
+                total[place] += value
+        columns = self.hardware.columns
+        return [StepCycles(name, *one, one[2] / (one[1] * columns)) for name, one in found.items()]
 
 
 def simulate_block(

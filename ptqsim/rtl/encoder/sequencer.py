@@ -53,9 +53,9 @@ def sequencer(
         instance(code, "program", address="counter", word="instruction"),
         *(_walk(generator, walk) for walk in WALKS),
         _words(bits, places.weight_bits, address),
-        instance(constants, "weights", address="b_address", word="weight"),
+        instance(constants, "weights", address="weight_address", word="weight"),
         instance(memory, "data", write="write", address="write_address", word="write_word",
-                 a_address="read_address", b_address="b_address", b_word="b_data"),
+                 a_address="read_address", b_address="data_address", b_word="b_data"),
         _written(source.bits, bits, places.edge_words, address, step),
         *targets,
     )  # fmt: skip
@@ -149,7 +149,11 @@ def _walk(generator: Module, walk: str) -> str:
         "row_last": f"{walk}_row_last", "last": "b_last" if walk == "b" else f"{walk}_address_last",
         "valid": f"{side}_valid", "advance": f"{walk}_advance",
     }  # fmt: skip
-    declared = [f"wire {names['row_last']};", f"wire {walk}_advance;", f"wire [{_bits(generator) - 1}:0] {walk}_address;"]
+    declared = [
+        f"wire {names['row_last']};",
+        f"wire {walk}_advance;",
+        f"wire [{_bits(generator) - 1}:0] {walk}_address;",
+    ]
     if walk != "out":
         declared.append(f"wire {side}_valid;\nwire {walk}_ready;\nassign {walk}_advance = {walk}_valid & {walk}_ready;")
     return "\n".join([*text, *declared, instance(generator, walk, **names)])
@@ -167,6 +171,8 @@ def _words(bits: int, weight_bits: int, address: int) -> str:
         wire [{bits - 1}:0] a_word;
         wire [{bits - 1}:0] b_data;
         wire [{weight_bits - 1}:0] weight;
+        wire [{address - 1}:0] weight_address = b_constant ? b_address : {address}'d0;
+        wire [{address - 1}:0] data_address = b_constant ? {address}'d0 : b_address;
         wire [{bits - 1}:0] b_word = b_constant ? {widened} : b_data;
         assign out_word = a_word;
         wire o_valid;

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ptqsim.rtl.encoder.program import Program, Read, Target, TileTarget, UnitTarget
 from ptqsim.rtl.encoder.tile_port import tile_port
 from ptqsim.rtl.hardware.verilog import Module, instance, unused
@@ -29,8 +31,10 @@ def add_targets(program: Program, name: str, columns: int, bits: int) -> tuple[l
         text.append(body)
         parts.append(module)
     numbers = range(len(program.targets))
-    for signal in ("a_ready", "b_ready", "o_valid"):
-        text.append(f"assign {signal} = " + "\n    | ".join(f"(on_{n} & {signal}_{n})" for n in numbers) + ";")
+    text += [
+        f"assign {signal} = " + "\n    | ".join(f"(on_{n} & {signal}_{n})" for n in numbers) + ";"
+        for signal in ("a_ready", "b_ready", "o_valid")
+    ]
     chosen = "\n    | ".join(f"({{{bits}{{on_{n}}}}} & o_word_{n})" for n in numbers)
     text.append(f"assign o_word = {chosen};")
     return text, parts
@@ -40,8 +44,6 @@ def module_of(target: Target, name: str, columns: int, bits: int) -> Module:
     """The module of a target: of a tile with its port."""
     prefix = f"{name}_{target.name}"
     if isinstance(target, TileTarget):
-        from dataclasses import replace
-
         return tile_port(replace(target.unit, name=prefix), columns, bits)
     return hardware_of(target, prefix).module()
 
@@ -50,8 +52,7 @@ def hardware_of(target: UnitTarget, prefix: str) -> UnitHardware:
     """The hardware of an integer unit, an element per cycle."""
     unit = target.unit
     length = target.row if unit.channels is None and unit.longest > target.row else None
-    found = UnitHardware(unit, 1, length, name=prefix)
-    return found
+    return UnitHardware(unit, 1, length, name=prefix)
 
 
 def _declared(number: int, target: Target, bits: int) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ptqsim.rtl.hardware.tile import tile
 from ptqsim.rtl.hardware.unit import Unit
-from ptqsim.rtl.hardware.verilog import Module, inp, instance, lines, out, part_of, unused, wire
-from ptqsim.rtl.hardware.verilog import Signal
+from ptqsim.rtl.hardware.verilog import Module, Signal, inp, instance, lines, out, part_of, unused, wire
 
 
 def tile_port(unit: Unit, columns: int, word_bits: int) -> Module:

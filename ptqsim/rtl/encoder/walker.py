@@ -45,7 +45,7 @@ def walker(name: str, depth: int, count_bits: int, address_bits: int) -> Module:
             else if (load) valid <= 1'b1;
             else if (advance & last) valid <= 1'b0;
             if (load) address <= base;
-            else if (advance) address <= address + jump;
+            else if (advance & ~last) address <= address + jump;
         end
         """,
     )

@@ -58,6 +58,7 @@ def _add_block(steps: list[io.Step], name: str, stream: str, rng: np.random.Gene
         for head in range(HEADS)
     )  # fmt: skip
     gelu = units.GELU.from_real(0.02, pq.Uniform(5, 0.2), pq.TwinGELU(5, 2, 0.05), rng.normal(0, 0.2, HIDDEN), 12)
+    values = units.Rescale.from_real(4e-3, CODES, acc_bits=15)
     added = [
         units.ResidualAdd.from_real(0.01, rng.uniform(0.002, 0.01, CHANNELS), STREAM, x_bits=10, acc_bits=14)
         for _ in range(2)
@@ -71,7 +72,7 @@ def _add_block(steps: list[io.Step], name: str, stream: str, rng: np.random.Gene
         io.Product(f"{name}attn.matmul_qk", f"{name}attn.q", f"{name}attn.k", transposed=True),
         io.Apply(f"{name}attn.softmax", (f"{name}attn.matmul_qk",), softmaxes),
         io.Product(f"{name}attn.matmul_pv", f"{name}attn.softmax", f"{name}attn.v"),
-        io.Apply(f"{name}attn.values", (f"{name}attn.matmul_pv",), (units.Rescale.from_real(4e-3, CODES, acc_bits=15),)),
+        io.Apply(f"{name}attn.values", (f"{name}attn.matmul_pv",), (values,)),
         io.Move(f"{name}attn.merged", f"{name}attn.values", (io.Transpose((1, 0, 2)), io.Reshape((TOKENS, CHANNELS)))),
         io.Product(f"{name}attn.proj", f"{name}attn.merged", weights=(_weights(rng, CHANNELS, CHANNELS),)),
         io.Apply(f"{name}add1", (stream, f"{name}attn.proj"), (added[0],)),
