@@ -10,9 +10,9 @@ from typing import Any, Final
 from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.integer_only import Plan
-from ptqsim.rtl.encoder.memory_map import MemoryMap, memory_map, weight_codes
-from ptqsim.rtl.encoder.part import Part, checked_accumulators, encoder_block
-from ptqsim.rtl.encoder.program import Program, TileTarget, UnitTarget, assemble
+from ptqsim.rtl.encoder.memory_map import MemoryMap, memory_map, weight_words
+from ptqsim.rtl.encoder.part import Part, checked_accumulators, encoder_block, whole_network
+from ptqsim.rtl.encoder.program import Program, SumTarget, TileTarget, UnitTarget, assemble
 from ptqsim.rtl.encoder.sequencer import sequencer
 from ptqsim.rtl.encoder.targets import hardware_of
 from ptqsim.rtl.hardware.unit import checked_name
@@ -24,14 +24,14 @@ MAX_BLOCK: Final = 1 << 16
 
 @dataclass(frozen=True, eq=False)
 class EncoderBlock:
-    """Hardware of one encoder block of an integer-only network: docs/rtl_block.md.
+    """Hardware of one encoder block of an integer-only network, or of all of it: docs/rtl_block.md.
 
     Parameters
     ----------
     plan : ptqsim.integer_only.Plan
         The network.
-    block : int, optional
-        Number of the block.
+    block : int or None, optional
+        Number of the block; None for the whole network, from the pixels to the logits.
     columns : int, optional
         Columns of a tile, which multiply at a time, 1 to 256.
     accumulators : mapping of str to Accumulator, optional
@@ -48,14 +48,15 @@ class EncoderBlock:
     """
 
     plan: Plan
-    block: int = 0
+    block: int | None = 0
     columns: int = 32
     accumulators: Mapping[str, Accumulator] | None = None
     name: str = "ptqsim"
 
     def __post_init__(self) -> None:
         checked_type("plan", self.plan, Plan)
-        object.__setattr__(self, "block", checked_integer("block", self.block, 0, MAX_BLOCK))
+        if self.block is not None:
+            object.__setattr__(self, "block", checked_integer("block", self.block, 0, MAX_BLOCK))
         object.__setattr__(self, "columns", checked_integer("columns", self.columns, 1, MAX_COLUMNS))
         checked_name(self.name)
         for target in self.program.targets:  # refuses what has no hardware
@@ -65,7 +66,7 @@ class EncoderBlock:
     @cached_property
     def part(self) -> Part:
         """The steps of the block."""
-        return encoder_block(self.plan, self.block)
+        return whole_network(self.plan) if self.block is None else encoder_block(self.plan, self.block)
 
     @cached_property
     def places(self) -> MemoryMap:
@@ -85,8 +86,8 @@ class EncoderBlock:
 
     def module(self, program: Program | None = None) -> Module:
         """The module with valid and ready; another `program` is for planted bugs."""
-        title = f"Encoder block {self.block}"
-        weights = weight_codes(self.part).tolist()
+        title = "Integer-only network" if self.block is None else f"Encoder block {self.block}"
+        weights = weight_words(self.part).tolist()
         return sequencer(
             self.name, title, program or self.program, self.places, self.part.output, weights, self.columns
         )
@@ -103,7 +104,7 @@ class EncoderBlock:
             "cycles": places.edge_words,
             "weights": [{"product": one.name, "base": one.base, "words": one.words} for one in places.weights],
             "targets": [
-                {"name": one.name, "tile" if isinstance(one, TileTarget) else "unit": one.unit.to_dict()}
+                {"name": one.name} | ({} if isinstance(one, SumTarget) else {_kind(one): one.unit.to_dict()})
                 for one in program.targets
             ],
             "instructions": [
@@ -111,3 +112,7 @@ class EncoderBlock:
                 for one in program.instructions
             ],
         }
+
+
+def _kind(target: TileTarget | UnitTarget) -> str:
+    return "tile" if isinstance(target, TileTarget) else "unit"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ptqsim.rtl.encoder.loops import Loops
+from ptqsim.rtl.encoder.memories import address_bits
 from ptqsim.rtl.encoder.program import Instruction, Program, TileTarget
 from ptqsim.rtl.hardware.verilog import Signal
 
@@ -43,7 +44,7 @@ class Layout:
         return cls(
             max(len(walk.loops) for walk in walks),
             max(1, max(limit for walk in walks for limit in walk.limits).bit_length()),
-            max(1, (words - 1).bit_length()),
+            address_bits(words),
             max(1, (len(program.targets) - 1).bit_length()),
             (a, b),
         )

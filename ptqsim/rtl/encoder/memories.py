@@ -8,8 +8,14 @@ from ptqsim.golden.layout import digits
 from ptqsim.rtl.hardware.verilog import Module, inp, lines, out
 
 
-def data_memory(name: str, words: int, bits: int, address_bits: int) -> Module:
+def address_bits(words: int) -> int:
+    """Bits of an address below `words`."""
+    return max(1, (words - 1).bit_length())
+
+
+def data_memory(name: str, words: int, bits: int) -> Module:
     """A memory of `words` words with a port for writing and two for reading."""
+    place = address_bits(words)
     body = lines(
         f"""
         logic [{bits - 1}:0] memory [0:{words - 1}];
@@ -30,17 +36,17 @@ def data_memory(name: str, words: int, bits: int, address_bits: int) -> Module:
     ports = (
         inp("clk"),
         inp("write", 0, "put a word at this edge"),
-        inp("address", address_bits, "where it goes"),
+        inp("address", place, "where it goes"),
         inp("word", bits),
-        inp("a_address", address_bits),
+        inp("a_address", place),
         out("a_word", bits),
-        inp("b_address", address_bits),
+        inp("b_address", place),
         out("b_word", bits),
     )
     return Module(name, header, ports, body)
 
 
-def constant_memory(name: str, values: Iterable[int], bits: int, address_bits: int, what: str) -> Module:
+def constant_memory(name: str, values: Iterable[int], bits: int, what: str) -> Module:
     """A memory that is filled from a file of the module's name before the first cycle."""
     words = [digits(value, bits) for value in values]
     body = lines(f"""
@@ -53,5 +59,5 @@ def constant_memory(name: str, values: Iterable[int], bits: int, address_bits: i
 
           word = memory[address], as {name}.hex has it
     """
-    ports = (inp("address", address_bits), out("word", bits))
+    ports = (inp("address", address_bits(len(words))), out("word", bits))
     return Module(name, header, ports, body, data=((f"{name}.hex", "\n".join([*words, ""])),))

@@ -9,9 +9,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from ptqsim.integer_only import Edge, Move, Product
+from ptqsim.integer_only import Combine, Edge, Move, Product, Step
 from ptqsim.integer_only.moves import moved
 from ptqsim.rtl.encoder.part import Part
+from ptqsim.units.interval import of_values
 
 COUNTER_BITS = 24
 """Least width of a word: what counts the cycles of an instruction has room in it."""
@@ -49,9 +50,10 @@ class MemoryMap:
     data : tuple of Region
         Of the data memory: the source first, and the edges in the order in which they are computed.
     weights : tuple of Region
-        Of the weight memory: matrices [K, N] of codes, by product.
+        Of the weight memory: matrices [K, N] of codes, by product, and constants that are added, by step.
     addresses : dict of str to NDArray of int64
-        Address of every value of every edge, in the shape of the edge; of a rearrangement those of its source.
+        Address of every value of every edge, in the shape of the edge; of a rearrangement those of its source, and -1
+        for the zeros that it puts in front.
     """
 
     data: tuple[Region, ...]
@@ -99,21 +101,27 @@ def memory_map(part: Part) -> MemoryMap:
     put(part.edges[part.source])
     for step in part.steps:
         if isinstance(step, Move):
-            addresses[step.name] = moved(addresses[step.source][None], step.moves)[0]
+            # One more, so that the zeros of a padding are what no address is.
+            addresses[step.name] = moved(addresses[step.source][None] + 1, step.moves)[0] - 1
             continue
         put(part.edges[step.name])
-        if isinstance(step, Product) and step.right is None:
+        values = _constants(step, part.edges[step.name])
+        if values is not None:
             base = weights[-1].base + weights[-1].words if weights else 0
-            bits = max(one.format.bits for one in step.weights)
-            weights.append(Region(step.name, base, sum(one.codes.size for one in step.weights), bits, False))
+            signed = not isinstance(step, Product)
+            bits = of_values([-int(signed), int(values.min()), int(values.max())]).bits
+            weights.append(Region(step.name, base, values.size, bits, signed))
     return MemoryMap(tuple(data), tuple(weights), addresses)
 
 
-def weight_codes(part: Part) -> NDArray[np.int64]:
-    """The contents of the weight memory: of every product with weights the codes [K, N], one row after the other."""
-    found = [
-        np.concatenate([one.codes for one in step.weights], axis=1).reshape(-1).astype(np.int64)
-        for step in part.steps
-        if isinstance(step, Product) and step.right is None
-    ]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+def weight_words(part: Part) -> NDArray[np.int64]:
+    """The contents of the weight memory, region after region in C order."""
+    found = [_constants(step, part.edges[step.name]) for step in part.steps]
+    return np.concatenate([np.zeros(0, np.int64), *(one.reshape(-1) for one in found if one is not None)])
+
+
+def _constants(step: Step, edge: Edge) -> NDArray[np.int64] | None:
+    """The codes of a product's weights [K, N], or the integers that a step adds; None if it has none."""
+    if isinstance(step, Product) and step.right is None:
+        return np.concatenate([one.codes for one in step.weights], axis=1).astype(np.int64)
+    return np.broadcast_to(step.constant, edge.shape) if isinstance(step, Combine) else None

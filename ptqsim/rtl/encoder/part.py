@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ptqsim.datapath.spec import Accumulator, OverflowMode
 from ptqsim.formats.base import NumberFormat
-from ptqsim.integer_only import Apply, Combine, Edge, Move, Plan, Product, Step, Total
+from ptqsim.integer_only import Combine, Edge, Plan, Product, Step, Total
 from ptqsim.integer_only.programs import within_bounds
 from ptqsim.integer_only.steps import DEFAULT
 
@@ -57,36 +57,48 @@ def encoder_block(plan: Plan, block: int) -> Part:
         If there is no such block, the network is a Swin Transformer, or a step of it has no hardware.
     """
     names = block_names(plan)
+    _refuse_windows(names)
+    if f"blocks.{block}." not in names:
+        legal = f"legal is 0 to {len(names) - 1}" if len(names) > 1 else "legal is 0" if names else "it has none"
+        raise ValueError(f"the network has no encoder block {block}; {legal}")
+    name = f"blocks.{block}."
+    return _part(plan, name, tuple(step for step in plan.steps if step.name.startswith(name)))
+
+
+def whole_network(plan: Plan) -> Part:
+    """All steps of a plan, from the pixels to the logits; errors as for `encoder_block`."""
+    _refuse_windows(block_names(plan))
+    return _part(plan, "", plan.steps)
+
+
+def _refuse_windows(names: list[str]) -> None:
     if any(name.startswith("layers.") for name in names):
         raise ValueError(
             "the network is a Swin Transformer, whose windows are not generated; legal are a VisionTransformer and a "
             "VisionTransformerDistilled: try vit_digits"
         )
-    if f"blocks.{block}." not in names:
-        legal = f"legal is 0 to {len(names) - 1}" if len(names) > 1 else "legal is 0" if names else "it has none"
-        raise ValueError(f"the network has no encoder block {block}; {legal}")
-    name = f"blocks.{block}."
-    steps = tuple(step for step in plan.steps if step.name.startswith(name))
+
+
+def _part(plan: Plan, name: str, steps: tuple[Step, ...]) -> Part:
     made = {step.name for step in steps}
     taken = list(dict.fromkeys(source for step in steps for source in step.sources if source not in made))
     used = {source for step in steps for source in step.sources}
     left = [step.name for step in steps if step.name not in used]
     if len(taken) != 1 or len(left) != 1:
         raise ValueError(
-            f"block {block} takes {', '.join(taken)} and leaves {', '.join(left)}; legal is a block with one edge in "
+            f"the steps {name}* take {', '.join(taken)} and leave {', '.join(left)}; legal is a block with one edge in "
             "and one out"
         )
     for step in steps:
-        if isinstance(step, Combine | Total):
+        if isinstance(step, Total):
             raise ValueError(
-                f"step {step.name!r} of block {block} is a {step.kind}, and a block in hardware has products, units "
-                "and rearrangements"
+                f"step {step.name!r} sums over tokens, which is not generated; legal is a network whose head takes one"
             )
-        if isinstance(step, Move) and any(move.kind in ("pad", "roll") for move in step.moves):
+        if isinstance(step, Combine) and (len(step.sources) > 1 or step.multipliers != ((1,),)):
             raise ValueError(
-                f"step {step.name!r} of block {block} pads or rolls, and an address generator counts nested loops"
+                f"step {step.name!r} combines {', '.join(step.sources)} with factors, which is not generated; legal is "
+                "the sum of one edge and a constant"
             )
-        assert isinstance(step, Product | Apply | Move)
     return Part(plan, name, steps, taken[0], left[0])
 
 

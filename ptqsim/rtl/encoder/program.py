@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.uniform import Uniform
-from ptqsim.integer_only import Apply, Edge, Product
+from ptqsim.integer_only import Apply, Combine, Edge, Product
 from ptqsim.integer_only.steps import spread
 from ptqsim.rtl.encoder.loops import Loops, loops_of
 from ptqsim.rtl.encoder.memory_map import MemoryMap
@@ -79,7 +79,23 @@ class TileTarget:
     unit: Unit
 
 
-Target = UnitTarget | TileTarget
+@dataclass(frozen=True, slots=True)
+class SumTarget:
+    """An adder of a word and a constant.
+
+    Parameters
+    ----------
+    name : str
+        Of the step, and what it adds to.
+    reads : tuple of Read
+        Of the integer and of the constant; the constant alone where a zero was put in front.
+    """
+
+    name: str
+    reads: tuple[Read, ...]
+
+
+Target = UnitTarget | TileTarget | SumTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +162,7 @@ def assemble(part: Part, places: MemoryMap, accumulators: Mapping[str, Accumulat
         Columns of a tile.
     """
     tiles = _Tiles(part, accumulators)
-    units: dict[str, UnitTarget] = {}
+    units: dict[str, UnitTarget | SumTarget] = {}
     instructions: list[Instruction] = []
     numbers = {name: number for number, name in enumerate(tiles.targets)}
     for step in part.steps:
@@ -154,6 +170,8 @@ def assemble(part: Part, places: MemoryMap, accumulators: Mapping[str, Accumulat
             instructions += _product(step, part, places, tiles, numbers, columns)
         elif isinstance(step, Apply):
             instructions += _apply(step, part, places, units, len(numbers))
+        elif isinstance(step, Combine):
+            instructions += _combine(step, part, places, units, len(numbers))
     return Program((*tiles.targets.values(), *units.values()), tuple(instructions))
 
 
@@ -236,7 +254,9 @@ def _product(
     return found
 
 
-def _apply(step: Apply, part: Part, places: MemoryMap, units: dict[str, UnitTarget], first: int) -> list[Instruction]:
+def _apply(
+    step: Apply, part: Part, places: MemoryMap, units: dict[str, UnitTarget | SumTarget], first: int
+) -> list[Instruction]:
     """An instruction for every unit of a step; units that are alike are one target."""
     count, length = len(step.units), part.edges[step.name].shape[-1]
     reads = tuple(_read(part.edges[name]) for name in step.sources)
@@ -252,6 +272,29 @@ def _apply(step: Apply, part: Part, places: MemoryMap, units: dict[str, UnitTarg
         a, b, out = each if len(each) == 3 else (each[0], NOWHERE, each[1])
         where = (index,) if count > 1 else ()
         found.append(Instruction(step.name, where, first + list(units).index(key), a, b, out))
+    return found
+
+
+def _combine(
+    step: Combine, part: Part, places: MemoryMap, units: dict[str, UnitTarget | SumTarget], first: int
+) -> list[Instruction]:
+    """An instruction for the rows that have integers, and one for those of zeros in front of them."""
+    length = part.edges[step.name].shape[-1]
+    a, out = (places.addresses[name].reshape(-1, length) for name in (step.sources[0], step.name))
+    region = next(one for one in places.weights if one.name == step.name)
+    constants = np.arange(region.base, region.base + region.words, dtype=np.int64).reshape(-1, length)
+    reads = (_read(part.edges[step.sources[0]]), Read(region.bits, True))
+    found = []
+    for padded in (True, False):
+        rows = (a < 0).all(axis=1) if padded else (a >= 0).all(axis=1)
+        if not rows.any():
+            continue
+        name = step.name.removeprefix(part.name).replace(".", "_") + ("_constant" if padded else "_sum")
+        units[name] = SumTarget(name, reads[1:] if padded else reads)
+        number = first + list(units).index(name)
+        each = [_loops(step.name, table[rows]) for table in (constants, out)]
+        left = NOWHERE if padded else _loops(step.name, a[rows])
+        found.append(Instruction(step.name, (int(not padded),), number, left, *each, True))
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.integer_only import Step, execute
+from ptqsim.integer_only.plan import PIXELS
 from ptqsim.rtl.encoder.hardware import EncoderBlock
 from ptqsim.rtl.encoder.program import TileTarget
 from ptqsim.rtl.simulation.engines import CXXRTL, build
@@ -129,6 +130,7 @@ def expected_edges(hardware: EncoderBlock, images: ArrayLike) -> Edges:
             found[step.name] = made.astype(np.int64)
 
     execute(hardware.plan, images, hardware.accumulators, keep)
+    found.setdefault(PIXELS, np.asarray(images).astype(np.int64))
     return {name: found[name] for name in hardware.part.edges}
 
 
@@ -163,7 +165,8 @@ def run_block(
     found: Edges = {}
     places = hardware.places
     for name, edge in hardware.part.edges.items():
-        taken = words[:, places.addresses[name]]
+        addresses = places.addresses[name]
+        taken = np.where(addresses < 0, 0, words[:, np.maximum(addresses, 0)])
         found[name] = taken if edge.coded else _signed(taken, places.word_bits)
     return found, words[:, places.edge_words :]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ptqsim.rtl.encoder.layout import WALKS, Layout
-from ptqsim.rtl.encoder.memories import constant_memory, data_memory
+from ptqsim.rtl.encoder.memories import address_bits, constant_memory, data_memory
 from ptqsim.rtl.encoder.memory_map import MemoryMap
 from ptqsim.rtl.encoder.program import Program
 from ptqsim.rtl.encoder.targets import add_targets
@@ -36,14 +36,14 @@ def sequencer(
     count, bits = len(program.instructions), places.word_bits
     words = places.edge_words + count
     layout = Layout.of(program, max(words, places.weight_words))
-    address, step = layout.address_bits, max(1, (count - 1).bit_length())
+    address, step = layout.address_bits, address_bits(count)
     generator = walker(f"{name}_walker", layout.depth, layout.count_bits, address)
-    memory = data_memory(f"{name}_data", words, bits, address)
+    memory = data_memory(f"{name}_data", words, bits)
     constants = constant_memory(
-        f"{name}_weights", weights, places.weight_bits, address, "codes of the weights, in the order of the memory map"
+        f"{name}_weights", weights, places.weight_bits, "codes of the weights, in the order of the memory map"
     )
     code = constant_memory(
-        f"{name}_program", [layout.word(one) for one in program.instructions], layout.bits, step, "the instructions"
+        f"{name}_program", [layout.word(one) for one in program.instructions], layout.bits, "the instructions"
     )
     source, last = places.data[0], places.region(output)
     targets, parts = add_targets(program, name, columns, bits)
@@ -53,9 +53,11 @@ def sequencer(
         instance(code, "program", address="counter", word="instruction"),
         *(_walk(generator, walk) for walk in WALKS),
         _words(bits, places.weight_bits, address),
-        instance(constants, "weights", address="weight_address", word="weight"),
-        instance(memory, "data", write="write", address="write_address", word="write_word",
-                 a_address="read_address", b_address="data_address", b_word="b_data"),
+        instance(constants, "weights", address=_low("weight_address", address, len(weights)), word="weight"),
+        instance(memory, "data", write="write", address=_low("write_address", address, words),
+                 word="write_word",
+                 a_address=_low("read_address", address, words), b_address=_low("data_address", address, words),
+                 b_word="b_data"),
         _written(source.bits, bits, places.edge_words, address, step),
         *targets,
     )  # fmt: skip
@@ -131,6 +133,11 @@ def _states(taken: int, first: int, sent: int, words: int, count: int, address: 
     """
 
 
+def _low(name: str, bits: int, words: int) -> str:
+    """The bits of an address that a memory of `words` words has."""
+    return name if address_bits(words) == bits else f"{name}[{address_bits(words) - 1}:0]"
+
+
 def _fetched(layout: Layout) -> str:
     text, place = [f"wire [{layout.bits - 1}:0] instruction;"], 0
     for field in layout.fields:
@@ -174,6 +181,7 @@ def _words(bits: int, weight_bits: int, address: int) -> str:
         wire [{address - 1}:0] weight_address = b_constant ? b_address : {address}'d0;
         wire [{address - 1}:0] data_address = b_constant ? {address}'d0 : b_address;
         wire [{bits - 1}:0] b_word = b_constant ? {widened} : b_data;
+        wire unused_words = &{{1'b0, a_word, b_word, weight_address, data_address, read_address, write_address}};
         assign out_word = a_word;
         wire o_valid;
         wire o_ready = run & out_walk_valid;

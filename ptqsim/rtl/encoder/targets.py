@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ptqsim.rtl.encoder.program import Program, Read, Target, TileTarget, UnitTarget
+from ptqsim.rtl.encoder.program import Program, Read, SumTarget, Target, TileTarget, UnitTarget
 from ptqsim.rtl.encoder.tile_port import tile_port
 from ptqsim.rtl.hardware.verilog import Module, instance, unused
 from ptqsim.rtl.units.hardware import UnitHardware
@@ -26,9 +26,12 @@ def add_targets(program: Program, name: str, columns: int, bits: int) -> tuple[l
     """
     text, parts = [], []
     for number, target in enumerate(program.targets):
+        if isinstance(target, SumTarget):
+            text.append(_sum(number, target, bits))
+            continue
+        module = module_of(target, name, columns, bits)
         add = _tile if isinstance(target, TileTarget) else _unit
-        body, module = add(number, target, name, columns, bits)  # type: ignore[arg-type]
-        text.append(body)
+        text.append(add(number, target, module, bits))  # type: ignore[arg-type]
         parts.append(module)
     numbers = range(len(program.targets))
     text += [
@@ -40,7 +43,7 @@ def add_targets(program: Program, name: str, columns: int, bits: int) -> tuple[l
     return text, parts
 
 
-def module_of(target: Target, name: str, columns: int, bits: int) -> Module:
+def module_of(target: UnitTarget | TileTarget, name: str, columns: int, bits: int) -> Module:
     """The module of a target: of a tile with its port."""
     prefix = f"{name}_{target.name}"
     if isinstance(target, TileTarget):
@@ -63,8 +66,25 @@ def _declared(number: int, target: Target, bits: int) -> str:
     )
 
 
-def _tile(number: int, target: TileTarget, name: str, columns: int, bits: int) -> tuple[str, Module]:
-    module = module_of(target, name, columns, bits)
+def _sum(number: int, target: SumTarget, bits: int) -> str:
+    """A word and a constant added without a clock; each waits for the other."""
+    sides = ("a", "b")[-len(target.reads) :]
+    terms = [_value(f"{side}_word", read, bits) for side, read in zip(sides, target.reads, strict=True)]
+    both = len(terms) > 1
+    ready = "b_valid & o_ready" if both else "1'b0"
+    other = " & a_valid" if both else ""
+    return "\n".join(
+        [
+            _declared(number, target, bits),
+            f"assign a_ready_{number} = {ready};",
+            f"assign b_ready_{number} = o_ready{other};",
+            f"assign o_valid_{number} = b_valid{other};",
+            f"assign o_word_{number} = {' + '.join(terms)};",
+        ]
+    )
+
+
+def _tile(number: int, target: TileTarget, module: Module, bits: int) -> str:
     unit = target.unit
     shifts = {one.name: f"{one.name}[{one.bits - 1}:0]" for one in unit.shift_inputs}
     made = instance(
@@ -74,11 +94,10 @@ def _tile(number: int, target: TileTarget, name: str, columns: int, bits: int) -
         o_valid=f"o_valid_{number}", o_ready=f"on_{number} & o_ready", o_row_last="out_row_last",
         o_word=f"o_word_{number}", **shifts,
     )  # fmt: skip
-    return f"{_declared(number, target, bits)}\n{made}", module
+    return f"{_declared(number, target, bits)}\n{made}"
 
 
-def _unit(number: int, target: UnitTarget, name: str, columns: int, bits: int) -> tuple[str, Module]:
-    module = module_of(target, name, columns, bits)
+def _unit(number: int, target: UnitTarget, module: Module, bits: int) -> str:
     code = target.unit.out_format.bits
     text = [_declared(number, target, bits), f"wire [{code - 1}:0] code_{number};"]
     wired = {}
@@ -104,7 +123,7 @@ def _unit(number: int, target: UnitTarget, name: str, columns: int, bits: int) -
             out_valid=f"o_valid_{number}", out_ready=f"on_{number} & o_ready", out_code=f"code_{number}", **wired,
         )
     )  # fmt: skip
-    return "\n".join(text), module
+    return "\n".join(text)
 
 
 def _value(word: str, read: Read, bits: int) -> str:

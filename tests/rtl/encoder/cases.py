@@ -13,18 +13,21 @@ from ptqsim import units
 
 TOKENS, CHANNELS, HEADS, HIDDEN = 4, 6, 2, 8
 EACH = CHANNELS // HEADS
+IMAGE = (3, 2, 6)
 CODES = pq.Uniform(5, 0.1)
 STREAM = pq.Uniform(10, 0.01)
 PRODUCTS = ("attn.qkv", "attn.matmul_qk", "attn.matmul_pv", "attn.proj", "mlp.fc1", "mlp.fc2")
 
 
 def small_plan(blocks: int = 1, seed: int = 0) -> io.Plan:
-    """Encoder blocks of 4 tokens, 6 channels and 2 heads, whose softmaxes have shifts of their own; then 6 logits."""
+    """Encoder blocks of 3 patches and a class token, 6 channels and 2 heads, whose softmaxes differ; then 6 logits."""
     rng = np.random.default_rng(seed)
     steps: list[io.Step] = [
-        io.Move("patches", "pixels", (io.Reshape((3, 2, 2, 2, 2)), io.Transpose((1, 3, 0, 2, 4)), io.Reshape((4, 12)))),
+        io.Move("patches", "pixels", (io.Reshape((3, 1, 2, 3, 2)), io.Transpose((1, 3, 0, 2, 4)), io.Reshape((3, 12)))),
         io.Product("embed", "patches", weights=(_weights(rng, 12, CHANNELS),)),
-        io.Apply("embedding", ("embed",), (units.Rescale.from_real(2e-4, STREAM, acc_bits=18),)),
+        io.Move("tokens", "embed", (io.Pad(0, 1),)),
+        io.Combine("positions", ("tokens",), ((1,),), rng.integers(-9000, 9000, (TOKENS, CHANNELS))),
+        io.Apply("embedding", ("positions",), (units.Rescale.from_real(2e-4, STREAM, acc_bits=18),)),
     ]
     stream = "embedding"
     for block in range(blocks):
@@ -35,7 +38,7 @@ def small_plan(blocks: int = 1, seed: int = 0) -> io.Plan:
         io.Product("head", "norm", weights=(_weights(rng, CHANNELS, 6),)),
         io.Combine("logits", ("head",), ((1,),), np.arange(6), 0.5),
     ]
-    return io.Plan(tuple(steps), (3, 4, 4), (0.5,) * 3, (0.5,) * 3, 0.5)
+    return io.Plan(tuple(steps), IMAGE, (0.5,) * 3, (0.5,) * 3, 0.5)
 
 
 def _add_block(steps: list[io.Step], name: str, stream: str, rng: np.random.Generator) -> str:
@@ -102,4 +105,4 @@ def plan(blocks: int = 1) -> io.Plan:
 
 def pixels(count: int, seed: int = 1) -> NDArray[np.uint8]:
     """Random images."""
-    return np.random.default_rng(seed).integers(0, 256, (count, 3, 4, 4)).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (count, *IMAGE)).astype(np.uint8)

@@ -89,9 +89,8 @@ MODULES: Final[dict[str, Mutant]] = {
     "sign_not_extended": Mutant("", "uniform_port", r"o_word = .*;", "o_word = {12'd0, row[11:0]};"),
     "depth_one_too_many": Mutant("", "uniform_tile", r"newest <= w_step", "newest <= w_step + 1"),
     "row_of_softmax_not_ended": Mutant("", "block", r"\.in_last\(a_row_last\)", ".in_last(1'b1)"),
-    "memory_written_while_waiting": Mutant("", "block", r"o_ready = run & out_walk_valid", "o_ready = 1'b1"),
-    "counter_over_an_edge": Mutant("", "block", r"(\d+)'d\d+ \+ 9'\(counter\)", r"9'd480 + 9'(counter)"),
-    "one_code_of_the_input_lost": Mutant("", "block", r"if \(place == 9'd23\) state", "if (place == 9'd22) state"),
+    "counter_over_an_edge": Mutant("", "block", r"10'd488 \+ 10'\(counter\)", "10'd480 + 10'(counter)"),
+    "one_code_of_the_input_lost": Mutant("", "block", r"if \(place == 10'd23\) state", "if (place == 10'd22) state"),
 }
 """Bugs in the modules; the name of the unit is not used."""
 
