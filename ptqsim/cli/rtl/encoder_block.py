@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 import ptqsim as pq
 from ptqsim import rtl
@@ -14,12 +16,13 @@ from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import load_calibrated
 from ptqsim.cli.framework.output import Output
 from ptqsim.cli.framework.typed import typed
+from ptqsim.cli.network.layer_codes import refuse
 from ptqsim.cli.rtl.integer_unit import show_design
 
 if TYPE_CHECKING:
     from ptqsim import ptq
 
-BLOCK: Final = "block"
+BLOCK, NETWORK = "block", "network"
 ENCODER_OPTIONS: Final = (
     "what", "calibrated", "model", "block", "columns", "bits", "overflow", "name", "output", "data", "images",
     "engine", "seed", "as_json",
@@ -33,19 +36,26 @@ BlockOption = Annotated[int | None, typer.Option("--block", min=0, help="Number 
 
 
 def is_encoder_block(named: str | Path | None, model: Path | None) -> bool:
-    """True if the arguments name an encoder block; an error if there is a second argument and the first is another."""
-    if model is not None and str(named) != BLOCK:
+    """True if the arguments name a block or a network; an error if the first of two is something else."""
+    known = str(named) in (BLOCK, NETWORK)
+    if model is not None and not known:
         raise ValueError(
             f"two names were given, {named} and {model}; a second one is the file of a block: try block FILE"
         )
-    return str(named) == BLOCK and (model is not None or not Path(BLOCK).exists())
+    return known and (model is not None or not Path(str(named)).exists())
 
 
 def block_of(
-    context: typer.Context, model: Path | None, block: int | None, columns: int | None, bits: int, overflow: str,
+    context: typer.Context,
+    named: object,
+    model: Path | None,
+    block: int | None,
+    columns: int | None,
+    bits: int,
+    overflow: str,
     name: str = "ptqsim",
-) -> tuple[rtl.EncoderBlock, ptq.QuantizedModel]:  # fmt: skip
-    """The block that the options describe, and its network."""
+) -> tuple[rtl.EncoderBlock, ptq.QuantizedModel]:
+    """The block that the options describe, or all of them, and the network that it is of."""
     if given := typed(context, _others(context)):
         raise ValueError(
             f"an encoder block was named, and {', '.join(given)} do not belong to it; legal are --block, --columns, "
@@ -57,11 +67,16 @@ def block_of(
         )
     quantized = load_calibrated(model)
     plan = quantized.required_plan()
+    if str(named) == NETWORK:
+        refuse({"--block": block}, "a whole network was named")
+        number, products = None, ""
+    else:
+        number, products = block or 0, f"blocks.{block or 0}."
     accumulators = dict(quantized.accumulators)
     if typed(context, ("bits", "overflow")):
         accumulator = pq.Accumulator(bits, overflow)
-        accumulators = {product: accumulator for product in accumulators if product.startswith(f"blocks.{block or 0}.")}
-    return rtl.EncoderBlock(plan, block or 0, 32 if columns is None else columns, accumulators, name), quantized
+        accumulators = {product: accumulator for product in accumulators if product.startswith(products)}
+    return rtl.EncoderBlock(plan, number, 32 if columns is None else columns, accumulators, name), quantized
 
 
 def _others(context: typer.Context) -> Iterable[str]:
@@ -83,11 +98,7 @@ def simulate_block(
     seed: int,
 ) -> None:
     """Run images through an encoder block and compare every edge; exit status 1 at any difference."""
-    from ptqsim import ptq
-
-    plan = hardware.plan
-    source = ptq.load_data(data, quantized.model)
-    pixels = ptq.as_pixels(ptq.sample_images(source, images, seed), plan.mean, plan.std).numpy()
+    pixels = pixels_of(quantized, data, images, seed)
     ran: list[rtl.BlockSimulation] = []
     absent: list[str] = []
     for name in rtl.ENGINES if engine == "all" else (engine,):
@@ -125,11 +136,21 @@ def simulate_block(
         raise typer.Exit(1)
 
 
+def pixels_of(quantized: ptq.QuantizedModel, data: str, images: int, seed: int) -> NDArray[np.uint8]:
+    """Images of a data set, as the network takes them."""
+    from ptqsim import ptq
+
+    plan, source = quantized.required_plan(), ptq.load_data(data, quantized.model)
+    found: NDArray[np.uint8] = ptq.as_pixels(ptq.sample_images(source, images, seed), plan.mean, plan.std).numpy()
+    return found
+
+
 def describe(hardware: rtl.EncoderBlock) -> str:
     """The block in a line."""
-    tokens, channels = hardware.part.edges[hardware.part.source].shape
+    shape = " x ".join(map(str, hardware.part.edges[hardware.part.source].shape))
     program = hardware.program
+    what = "whole network" if hardware.block is None else f"encoder block {hardware.block}"
     return (
-        f"encoder block {hardware.block}: {tokens} tokens of {channels} channels, {len(program.instructions)} "
+        f"{what}: {hardware.part.source} [{shape}] to {hardware.part.output}, {len(program.instructions)} "
         f"instructions on {len(program.targets)} tiles and units, {hardware.columns} columns"
     )

@@ -123,12 +123,12 @@ def generate(
     in place of a dot product: a stream of scores, accumulators or residuals in, codes out.
 
     *ptqsim rtl generate block m.safetensors --block 0* writes an encoder block of an integer-only network: a tile for
-    its products, its integer units, memories, and the program that runs its steps.
+    its products, its integer units, memories, and the program that runs its steps; *network* all blocks, and the rest.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
     if is_encoder_block(what, model):
-        hardware, _ = block_of(context, model, block, columns, bits, overflow, name)
+        hardware, _ = block_of(context, what, model, block, columns, bits, overflow, name)
         generate_block(out, output, hardware)
         return
     refuse({"--block": block}, "no encoder block was named")

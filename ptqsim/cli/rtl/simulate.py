@@ -119,7 +119,8 @@ def simulate(
     accumulators or residuals through it, some of them adversarial, and compares every code.
 
     *ptqsim rtl simulate block m.safetensors --block 0 --images 10* runs images through an encoder block of an
-    integer-only network, and compares every code and every accumulator on its edges.
+    integer-only network, and compares every code and every accumulator on its edges; *network* in place of *block*
+    runs all of it, from the pixels to the logits.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
@@ -127,7 +128,7 @@ def simulate(
         refuse(
             {"-o": output}, "the memories of an encoder block are compared here: ptqsim rtl generate block writes it"
         )
-        encoder, quantized = block_of(context, model, block, columns, bits, overflow)
+        encoder, quantized = block_of(context, calibrated, model, block, columns, bits, overflow)
         simulate_block(out, encoder, quantized, data, images, engine, seed)
         return
     refuse({"--block": block}, "no encoder block was named")
