@@ -10,9 +10,10 @@ from typing import Any, Final
 from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.datapath.spec import Accumulator
 from ptqsim.integer_only import Plan
+from ptqsim.rtl.encoder.assembly import assemble
 from ptqsim.rtl.encoder.memory_map import MemoryMap, memory_map, weight_words
 from ptqsim.rtl.encoder.part import Part, checked_accumulators, encoder_block, whole_network
-from ptqsim.rtl.encoder.program import Program, SumTarget, TileTarget, UnitTarget, assemble
+from ptqsim.rtl.encoder.program import Program, SumTarget, TileTarget, UnitTarget
 from ptqsim.rtl.encoder.sequencer import sequencer
 from ptqsim.rtl.encoder.targets import hardware_of
 from ptqsim.rtl.hardware.unit import checked_name
