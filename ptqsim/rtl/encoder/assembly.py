@@ -82,7 +82,7 @@ class _Tiles:
         return list(zip(spread(left, count), spread(edges[step.right].formats, count), strict=True))
 
     def key(self, step: Product, a: NumberFormat, b: NumberFormat) -> str:
-        """What products on one tile have in common."""
+        """The properties that products on one tile have in common."""
         return json.dumps([_meaning(a), _meaning(b), self._accumulators[step.name].to_dict()], sort_keys=True)
 
 
@@ -181,7 +181,7 @@ def _rows(addresses: NDArray[np.int64], count: int, length: int) -> NDArray[np.i
 
 
 def _read(edge: Edge) -> Read:
-    """How the integers that words of an edge stand for are read.
+    """The way from a word of an edge to the integer that it stands for.
 
     Raises
     ------

@@ -39,12 +39,12 @@ class Loops:
 
     @property
     def limits(self) -> tuple[int, ...]:
-        """What the counter of every loop ends with, the innermost first."""
+        """Last count of every loop, the innermost first."""
         return tuple(count - 1 for count, _ in self.loops)
 
     @property
     def jumps(self) -> tuple[int, ...]:
-        """What is added to the address where a loop goes on and those inside it start again, the innermost first."""
+        """Addends to the address where a loop goes on and those inside it start again, the innermost first."""
         found, inside = [], 0
         for count, stride in self.loops:
             found.append(stride - inside)

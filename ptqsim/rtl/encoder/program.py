@@ -11,7 +11,7 @@ from ptqsim.units.protocol import Unit as IntegerUnit
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """How a unit reads words of an edge.
+    """The value in a word of an edge, as a unit takes it.
 
     Parameters
     ----------

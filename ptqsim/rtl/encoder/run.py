@@ -24,7 +24,7 @@ Edges = dict[str, NDArray[np.int64]]
 
 
 class StepCycles(NamedTuple):
-    """What a step of the plan takes for one image.
+    """Instructions and cycles of a step of the plan, for one image.
 
     Parameters
     ----------
