@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ptqsim.cli.findings import show_findings
-from ptqsim.cli.framework.options import load_calibrated
+from ptqsim.cli.framework.options import load_calibrated, plan_of
 from ptqsim.cli.framework.output import Output
 from ptqsim.common import fingerprint
 from ptqsim.errors import unknown_name
@@ -53,7 +53,7 @@ def write(
         from ptqsim import ptq
 
         quantized = load_calibrated(calibrated)
-        plan, dataset = quantized.required_plan(), ptq.load_data(data, quantized.model)
+        plan, dataset = plan_of(quantized, calibrated), ptq.load_data(data, quantized.model)
         pixels = ptq.as_pixels(ptq.sample_images(dataset, images, seed), plan.mean, plan.std)
         unit, every = ptq.record_rows(quantized, pixels, name, group)
         inputs = tuple(one[: rows or _ROWS] for one in every)

@@ -19,7 +19,9 @@ With a block format they are those of products of blocks:
 
     ptqsim vectors --a-format mxfp8 --depth 96 --register fixed:24:-12 -o mx
 
-The register is written after every step of every output.
+The register is written after every step of every output. A layer whose operands have blocks gives such vectors, too:
+
+    ptqsim vectors mx.safetensors --layer blocks.0.mlp.fc1 --rows 8 --cols 8 -o fc1
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 
@@ -36,8 +38,8 @@ import typer
 
 from ptqsim import golden
 from ptqsim.cli import unit_vectors
-from ptqsim.cli.block_vectors import show_blocks, write_block_vectors
-from ptqsim.cli.blocks import BLOCKS, block_formats, is_block
+from ptqsim.cli.block_vectors import refuse_plain_register, show_blocks, stimulus_of_blocks, write_block_vectors
+from ptqsim.cli.blocks import BLOCKS, block_formats, is_block, refuse_block_options
 from ptqsim.cli.findings import show_findings
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
@@ -58,8 +60,17 @@ from ptqsim.cli.framework.options import (
     make_profile,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.network.layer_codes import (
+    CalibratedLayer,
+    GroupOption,
+    ImagesOption,
+    LayerArgument,
+    LayerOption,
+    first_lines,
+    refuse,
+)
 from ptqsim.cli.number_formats import LEFT_FORMATS, RIGHT_FORMATS, make_format, make_right_format
+from ptqsim.datapath.blocks.registers import Float32, parse_register
 
 _ROWS: Final = 8
 _ONE_OF_LEFT: Final = f"One of {', '.join((*LEFT_FORMATS, *BLOCKS))}."
@@ -67,6 +78,7 @@ _ONE_OF_RIGHT: Final = f"One of {', '.join((*RIGHT_FORMATS, *BLOCKS))}."
 
 
 def vectors(
+    context: typer.Context,
     calibrated: LayerArgument = None,
     output: Annotated[Path | None, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")] = None,
     checked: Annotated[
@@ -142,17 +154,30 @@ def vectors(
             for name, value in plain.items()
             if name not in ("--depth", "--a-format", "--b-format", "--codes")
         }
-        no |= {"--profile": profile, "--trace": trace, "--layer": layer}
-        made = block_formats(a_format, b_format, no)
-        write_block_vectors(*made, register, of_blocks, pattern, output, out)
+        made = block_formats(a_format, b_format, no | {"--layer": layer})
+        refuse_plain_register(context)
+        chosen_register = Float32() if register is None else parse_register(register)
+        left, right, source = stimulus_of_blocks(*made, of_blocks, pattern)
+        write_block_vectors(left, right, chosen_register, source, output, out)
         return
-    if register is not None:
-        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
+    one = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
-        a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)
-        if place is not None and zero_point is None and chosen_profile is None:
-            accumulator = replace(accumulator, zero_point=place)
+        one = CalibratedLayer.open(calibrated, layer)
+        if one.has_blocks:
+            refuse_plain_register(context)
+            chosen_register = one.register if register is None else parse_register(register)
+            left, right, source = one.blocks(group, data, images, seed)
+            left, right = first_lines(left, rows), first_lines(right, cols)
+            write_block_vectors(left, right, chosen_register, source, output, out)
+            return
+    if register is not None and one is not None:
+        raise ValueError(f"--register is for blocks, and {layer} has none: leave it out, and give --bits or --overflow")
+    refuse_block_options({"--register": register})
+    if one is not None:
+        a, b, source = one.codes(group, data, images, seed)
+        if one.zero_point is not None and zero_point is None and chosen_profile is None:
+            accumulator = replace(accumulator, zero_point=one.zero_point)
         a, b = a[..., :rows, :], b[..., :cols]
     else:
         refuse({"--layer": layer}, "no calibrated model was given")

@@ -102,12 +102,8 @@ def weight_aware(
         Shift-alignable format of the left operand.
     weights : QuantizedArray
         The right operand, [..., K, N].
-    alignment : Alignment or str
-        An `Alignment`. With "deferred" the bound is that of the widest of the registers, which see no shift.
-    zero_point : ZeroPoint or str
-        A `ZeroPoint`.
-    tile : bool
-        Whether the register is the tile register of a split order, into which no correction goes.
+    alignment, zero_point, tile : Alignment or str, ZeroPoint or str, and bool
+        As for `datatype`.
 
     Raises
     ------

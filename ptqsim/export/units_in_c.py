@@ -63,10 +63,10 @@ def _softmax(unit: Any, to: Constants) -> tuple[str, str]:
     division = f"{exact}, {unit.division.bits}, {unit.gain[0]}LL, {unit.gain[1]}"
     none = to.array([0])
     if isinstance(unit, units.Softmax):
-        fraction, table = len(unit.table).bit_length() - 1, to.array(unit.table)
+        fraction, table = unit.fraction_bits, to.array(unit.table)
         own = f"BASE_TWO, {_one(unit.multiplier)}, {unit.position_bits}, {fraction}, {table}, 0, 0, 0, 0"
     elif isinstance(unit, units.RunningSoftmax):
-        fraction, table = len(unit.table).bit_length() - 1, to.array(unit.table)
+        fraction, table = unit.fraction_bits, to.array(unit.table)
         own = f"RUNNING, {_one(unit.multiplier)}, 0, {fraction}, {table}, 0, 0, {unit.most_halvings}, {unit.part}"
     elif isinstance(unit, units.Shiftmax):
         own = f"SHIFTMAX, {unit.inverse_step}LL, {unit.shift}, 0, 0, {none}, 0, 0, 0, 0"

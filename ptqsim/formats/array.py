@@ -19,7 +19,7 @@ from ptqsim.formats.arrays.packing import pack, unpack
 from ptqsim.formats.base import NumberFormat
 
 if TYPE_CHECKING:
-    from ptqsim.gemm.result import MatmulResult
+    from ptqsim.gemm.results.result import MatmulResult
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)

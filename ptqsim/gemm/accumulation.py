@@ -14,7 +14,7 @@ from ptqsim.datapath.spec import Accumulator, OverflowMode, bits_for
 from ptqsim.gemm.correction import Correction
 from ptqsim.gemm.exact import all_tiles, by_words, exact_product
 from ptqsim.gemm.product import Product
-from ptqsim.gemm.result import Certificate
+from ptqsim.gemm.results.result import Certificate
 from ptqsim.gemm.steps import stepwise
 from ptqsim.gemm.steps.groups import Groups
 

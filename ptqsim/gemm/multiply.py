@@ -18,7 +18,6 @@ from ptqsim.formats.array import QuantizedArray, set_product
 from ptqsim.formats.arrays.immutable import is_sealed, reader_of, reconstructed
 from ptqsim.formats.base import NumberFormat
 from ptqsim.formats.blocks.array import BlockArray
-from ptqsim.gemm import report
 from ptqsim.gemm.accumulation import Accumulation, accumulate
 from ptqsim.gemm.blocks.multiply import matmul_blocks
 from ptqsim.gemm.correction import Correction
@@ -26,7 +25,8 @@ from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.operands.operand import settable
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
 from ptqsim.gemm.product import Product
-from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.results import report
+from ptqsim.gemm.results.result import MatmulResult
 from ptqsim.kernels.runtime.environment import in_default_environment, is_default
 
 

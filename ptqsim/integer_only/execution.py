@@ -13,7 +13,7 @@ from ptqsim.errors import AccumulatorOverflowError, LayerOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.integers import integer_kernels
 from ptqsim.gemm.multiply import matmul
-from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.results.result import MatmulResult
 from ptqsim.integer_only.edges import Edge
 from ptqsim.integer_only.moves import moved
 from ptqsim.integer_only.plan import PIXELS, Plan

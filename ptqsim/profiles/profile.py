@@ -16,7 +16,7 @@ from ptqsim.formats.base import Codes, NumberFormat
 from ptqsim.formats.uniform import Uniform
 from ptqsim.gemm.exact import wrapped
 from ptqsim.gemm.multiply import matmul
-from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.results.result import MatmulResult
 from ptqsim.profiles.requantization import Requantization
 
 

@@ -58,6 +58,11 @@ class Unit(Constructed, ABC):
         def out_format(self) -> NumberFormat:
             """Format of the codes."""
 
+    def _set(self, **fields: Any) -> None:
+        """Set fields while the unit is constructed, as they are after their checks."""
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
     def to_dict(self) -> dict[str, Any]:
         """The unit as plain data: its kind and its fields. `ptqsim.units.from_dict` is the way back."""
         return {"kind": self.kind} | _plain_fields(self)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptqsim as pq
-from ptqsim.gemm import prefixes
 from ptqsim.gemm.operands import operand as operands
 from ptqsim.gemm.product import Product
+from ptqsim.gemm.results import prefixes
 from ptqsim.kernels.matmul import prefix
 from ptqsim.kernels.runtime import machine
 

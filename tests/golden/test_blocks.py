@@ -11,6 +11,7 @@ import pytest
 import ptqsim as pq
 from ptqsim import golden
 from ptqsim.cli.framework import app
+from ptqsim.formats.blocks.named import BLOCKS
 
 REGISTERS = ("fixed:12:-4:saturate", "fixed:9:-6:wrap:half_even", "float32", "aligned:7:2")
 FILES = ("a.hex", "a_scale.hex", "b.hex", "b_scale.hex", "registers.hex", "manifest.json")
@@ -100,11 +101,12 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "0 mismatches" in capsys.readouterr().err
     (tmp_path / "v" / "registers.hex").write_text("// nothing\n")
     assert app.main(["vectors", "--check", out]) == 1
+    names = f"is for blocks: give --a-format one of {', '.join(BLOCKS)}"
     for arguments, words in (
         ([*given, "--bits", "20", "--a-bits", "8"], "leave --a-bits out"),
         ([*given, "--register", "fixed:20:-9:trap"], "legal are wrap, saturate"),
         (given[:-2], "no --depth was given"),
-        (["vectors", "--depth", "8", "--register", "float32"], "--register is for blocks"),
+        (["vectors", "--depth", "8", "--register", "float32"], names),
     ):
         assert app.main([*arguments, "-o", out]) == 2, arguments
         assert words in capsys.readouterr().err.replace("\n", " ")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from ptqsim import ptq
+    from ptqsim.integer_only import Plan
 
 ModelOption = Annotated[
     str,
@@ -204,3 +205,26 @@ def load_calibrated(
 
     loaded = ptq.load_with_model(path, checkpoint=checkpoint, pretrained=pretrained)
     return loaded.to(ptq.check_device(device))
+
+
+def plan_of(quantized: ptq.QuantizedModel, path: Path) -> Plan:
+    """The integer-only network of a calibrated model.
+
+    Parameters
+    ----------
+    quantized : QuantizedModel
+    path : Path
+        File that it was read from.
+
+    Raises
+    ------
+    ValueError
+        If it was calibrated without one.
+    """
+    if quantized.plan is None:
+        blocks = any(layer.has_blocks for layer in quantized.layers.values())
+        formats = ", in formats that are not of blocks, which no integer-only network has" if blocks else ""
+        raise ValueError(
+            f"{path} has no integer-only network: calibrate it with ptqsim calibrate --integer-only{formats}"
+        )
+    return quantized.plan

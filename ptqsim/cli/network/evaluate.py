@@ -33,6 +33,7 @@ from ptqsim.cli.framework.options import (
     load_calibrated,
     load_network,
     model_options,
+    plan_of,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 
@@ -76,6 +77,8 @@ def evaluate(
             option = next(iter(made_with)).replace("_", "-")
             raise ValueError(f"{calibrated} says itself how its model is made: leave --{option} out")
         quantized = load_calibrated(calibrated, device, checkpoint, pretrained)
+        if mode == "integer_only":
+            plan_of(quantized, calibrated)
         quantized.mode = mode
         subject, name = quantized, str(calibrated)
         source = ptq.load_data(data, quantized.model)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.options import CalibratedArgument, DataOption, SeedOption, load_calibrated
+from ptqsim.cli.framework.options import CalibratedArgument, DataOption, SeedOption, load_calibrated, plan_of
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import refuse
 from ptqsim.errors import unknown_name
 
 if TYPE_CHECKING:
     from ptqsim import ptq
+    from ptqsim.integer_only import Plan
     from ptqsim.ptq.onnx_export.operands import OperandExport
 
 _MODES: Final = ("fake_quant", "integer_only")
@@ -72,7 +73,7 @@ def export(
     quantized = load_calibrated(calibrated)
     if mode == "integer_only":
         refuse({"--other-formats": other_formats}, "an integer-only network has codes of every format")
-        _write_integers(out, quantized, onnx, check, data, seed)
+        _write_integers(out, quantized, plan_of(quantized, calibrated), onnx, check, data, seed)
         return
     source = None if check is None else ptq.load_data(data, quantized.model)
     report = ptq.export_onnx(quantized, onnx, other_formats=other_formats or "explicit")
@@ -98,7 +99,7 @@ def export(
 
 
 def _write_integers(
-    out: Output, quantized: ptq.QuantizedModel, path: Path, check: int | None, data: str, seed: int
+    out: Output, quantized: ptq.QuantizedModel, plan: Plan, path: Path, check: int | None, data: str, seed: int
 ) -> None:
     from ptqsim import ptq
 
@@ -113,7 +114,7 @@ def _write_integers(
     if check is None or source is None:
         out.result(result)
         return
-    plan, samples = quantized.required_plan(), ptq.sample_images(source, min(check, len(source)), seed)
+    samples = ptq.sample_images(source, min(check, len(source)), seed)
     with out.progress("comparing", "image") as progress:
         pixels = ptq.as_pixels(samples, plan.mean, plan.std)
         found = ptq.check_integer_onnx(quantized, path, pixels, progress=progress)
@@ -133,7 +134,7 @@ def _write_c(out: Output, calibrated: Path, folder: Path) -> None:
     from ptqsim.export import write_c_model
 
     quantized = load_calibrated(calibrated)
-    model = write_c_model(quantized.required_plan(), folder, dict(quantized.accumulators))
+    model = write_c_model(plan_of(quantized, calibrated), folder, dict(quantized.accumulators))
     sizes = {name: len(text.encode()) for name, text in model.files.items()}
     out.table(["file", "bytes"], [[name, size] for name, size in sizes.items()], title=str(folder))
     out.note(f"build it with make -C {folder}; it needs {8 * model.arena:,} bytes for what lies between steps")

@@ -35,6 +35,7 @@ from ptqsim.cli.framework.options import (
     load_calibrated,
     make_accumulator,
     make_profile,
+    plan_of,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.fit_options import AttentionBitsOption, give_accumulators
@@ -76,6 +77,8 @@ def simulate(
     source = ptq.load_data(data, quantized.model)
     if mode not in ("integer", "integer_only"):
         raise ValueError(f"--mode is {mode!r}; legal is integer or integer_only, whose products have accumulators")
+    if mode == "integer_only":
+        plan_of(quantized, calibrated)
     quantized.mode = mode
     quantized.accumulator = pq.Accumulator(bits=63)
     with out.progress("exact accumulation", "image") as report:

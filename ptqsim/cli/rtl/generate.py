@@ -10,7 +10,7 @@ import typer
 
 import ptqsim as pq
 from ptqsim import rtl
-from ptqsim.cli.blocks import is_block
+from ptqsim.cli.blocks import is_block, refuse_block_options
 from ptqsim.cli.framework import places
 from ptqsim.cli.framework.options import (
     AlignmentOption,
@@ -150,8 +150,7 @@ def generate(
                  "--runtime-shift": runtime_shift or None, "--pwlq": pwlq or None}  # fmt: skip
         generate_blocks(a_format, b_format, register, plain, multiplier, name, output, out)
         return
-    if register is not None:
-        raise ValueError("--register is for blocks: give --a-format one of mxfp8, mxfp4, ..., or leave it out")
+    refuse_block_options({"--register": register})
     unit = make_unit(
         bits,
         overflow,

@@ -61,7 +61,12 @@ def hardware_of(
             raise ValueError("--unit says all of the unit: leave --formulation, --setting and --division out")
         unit = _from_file(unit_file)
     else:
-        unit = standard_unit(what, formulation, given, _division(division))
+        try:
+            unit = standard_unit(what, formulation, given, _division(division))
+        except ValueError as error:
+            if not str(error).startswith(tuple(given.names)):
+                raise
+            raise _of_setting(setting, error) from None
     length = None if unit.channels or unit.longest <= _LONGEST else given.length
     hardware = rtl.UnitHardware(unit, lanes, length, multiplier, name)
     if not (hardware.keeps_rows or hardware.counts_rows):
@@ -235,7 +240,15 @@ def _setting(text: str | None, base: Setting | None = None) -> _Given:
             raise ValueError(f"--setting {text!r} can't be read at {part!r}; legal are integers: try bits=8") from None
         if name.strip() not in _FIELDS:
             raise ValueError(f"--setting knows no {name.strip()!r}; legal are {', '.join(_FIELDS)}")
-    return _Given.of(replace(base or Setting(), **changes), changes)
+    try:
+        return _Given.of(replace(base or Setting(), **changes), changes)
+    except ValueError as error:
+        raise _of_setting(text, error) from None
+
+
+def _of_setting(text: str | None, error: ValueError) -> ValueError:
+    """The error of a value of ``--setting``, which names the option."""
+    return ValueError(f"--setting {text}: {error}")
 
 
 def _division(text: str | None) -> units.Division | None:

@@ -25,7 +25,14 @@ from ptqsim.cli.framework.options import (
     make_accumulator,
 )
 from ptqsim.cli.framework.output import JsonOption, Output
-from ptqsim.cli.network.layer_codes import GroupOption, ImagesOption, LayerArgument, LayerOption, codes_of_layer, refuse
+from ptqsim.cli.network.layer_codes import (
+    CalibratedLayer,
+    GroupOption,
+    ImagesOption,
+    LayerArgument,
+    LayerOption,
+    refuse,
+)
 from ptqsim.cli.rtl.encoder_block import BlockOption, ModelArgument, block_of, is_encoder_block, simulate_block
 from ptqsim.cli.rtl.integer_unit import (
     DivisionOption,
@@ -146,9 +153,15 @@ def simulate(
     source: object = None
     if calibrated is not None:
         refuse(plain, f"{calibrated} says what its layers are")
-        a, b, source, place = codes_of_layer(calibrated, layer, group, data, images, seed)
+        chosen_layer = CalibratedLayer.open(calibrated, layer)
+        if chosen_layer.has_blocks:
+            raise ValueError(
+                f"{layer} has blocks, and hardware of a layer is simulated for plain formats; legal is a layer without "
+                f"blocks: golden vectors of this one are written by ptqsim vectors {calibrated} --layer {layer} -o DIR"
+            )
+        a, b, source = chosen_layer.codes(group, data, images, seed)
         a, b = a[..., :rows, :], b[..., :cols]
-        accumulator = make_accumulator(bits, overflow, order, alignment, zero_point or place)
+        accumulator = make_accumulator(bits, overflow, order, alignment, zero_point or chosen_layer.zero_point)
         unit = unit_of(a, b, accumulator, runtime_shift, multiplier)
         columns = _LAYER_COLUMNS if columns is None else columns
     else:

@@ -12,7 +12,7 @@ from ptqsim.datapath.blocks.registers import FixedPoint
 from ptqsim.datapath.spec import OverflowMode, bits_for
 from ptqsim.formats.blocks.block import Block
 from ptqsim.gemm.blocks.product import FLOAT64, BlockProduct
-from ptqsim.gemm.result import Certificate
+from ptqsim.gemm.results.result import Certificate
 
 
 class Evidence(NamedTuple):

@@ -16,7 +16,7 @@ from ptqsim.gemm.blocks import registers, report
 from ptqsim.gemm.blocks.operand import BlockOperand, operand
 from ptqsim.gemm.blocks.product import BlockProduct
 from ptqsim.gemm.operands.weak_identity import WeakIdentityDict
-from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.results.result import MatmulResult
 
 _LEGAL: Final = "a FixedPoint, Float32 or AlignedFloat32"
 

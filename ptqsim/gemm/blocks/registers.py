@@ -14,7 +14,7 @@ from ptqsim.datapath.spec import OverflowMode
 from ptqsim.gemm.blocks.certificates import Evidence, evidence, in_floats
 from ptqsim.gemm.blocks.product import FLOAT32, FLOAT64, BlockProduct, Float
 from ptqsim.gemm.exact import all_tiles, grain, wrapped
-from ptqsim.gemm.result import Certificate
+from ptqsim.gemm.results.result import Certificate
 from ptqsim.kernels.blocks import floats, integers
 from ptqsim.kernels.runtime import threads as _threads
 

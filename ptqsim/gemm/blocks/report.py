@@ -18,7 +18,7 @@ from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.blocks.array import BlockArray
 from ptqsim.gemm.blocks.product import BlockProduct
 from ptqsim.gemm.blocks.registers import Held, unbounded
-from ptqsim.gemm.result import MatmulResult
+from ptqsim.gemm.results.result import MatmulResult
 
 
 def of_fixed(

@@ -22,17 +22,13 @@ def write_unit(
     ----------
     vectors : UnitVectors
         The result of `compute_unit`.
-    directory : str or Path
-        Made if it is not there. Other files in it are left alone.
-    source : mapping of str to object, optional
-        Where the inputs come from, plain data for the manifest.
-    name : str, optional
-        Prefix of every name in the C header.
+    directory, source, name : str or Path, mapping of str to object, and str
+        As for `ptqsim.golden.write`.
 
     Returns
     -------
     list of Path
-        The files that were written, the manifest last.
+        As of `ptqsim.golden.write`.
 
     Raises
     ------

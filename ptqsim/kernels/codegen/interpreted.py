@@ -9,135 +9,77 @@ import numpy as np
 
 from ptqsim.kernels.codegen.geometry import COLUMNS, ROWS
 
-
-def _run(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, registers: Any,
-    inner: Callable[[Any], Any], outer: Callable[[Any], Any], on: bool = False,
-) -> None:  # fmt: skip
-    register = registers.copy() if on else np.zeros(registers.shape, strips.dtype)
-    x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
-    for k in range(start, stop):
-        register = inner(register + x[strip + k, :, None] * w[panel + k])
-    registers[:] = register if on else outer(registers + register)
+_Rule = Callable[[Any, Any, Any, Any], Any]
+"""The value that a register holds after an addition: of the sum, the two limits of the register, and `more`."""
 
 
 def _clamped(total: Any, least: Any, greatest: Any, more: Any) -> Any:
+    """The nearest value in the range; `more` counts the sums that were changed."""
     new = np.clip(total, least, greatest)
     np.add(more, new != total, out=more)
     return new
 
 
-def _wrapped(total: Any, drop: Any, more: Any) -> Any:
+def _wrapped(total: Any, drop: Any, _: Any, more: Any) -> Any:
+    """The low bits, without so many of the high ones; `more` counts the sums that were changed."""
     new = (total << drop) >> drop
     np.add(more, new != total, out=more)
     return new
 
 
-def saturate_counted(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
-) -> None:  # fmt: skip
-    """Clamp after every addition, and count the additions that were clamped."""
-    _run(
-        strips, strip, start, stop, panels, panel, registers,
-        lambda total: _clamped(total, inner_low, inner_high, more), lambda total: _clamped(total, low, high, more), on,
-    )  # fmt: skip
+def _seen_inside(total: Any, _: Any, __: Any, more: Any) -> Any:
+    """The sum as it is; `more` goes down to the least and up to the greatest of each column."""
+    more[0] = np.minimum(more[0], total.min(axis=0))
+    more[1] = np.maximum(more[1], total.max(axis=0))
+    return total
 
 
-def wrap_counted(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
-) -> None:  # fmt: skip
-    """Keep the low bits after every addition, and count the additions that lost some."""
-    _run(
-        strips, strip, start, stop, panels, panel, registers,
-        lambda total: _wrapped(total, inner_low, more), lambda total: _wrapped(total, low, more), on,
-    )  # fmt: skip
+def _seen(total: Any, _: Any, __: Any, more: Any) -> Any:
+    """The same for outer registers."""
+    return _seen_inside(total, _, __, more[2:])
 
 
-def saturate_in_wrap_counted(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """Clamp inner registers and keep the low bits of outer ones, and count the additions that were changed."""
-    _run(
-        strips, strip, start, stop, panels, panel, registers,
-        lambda total: _clamped(total, inner_low, inner_high, more), lambda total: _wrapped(total, low, more),
-    )  # fmt: skip
+def _group(inner: _Rule, outer: _Rule, *, counted: bool = True, on: bool = False) -> Callable[..., None]:
+    """The group of these rules for inner and outer registers; with `on`, from the stored registers on."""
+
+    def run(
+        strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
+        inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
+    ) -> None:  # fmt: skip
+        found = more if counted else np.zeros((ROWS, COLUMNS), np.int32)
+        register = registers.copy() if on else np.zeros(registers.shape, strips.dtype)
+        x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
+        for k in range(start, stop):
+            register = inner(register + x[strip + k, :, None] * w[panel + k], inner_low, inner_high, found)
+        registers[:] = register if on else outer(registers + register, low, high, found)
+
+    return run
 
 
-def wrap_in_saturate_counted(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """Keep the low bits of inner registers and clamp outer ones, and count the additions that were changed."""
-    _run(
-        strips, strip, start, stop, panels, panel, registers,
-        lambda total: _wrapped(total, inner_low, more), lambda total: _clamped(total, low, high, more),
-    )  # fmt: skip
+saturate_counted = _group(_clamped, _clamped)
+wrap_counted = _group(_wrapped, _wrapped)
+saturate_in_wrap_counted = _group(_clamped, _wrapped)
+wrap_in_saturate_counted = _group(_wrapped, _clamped)
+
+saturate = _group(_clamped, _clamped, counted=False)
+wrap = _group(_wrapped, _wrapped, counted=False)
+saturate_in_wrap = _group(_clamped, _wrapped, counted=False)
+wrap_in_saturate = _group(_wrapped, _clamped, counted=False)
+
+saturate_counted_on = _group(_clamped, _clamped, on=True)
+wrap_counted_on = _group(_wrapped, _wrapped, on=True)
+saturate_on = _group(_clamped, _clamped, counted=False, on=True)
+wrap_on = _group(_wrapped, _wrapped, counted=False, on=True)
+
+prefixes = _group(_seen_inside, _seen)
+_prefixes_on = _group(_seen_inside, _seen, on=True)
 
 
-def saturate_in_wrap(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `saturate_in_wrap_counted`, without the count."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    saturate_in_wrap_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
-    )
-
-
-def wrap_in_saturate(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `wrap_in_saturate_counted`, without the count."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    wrap_in_saturate_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
-    )
-
-
-def saturate(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `saturate_counted`, without the count."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    saturate_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
-    )
-
-
-def wrap(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `wrap_counted`, without the count."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    wrap_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts
-    )
-
-
-def prefixes(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any, on: bool = False,
-) -> None:  # fmt: skip
-    """Never bounded; `more` goes down to the least and up to the greatest sums of each column."""
-
-    def seen(total: Any, first: int) -> Any:
-        more[first] = np.minimum(more[first], total.min(axis=0))
-        more[first + 1] = np.maximum(more[first + 1], total.max(axis=0))
-        return total
-
-    _run(
-        strips, strip, start, stop, panels, panel, registers,
-        lambda total: seen(total, 0), lambda total: seen(total, 2), on,
-    )  # fmt: skip
-    if on:
-        seen(registers, 2)
+def prefixes_on(*arguments: Any) -> None:
+    """As `prefixes`, from the stored registers on, whose last sums are those of outer registers too."""
+    _prefixes_on(*arguments)
+    registers, more = arguments[-2:]
+    _seen(registers, None, None, more)
 
 
 def sums(
@@ -147,55 +89,3 @@ def sums(
     """Never bounded, and put in place of the registers; words of two int16 are for compiled code only."""
     x, w = strips.reshape(-1, ROWS), panels.reshape(-1, COLUMNS)
     registers[:] = x[strip + start : strip + stop].T @ w[panel + start : panel + stop]
-
-
-def saturate_on(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `saturate`, from the stored registers on."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    saturate_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts, on=True
-    )
-
-
-def saturate_counted_on(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `saturate_counted`, from the stored registers on."""
-    saturate_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
-    )
-
-
-def wrap_on(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `wrap`, from the stored registers on."""
-    counts = np.zeros((ROWS, COLUMNS), np.int32)
-    wrap_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, counts, on=True
-    )
-
-
-def wrap_counted_on(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `wrap_counted`, from the stored registers on."""
-    wrap_counted(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
-    )
-
-
-def prefixes_on(
-    strips: Any, strip: int, start: int, stop: int, panels: Any, panel: int, columns: int,
-    inner_low: Any, inner_high: Any, low: Any, high: Any, registers: Any, more: Any,
-) -> None:  # fmt: skip
-    """As `prefixes`, from the stored registers on."""
-    prefixes(
-        strips, strip, start, stop, panels, panel, columns, inner_low, inner_high, low, high, registers, more, on=True
-    )

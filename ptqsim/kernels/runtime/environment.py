@@ -88,7 +88,9 @@ def _is_default() -> bool:
 
 
 def _exchange(new: int) -> int:
-    return int(_exchanged(new))
+    # Without a call of `int`, whose definition numba does not compile under NUMBA_DISABLE_JIT, where this still is.
+    old: int = _exchanged(new)
+    return old
 
 
 @cache

@@ -12,18 +12,22 @@ from ptqsim.kernels.units.target import encode_by_shift
 
 
 @jit
+def rescaled(acc: Any, bias: Any, mantissa: Any, shift: Any, constants: Any, product: Any, codes: Any) -> None:
+    """Codes of (acc + bias) * mantissa / 2**shift, for a row; `product` is room for as many integers."""
+    for j in range(len(acc)):
+        product[j] = (acc[j] + bias[j]) * mantissa[j]
+    encode_by_shift(product, shift, constants, codes)
+
+
+@jit
 def rescale(
     start: int, stop: int, team: int, acc: Any, bias: Any, mantissa: Any, shift: Any, constants: Any, codes: Any
 ) -> int:
     """Codes of (acc + bias) * mantissa / 2**shift; acc is [R, n], the constants are [n]."""
     start = shared(start, stop, team)
-    n = acc.shape[1]
-    product = np.empty(n, np.int64)
+    product = np.empty(acc.shape[1], np.int64)
     for row in range(start, stop):
-        values = acc[row]
-        for j in range(n):
-            product[j] = (values[j] + bias[j]) * mantissa[j]
-        encode_by_shift(product, shift, constants, codes[row])
+        rescaled(acc[row], bias, mantissa, shift, constants, product, codes[row])
     return 0
 
 
@@ -71,10 +75,8 @@ def look_up(
     n = acc.shape[1]
     product, index = np.empty(n, np.int64), np.empty(n, np.int64)
     for row in range(start, stop):
-        values, out = acc[row], codes[row]
-        for j in range(n):
-            product[j] = (values[j] + bias[j]) * mantissa[j]
-        encode_by_shift(product, shift, constants, index)
+        out = codes[row]
+        rescaled(acc[row], bias, mantissa, shift, constants, product, index)
         for j in range(n):
             out[j] = table[index[j]]
     return 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from ptqsim.kernels.runtime.jit import jit
 from ptqsim.kernels.runtime.team import shared
+from ptqsim.kernels.units.elementwise import rescaled
 from ptqsim.kernels.units.published_softmax import shift_exp
 from ptqsim.kernels.units.softmax import greatest
 from ptqsim.kernels.units.target import encode_by_shift
@@ -18,9 +19,7 @@ def pre_activations(
     acc: Any, bias: Any, mantissa: Any, shift: Any, constants: Any, aligned: Any, product: Any, values: Any
 ) -> None:
     """The integers that the codes of a row of accumulators stand for; `product` is room for as many."""
-    for j in range(len(acc)):
-        product[j] = (acc[j] + bias[j]) * mantissa[j]
-    encode_by_shift(product, shift, constants, values)
+    rescaled(acc, bias, mantissa, shift, constants, product, values)
     for j in range(len(acc)):
         values[j] = aligned[values[j]]
 

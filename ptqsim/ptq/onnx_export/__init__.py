@@ -143,16 +143,12 @@ def check_integer_onnx(
 
     Parameters
     ----------
-    quantized : QuantizedModel
-        The model that was exported.
-    path : path
-        A file written by :func:`export_integer_onnx`.
+    quantized, path : QuantizedModel and path
+        The model that was exported, and what :func:`export_integer_onnx` wrote of it.
     images : uint8 tensor [N, C, H, W]
         Pixels.
-    batch : int
-        Images at a time.
-    progress : callable
-        Called with the images done and all images.
+    batch, progress : int and callable
+        As for :func:`check_onnx`.
 
     Returns
     -------
@@ -161,10 +157,8 @@ def check_integer_onnx(
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        Where there is no such file, or it is another network's.
-    ModuleNotFoundError
-        Where the extra ``[onnx]`` is not installed.
+    FileNotFoundError, ValueError, ModuleNotFoundError
+        As for :func:`check_onnx`.
     """
     from ptqsim.ptq.onnx_export.integer.check import check
 

@@ -19,9 +19,9 @@ from ptqsim.ptq.search.asymmetric import AsymmetricCandidates, nearest_to
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import Objective
+from ptqsim.ptq.search.outputs.products import Partials, Products
 from ptqsim.ptq.search.per_channel.columns import ChannelCandidates
 from ptqsim.ptq.search.per_channel.search import search_channels
-from ptqsim.ptq.search.products import Partials, Products
 from ptqsim.ptq.search.race import Chosen, Outcome, race
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Parts, Tie, break_ties
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ptqsim.errors import unknown_name
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.sums import moments, weighted_squares
+from ptqsim.ptq.search.outputs.sums import moments, weighted_squares
 
 Sums = NDArray[np.float64]
 """[G, number of sums]."""

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.objectives import Objective, Scores, Sums
-from ptqsim.ptq.search.products import Partials
+from ptqsim.ptq.search.outputs.products import Partials
 
 Chosen = tuple[int, ...]
 """One candidate number per group."""

@@ -22,7 +22,7 @@ from ptqsim.ptq.search.objectives import (
     images_of,
     is_constant,
 )
-from ptqsim.ptq.search.sums import is_plain
+from ptqsim.ptq.search.outputs.sums import is_plain
 
 
 class _Sorted:

@@ -21,7 +21,7 @@ from ptqsim.ptq.network.products.fake_quant import fake_quantize
 from ptqsim.ptq.search.candidates import Candidates
 from ptqsim.ptq.search.capture import OperationData
 from ptqsim.ptq.search.objectives import find_objective
-from ptqsim.ptq.search.products import Partials
+from ptqsim.ptq.search.outputs.products import Partials
 from ptqsim.ptq.search.race import Chosen, Outcome, race
 
 SQUARED_ERROR: Final = find_objective("mse")

@@ -136,7 +136,7 @@ def layer_facts(quantized: ptq.QuantizedModel, images: torch.Tensor) -> list[dic
 
 
 def _count_exactly(quantized: ptq.QuantizedModel, alignment: str = "product") -> None:
-    quantized.accumulator = pq.Accumulator(bits=WIDEST, alignment=alignment)
+    quantized.accumulator = quantized.as_calibrated(pq.Accumulator(bits=WIDEST, alignment=alignment))
     quantized.statistics = True
     for op in quantized.layers.values():
         op.integer.overflow = OverflowCount()
@@ -194,9 +194,11 @@ def _set(quantized: ptq.QuantizedModel, datapath: Mapping[str, Any]) -> None:
     elif not widths:
         widths = dict.fromkeys(quantized.layers, datapath["acc_bits"])
     order = parse_order(datapath["order"])
-    quantized.accumulator = pq.Accumulator(bits=WIDEST, alignment=datapath["alignment"])
+    quantized.accumulator = quantized.as_calibrated(pq.Accumulator(bits=WIDEST, alignment=datapath["alignment"]))
     for name, bits in widths.items():
-        quantized.accumulators[name] = pq.Accumulator(bits, datapath["overflow"], order, datapath["alignment"])
+        quantized.accumulators[name] = replace(
+            quantized.accumulators[name], bits=bits, overflow=datapath["overflow"], order=order
+        )
 
 
 def _reshift(quantized: ptq.QuantizedModel, kind: str, shift: int) -> None:

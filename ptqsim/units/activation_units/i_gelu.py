@@ -16,10 +16,9 @@ from ptqsim.formats.uniform import Uniform
 from ptqsim.kernels.units import published_gelu as kernels
 from ptqsim.units.activation_units.product_gelu import ProductGELU, pre_activation
 from ptqsim.units.constants import Multiplier
-from ptqsim.units.interval import Interval, check_words
+from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_gelu as reference
-from ptqsim.units.rescale import Rescale
 
 _A, _B = Fraction("-0.2888"), Fraction("-1.769")  # I-BERT, Eq. 8; the constant is 1
 _ROOT_OF_TWO: Final = Fraction("1.41421356237309504880168872420969807857")
@@ -31,10 +30,8 @@ class IGELU(ProductGELU):
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    rescale : Rescale
-        The way from an accumulator to the pre-activation x, whose format is `Uniform`.
+    out_format, rescale : NumberFormat and Rescale
+        As for `ProductGELU`.
     multiplier : Multiplier
         (step of x) * -a (step of x)**2 / 4 / (step of `out_format`).
     vertex : int
@@ -44,10 +41,8 @@ class IGELU(ProductGELU):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `ProductGELU`.
 
     Notes
     -----
@@ -58,26 +53,18 @@ class IGELU(ProductGELU):
     source: ClassVar[str] = "I-BERT, Kim et al., ICML 2021, section 3.4, Algorithm 2"
 
     sign: ClassVar[int] = -1  # of a = -0.2888
+    advice: ClassVar[str] = "take a pre-activation on a coarser grid, or a narrower multiplier"
 
     vertex: int
     constant: int
     one: int
 
-    # Written out, because it checks what it takes.
-    def __init__(
-        self,
-        out_format: NumberFormat,
-        rescale: Rescale,
-        multiplier: Multiplier,
-        vertex: int,
-        constant: int,
-        one: int,
-    ) -> None:
-        self._set_common(out_format, rescale, multiplier)
-        object.__setattr__(self, "vertex", checked_integer("vertex", vertex, -(1 << 24), -1))
-        object.__setattr__(self, "constant", checked_integer("constant", constant, -(1 << 48), -1))
-        object.__setattr__(self, "one", checked_integer("one", one, -(1 << 48), -1))
-        check_words("an IGELU", self.widths(), "take a pre-activation on a coarser grid, or a narrower multiplier")
+    def _set_constants(self) -> None:
+        self._set(
+            vertex=checked_integer("vertex", self.vertex, -(1 << 24), -1),
+            constant=checked_integer("constant", self.constant, -(1 << 48), -1),
+            one=checked_integer("one", self.one, -(1 << 48), -1),
+        )
 
     @classmethod
     def from_real(
@@ -93,16 +80,10 @@ class IGELU(ProductGELU):
 
         Parameters
         ----------
-        in_scale : float or array of shape (C,)
-            Real value of one unit of acc, for the tensor or for every channel.
-        index_format : Uniform
-            Format of the pre-activation.
-        out_format : NumberFormat
-            As for the unit.
-        bias : float or array of shape (C,), optional
-            Real bias; it becomes the nearest integer on the grid of acc.
-        acc_bits, multiplier_bits : int, optional
-            As for `Rescale.from_real`.
+        in_scale, index_format, out_format : float or array of shape (C,), Uniform and NumberFormat
+            As for `pre_activation`, which makes the first step.
+        bias, acc_bits, multiplier_bits : float or array of shape (C,), int and int, optional
+            As for `pre_activation`.
         """
         rescale, step, out_step = pre_activation(in_scale, index_format, out_format, bias, acc_bits, multiplier_bits)
         erf_step = _A * step * step / 2

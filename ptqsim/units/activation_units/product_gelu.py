@@ -17,7 +17,7 @@ from ptqsim.formats.uniform import Uniform
 from ptqsim.units import target
 from ptqsim.units.activation_units.pre_activation import PreActivation
 from ptqsim.units.constants import Multiplier, checked_one
-from ptqsim.units.interval import Interval
+from ptqsim.units.interval import Interval, check_words
 from ptqsim.units.protocol import run_rows
 from ptqsim.units.rescale import Rescale
 
@@ -34,6 +34,13 @@ class ProductGELU(PreActivation):
         The way from an accumulator to the pre-activation x, whose format is `Uniform`.
     multiplier : Multiplier
         The way from x times the factor to `out_format`.
+
+    Raises
+    ------
+    TypeError
+        If a parameter has the wrong type.
+    ValueError
+        If a parameter is out of its range, or a value needs more than 63 bits.
     """
 
     sign: ClassVar[int] = 1
@@ -41,12 +48,20 @@ class ProductGELU(PreActivation):
 
     multiplier: Multiplier
 
-    def _set_common(self, out_format: NumberFormat, rescale: Rescale, multiplier: Multiplier) -> None:
-        given = checked_type("rescale", rescale, Rescale)
+    advice: ClassVar[str]
+    """Remedy for values that are too wide, in the message that refuses them."""
+
+    def __post_init__(self) -> None:
+        """Check what was given, and the widths that follow from it."""
+        given = checked_type("rescale", self.rescale, Rescale)
         checked_type("the format of the pre-activation", given.out_format, Uniform, "a polynomial is on one grid")
-        object.__setattr__(self, "out_format", target.checked_target(out_format))
-        object.__setattr__(self, "rescale", given)
-        object.__setattr__(self, "multiplier", checked_one(multiplier))
+        self._set(out_format=target.checked_target(self.out_format), multiplier=checked_one(self.multiplier))
+        self._set_constants()
+        check_words(type(self).__name__, self.widths(), self.advice)
+
+    @abstractmethod
+    def _set_constants(self) -> None:
+        """Check the fields of the formulation, which come after the common ones."""
 
     @abstractmethod
     def own_widths(self, value: Interval) -> tuple[dict[str, Interval], Interval]:
@@ -100,7 +115,21 @@ def pre_activation(
     acc_bits: int,
     multiplier_bits: int,
 ) -> tuple[Rescale, Fraction, Fraction]:
-    """The rescaling to a pre-activation on one grid, its step, and that of the output."""
+    """The rescaling to a pre-activation on one grid, its step, and that of the output.
+
+    Parameters
+    ----------
+    in_scale : float or array of shape (C,)
+        Real value of one unit of acc, for the tensor or for every channel.
+    index_format : Uniform
+        Format of the pre-activation.
+    out_format : NumberFormat
+        As for the unit.
+    bias : float or array of shape (C,)
+        Real bias; it becomes the nearest integer on the grid of acc.
+    acc_bits, multiplier_bits : int
+        As for `Rescale.from_real`.
+    """
     checked_type("the format of the pre-activation", index_format, Uniform, "a polynomial is on one grid")
     rescale = Rescale.from_real(in_scale, index_format, bias, acc_bits, multiplier_bits)
     out_step = Fraction(target.unit_scale(target.checked_target(out_format)))

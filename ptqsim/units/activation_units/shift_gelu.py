@@ -18,9 +18,8 @@ from ptqsim.units.interval import Interval, check_words
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_gelu as reference
 from ptqsim.units.reference.shift_exp import shift_exp
-from ptqsim.units.rescale import Rescale
+from ptqsim.units.softmax_units.scores import checked_scores
 from ptqsim.units.softmax_units.shiftmax import MAX_INVERSE
-from ptqsim.units.softmax_units.softmax_unit import checked_scores
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,8 @@ class ShiftGELU(ProductGELU):
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    rescale : Rescale
-        The way from an accumulator to the pre-activation x, whose format is `Uniform`.
+    out_format, rescale : NumberFormat and Rescale
+        As for `ProductGELU`.
     multiplier : Multiplier
         (step of x) * 2**-sigmoid_bits / (step of `out_format`).
     inverse_step : int
@@ -44,34 +41,25 @@ class ShiftGELU(ProductGELU):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `ProductGELU`.
     """
 
     kind: ClassVar[str] = "shift_gelu"
     source: ClassVar[str] = "I-ViT, Li and Gu, ICCV 2023, section 3.4, Algorithm 2"
 
-    inverse_step: int
-    shift: int
-    sigmoid_bits: int
+    advice: ClassVar[str] = "take a pre-activation of fewer bits, or a smaller shift"
 
-    # Written out, because it checks what it takes.
-    def __init__(
-        self,
-        out_format: NumberFormat,
-        rescale: Rescale,
-        multiplier: Multiplier,
-        inverse_step: int,
-        shift: int = 23,
-        sigmoid_bits: int = 7,
-    ) -> None:
-        self._set_common(out_format, rescale, multiplier)
-        object.__setattr__(self, "inverse_step", checked_integer("inverse_step", inverse_step, 1, MAX_INVERSE))
-        object.__setattr__(self, "shift", checked_integer("shift", shift, 1, 30))
-        object.__setattr__(self, "sigmoid_bits", checked_integer("sigmoid_bits", sigmoid_bits, 4, 16))
-        check_words("a ShiftGELU", self.widths(), "take a pre-activation of fewer bits, or a smaller shift")
+    inverse_step: int
+    shift: int = 23
+    sigmoid_bits: int = 7
+
+    def _set_constants(self) -> None:
+        self._set(
+            inverse_step=checked_integer("inverse_step", self.inverse_step, 1, MAX_INVERSE),
+            shift=checked_integer("shift", self.shift, 1, 30),
+            sigmoid_bits=checked_integer("sigmoid_bits", self.sigmoid_bits, 4, 16),
+        )
 
     @classmethod
     def from_real(
@@ -89,16 +77,10 @@ class ShiftGELU(ProductGELU):
 
         Parameters
         ----------
-        in_scale : float or array of shape (C,)
-            Real value of one unit of acc, for the tensor or for every channel.
-        index_format : Uniform
-            Format of the pre-activation, whose scale is at most 1.
-        out_format : NumberFormat
-            As for the unit.
-        bias : float or array of shape (C,), optional
-            Real bias; it becomes the nearest integer on the grid of acc.
-        acc_bits, multiplier_bits : int, optional
-            As for `Rescale.from_real`.
+        in_scale, index_format, out_format : float or array of shape (C,), Uniform and NumberFormat
+            As for `pre_activation`, which makes the first step; the scale of the format is at most 1.
+        bias, acc_bits, multiplier_bits : float or array of shape (C,), int and int, optional
+            As for `pre_activation`.
         shift, sigmoid_bits : int, optional
             As for the unit.
         """
@@ -119,7 +101,7 @@ class ShiftGELU(ProductGELU):
         total = exponential + of_zero
         sigmoid = Interval(0, 1 << self.sigmoid_bits)
         dividend = Interval(0, (exponential.highest << (self.sigmoid_bits + 1)) + total.highest)
-        check_words("a ShiftGELU", {"dividend of sigmoid": dividend}, "take a smaller shift or fewer sigmoid_bits")
+        check_words("ShiftGELU", {"dividend of sigmoid": dividend}, "take a smaller shift or fewer sigmoid_bits")
         return {
             "magnified": magnified,
             "peak": magnified,

@@ -17,7 +17,7 @@ MOST_HALVINGS = 62
 
 def exponentials(unit: RunningSoftmax, row: Sequence[int]) -> Trace:
     """Every value of one row up to its exponentials, and the sum of one pass."""
-    fraction, most = len(unit.table).bit_length() - 1, unit.most_halvings
+    fraction, most = unit.fraction_bits, unit.most_halvings
     product = [score * unit.multiplier.mantissa[0] for score in row]
     position = [half_up(p, unit.multiplier.shift[0]) for p in product]
     power = [-(-p >> fraction) for p in position]

@@ -48,7 +48,7 @@ def divided(unit: SoftmaxUnit, exponentials: Sequence[int], total: int) -> Trace
 def base_two(unit: Softmax, row: Sequence[int]) -> Trace:
     """Exponentials as powers of 2, with a table of the fraction."""
     peak = max(row)
-    last, fraction = (1 << unit.position_bits) - 1, len(unit.table).bit_length() - 1
+    last, fraction = (1 << unit.position_bits) - 1, unit.fraction_bits
     distance = [peak - score for score in row]
     product = [d * unit.multiplier.mantissa[0] for d in distance]
     unbounded = [half_up(p, unit.multiplier.shift[0]) for p in product]

@@ -14,7 +14,8 @@ from ptqsim.kernels.units import published_softmax as kernels
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
+from ptqsim.units.softmax_units.scores import checked_scores
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
 
 _LN2: Final = Fraction("0.69314718055994530941723212145817656808")
 _A, _B, _C = Fraction("0.3585"), Fraction("1.353"), Fraction("0.344")  # I-BERT, Eq. 13
@@ -27,14 +28,8 @@ class IExpSoftmax(SoftmaxUnit):
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    length : int
-        Greatest number of scores in a row, for which the widths are proven.
-    score_bits : int
-        Signed width of a score, 2 to 48.
-    division : Division
-        Way from exponential and sum to a code.
+    out_format, length, score_bits, division : NumberFormat, int, int and Division
+        As for `SoftmaxUnit`.
     ln2, vertex : int
         floor(ln 2 / S) and floor(1.353 / S), with S the real value of one unit of a score; up to 2**24.
     constant : int
@@ -44,10 +39,8 @@ class IExpSoftmax(SoftmaxUnit):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `SoftmaxUnit`.
     """
 
     kind: ClassVar[str] = "i_exp_softmax"
@@ -56,27 +49,16 @@ class IExpSoftmax(SoftmaxUnit):
     ln2: int
     vertex: int
     constant: int
-    most_halvings: int
+    most_halvings: int = 30
 
-    # Written out, because it takes more types than the fields have.
-    def __init__(
-        self,
-        out_format: NumberFormat,
-        length: int,
-        score_bits: int,
-        division: Division,
-        ln2: int,
-        vertex: int,
-        constant: int,
-        most_halvings: int = 30,
-    ) -> None:
-        self._set_common(out_format, length, score_bits, division)
-        object.__setattr__(self, "ln2", checked_integer("ln2", ln2, 1, _MOST))
-        advice = "it is 1.353 / 0.693 times ln2"
-        object.__setattr__(self, "vertex", checked_integer("vertex", vertex, self.ln2, _MOST, advice))
-        object.__setattr__(self, "constant", checked_integer("constant", constant, 0, 1 << 48))
-        object.__setattr__(self, "most_halvings", checked_integer("most_halvings", most_halvings, 1, 62))
-        self._check()
+    def _set_constants(self) -> None:
+        ln2 = checked_integer("ln2", self.ln2, 1, _MOST)
+        self._set(
+            ln2=ln2,
+            vertex=checked_integer("vertex", self.vertex, ln2, _MOST, "it is 1.353 / 0.693 times ln2"),
+            constant=checked_integer("constant", self.constant, 0, 1 << 48),
+            most_halvings=checked_integer("most_halvings", self.most_halvings, 1, 62),
+        )
 
     @classmethod
     def from_real(
@@ -93,13 +75,9 @@ class IExpSoftmax(SoftmaxUnit):
         ----------
         score_scale : float
             Real value of one unit of a score, at most ln 2.
-        out_format : NumberFormat
+        out_format, length : NumberFormat and int
             As for the unit.
-        length : int
-            Greatest number of scores in a row.
-        score_bits : int, optional
-            As for the unit.
-        division : Division, optional
+        score_bits, division : int and Division, optional
             As for the unit.
         """
         step = checked_scores(checked_scale(score_scale, "score_scale"), float(_LN2), "i-exp")

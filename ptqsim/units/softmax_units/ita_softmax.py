@@ -24,14 +24,8 @@ class ITASoftmax(SoftmaxUnit):
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    length : int
-        Greatest number of scores in a row, for which the widths are proven.
-    score_bits : int
-        Signed width of a score, 2 to 48.
-    division : Division
-        Way from exponential and sum to a code. ITA's is floor(255 * 256 / sum) >> q.
+    out_format, length, score_bits, division : NumberFormat, int, int and Division
+        As for `SoftmaxUnit`. ITA's division is floor(255 * 256 / sum) >> q.
     multiplier : Multiplier
         (real value of one unit of a score) * log2(e); 1/32 in ITA, whose scores are on that grid.
     amplitude_bits : int
@@ -41,35 +35,23 @@ class ITASoftmax(SoftmaxUnit):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `SoftmaxUnit`.
     """
 
     kind: ClassVar[str] = "ita_softmax"
     source: ClassVar[str] = "ITA, Islamoglu et al., ISLPED 2023, integer softmax in streaming mode (arXiv:2307.03493)"
 
     multiplier: Multiplier
-    amplitude_bits: int
-    part: int
+    amplitude_bits: int = 8
+    part: int = 16
 
-    # Written out, because it takes more types than the fields have.
-    def __init__(
-        self,
-        out_format: NumberFormat,
-        length: int,
-        score_bits: int,
-        division: Division,
-        multiplier: Multiplier,
-        amplitude_bits: int = 8,
-        part: int = 16,
-    ) -> None:
-        self._set_common(out_format, length, score_bits, division)
-        object.__setattr__(self, "multiplier", checked_one(multiplier))
-        object.__setattr__(self, "amplitude_bits", checked_integer("amplitude_bits", amplitude_bits, 4, 24))
-        object.__setattr__(self, "part", checked_integer("part", part, 0, MAX_LENGTH))
-        self._check()
+    def _set_constants(self) -> None:
+        self._set(
+            multiplier=checked_one(self.multiplier),
+            amplitude_bits=checked_integer("amplitude_bits", self.amplitude_bits, 4, 24),
+            part=checked_integer("part", self.part, 0, MAX_LENGTH),
+        )
 
     @classmethod
     def from_real(
@@ -89,14 +71,12 @@ class ITASoftmax(SoftmaxUnit):
         ----------
         score_scale : float
             Real value of one unit of a score; ITA takes 1 / (32 log2(e)).
-        out_format : NumberFormat
+        out_format, length : NumberFormat and int
             As for the unit.
-        length : int
-            Greatest number of scores in a row.
         score_bits, amplitude_bits, part : int, optional
             As for the unit.
         multiplier_bits : int, optional
-            Significant bits of the multiplier, 1 to 31.
+            As for `Multiplier.of`.
         division : Division, optional
             As for the unit.
         """

@@ -13,7 +13,8 @@ from ptqsim.units.constants import nearest
 from ptqsim.units.interval import Interval
 from ptqsim.units.protocol import Trace
 from ptqsim.units.reference import published_softmax as reference
-from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit, checked_scores
+from ptqsim.units.softmax_units.scores import checked_scores
+from ptqsim.units.softmax_units.softmax_unit import EXACT, Division, SoftmaxUnit
 
 MAX_INVERSE = 1 << 30
 
@@ -24,14 +25,8 @@ class Shiftmax(SoftmaxUnit):
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    length : int
-        Greatest number of scores in a row, for which the widths are proven.
-    score_bits : int
-        Signed width of a score, 2 to 48.
-    division : Division
-        Way from exponential and sum to a code. The paper's is a reciprocal whose quotient is truncated to 8 bits.
+    out_format, length, score_bits, division : NumberFormat, int, int and Division
+        As for `SoftmaxUnit`. The paper's division is a reciprocal whose quotient is truncated to 8 bits.
     inverse_step : int
         1 / (real value of one unit of a score), rounded; 1 to 2**30.
     shift : int
@@ -39,32 +34,21 @@ class Shiftmax(SoftmaxUnit):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `SoftmaxUnit`.
     """
 
     kind: ClassVar[str] = "shiftmax"
     source: ClassVar[str] = "I-ViT, Li and Gu, ICCV 2023, section 3.3, Algorithm 1"
 
     inverse_step: int
-    shift: int
+    shift: int = 15
 
-    # Written out, because it takes more types than the fields have.
-    def __init__(
-        self,
-        out_format: NumberFormat,
-        length: int,
-        score_bits: int,
-        division: Division,
-        inverse_step: int,
-        shift: int = 15,
-    ) -> None:
-        self._set_common(out_format, length, score_bits, division)
-        object.__setattr__(self, "inverse_step", checked_integer("inverse_step", inverse_step, 1, MAX_INVERSE))
-        object.__setattr__(self, "shift", checked_integer("shift", shift, 1, 30))
-        self._check()
+    def _set_constants(self) -> None:
+        self._set(
+            inverse_step=checked_integer("inverse_step", self.inverse_step, 1, MAX_INVERSE),
+            shift=checked_integer("shift", self.shift, 1, 30),
+        )
 
     @classmethod
     def from_real(
@@ -82,13 +66,9 @@ class Shiftmax(SoftmaxUnit):
         ----------
         score_scale : float
             Real value of one unit of a score, at most 1.
-        out_format : NumberFormat
+        out_format, length : NumberFormat and int
             As for the unit.
-        length : int
-            Greatest number of scores in a row.
-        score_bits, shift : int, optional
-            As for the unit.
-        division : Division, optional
+        score_bits, shift, division : int, int and Division, optional
             As for the unit.
         """
         step = checked_scores(checked_scale(score_scale, "score_scale"), 1.0, "Shiftmax")

@@ -1,4 +1,4 @@
-"""Parts that every formulation of softmax shares: rows of scores, and the division that ends in a code.
+"""Parts that most formulations of softmax share: the sum of exponentials, and the division that ends in a code.
 
 A formulation turns the scores of a row into exponentials, integers on a common grid. Their quotients by the sum are
 exact rationals, and the code is that of the quotient.
@@ -9,9 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +17,11 @@ from numpy.typing import NDArray
 from ptqsim.common.choice import Choice
 from ptqsim.common.validation import checked_integer, checked_type
 from ptqsim.formats.arrays.immutable import Constructed
-from ptqsim.formats.base import NumberFormat
 from ptqsim.units import target
-from ptqsim.units.constants import Multiplier
-from ptqsim.units.interval import Interval, check_words, signed_interval
-from ptqsim.units.protocol import MAX_LENGTH, Input, Trace, Unit, checked_input_bits, run_rows
+from ptqsim.units.interval import Interval, signed_interval
+from ptqsim.units.protocol import Trace, run_rows
 from ptqsim.units.reference import softmax as reference
-
-_GAIN_BITS = 16
+from ptqsim.units.softmax_units.scores import ScoresUnit
 
 
 class DivisionMethod(Choice):
@@ -72,57 +67,43 @@ EXACT = Division()
 
 
 @dataclass(frozen=True)
-class SoftmaxUnit(Unit):
-    """Softmax over the last axis; the fields are those that every formulation has.
+class SoftmaxUnit(ScoresUnit):
+    """Softmax whose formulation gives the exponentials; their sum and the division are the same for all.
 
     Parameters
     ----------
-    out_format : NumberFormat
-        `Uniform`, `TwinSoftmax`, `TwinGELU` or `Log2`.
-    length : int
-        Greatest number of scores in a row, for which the widths are proven.
+    out_format, length : NumberFormat and int
+        As for `ScoresUnit`.
     score_bits : int
         Signed width of a score, 2 to 48.
     division : Division
-        Way to the codes.
+        Way from exponential and sum to a code.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As for `ScoresUnit`, and if a reciprocal has too few bits for the sum.
     """
 
-    out_format: NumberFormat
-    length: int
+    advice: ClassVar[str] = "take shorter rows, narrower exponentials, a smaller shift of out_format, or a reciprocal"
+
     score_bits: int
     division: Division
 
-    def _set_common(self, out_format: NumberFormat, length: int, score_bits: int, division: Division) -> None:
-        object.__setattr__(self, "out_format", target.checked_target(out_format))
-        object.__setattr__(self, "length", checked_integer("length", length, 1, MAX_LENGTH))
-        object.__setattr__(self, "score_bits", checked_input_bits("score_bits", score_bits))
-        object.__setattr__(self, "division", checked_type("division", division, Division))
+    def __post_init__(self) -> None:
+        """Check what was given, and the widths that follow from it."""
+        checked_type("division", self.division, Division)
+        super().__post_init__()
 
-    def _check(self) -> None:
-        """Refuse what is too wide, after the fields of the formulation are set."""
-        highest, words = self.total.highest, self.widths()
+    def _check(self, widths: dict[str, Interval]) -> None:
+        """Refuse what is too wide."""
+        highest = self.total.highest
         if self.division.method == DivisionMethod.RECIPROCAL and highest >> self.division.bits:
             raise ValueError(
                 f"a reciprocal of {self.division.bits} bits is zero for sums of up to {highest}, which have "
                 f"{highest.bit_length()} bits; give it {highest.bit_length()} bits or more, or divide exactly"
             )
-        advice = "take shorter rows, narrower exponentials, a smaller shift of out_format, or a reciprocal"
-        check_words(f"a {type(self).__name__}", words, advice)
-
-    @property
-    def inputs(self) -> tuple[Input, ...]:
-        """The scores, before softmax."""
-        return (Input("score", self.score_bits),)
-
-    @property
-    def longest(self) -> int:
-        """Greatest length of a row."""
-        return self.length
-
-    @cached_property
-    def gain(self) -> tuple[int, int]:
-        """Mantissa and shift of 1 / (step of `out_format`); a power of two for all but `Uniform`."""
-        return gain_of(self.out_format)
+        super()._check(widths)
 
     @property
     @abstractmethod
@@ -182,23 +163,3 @@ class SoftmaxUnit(Unit):
         exact = int(self.division.method == DivisionMethod.EXACT)
         division = self._constant("division", (exact, self.division.bits, *self.gain), 4)
         run_rows(kernel, rows[0], rows[0], *constants, division, target.kernel_constants(self.out_format), codes)
-
-
-def gain_of(out_format: NumberFormat) -> tuple[int, int]:
-    """Mantissa and shift of 1 / (step of a format); the mantissa is 1 for all but `Uniform`."""
-    factor = 1 / Fraction(target.unit_scale(out_format))
-    if factor.denominator == 1 and not factor.numerator & (factor.numerator - 1):
-        return 1, 1 - factor.numerator.bit_length()
-    found = Multiplier.of(float(factor), _GAIN_BITS)
-    return found.mantissa[0], found.shift[0]
-
-
-def checked_scores(score_scale: float, highest: float, what: str) -> Fraction:
-    """The step of the scores, if it is not too coarse for a formulation."""
-    step = Fraction(score_scale)
-    if step > Fraction(highest):
-        raise ValueError(
-            f"{what} divides by a number of steps, and steps of {score_scale:.6g} are above {highest:.6g}, so that it "
-            "is zero; take the scores from the accumulator, whose steps are finer"
-        )
-    return step

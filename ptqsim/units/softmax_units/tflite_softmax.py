@@ -16,18 +16,18 @@ from ptqsim.formats.base import NumberFormat
 from ptqsim.kernels.units import tflite_softmax as kernels
 from ptqsim.units import target
 from ptqsim.units.constants import nearest
-from ptqsim.units.interval import Interval, check_words, hull
-from ptqsim.units.protocol import Input, Trace, Unit, run_rows
+from ptqsim.units.interval import Interval, hull
+from ptqsim.units.protocol import Trace, run_rows
 from ptqsim.units.reference import tflite_softmax as reference
 from ptqsim.units.reference.fixed_point import EXP_INTEGER_BITS, MOST, SUM_INTEGER_BITS, doubled_high
-from ptqsim.units.softmax_units.softmax_unit import gain_of
+from ptqsim.units.softmax_units.scores import ScoresUnit
 
 MAX_LEFT_SHIFT = 30
 MAX_TERMS = (1 << SUM_INTEGER_BITS) - 1
 
 
 @dataclass(frozen=True)
-class TFLiteSoftmax(Unit):
+class TFLiteSoftmax(ScoresUnit):
     """Softmax of TFLite's reference kernel for int8, to the codes of any format.
 
     Parameters
@@ -45,31 +45,25 @@ class TFLiteSoftmax(Unit):
 
     Raises
     ------
-    TypeError
-        If a parameter has the wrong type.
-    ValueError
-        If a parameter is out of its range, or a value needs more than 63 bits.
+    TypeError, ValueError
+        As for `ScoresUnit`.
     """
 
     kind: ClassVar[str] = "tflite_softmax"
     source: ClassVar[str] = "TFLite, kernels/internal/reference/softmax.h; gemmlowp, fixedpoint/fixedpoint.h"
 
-    out_format: NumberFormat
-    length: int
+    most_terms: ClassVar[int] = MAX_TERMS
+    most_score_bits: ClassVar[int] = 8
+
     multiplier: int
     left_shift: int
     score_bits: int = 8
 
-    # Written out, because it checks what it takes.
-    def __init__(
-        self, out_format: NumberFormat, length: int, multiplier: int, left_shift: int, score_bits: int = 8
-    ) -> None:
-        object.__setattr__(self, "out_format", target.checked_target(out_format))
-        object.__setattr__(self, "length", checked_integer("length", length, 1, MAX_TERMS))
-        object.__setattr__(self, "multiplier", checked_integer("multiplier", multiplier, 1 << 30, MOST))
-        object.__setattr__(self, "left_shift", checked_integer("left_shift", left_shift, 0, MAX_LEFT_SHIFT))
-        object.__setattr__(self, "score_bits", checked_integer("score_bits", score_bits, 2, 8))
-        check_words("a TFLiteSoftmax", self.widths(), "take a smaller shift of out_format")
+    def _set_constants(self) -> None:
+        self._set(
+            multiplier=checked_integer("multiplier", self.multiplier, 1 << 30, MOST),
+            left_shift=checked_integer("left_shift", self.left_shift, 0, MAX_LEFT_SHIFT),
+        )
 
     @classmethod
     def from_real(cls, score_scale: float, out_format: NumberFormat, length: int, score_bits: int = 8) -> TFLiteSoftmax:
@@ -79,10 +73,8 @@ class TFLiteSoftmax(Unit):
         ----------
         score_scale : float
             Real value of one unit of a score (beta times the scale of the input), from 2**-26 on, below 16.
-        out_format : NumberFormat
+        out_format, length : NumberFormat and int
             As for the unit.
-        length : int
-            Greatest number of scores in a row.
         score_bits : int, optional
             As for the unit.
         """
@@ -99,24 +91,9 @@ class TFLiteSoftmax(Unit):
         return cls(out_format, length, multiplier, left_shift, score_bits)
 
     @property
-    def inputs(self) -> tuple[Input, ...]:
-        """The scores, before softmax."""
-        return (Input("score", self.score_bits),)
-
-    @property
-    def longest(self) -> int:
-        """Greatest length of a row."""
-        return self.length
-
-    @property
     def least_difference(self) -> int:
         """Least difference to the greatest score whose exponential is not taken as zero (TFLite's diff_min)."""
         return -math.floor(Fraction(((1 << EXP_INTEGER_BITS) - 1) << (31 - EXP_INTEGER_BITS), 1 << self.left_shift))
-
-    @property
-    def gain(self) -> tuple[int, int]:
-        """Mantissa and shift of 1 / (step of `out_format`)."""
-        return gain_of(self.out_format)
 
     def widths(self) -> dict[str, Interval]:
         """The integers that every named value can be."""

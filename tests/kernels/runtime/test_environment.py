@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -172,5 +173,6 @@ def test_what_torch_flushes() -> None:
         torch.set_flush_denormal(False)
 
 
-def test_without_a_compiler() -> None:
-    run("test_the_codes_are_those_of_the_definition", NUMBA_DISABLE_JIT="1")
+def test_without_a_compiler(tmp_path: Path) -> None:
+    """No machine code of an earlier process is needed: the one function that is still compiled compiles."""
+    run("test_the_codes_are_those_of_the_definition", NUMBA_DISABLE_JIT="1", NUMBA_CACHE_DIR=str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,42 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["simulate", path, "--layer", "head=20"], "whose register --register describes"),
         (["simulate", path, "--profile", "AVX2_U8S8"], "is a block format"),
         (["bounds", path, "--a-scale", "1"], "leave --a-scale and --b-scale out"),
+        (["rtl", "simulate", path, "--layer", "head"], "legal is a layer without blocks"),
+        (["export", path, "--c", str(tmp_path / "c")], f"{path} has no integer-only network: calibrate it with ptqsim"),
+        (
+            ["export", path, "--onnx", str(tmp_path / "o"), "--mode", "integer_only"],
+            "formats that are not of blocks",
+        ),
+        (["evaluate", path, "--mode", "integer_only"], "calibrate --integer-only, in formats"),
+        (["simulate", path, "--mode", "integer_only"], "calibrate --integer-only, in formats"),
     ):
         assert app.main(arguments) == 2, arguments
         assert words in capsys.readouterr().err.replace("\n", " ")
+    _vectors_of_a_layer(path, tmp_path, capsys)
+
+
+def _vectors_of_a_layer(path: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Codes that the layer met, on the register asked for; what belongs to plain products is refused."""
+    layer = ["vectors", path, "--layer", "blocks.0.mlp.fc1", "--rows", "3", "--cols", "2"]
+    for name, register in (("default", []), ("fixed", ["--register", "fixed:20:-12:saturate"])):
+        assert app.main([*layer, *register, "-o", str(folder / name)]) == 0
+        assert app.main(["vectors", "--check", str(folder / name)]) == 0
+        made = json.loads((folder / name / "manifest.json").read_text())
+        assert made["source"]["layer"] == "blocks.0.mlp.fc1"
+        assert made["register"]["kind"] == ("float32" if name == "default" else "fixed")
+        capsys.readouterr()
+    quantized = ptq.load(path, ptq.load_model("vit_digits"))
+    codes = quantized.layers["blocks.0.mlp.fc1"].weight_codes
+    assert codes is not None
+    words = (folder / "default" / "b.hex").read_text().split("\n")
+    stored = [int(word, 16) for word in words if word and not word.startswith("//")]
+    assert stored == codes[0].codes[:2].reshape(-1).tolist()
+    for arguments, said in (
+        ([*layer, "--bits", "20"], "products of blocks have no --bits"),
+        ([*layer, "--profile", "VNNI_U8S8", "--trace", "0,0"], "have no --profile, --trace: leave them out"),
+        (["vectors", path, "--layer", "blocks.0.attn.matmul_qk", "--images", "2"], "try --images 1"),
+        (["vectors", "--a-format", "mxfp4", "--depth", "8", "--overflow", "saturate"], "have no --overflow"),
+    ):
+        assert app.main([*arguments, "-o", str(folder / "never")]) == 2, arguments
+        assert said in capsys.readouterr().err.replace("\n", " ")
+    assert not (folder / "never").exists()

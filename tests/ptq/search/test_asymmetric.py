@@ -169,7 +169,7 @@ def test_integers_and_floats_choose_the_same(monkeypatch: pytest.MonkeyPatch) ->
         return found.a, found.b
 
     by_integers = search()
-    monkeypatch.setattr("ptqsim.ptq.search.products.takes_integers", lambda *_: False)
+    monkeypatch.setattr("ptqsim.ptq.search.outputs.products.takes_integers", lambda *_: False)
     assert search() == by_integers
 
 

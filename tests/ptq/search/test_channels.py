@@ -140,7 +140,7 @@ def test_floats_choose_as_integers_do(
 ) -> None:
     op, data, chosen = network.layers[LAYERS[1]], captured[LAYERS[1]], make_method("ptq4vit", {"n": 20})
     found = calibrate_layer(op, data, chosen, 4, 4, CHANNEL)
-    monkeypatch.setattr("ptqsim.ptq.search.products.takes_integers", lambda *_: False)
+    monkeypatch.setattr("ptqsim.ptq.search.outputs.products.takes_integers", lambda *_: False)
     floats = calibrate_layer(op, data, chosen, 4, 4, CHANNEL)
     same = np.asarray(found.formats.b[0].scale) == np.asarray(floats.formats.b[0].scale)
     assert same.mean() > 0.99

@@ -12,8 +12,8 @@ import ptqsim as pq
 from ptqsim import ptq
 from ptqsim.formats import ReleasedTwinSoftmax
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
-from ptqsim.ptq.search import products
-from ptqsim.ptq.search.factors import CodedFactor, Factor, multiply, quantized, takes_integers
+from ptqsim.ptq.search.outputs import products
+from ptqsim.ptq.search.outputs.factors import CodedFactor, Factor, multiply, quantized, takes_integers
 
 A: dict[str, tuple[Format, ...]] = {
     "uniform": tuple(pq.Uniform(6, scale=0.07 + 0.01 * g) for g in range(3)),

@@ -92,7 +92,7 @@ def test_the_size_of_the_gradient_changes_no_choice(factor: float) -> None:
 def test_by_torch_sums_neither_underflow_nor_overflow(
     name: str, factor: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ptqsim.ptq.search.sums.is_plain", lambda x: False)
+    monkeypatch.setattr("ptqsim.ptq.search.outputs.sums.is_plain", lambda x: False)
     data = random_data(1.0)
     noisy = data.out + 0.1 * torch.randn(data.out.shape, generator=torch.Generator().manual_seed(2))
     scaled = OperationData(data.a, data.b, data.out * factor, data.grad * factor, data.images)  # type: ignore[operator]

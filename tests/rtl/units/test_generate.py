@@ -96,6 +96,8 @@ def test_a_unit_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["generate", "sofmax", "-o", "x"], "unknown unit 'sofmax'"),
         (["generate", "softmax", "--formulation", "exact", "-o", "x"], "unknown formulation of softmax 'exact'"),
         (["generate", "softmax", "--setting", "bits=x", "-o", "x"], "try bits=8"),
+        (["generate", "softmax", "--setting", "length=0", "-o", "x"], "--setting length=0: length must be an integer"),
+        (["generate", "softmax", "--setting", "entries=0", "-o", "x"], "--setting entries=0: entries must be"),
         (["generate", "softmax", "--setting", "width=8", "-o", "x"], "legal are bits, shift"),
         (["generate", "gelu", "--division", "exact", "-o", "x"], "divides by no sum"),
         (["generate", "softmax", "--division", "reciprocal:x", "-o", "x"], "reciprocal:31"),

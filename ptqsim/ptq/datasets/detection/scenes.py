@@ -56,10 +56,8 @@ def make_detection_scenes(
 
     Parameters
     ----------
-    split : DataSplit or {"train", "calibration", "validation"}
-        The split, whose source scans are used; no scan is in two splits.
-    start, count : int
-        The range of scenes; ``calibration`` has 1,000 and ``validation`` 10,000 of them.
+    split, start, count : DataSplit or str, int and int
+        As for :func:`ptqsim.ptq.datasets.scenes.make_scenes`.
     seed : int
         Seed of the whole data set, 0 to 2**60 - 1.  The bundled model and all printed numbers use 0.
     style : SceneStyle, optional
@@ -70,7 +68,7 @@ def make_detection_scenes(
     Raises
     ------
     ValueError
-        For an unknown split, a range outside of it, or a seed out of range.
+        As for :func:`ptqsim.ptq.datasets.scenes.make_scenes`.
     """
     chosen = DataSplit.of(split, "split")
     parts = [

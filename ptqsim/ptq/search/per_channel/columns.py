@@ -20,9 +20,9 @@ from ptqsim.formats.array import encoded
 from ptqsim.kernels.calibration import channels as kernels
 from ptqsim.ptq.network.products.fake_quant import Format, uniform
 from ptqsim.ptq.search.candidates import UniformCandidates
-from ptqsim.ptq.search.factors import EXACT, CodedFactor, quantized
+from ptqsim.ptq.search.outputs.factors import EXACT, CodedFactor, quantized
+from ptqsim.ptq.search.outputs.products import Products
 from ptqsim.ptq.search.per_channel.objectives import ChannelObjective, Judge, Judged
-from ptqsim.ptq.search.products import Products
 
 Channels = NDArray[np.intp]
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ptqsim.ptq.network.products.fake_quant import Format
 from ptqsim.ptq.search.objectives import Objective
+from ptqsim.ptq.search.outputs.products import Products
 from ptqsim.ptq.search.per_channel.columns import ChannelCandidates, ChannelProducts
 from ptqsim.ptq.search.per_channel.objectives import per_channel
 from ptqsim.ptq.search.per_channel.race import ChannelOutcome, channel_race
-from ptqsim.ptq.search.products import Products
 from ptqsim.ptq.search.race import Chosen
 from ptqsim.ptq.search.ties import SQUARED_ERROR, Tie
 

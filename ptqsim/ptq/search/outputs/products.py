@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
 from ptqsim.ptq.search.capture import OperationData
-from ptqsim.ptq.search.factors import Factor, multiply, quantized, takes_integers
 from ptqsim.ptq.search.objectives import Objective, Sums, UnitSummer
+from ptqsim.ptq.search.outputs.factors import Factor, multiply, quantized, takes_integers
 
 Partials = Callable[[tuple[Format, ...], int], Iterator[Sums]]
 """From a candidate and the number of a part to the sums of that part and of the parts after it."""

@@ -17,8 +17,8 @@ from ptqsim.errors import AccumulatorOverflowError
 from ptqsim.formats.array import QuantizedArray
 from ptqsim.gemm.accumulation import Accumulated
 from ptqsim.gemm.exact import exact_product
-from ptqsim.gemm.prefixes import prefixes
-from ptqsim.gemm.result import Certificate, MatmulResult
+from ptqsim.gemm.results.prefixes import prefixes
+from ptqsim.gemm.results.result import Certificate, MatmulResult
 
 
 def combined(

@@ -20,7 +20,7 @@ from ptqsim.formats.array import encoded
 from ptqsim.formats.groups import encode_groups
 from ptqsim.ptq.network.products.blocked import plain_formats
 from ptqsim.ptq.network.products.fake_quant import Format, fake_quantize
-from ptqsim.ptq.search.sums import is_plain
+from ptqsim.ptq.search.outputs.sums import is_plain
 
 
 class CodedFactor(NamedTuple):
