@@ -116,17 +116,18 @@ def _product(
         whole = places.addresses[step.right]
         whole = whole.swapaxes(-1, -2) if step.transposed else whole
         indices = list(np.ndindex(*shape[:-2]))
-        matrices = [(index, left[index], out[index], *operands[index[0]]) for index in indices]  # type: ignore[misc]
+        matrices = [(index, left[index], out[index], *operands[index[0]]) for index in indices]
         right = [whole[index] for index in indices]
     for (index, rows, results, a, b), weights in zip(matrices, right, strict=True):
         number = numbers[tiles.key(step, a, b)]
         for start in range(0, results.shape[-1], columns):
             taken = results[:, start : start + columns]
-            pieces = [_loops(step.name, one) for one in (rows, weights[:, start : start + columns], taken)]
+            walks = (_loops(step.name, one) for one in (rows, weights[:, start : start + columns], taken))
+            left_walk, right_walk, out_walk = walks
             found.append(
                 Instruction(
-                    step.name, (*index, start), number, *pieces, step.right is None, (a.shift, b.shift),
-                    rows.size * taken.shape[1],
+                    step.name, (*index, start), number, left_walk, right_walk, out_walk,
+                    weights=step.right is None, shifts=(a.shift, b.shift), macs=rows.size * taken.shape[1],
                 )
             )  # fmt: skip
     return found
@@ -170,9 +171,9 @@ def _combine(
         name = step.name.removeprefix(part.name).replace(".", "_") + ("_constant" if padded else "_sum")
         units[name] = SumTarget(name, reads[1:] if padded else reads)
         number = first + list(units).index(name)
-        each = [_loops(step.name, table[rows]) for table in (constants, out)]
         left = NOWHERE if padded else _loops(step.name, a[rows])
-        found.append(Instruction(step.name, (int(not padded),), number, left, *each, True))
+        added, result = (_loops(step.name, table[rows]) for table in (constants, out))
+        found.append(Instruction(step.name, (int(not padded),), number, left, added, result, weights=True))
     return found
 
 
