@@ -18,10 +18,13 @@ from ptqsim.cli.framework.output import Output
 from ptqsim.cli.framework.typed import typed
 from ptqsim.cli.network.layer_codes import refuse
 from ptqsim.cli.rtl.integer_unit import show_design
+from ptqsim.common import files
+from ptqsim.rtl.encoder.picture import block_svg
 
 if TYPE_CHECKING:
     from ptqsim import ptq
 
+PICTURE: Final = "datapath.svg"
 BLOCK, NETWORK = "block", "network"
 ENCODER_OPTIONS: Final = (
     "what", "calibrated", "model", "block", "columns", "bits", "overflow", "name", "output", "data", "images",
@@ -85,7 +88,8 @@ def _others(context: typer.Context) -> Iterable[str]:
 
 def generate_block(out: Output, output: Path, hardware: rtl.EncoderBlock) -> None:
     """Write the modules of an encoder block, and what its memories hold."""
-    show_design(out, output, hardware.module(), {"hardware": hardware.to_dict()}, describe(hardware))
+    files.write(output / PICTURE, block_svg(hardware))
+    show_design(out, output, hardware.module(), {"hardware": hardware.to_dict()}, describe(hardware), [PICTURE])
 
 
 def simulate_block(

@@ -118,8 +118,15 @@ def generate_unit(out: Output, output: Path, hardware: rtl.UnitHardware) -> None
     show_design(out, output, hardware.module(), {"hardware": hardware.to_dict()}, describe(hardware))
 
 
-def show_design(out: Output, output: Path, module: Module, specification: dict[str, Any], title: str) -> None:
-    """Write a module and all that it needs, and list the files."""
+def show_design(
+    out: Output,
+    output: Path,
+    module: Module,
+    specification: dict[str, Any],
+    title: str,
+    beside: Iterable[str] = (),
+) -> None:
+    """Write a module and all that it needs, and list the files; `beside` are names of others that are there."""
     written = rtl.write([module], output, specification)
     rows = [
         (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
@@ -127,7 +134,7 @@ def show_design(out: Output, output: Path, module: Module, specification: dict[s
     ]
     out.table(["file", "lines", "what it is"], rows, title=f"{output}: {title}")
     out.note(f"files.f lists them in the order to compile; top: {module.name}")
-    out.result({"output": output, "files": [path.name for path in written], **specification})
+    out.result({"output": output, "files": [*(path.name for path in written), *beside], **specification})
 
 
 def simulate_unit(out: Output, hardware: rtl.UnitHardware, rows: int, engine: str, seed: int) -> None:

@@ -87,7 +87,10 @@ class BlockSimulation:
             for place, value in enumerate((1, cycles, one.macs)):
                 total[place] += value
         columns = self.hardware.columns
-        return [StepCycles(name, *one, one[2] / (one[1] * columns)) for name, one in found.items()]
+        return [
+            StepCycles(name, count, cycles, macs, macs / (cycles * columns))
+            for name, (count, cycles, macs) in found.items()
+        ]
 
 
 def simulate_block(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ptqsim.rtl import EncoderBlock, tools
 from ptqsim.rtl.encoder.layout import Layout
 from ptqsim.rtl.encoder.loops import loops_of
 from ptqsim.rtl.encoder.memory_map import weight_words
+from ptqsim.rtl.encoder.picture import block_svg
 from ptqsim.rtl.encoder.run import run_block
 from tests.rtl.encoder.cases import PRODUCTS, pixels, plan
 from tests.rtl.needs import need
@@ -129,6 +131,17 @@ def test_no_tool_warns(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     need(tool)
     module = EncoderBlock(plan(), None, columns=3).module()
     assert lint(module, tools.find(tool, "to lint")) == ""
+
+
+def test_the_picture_names_every_memory_and_target() -> None:
+    """And is drawn anew with the widths of its block."""
+    for block in (0, None):
+        hardware = EncoderBlock(plan(), block)
+        drawn = block_svg(hardware)
+        ElementTree.fromstring(drawn)
+        for text in ("tile uniform", "tile twin gelu", "LayerNorm", f"{hardware.words:,} x 24 bits", "2 of them"):
+            assert f">{text}<" in drawn, text
+        assert (">sum<" in drawn) == (block is None)
 
 
 def _with(**units_of: units.Rescale | units.SoftmaxUnit) -> io.Plan:

@@ -13,6 +13,7 @@ from ptqsim import ptq, rtl
 from ptqsim.cli.framework.app import main
 from ptqsim.cli.rtl import encoder_block
 from ptqsim.rtl import tools
+from ptqsim.rtl.encoder.picture import block_svg
 from tests.conftest import HAS_MODELS
 from tests.rtl.encoder.cases import PRODUCTS, pixels, plan
 from tests.rtl.needs import need
@@ -39,8 +40,10 @@ def test_generate(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = tmp_path / "out"
     assert main(["rtl", "generate", "block", str(network), "--columns", "4", "-o", str(folder), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert {"ptqsim_block.sv", "ptqsim_weights.hex", "ptqsim_program.hex", "files.f"} <= set(shown["files"])
-    assert {path.name for path in folder.iterdir()} == set(shown["files"])
+    assert {"ptqsim_block.sv", "ptqsim_weights.hex", "ptqsim_program.hex", "files.f", "datapath.svg"} <= set(
+        shown["files"]
+    )
+    assert {path.name for path in folder.iterdir()} == listed
     manifest = json.loads((folder / "design.json").read_text())
     assert manifest["tops"] == ["ptqsim_block"]
     assert manifest["hardware"]["data"][0] == {"edge": "embedding", "base": 0, "words": 24, "bits": 10}
@@ -145,6 +148,7 @@ def test_a_block_of_the_bundled_network(calibrated: Path, capsys: pytest.Capture
     shown = json.loads(capsys.readouterr().out)
     assert shown["engines"][0]["differ"] == 0
     assert shown["engines"][0]["values"] == 10 * 193_830
+    assert sum(one["cycles"] for one in shown["steps"]) > 600_000
 
 
 @needs_models
@@ -153,6 +157,17 @@ def test_no_tool_warns_of_the_bundled_network(calibrated: Path) -> None:
     need("verilator")
     hardware = rtl.EncoderBlock(ptq.load_with_model(calibrated).required_plan())
     assert lint(hardware.module(), tools.find("verilator", "to lint")) == ""
+
+
+@needs_models
+@pytest.mark.slow
+def test_the_picture_in_the_documentation_is_that_of_its_block(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    given = ["--integer-only", "--w-bits", "6", "--a-bits", "6", "--images", "8"]
+    assert main(["calibrate", *given, "-o", str(path)]) == 0
+    drawn = block_svg(rtl.EncoderBlock(ptq.load_with_model(path).required_plan()))
+    picture = Path(__file__).parents[3] / "docs" / "images" / "rtl_block.svg"
+    assert picture.read_text(encoding="utf-8") == drawn
 
 
 @needs_models
