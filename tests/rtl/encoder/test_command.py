@@ -40,9 +40,8 @@ def test_generate(network: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     folder = tmp_path / "out"
     assert main(["rtl", "generate", "block", str(network), "--columns", "4", "-o", str(folder), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert {"ptqsim_block.sv", "ptqsim_weights.hex", "ptqsim_program.hex", "files.f", "datapath.svg"} <= set(
-        shown["files"]
-    )
+    listed = set(shown["files"])
+    assert {"ptqsim_block.sv", "ptqsim_weights.hex", "ptqsim_program.hex", "files.f", "datapath.svg"} <= listed
     assert {path.name for path in folder.iterdir()} == listed
     manifest = json.loads((folder / "design.json").read_text())
     assert manifest["tops"] == ["ptqsim_block"]
