@@ -135,7 +135,7 @@ test-slow: $(STAMP)  ## run the tests that take minutes, 10^9 outputs against an
 test-rtl: $(STAMP)  ## test the generated hardware with every tool (one that is missing is an error)
 	PTQSIM_RTL_REQUIRED=1 $(BIN)/python $(PYTEST) tests/rtl $(ARGS)
 
-test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, with wider proofs and the sweep of gate counts
+test-rtl-full: $(STAMP)  ## the same, exhaustive and by the million, a whole network, wider proofs and the sweep of gate counts
 	PTQSIM_RTL_REQUIRED=1 $(BIN)/python $(PYTEST) tests/rtl -m "slow or not slow" $(ARGS)
 	$(BIN)/ptqsim rtl prove --a-bits 8 --shift 4 --bits 24 --timeout 1800
 	$(BIN)/ptqsim rtl synthesize --kept --anew -o build/gates

@@ -4,6 +4,8 @@ Nothing here imports torch. The external tools (Yosys, Icarus, Verilator, z3) ar
 """
 
 from ptqsim.rtl.design import tops, write
+from ptqsim.rtl.encoder.hardware import EncoderBlock
+from ptqsim.rtl.encoder.run import BlockSimulation, simulate_block
 from ptqsim.rtl.hardware.blocks.unit import BlockUnit
 from ptqsim.rtl.hardware.pwlq import PWLQUnit
 from ptqsim.rtl.hardware.requantization.channels import ChannelRequantizerUnit
@@ -20,10 +22,12 @@ from ptqsim.rtl.units.run import UnitSimulation, run_unit, simulate_unit
 
 __all__ = [
     "ENGINES",
+    "BlockSimulation",
     "BlockUnit",
     "ChannelRequantizerUnit",
     "Comparison",
     "CycleSchedule",
+    "EncoderBlock",
     "HardwareResult",
     "MissingToolError",
     "Multiplier",
@@ -39,6 +43,7 @@ __all__ = [
     "expected",
     "run_unit",
     "simulate",
+    "simulate_block",
     "simulate_unit",
     "tile_matmul",
     "tops",

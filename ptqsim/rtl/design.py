@@ -64,7 +64,9 @@ def write(modules: Sequence[Module], folder: str | Path, specification: Mapping[
     """
     target = Path(folder)
     parts = list(parts_of(modules))
-    texts = {f"{part.name}.sv": part.render() for part in parts}
+    texts = {f"{part.name}.sv": part.render() for part in parts} | {
+        name: text for part in parts for name, text in part.data
+    }
     texts[FILE_LIST] = "".join(f"{part.name}.sv\n" for part in parts)
     document = {
         "schema": SCHEMA,

@@ -56,8 +56,8 @@ def lint(module: Module, tool: tools.Tool) -> str:
     with TemporaryDirectory() as name:
         folder = Path(name)
         files = [f"{part.name}.sv" for part in module.hierarchy()]
-        for file, part in zip(files, module.hierarchy(), strict=True):
-            (folder / file).write_text(part.render())
+        for file, text in module.files().items():
+            (folder / file).write_text(text)
         try:
             if tool.name == "verilator":
                 return tool.run(["--lint-only", "-Wall", "-sv", "--top-module", module.name, *files], folder)

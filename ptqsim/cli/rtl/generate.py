@@ -27,6 +27,7 @@ from ptqsim.cli.framework.options import (
 from ptqsim.cli.framework.output import JsonOption, Output
 from ptqsim.cli.network.layer_codes import refuse
 from ptqsim.cli.rtl.block_unit import generate_blocks
+from ptqsim.cli.rtl.encoder_block import BlockOption, ModelArgument, block_of, generate_block, is_encoder_block
 from ptqsim.cli.rtl.integer_unit import (
     UNIT_NAMES,
     DivisionOption,
@@ -67,6 +68,8 @@ def generate(
     context: typer.Context,
     output: Annotated[Path, typer.Option(*places.OUT, parser=places.path, help="Directory to write.")],
     what: WhatArgument = None,
+    model: ModelArgument = None,
+    block: BlockOption = None,
     bits: BitsOption = 24,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -118,9 +121,17 @@ def generate(
 
     With the name of an integer unit, as in *ptqsim rtl generate softmax --formulation shiftmax*, that unit is written
     in place of a dot product: a stream of scores, accumulators or residuals in, codes out.
+
+    *ptqsim rtl generate block m.safetensors --block 0* writes an encoder block of an integer-only network: a tile for
+    its products, its integer units, memories, and the program that runs its steps; *network* all blocks, and the rest.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if is_encoder_block(what, model):
+        hardware, _ = block_of(context, what, model, block, columns, bits, overflow, name)
+        generate_block(out, output, hardware)
+        return
+    refuse({"--block": block}, "no encoder block was named")
     if what is not None or unit_file is not None:
         refuse_product_options(context, but=["output"])
         named = what or "unit"

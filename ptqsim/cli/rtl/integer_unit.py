@@ -16,6 +16,7 @@ from ptqsim.cli.framework.typed import typed
 from ptqsim.cli.rtl.claims import decided, show_claims
 from ptqsim.errors import unknown_name
 from ptqsim.rtl.design import parts_of
+from ptqsim.rtl.hardware.verilog import Module
 from ptqsim.rtl.proofs.claim import SKIPPED
 from ptqsim.rtl.proofs.integer_units import overflows, unit_claims
 from ptqsim.rtl.units.standard import FORMULATIONS, standard_unit, stimulus
@@ -114,15 +115,26 @@ def refuse_product_options(context: typer.Context, but: Iterable[str] = ()) -> N
 
 def generate_unit(out: Output, output: Path, hardware: rtl.UnitHardware) -> None:
     """Write the modules of an integer unit."""
-    module = hardware.module()
-    written = rtl.write([module], output, {"hardware": hardware.to_dict()})
+    show_design(out, output, hardware.module(), {"hardware": hardware.to_dict()}, describe(hardware))
+
+
+def show_design(
+    out: Output,
+    output: Path,
+    module: Module,
+    specification: dict[str, Any],
+    title: str,
+    beside: Iterable[str] = (),
+) -> None:
+    """Write a module and all that it needs, and list the files; `beside` are names of others that are there."""
+    written = rtl.write([module], output, specification)
     rows = [
         (f"{part.name}.sv", len(part.render().splitlines()), " ".join(part.header.strip().split("\n\n")[0].split()))
         for part in parts_of([module])
     ]
-    out.table(["file", "lines", "what it is"], rows, title=f"{output}: {describe(hardware)}")
+    out.table(["file", "lines", "what it is"], rows, title=f"{output}: {title}")
     out.note(f"files.f lists them in the order to compile; top: {module.name}")
-    out.result({"output": output, "files": [path.name for path in written], "hardware": hardware.to_dict()})
+    out.result({"output": output, "files": [*(path.name for path in written), *beside], **specification})
 
 
 def simulate_unit(out: Output, hardware: rtl.UnitHardware, rows: int, engine: str, seed: int) -> None:

@@ -33,6 +33,7 @@ from ptqsim.cli.network.layer_codes import (
     LayerOption,
     refuse,
 )
+from ptqsim.cli.rtl.encoder_block import BlockOption, ModelArgument, block_of, is_encoder_block, simulate_block
 from ptqsim.cli.rtl.integer_unit import (
     DivisionOption,
     FormulationOption,
@@ -67,6 +68,8 @@ _LAYER_COLUMNS: Final = 8
 def simulate(
     context: typer.Context,
     calibrated: LayerArgument = None,
+    model: ModelArgument = None,
+    block: BlockOption = None,
     bits: BitsOption = 18,
     overflow: OverflowOption = "wrap",
     order: OrderOption = "sequential",
@@ -121,9 +124,21 @@ def simulate(
 
     The name of an integer unit in place of a file, as in *ptqsim rtl simulate softmax --lanes 4*, runs rows of scores,
     accumulators or residuals through it, some of them adversarial, and compares every code.
+
+    *ptqsim rtl simulate block m.safetensors --block 0 --images 10* runs images through an encoder block of an
+    integer-only network, and compares every code and every accumulator on its edges; *network* in place of *block*
+    runs all of it, from the pixels to the logits.
     """
     out = Output(as_json)
     places.check_folder("-o", output)
+    if is_encoder_block(calibrated, model):
+        refuse(
+            {"-o": output}, "the memories of an encoder block are compared here: ptqsim rtl generate block writes it"
+        )
+        encoder, quantized = block_of(context, calibrated, model, block, columns, bits, overflow)
+        simulate_block(out, encoder, quantized, data, images, engine, seed)
+        return
+    refuse({"--block": block}, "no encoder block was named")
     what = named_unit(calibrated)
     if what is not None or unit_file is not None:
         refuse_product_options(context)

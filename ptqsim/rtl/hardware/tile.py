@@ -14,8 +14,17 @@ from ptqsim.rtl.hardware.verilog import Module, inp, instance, lines, out, part_
 MAX_COLUMNS = 256
 
 
-def tile(unit: Unit, columns: int) -> Module:
+def tile(unit: Unit, columns: int, any_depth: bool = False) -> Module:
     """A tile of `columns` outputs per row, `unit.depth` products each.
+
+    Parameters
+    ----------
+    unit : Unit
+        The processing elements.
+    columns : int
+        Outputs per row, 1 to 256.
+    any_depth : bool, optional
+        The weights end with the word that comes with `w_last`, after any number of steps up to those of the unit.
 
     Raises
     ------
@@ -33,6 +42,7 @@ def tile(unit: Unit, columns: int) -> Module:
         inp("w_restart", 0, "take new weights; only between rows"),
         inp("w_valid", 0, "the weights of a step are offered"),
         out("w_ready", 0, "they are taken at this edge"),
+        *([inp("w_last", 0, "they are the last ones: a row has as many steps")] if any_depth else []),
         inp("w_code", columns * word, "of every column, column 0 lowest", fields=columns * unit.lanes),
         *constant_ports(unit, "w_constant", "of every column, taken with the last word of weights", columns),
         inp("in_valid", 0, "the activations of a step are offered"),
@@ -45,6 +55,8 @@ def tile(unit: Unit, columns: int) -> Module:
         *([out("out_trapped", columns, "of every column, column 0 lowest", fields=columns)] if unit.traps else []),
     )
     constant = len(unit.pairs) * constant_signal(unit).bits
+    full = "w_last" if any_depth else f"w_step == {index}'d{unit.steps - 1}"
+    final = "newest" if any_depth else f"{index}'d{unit.steps - 1}"
     elements = [
         instance(
             element,
@@ -69,7 +81,7 @@ def tile(unit: Unit, columns: int) -> Module:
                 loaded <= 1'b0;
                 w_step <= {index}'d0;
             end else if (w_valid & w_ready) begin
-                loaded <= w_step == {index}'d{unit.steps - 1};
+                loaded <= {full};
                 w_step <= w_step + {index}'d1;
             end
         end
@@ -77,13 +89,14 @@ def tile(unit: Unit, columns: int) -> Module:
             if (w_valid & w_ready) weights[w_step] <= w_code;
         end
         """,
+        _newest(index) if any_depth else "",
         f"""
         // The row that is under way.
         logic [{index - 1}:0] step;
         wire [{columns * word - 1}:0] weights_now = weights[step];
         wire accept = in_valid & in_ready;
         wire first = step == {index}'d0;
-        wire last = step == {index}'d{unit.steps - 1};
+        wire last = step == {final};
         assign in_ready = loaded & (~out_valid | out_ready);
         always_ff @(posedge clk) begin
             if (rst) begin
@@ -97,25 +110,39 @@ def tile(unit: Unit, columns: int) -> Module:
             end
         end
         """,
-        _constants(unit, columns * constant, f"{index}'d{unit.steps - 1}"),
+        _constants(unit, columns * constant, full),
         tile_counter(unit, "accept", "last"),
         row_rest(unit),
         *elements,
     )
+    depth, words, steps = f"{unit.depth}", f"{unit.steps}", f"{unit.steps}"
+    if any_depth:
+        depth, words, steps = f"up to {depth}", f"up to {words}", "as many"
     header = f"""
-        Weight-stationary tile: {columns} columns, {unit.depth} products per output, {unit.lanes} of them per cycle.
+        Weight-stationary tile: {columns} columns, {depth} products per output, {unit.lanes} of them per cycle.
 
           out_result[j] = sum over l of value(a[l]) * value(w[l, j]), as the elements add them
 
-        First {unit.steps} words of weights are taken, one per step, each with the codes of every column. Then every row
-        of activations, {unit.steps} steps each, gives one word of results; the weights stay where they are. w_restart
+        First {words} words of weights are taken, one per step, each with the codes of every column. Then every row
+        of activations, {steps} steps each, gives one word of results; the weights stay where they are. w_restart
         lets new weights in, between rows. Steps, words and results are taken at a rising edge with valid and ready; an
         offer, once made, has to stand until it is taken. A last step that is not full is filled up with {unit.filler}.
     """
     return Module(f"{unit.name}_tile", header, ports, body, (element, *([rest_unit(unit)] if unit.adds_rest else [])))
 
 
-def _constants(unit: Unit, bits: int, last: str) -> str:
+def _newest(index: int) -> str:
+    """The register of the last step, where depths differ."""
+    return f"""
+        // The last step of a row: that of the last word of weights.
+        logic [{index - 1}:0] newest;
+        always_ff @(posedge clk) begin
+            if (w_valid & w_ready) newest <= w_step;
+        end
+    """
+
+
+def _constants(unit: Unit, bits: int, full: str) -> str:
     """The registers of the constants that correct for a zero point of the activations."""
     if not unit.preloads:
         return ""
@@ -123,6 +150,6 @@ def _constants(unit: Unit, bits: int, last: str) -> str:
         // The constants of the columns, which come with the last word of weights.
         logic [{bits - 1}:0] constants;
         always_ff @(posedge clk) begin
-            if (w_valid & w_ready & (w_step == {last})) constants <= w_constant;
+            if (w_valid & w_ready & ({full})) constants <= w_constant;
         end
     """

@@ -86,6 +86,8 @@ class Module:
         Statements.
     parts : tuple of Module, optional
         The modules that the body instantiates.
+    data : tuple of tuple[str, str], optional
+        Names and texts of the files that the body reads with $readmemh, from the folder in which a simulator runs.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Module:
     ports: tuple[Port, ...]
     body: str
     parts: tuple[Module, ...] = field(default=(), repr=False)
+    data: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def clocked(self) -> bool:
@@ -116,6 +119,13 @@ class Module:
             if module.name not in seen:
                 seen.add(module.name)
                 yield module
+
+    def files(self) -> dict[str, str]:
+        """Texts by name of file: every module that is needed, and the data that they read."""
+        found: dict[str, str] = {}
+        for part in self.hierarchy():
+            found |= {f"{part.name}.sv": part.render(), **dict(part.data)}
+        return found
 
     def _parts_first(self) -> Iterator[Module]:
         for part in self.parts:

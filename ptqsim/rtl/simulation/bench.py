@@ -88,7 +88,7 @@ class Bench:
 
     def files(self) -> dict[str, str]:
         """The design, the bench and the vectors, by file name."""
-        texts = {f"{part.name}.sv": part.render() for part in self.module.hierarchy()}
+        texts = self.module.files()
         texts[f"{BENCH}.sv"] = self.render()
         texts |= {f"{name}_beats.hex": _hex(ports, words) for name, (ports, words) in self.beats.items()}
         if self.expected is not None:

@@ -119,10 +119,14 @@ def compile_modules(modules: Sequence[Module]) -> list[CxxrtlModule]:
     yosys, compiler = tools.find("yosys", "to simulate"), tools.find("g++", "to simulate")
     driver = harness(list(modules))
     texts = ["\n".join(part.render() for part in module.hierarchy()) for module in modules]
-    folder = tools.cache_folder("cxxrtl", yosys.version, compiler.version, *_FLAGS, driver, *texts)
+    data = {name: text for module in modules for part in module.hierarchy() for name, text in part.data}
+    contents = (*_FLAGS, driver, *texts, *data.values())
+    folder = tools.cache_folder("cxxrtl", yosys.version, compiler.version, *contents)
     library = folder / "library.so"
     if not library.exists():
         with TemporaryDirectory(dir=folder) as name:
+            for file, content in data.items():
+                files.write_scratch(Path(name) / file, content)
             built = _build(Path(name), driver, texts, list(modules), yosys, compiler)
             files.write(library, built.read_bytes())  # whoever else builds the same
     loaded = ctypes.CDLL(str(library))
