@@ -25,16 +25,19 @@ def unit(counts, name, formulation, bits):
     """Transistors of the first row of that unit, which has all defaults."""
     rows = (row for row in counts["gates.units.csv"] if (row["unit"], row["formulation"]) == (name, formulation))
     default = {"lanes": "1", "reciprocal": "0", "residual_bits": "16", "precision": "16", "entries": "64"}
-    return next(
-        int(row["transistors"]) for row in rows if row["bits"] == str(bits) and default.items() <= row.items()
-    )
+    return next(int(row["transistors"]) for row in rows if row["bits"] == str(bits) and default.items() <= row.items())
 
 
 def test_points_are_counts_beside_the_ladders_divergence(workload, counts):
     data = SMALL.compute(workload)
     found = {(row["unit"], row["formulation"], row["bits"]): row for row in data["units"].records()}
     assert ("gelu", "shift_gelu", 4) not in found  # it takes no pre-activation of 4 bits
-    assert {key[:2] for key in found} >= {("softmax", "ita"), ("softmax", "table"), ("gelu", "table"), ("gelu", "i_gelu")}
+    assert {key[:2] for key in found} >= {
+        ("softmax", "ita"),
+        ("softmax", "table"),
+        ("gelu", "table"),
+        ("gelu", "i_gelu"),
+    }
     for (name, formulation, bits), row in found.items():
         assert row["transistors"] == unit(counts, name, formulation, bits)
     for bits in SMALL.widths:
