@@ -20,7 +20,7 @@ ARGS ?=
 FAST := $(addprefix tests/,cli datapath formats gemm kernels)
 CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.codes_side_by_side docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule \
-    simulator.safe_width hardware.area hardware.area_accuracy integer_only.precision
+    simulator.safe_width hardware.area hardware.area_accuracy hardware.unit_accuracy integer_only.precision
 # Figures of the fetched network that the documentation shows; their files are called real.NAME.svg
 REAL := methods.operand_loss ptq4vit.fig5
 OF_REAL := --model dinov2_small_photos --data photos --out build/docs-real

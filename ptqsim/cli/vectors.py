@@ -21,7 +21,7 @@ With a block format they are those of products of blocks:
 
 The register is written after every step of every output. A layer whose operands have blocks gives such vectors, too:
 
-    ptqsim vectors mx.safetensors --layer blocks.0.mlp.fc1 --rows 8 --cols 8 -o fc1
+    ptqsim vectors mx.safetensors --layer blocks.0.mlp.fc1 --rows 8 -o fc1
 
 *ptqsim vectors --check DIR* reads everything back and recomputes it; exit status 1 at any mismatch.
 
