@@ -107,7 +107,8 @@ class UnitAccuracy(IllustratedTable):
 
     def compute(self, workload: Workload) -> Data:
         """One row per unit, formulation and width; one per width and number of columns."""
-        rows, shares = [], []
+        rows: list[dict[str, Any]] = []
+        shares: list[dict[str, Any]] = []
         for bits in self.widths:
             found = {row["choice"]: row for row in self._points(bits).data(workload)["point"].records()}
             ran = [unit for unit, name in _CHOICES.items() if found[name]["refused"] is None]

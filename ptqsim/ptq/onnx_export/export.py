@@ -26,7 +26,12 @@ IR_VERSION: Final = 10  # that of opset 21
 def export(quantized: QuantizedModel, path: Path, other_formats: OtherFormats) -> ExportReport:
     """See :func:`ptqsim.ptq.export_onnx`."""
     plans = {name: LayerExport(op.kind, *plan(op, other_formats)) for name, op in quantized.layers.items()}
-    model = skeleton(quantized)
+    mode = quantized.mode
+    quantized.mode = "fake_quant"  # with the LayerNorms that belong to it, whatever mode runs
+    try:
+        model = skeleton(quantized)
+    finally:
+        quantized.mode = mode
     values = _fill_in(model, quantized, plans)
     report = ExportReport(path, 0, OPSET, {name: plans[name] for name in values})
     model = _finish(model, report, _metadata(quantized, report, values))
