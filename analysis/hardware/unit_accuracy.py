@@ -188,13 +188,13 @@ class UnitAccuracy(IllustratedTable):
 
     def _panel(self, panel: Axes, unit: str, found: Frame) -> None:
         controls = dict(zip(found.values("bits"), found.values("integer_kl"), strict=True))
-        x, side, shift = (0, "left", 2) if unit == "softmax" else (1, "right", -2)  # where no curve is
         for bits, control in controls.items():
             panel.axhline(control, color=style.GREY, linewidth=0.7, linestyle=":", zorder=0)
-            panel.annotate(
-                f"integer mode, $k={bits:g}$", (x, control), (shift, 2), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha=side, color=style.GREY, fontsize=6,
-            )  # fmt: skip
+            if unit == "softmax":  # both panels have the same axis
+                panel.annotate(
+                    f"integer mode, $k={bits:g}$", (0, control), (2, 2), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", color=style.GREY, fontsize=6,
+                )  # fmt: skip
         for name, look in _LOOKS.items():
             shown = found.where(formulation=name)
             if len(shown.rows):
