@@ -206,7 +206,7 @@ class UnitAccuracy(IllustratedTable):
         panel.set_xlabel("transistors / 1000")
         panel.set_xlim(left=0)
         panel.set_yscale("log")
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), fontsize=6)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=6, labelspacing=0.3)
 
     def _share(self, panel: Axes, shares: Frame) -> None:
         for look, bits in zip(_SHARES, self.widths, strict=False):
@@ -222,7 +222,7 @@ class UnitAccuracy(IllustratedTable):
         panel.set_title("Encoder block")
         panel.set_xlabel("multipliers of the tile")
         panel.set_ylabel("nonlinear share / %")
-        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27), fontsize=6)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.25), fontsize=6, labelspacing=0.3)
 
 
 def _exists(point: UnitPoint) -> bool:

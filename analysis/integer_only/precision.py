@@ -35,7 +35,7 @@ _AXES: Final = {
     "table": "entries of softmax's table",
     "root": "bits of LayerNorm's root",
 }
-"""What is varied, and how its axis is labeled."""
+"""Axes: what is varied, and the label."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_all_are_listed(capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["ptq4vit.fig44"], "Did you mean 'ptq4vit.fig4'?"),
+        (["ptq4vit.fig44"], "near are 'ptq4vit.fig4'"),
         (["ptq4vit.fig2", "--model", "vit_digit"], "Did you mean 'vit_digits'"),
         (["ptq4vit.fig2", "--data", "nowhere"], "there is no data folder at nowhere"),
         (["ptq4vit.fig2", "--checkpoint", "nowhere.safetensors"], "there is no checkpoint at nowhere.safetensors"),

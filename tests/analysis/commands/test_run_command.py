@@ -57,7 +57,7 @@ def test_all_are_listed(capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["methods.acuracy"], "Did you mean 'methods.accuracy'?"),
+        (["methods.acuracy"], "near are 'methods.accuracy'"),
         (["methods.accuracy", "-O", "width=6"], "Did you mean 'widths'?"),
         (["methods.accuracy", "-O", "methods=base_pqt"], "Did you mean 'base_ptq'?"),
         (["ptq4vit.fig2", "--model", "a", "--model", "b"], "2 models were named"),

@@ -115,5 +115,5 @@ def test_registered_names_are_the_artifacts_own(name):
 
 
 def test_an_unknown_artifact_suggests_the_nearest():
-    with pytest.raises(ValueError, match=r"Did you mean 'ptq4vit\.fig5'"):
+    with pytest.raises(ValueError, match=r"near are 'ptq4vit\.fig5'"):
         artifact("ptq4vit.fig6")
