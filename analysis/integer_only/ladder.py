@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from ..framework import style
-from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
-from ..framework.workload import Workload, bundled_models
+from ..framework.workload import Workload
 from ..methods.claims import paired
-from ..methods.draws import key_of, on_every_draw
+from ..methods.draws import DrawnTable
 from ..methods.entries import entry
 from .choices import CHOICES, CONTROL, choice
 from .point import METRICS, UnitsPoints
@@ -28,33 +27,21 @@ GOAL_CROSS_ENTROPY: Final = 0.02
 
 
 @dataclass(frozen=True)
-class Ladder(Table):
+class Ladder(DrawnTable):
     """Choices of integer units against integer mode, whose functions between products are float32.
 
     The products are calibrated once for every model, width and draw, and all choices share them.
 
     Attributes
     ----------
-    models : tuple of str
-        Every bundled one by default.
-    widths : tuple of int
-        Of weights and activations.
     choices : tuple of str
         Lines of the table, by the names of :data:`analysis.integer_only.choices.CHOICES`; integer mode is always one.
     method : str
         Calibration, by the names of :data:`analysis.methods.entries.ENTRIES`.
-    seeds : tuple of int
-        Draws of the calibration images.
-    images : int
-        Validation images.
     """
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
-    widths: tuple[int, ...] = (8, 6, 4)
     choices: tuple[str, ...] = tuple(CHOICES)
     method: str = "ptq4vit"
-    seeds: tuple[int, ...] = (0, 1, 2)
-    images: int = 2000
     name: ClassVar[str] = "integer_only.ladder"
     title: ClassVar[str] = "Integer units against integer mode"
 
@@ -63,19 +50,15 @@ class Ladder(Table):
         for name in self.choices:
             choice(name)
 
-    def key(self, workload: Workload) -> dict[str, Any]:
-        """The options, and every model on every draw of calibration images."""
-        return key_of(self, self._workloads(workload))
-
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """All choices of one model, width and draw are one task, as they share its calibration."""
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             yield from ((one, self._points(bits)) for bits in self.widths)
 
     def compute(self, workload: Workload) -> Data:
         """One row per model, width and choice."""
         found: dict[tuple[str, int], list[Data]] = {}
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             with one:
                 for bits in self.widths:
                     found.setdefault((one.model, bits), []).append(self._points(bits).data(one))
@@ -88,9 +71,6 @@ class Ladder(Table):
 
     def _names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((CONTROL.name, *self.choices)))
-
-    def _workloads(self, workload: Workload) -> list[Workload]:
-        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self, bits: int) -> UnitsPoints:
         return UnitsPoints(entry(self.method), bits, tuple(map(choice, self._names())), self.images)

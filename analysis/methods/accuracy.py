@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ..framework import style
-from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
-from ..framework.workload import Workload, bundled_models
-from .draws import key_of, on_every_draw
+from ..framework.workload import Workload
+from .draws import DrawnTable
 from .entries import ENTRIES, entry
 from .point import MethodPoint
 
 
 @dataclass(frozen=True)
-class MethodAccuracy(Table):
+class MethodAccuracy(DrawnTable):
     """One table of all methods.
 
     A seed draws the calibration images and whatever is random in a method.  Every point is kept as it is finished, and
@@ -28,21 +27,12 @@ class MethodAccuracy(Table):
 
     Attributes
     ----------
-    models : tuple of str
-        Every bundled one by default.
-    widths : tuple of int
-        Of weights and activations.
     methods : tuple of str
         Lines of the table, by the names of :data:`analysis.methods.entries.ENTRIES`.
-    seeds : tuple of int
-    images : int
-        Validation images.
     """
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
     widths: tuple[int, ...] = (8, 6, 4, 3)
     methods: tuple[str, ...] = tuple(ENTRIES)
-    seeds: tuple[int, ...] = (0, 1, 2)
     images: int = 10_000
     name: ClassVar[str] = "methods.accuracy"
     title: ClassVar[str] = "Every method on every bundled model"
@@ -51,27 +41,20 @@ class MethodAccuracy(Table):
         for name in self.methods:
             entry(name)
 
-    def key(self, workload: Workload) -> dict[str, Any]:
-        """The options, and every model on every draw of calibration images."""
-        return key_of(self, self._workloads(workload))
-
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every cell of the table."""
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             yield from ((one, point) for _, point in self._points())
 
     def compute(self, workload: Workload) -> Data:
         """One row per model, width, method and seed."""
         rows = []
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             with one:
                 for method, point in self._points():
                     about = {"model": one.model, "seed": one.seed, "bits": point.bits, "method": method}
                     rows.append(about | point.row(one))
         return {"points": Frame.of_rows(rows)}
-
-    def _workloads(self, workload: Workload) -> list[Workload]:
-        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self) -> Iterator[tuple[str, MethodPoint]]:
         yield "float", MethodPoint(None, None, self.images)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 from ptqsim.errors import unknown_name
 
 from ..framework import style
-from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed
-from ..framework.workload import Workload, bundled_models
-from .draws import key_of, on_every_draw
+from ..framework.workload import Workload
+from .draws import DrawnTable
 from .entries import entry
 from .point import MethodPoint
 
@@ -87,28 +86,16 @@ CLAIMS: Final[dict[str, Claim]] = {
 
 
 @dataclass(frozen=True)
-class Claims(Table):
+class Claims(DrawnTable):
     """Options.
 
     Attributes
     ----------
-    models : tuple of str
-        Every bundled one by default.
-    widths : tuple of int
-        Of weights and activations.
     claims : tuple of str
         By the names of :data:`CLAIMS`.
-    seeds : tuple of int
-        Draws of the calibration images.
-    images : int
-        Validation images.
     """
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
-    widths: tuple[int, ...] = (8, 6, 4)
     claims: tuple[str, ...] = tuple(CLAIMS)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    images: int = 2000
     name: ClassVar[str] = "methods.claims"
     title: ClassVar[str] = "Claims about methods, and whether they hold"
 
@@ -117,19 +104,15 @@ class Claims(Table):
             if name not in CLAIMS:
                 raise unknown_name("claim", name, CLAIMS)
 
-    def key(self, workload: Workload) -> dict[str, Any]:
-        """The options, and every model on every draw of calibration images."""
-        return key_of(self, self._workloads(workload))
-
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every method that a claim needs, at every width, on every draw."""
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             yield from ((one, point) for _, _, point in self._points())
 
     def compute(self, workload: Workload) -> Data:
         """One row per model, width and claim."""
         found: dict[tuple[str, int, str], list[Data]] = {}
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             with one:
                 for method, bits, point in self._points():
                     found.setdefault((one.model, bits, method), []).append(point.data(one))
@@ -144,9 +127,6 @@ class Claims(Table):
 
     def _claims(self) -> list[Claim]:
         return [CLAIMS[name] for name in self.claims]
-
-    def _workloads(self, workload: Workload) -> list[Workload]:
-        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self) -> Iterator[tuple[str, int, MethodPoint]]:
         """Every method that a claim needs, at every width."""

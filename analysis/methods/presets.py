@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from ptqsim import ptq
 
 from ..framework import style
-from ..framework.artifact import Table
 from ..framework.frame import Data, Frame
 from ..framework.points import UnitOfWork
 from ..framework.text_table import Printed as PrintedTable
-from ..framework.workload import Workload, bundled_models
-from .draws import key_of, on_every_draw
+from ..framework.workload import Workload
+from .draws import DrawnTable
 from .entries import Entry
 from .point import MethodPoint
 from .printed import FLOAT, NETWORKS, PRINTED
 
 
 @dataclass(frozen=True)
-class Presets(Table):
+class Presets(DrawnTable):
     """Every preset at every width: measured here, and as printed where the authors print it.
 
     A preset is calibrated on the images of the workload, however many its paper takes (``--images``).  Rows of methods
@@ -32,23 +31,12 @@ class Presets(Table):
 
     Attributes
     ----------
-    models : tuple of str
-        Every bundled one by default.
-    widths : tuple of int
-        Of weights and activations.
     presets : tuple of str
         By the names of :data:`ptqsim.ptq.PRESETS`.
-    seeds : tuple of int
-        Draws of the calibration images.
-    images : int
-        Validation images.
     """
 
-    models: tuple[str, ...] = field(default_factory=bundled_models)
     widths: tuple[int, ...] = (4, 3)
     presets: tuple[str, ...] = tuple(ptq.PRESETS)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    images: int = 2000
     name: ClassVar[str] = "methods.presets"
     title: ClassVar[str] = "Presets of published methods, here and as printed for ImageNet"
 
@@ -56,27 +44,20 @@ class Presets(Table):
         for name in self.presets:
             ptq.preset(name)
 
-    def key(self, workload: Workload) -> dict[str, Any]:
-        """The options, and every model on every draw of calibration images."""
-        return key_of(self, self._workloads(workload))
-
     def tasks(self, workload: Workload) -> Iterator[UnitOfWork]:
         """Every preset at every width, and the float network."""
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             yield from ((one, point) for _, _, point in self._points())
 
     def compute(self, workload: Workload) -> Data:
         """One row per model, width, preset and seed."""
         rows = []
-        for one in self._workloads(workload):
+        for one in self.workloads(workload):
             with one:
                 for preset, bits, point in self._points():
                     about = {"model": one.model, "seed": one.seed, "bits": bits, "preset": preset}
                     rows.append(about | point.row(one))
         return {"points": Frame.of_rows(rows)}
-
-    def _workloads(self, workload: Workload) -> list[Workload]:
-        return on_every_draw(workload, self.models, self.seeds)
 
     def _points(self) -> Iterator[tuple[str, int | None, MethodPoint]]:
         yield "", None, MethodPoint(None, None, self.images)
