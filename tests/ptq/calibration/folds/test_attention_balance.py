@@ -14,6 +14,7 @@ from ptqsim.cli.framework import app
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import fold
 from ptqsim.ptq.network.wrapping.folding import HeadFolding, folded
+from tests.ptq.calibration.folds.files import read_back
 from tests.ptq.networks import vision_transformer
 
 
@@ -70,13 +71,7 @@ def test_attention_that_does_more_is_left(images: torch.Tensor) -> None:
 def test_a_checkpoint_has_the_factors(model: nn.Module, images: torch.Tensor, tmp_path: Path) -> None:
     folds = [ptq.AttentionBalance(), ptq.Smoothing()]
     made = ptq.calibrate(model, images, w_bits=6, a_bits=6, n=8, rounds=1, folds=folds)
-    made.save(tmp_path / "m.safetensors")
-    read = ptq.load(tmp_path / "m.safetensors", model)
-    assert read.info["float_weights"] == "original"
-    assert [type(one) for one in read.foldings] == [type(one) for one in made.foldings]
-    for mode in ("fake_quant", "integer", "float"):
-        made.mode = read.mode = mode  # type: ignore[assignment]
-        assert torch.equal(made(images), read(images))
+    read_back(made, model, images, tmp_path)
 
 
 def test_factors_belong_to_a_network(model: nn.Module) -> None:

@@ -14,6 +14,7 @@ from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.ptq.calibration.folds.protocol import fold
 from ptqsim.ptq.calibration.folds.uses import foldable_norms
+from tests.ptq.calibration.folds.files import read_back
 from tests.ptq.calibration.folds.test_uses import IMAGES, Little
 
 FOLDS: list[Any] = [ptq.Centering(), ptq.Centering(center="mean"), ptq.NormIntoWeights()]
@@ -123,12 +124,7 @@ def test_a_checkpoint_has_the_constants(model: nn.Module, images: torch.Tensor, 
     folds = [ptq.NormIntoWeights(), ptq.Centering(), ptq.Smoothing()]
     made = ptq.calibrate(model, images, w_bits=6, a_bits=6, n=8, folds=folds)
     assert [one["fold"] for one in made.info["folds"]] == ["norm_into_weights", "centering", "smoothing"]
-    made.save(tmp_path / "m.safetensors")
-    read = ptq.load(tmp_path / "m.safetensors", model)
-    assert read.info["float_weights"] == "original"
-    for mode in ("fake_quant", "integer", "float"):
-        made.mode = read.mode = mode  # type: ignore[assignment]
-        assert torch.equal(made(images), read(images))
+    read = read_back(made, model, images, tmp_path)
     assert torch.allclose(read(images), model(images), rtol=0, atol=1e-5)
 
 

@@ -17,6 +17,7 @@ from ptqsim.ptq.calibration.folds.rotations.learned import error
 from ptqsim.ptq.calibration.folds.rotations.streams import streams
 from ptqsim.ptq.network.wrapping.folding import folded
 from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamNorm, StreamRotation
+from tests.ptq.calibration.folds.files import read_back
 from tests.ptq.networks import HALF, timm_model, vision_transformer
 
 SIZES: dict[str, Any] = {
@@ -210,13 +211,7 @@ def test_a_checkpoint_has_the_rotations(images: torch.Tensor, tmp_path: Path) ->
     folds = [ptq.Rotation(), ptq.Smoothing()]
     made = ptq.calibrate(model, images, w_bits=6, a_bits=6, n=8, rounds=1, folds=folds)
     assert [one["fold"] for one in made.info["folds"]] == ["rotation", "smoothing"]
-    made.save(tmp_path / "m.safetensors")
-    read = ptq.load(tmp_path / "m.safetensors", model)
-    assert read.info["float_weights"] == "original"
-    assert [type(one) for one in read.foldings] == [type(one) for one in made.foldings]
-    for mode in ("fake_quant", "integer", "float"):
-        made.mode = read.mode = mode  # type: ignore[assignment]
-        assert torch.equal(made(images), read(images))
+    read = read_back(made, model, images, tmp_path)
     check_same(model, read, images)
 
 

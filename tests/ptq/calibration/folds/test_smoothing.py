@@ -16,6 +16,7 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import fold
 from ptqsim.ptq.calibration.folds.smoothing import MOST
 from ptqsim.ptq.network.wrapping.folding import Folding, folded
+from tests.ptq.calibration.folds.files import read_back
 
 
 def factors(outputs: list[float], weights: list[float], **powers: float) -> list[float]:
@@ -107,12 +108,7 @@ def test_a_checkpoint_folds_the_network_that_it_is_given(
 ) -> None:
     made = ptq.calibrate(model, images, w_bits=6, a_bits=6, n=8, folds=[ptq.Smoothing(power=0.5, weight_power=0.25)])
     assert made.info["folds"] == [{"fold": "smoothing", "power": 0.5, "weight_power": 0.25}]
-    made.save(tmp_path / "m.safetensors")
-    read = ptq.load(tmp_path / "m.safetensors", model)
-    assert read.info["float_weights"] == "original"
-    for mode in ("fake_quant", "integer", "float"):
-        made.mode = read.mode = mode  # type: ignore[assignment]
-        assert torch.equal(made(images), read(images))
+    read = read_back(made, model, images, tmp_path)
     assert torch.allclose(read(images), model(images), rtol=0, atol=1e-5)
     again = tmp_path / "again.safetensors"
     read.mode = "fake_quant"
