@@ -22,12 +22,12 @@ from ptqsim.ptq.files.tensors import open_tensors, refuse_pickle
 from ptqsim.ptq.network.admission.given import default_modes, stored_tensors
 from ptqsim.ptq.network.description.architecture import architectural_difference
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.foldings.kinds import folded, read_folding
 from ptqsim.ptq.network.products.blocked import AnyArray, Blocked
 from ptqsim.ptq.network.products.fake_quant import FORMATS, Format
 from ptqsim.ptq.network.products.operations import MatmulOperation, OperandFormats, WeightOperation
 from ptqsim.ptq.network.quantized_model import QuantizedModel, run_as_calibrated
-from ptqsim.ptq.network.saving import digest, layer_key, read_folding, weight_tensors
-from ptqsim.ptq.network.wrapping.folding import folded
+from ptqsim.ptq.network.saving import digest, layer_key, weight_tensors
 
 READABLE: Final = (1, 2, 3, 4, 5, 6, 7)
 """Version 1 had no corrected biases, the digest of version 2 left the header out, version 3 had no architecture.
@@ -75,7 +75,7 @@ def load(path: str | Path, model: nn.Module) -> QuantizedModel:
 @default_modes()
 def restored(path: Path, header: dict[str, Any], tensors: dict[str, torch.Tensor], model: nn.Module) -> QuantizedModel:
     """The calibrated model that header and tensors of a file describe; arguments and errors as for :func:`load`."""
-    foldings = tuple(read_folding(one, f"/{i}", tensors) for i, one in enumerate(header.get("foldings", [])))
+    foldings = tuple(read_folding(one, i, tensors) for i, one in enumerate(header.get("foldings", [])))
     quantized = QuantizedModel(folded(model, foldings) if foldings else model, header["info"])
     quantized.foldings = foldings
     if header["layers"].keys() != quantized.layers.keys():

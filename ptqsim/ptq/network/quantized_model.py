@@ -19,13 +19,13 @@ from ptqsim.integer_only import Edge, Plan
 from ptqsim.ptq.network.admission.given import check_network, default_modes, no_autocast, stored_tensors
 from ptqsim.ptq.network.admission.images import check_images
 from ptqsim.ptq.network.description.architecture import architecture
+from ptqsim.ptq.network.foldings.protocol import AnyFolding
 from ptqsim.ptq.network.pixels import as_pixels, run_plan
 from ptqsim.ptq.network.products.accumulators import Accumulators
 from ptqsim.ptq.network.products.as_given import sums_as_given
 from ptqsim.ptq.network.products.datapaths import choose_datapath
 from ptqsim.ptq.network.products.operations import MatmulOperation, Mode
 from ptqsim.ptq.network.saving import save
-from ptqsim.ptq.network.wrapping.folding import AnyFolding
 from ptqsim.ptq.network.wrapping.wrap import wrap
 
 

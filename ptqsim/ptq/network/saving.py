@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save as serialized
@@ -22,20 +21,14 @@ from safetensors.torch import save as serialized
 import ptqsim as pq
 from ptqsim.common import files, fingerprint, strict_json
 from ptqsim.integer_only import plan_to_plain
+from ptqsim.ptq.network.checkpoint_versions import VERSION, WITH_BLOCKS, WITH_LATER_FIELDS, WITH_ROTATIONS
 from ptqsim.ptq.network.description.identity import tensors_fingerprint
+from ptqsim.ptq.network.foldings.kinds import written_folding
 from ptqsim.ptq.network.products.blocked import Blocked
 from ptqsim.ptq.network.products.operations import WeightOperation
-from ptqsim.ptq.network.wrapping.folding import AnyFolding, Folding, HeadFolding
-from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamNorm, StreamRotation
 
 if TYPE_CHECKING:
     from ptqsim.ptq.network.quantized_model import QuantizedModel
-
-VERSION: Final = 4
-WITH_LATER_FIELDS: Final = 5
-WITH_BLOCKS: Final = 6
-WITH_ROTATIONS: Final = 7
-"""The version of rotations, and of parameters of norms that were learned."""
 
 
 def save(quantized: QuantizedModel, path: Path) -> None:
@@ -70,8 +63,9 @@ def save(quantized: QuantizedModel, path: Path) -> None:
             tensors[f"float/{name}"] = parameter.detach().cpu().contiguous().clone()
     for name, parameter in quantized.tuned.items():
         tensors[f"norm/{name}"] = parameter.cpu().contiguous()
+    versions = [one.version for one in quantized.foldings]
     header: dict[str, Any] = {
-        "version": WITH_ROTATIONS if quantized.tuned else version_of(layers),
+        "version": max(version_of(layers), WITH_ROTATIONS if quantized.tuned else 0, *versions),
         "info": quantized.info,
         "layers": layers,
         "architecture": quantized.architecture,
@@ -79,9 +73,7 @@ def save(quantized: QuantizedModel, path: Path) -> None:
         "weights": tensors_fingerprint(weight_tensors(quantized)),
     }
     if quantized.foldings:
-        header["foldings"] = [
-            written_folding(one, f"/{i}", tensors, header) for i, one in enumerate(quantized.foldings)
-        ]
+        header["foldings"] = [written_folding(one, i, tensors) for i, one in enumerate(quantized.foldings)]
     if quantized.plan is not None:
         header["integer_only"], constants = plan_to_plain(quantized.plan)
         for key, array in constants.items():
@@ -100,44 +92,6 @@ def version_of(layers: dict[str, Any]) -> int:
     if any(entry["kind"] == Blocked.kind for entry in entries):
         return WITH_BLOCKS
     return WITH_LATER_FIELDS if any(pq.Uniform.later_fields & entry.keys() for entry in entries) else VERSION
-
-
-def written_folding(
-    folding: AnyFolding, place: str, tensors: dict[str, torch.Tensor], header: dict[str, Any]
-) -> dict[str, Any]:
-    """A folding as plain data; its tensors go into the others, and what older readers do not know sets the version."""
-    match folding:
-        case StreamRotation():
-            header["version"] = max(header["version"], WITH_ROTATIONS)
-            tensors[f"fold{place}"] = folding.matrix.cpu().contiguous()
-            norms = [asdict(norm) for norm in folding.norms]
-            return {"norms": norms, "writers": folding.writers, "scales": folding.scales, "values": folding.values}
-        case HeadRotation():
-            header["version"] = max(header["version"], WITH_ROTATIONS)
-            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
-            return {"qkv": folding.qkv, "proj": folding.proj, "rotated": True}
-        case HeadFolding():
-            header["version"] = max(header["version"], WITH_LATER_FIELDS)
-            tensors |= {f"fold{place}": folding.scores.cpu(), f"values{place}": folding.values.cpu()}
-            return {"qkv": folding.qkv, "proj": folding.proj}
-    tensors[f"fold{place}"] = folding.factors.cpu().contiguous()
-    if folding.constants is not None:
-        header["version"] = max(header["version"], WITH_LATER_FIELDS)
-        tensors[f"shift{place}"] = folding.constants.cpu().contiguous()
-    return {"norm": folding.norm, "linears": list(folding.linears)}
-
-
-def read_folding(entry: dict[str, Any], place: str, tensors: dict[str, torch.Tensor]) -> AnyFolding:
-    """The folding that `written_folding` wrote."""
-    if "norms" in entry:
-        norms = tuple(StreamNorm(norm["name"], tuple(norm["linears"]), norm["moved"]) for norm in entry["norms"])
-        scales = tuple((scale, writer) for scale, writer in entry["scales"])
-        matrix = tensors[f"fold{place}"]
-        return StreamRotation(matrix, norms, tuple(entry["writers"]), scales, tuple(entry["values"]))
-    if "qkv" in entry:
-        kind = HeadRotation if entry.get("rotated") else HeadFolding
-        return kind(entry["qkv"], entry["proj"], tensors[f"fold{place}"], tensors[f"values{place}"])
-    return Folding(entry["norm"], tuple(entry["linears"]), tensors[f"fold{place}"], tensors.get(f"shift{place}"))
 
 
 def layer_key(key: str) -> str:

@@ -1,4 +1,4 @@
 """Folds: exact transformations of the float network that make it easier to quantize, one a module.
 
-A fold decides factors; `ptqsim.ptq.network.wrapping.folding` moves them from one parameter into another.
+A fold decides factors; `ptqsim.ptq.network.foldings` moves them from one parameter into another.
 """

@@ -13,7 +13,7 @@ from ptqsim.ptq.calibration.folds.attentions import plain_attentions
 from ptqsim.ptq.calibration.folds.smoothing import MOST, Smoothing
 from ptqsim.ptq.calibration.folds.uses import BATCH
 from ptqsim.ptq.network.admission.given import no_autocast
-from ptqsim.ptq.network.wrapping.folding import HeadFolding
+from ptqsim.ptq.network.foldings.head_folding import HeadFolding
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ptqsim.ptq.calibration.folds.uses import FoldableNorm, foldable_norms
-from ptqsim.ptq.network.wrapping.folding import Folding
+from ptqsim.ptq.network.foldings.norm_folding import Folding
 
 
 class NormFold(ABC):

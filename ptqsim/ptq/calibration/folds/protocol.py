@@ -10,7 +10,8 @@ from torch import nn
 
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.network.admission.given import no_autocast
-from ptqsim.ptq.network.wrapping.folding import AnyFolding, folded
+from ptqsim.ptq.network.foldings.kinds import folded
+from ptqsim.ptq.network.foldings.protocol import AnyFolding
 
 TOLERANCE = 1e-3
 """Of the greatest output: by how much a fold may change an output.  Rounding changes it by a hundredth of this."""

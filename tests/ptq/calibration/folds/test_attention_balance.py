@@ -13,7 +13,8 @@ from ptqsim import ptq
 from ptqsim.cli.framework import app
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import fold
-from ptqsim.ptq.network.wrapping.folding import HeadFolding, folded
+from ptqsim.ptq.network.foldings.head_folding import HeadFolding
+from ptqsim.ptq.network.foldings.kinds import folded
 from tests.ptq.calibration.folds.files import read_back
 from tests.ptq.networks import vision_transformer
 

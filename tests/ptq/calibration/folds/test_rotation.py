@@ -15,8 +15,9 @@ from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import fold
 from ptqsim.ptq.calibration.folds.rotations.learned import error
 from ptqsim.ptq.calibration.folds.rotations.streams import streams
-from ptqsim.ptq.network.wrapping.folding import folded
-from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamNorm, StreamRotation
+from ptqsim.ptq.network.foldings.head_rotation import HeadRotation
+from ptqsim.ptq.network.foldings.kinds import folded
+from ptqsim.ptq.network.foldings.stream_rotation import StreamNorm, StreamRotation
 from tests.ptq.calibration.folds.files import read_back
 from tests.ptq.networks import HALF, timm_model, vision_transformer
 

@@ -15,7 +15,8 @@ from ptqsim.cli.framework import app
 from ptqsim.errors import ArgumentTypeError
 from ptqsim.ptq.calibration.folds.protocol import fold
 from ptqsim.ptq.calibration.folds.smoothing import MOST
-from ptqsim.ptq.network.wrapping.folding import Folding, folded
+from ptqsim.ptq.network.foldings.kinds import folded
+from ptqsim.ptq.network.foldings.norm_folding import Folding
 from tests.ptq.calibration.folds.files import read_back
 
 

@@ -1,4 +1,4 @@
 """Rotations of the channels between linear layers: the matrices, where they are exact, and the fold that makes them.
 
-What moves them into the parameters of a network is in `ptqsim.ptq.network.wrapping.rotating`.
+`ptqsim.ptq.network.foldings` moves them into the parameters of a network.
 """

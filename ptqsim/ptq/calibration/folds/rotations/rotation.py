@@ -15,7 +15,8 @@ from ptqsim.ptq.calibration.folds.attentions import plain_attentions
 from ptqsim.ptq.calibration.folds.rotations.learned import improved
 from ptqsim.ptq.calibration.folds.rotations.orthogonal import spreading, with_mean_kept
 from ptqsim.ptq.calibration.folds.rotations.streams import Stream, streams
-from ptqsim.ptq.network.wrapping.rotating import HeadRotation, StreamRotation
+from ptqsim.ptq.network.foldings.head_rotation import HeadRotation
+from ptqsim.ptq.network.foldings.stream_rotation import StreamRotation
 from ptqsim.ptq.threads import one_thread
 
 MOST_STEPS: Final = 10_000

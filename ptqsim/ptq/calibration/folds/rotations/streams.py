@@ -12,8 +12,8 @@ from torch import nn
 
 from ptqsim.ptq.calibration.folds.attentions import plain_attentions
 from ptqsim.ptq.calibration.folds.uses import FoldableNorm, foldable_norms
+from ptqsim.ptq.network.foldings.stream_rotation import StreamNorm
 from ptqsim.ptq.network.timm_classes import timm_class
-from ptqsim.ptq.network.wrapping.rotating import StreamNorm
 
 _VIT: Final = ("models.vision_transformer.VisionTransformer", "models.deit.VisionTransformerDistilled")
 _SWIN: Final = ("models.swin_transformer.SwinTransformer",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -45,3 +46,8 @@ def shift(norm: Any, linears: Sequence[Any], constants: Any) -> None:
             linear.bias = nn.Parameter(given.to(linear.weight), requires_grad=linear.weight.requires_grad)
         else:
             linear.bias.copy_(linear.bias.double() + given)
+
+
+def rotated(values: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    """x Q of values [..., k C], each C of them one x; float64."""
+    return (values.double().reshape(-1, len(q)) @ q.to(values.device)).reshape(values.shape)
