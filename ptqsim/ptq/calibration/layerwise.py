@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any
@@ -110,7 +110,8 @@ class Layerwise:
 
     def _run_parallel(self, method: Method, bits: Bits, progress: Progress) -> dict[str, LayerResult]:
         layers = {name: op for name, op in self.quantized.layers.items() if name in bits}
-        keys = {name: self.key(method, {name: bits[name]}) for name in layers}
+        # As the layers are independent, what does not matter to one is left out of its key: ablations share layers.
+        keys = {name: self.key(method, {name: bits[name]}, method.idle_options(op)) for name, op in layers.items()}
         found = {name: kept for name in layers if (kept := self._kept.get(name, keys[name])) is not None}
         for done, name in enumerate(found, start=1):
             progress(done, len(layers), name)
@@ -162,9 +163,9 @@ class Layerwise:
                 op.observer, op.formats, op.mode = None, None, Mode.FLOAT
         return {name: found[name] for name in layers}
 
-    def key(self, method: Method, bits: Bits) -> dict[str, Any]:
-        """Everything that decides a layer: in sequence also the widths of the others."""
-        options = asdict(method)  # type: ignore[call-overload]
+    def key(self, method: Method, bits: Bits, idle: Collection[str] = ()) -> dict[str, Any]:
+        """Everything that decides a layer, but for idle options: in sequence also the widths of the others."""
+        options = {name: value for name, value in asdict(method).items() if name not in idle}  # type: ignore[call-overload]
         name = f"{type(method).__module__}.{type(method).__qualname__}"
         widths = {n: list(b) for n, b in bits.items()}
         key: dict[str, Any] = {**self._content, "method": name, "options": options, "bits": widths}

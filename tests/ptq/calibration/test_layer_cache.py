@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -85,6 +86,43 @@ def test_only_what_agrees_in_everything_is_shared(model: nn.Module, images: torc
         assert grown(**change) == layers, change  # type: ignore[arg-type]
     assert grown(network=with_another_head(model)) == layers
     assert grown(paradigm="sequential") == layers
+
+
+# Pairs of methods, and the operations that tell them apart.
+ABLATIONS = {
+    "softmax_twin": ("ptq4vit", {}, {"softmax_twin": False}, {"matmul_pv"}),
+    "gelu_twin": ("ptq4vit", {}, {"gelu_twin": False}, {"fc2"}),
+    "gelu_pair": ("ptq4vit", {}, {"gelu_pair": "covering"}, {"fc2"}),
+    "ranking": ("liu2021", {}, {"ranking": False}, {"matmul_qk"}),
+    "theta": ("liu2021", {}, {"theta": 0.4}, {"matmul_qk"}),
+    "bias": ("liu2021", {}, {"bias_correction": False}, {"proj", "qkv", "fc1", "fc2", "head"}),
+    "training": ("reconstruct", {"iterations": 1, "batch": 2}, {"drop": 0.0, "scale_rate": 0.01}, set()),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.* parts have more weights to be rounded")
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_ablations_share_the_layers_that_they_do_not_touch(
+    name: str, model: nn.Module, images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the cache shares is what a calibration of its own finds, to the last byte of a file."""
+    method, options, change, touched = ABLATIONS[name]
+    given: dict[str, Any] = {
+        "method": method,
+        "n": 6,
+        "rounds": 2,
+        "paradigm": "parallel",
+        "bias_correction": True,
+    } | options
+    own = calibrate(model, images, None, **given | change)
+    calibrate(model, images, tmp_path / "state", **given)
+    done: list[str] = []
+    right = layerwise.calibrate_layer
+    monkeypatch.setattr(layerwise, "calibrate_layer", lambda op, *args: done.append(op.name) or right(op, *args))
+    shared = calibrate(model, images, tmp_path / "state", **given | change)
+    assert same(shared, own, images, tmp_path)
+    assert set(done) == {layer for layer in own.layers if layer.rpartition(".")[2] in touched}
+    assert bool(done) == bool(touched)
 
 
 def with_another_head(model: nn.Module) -> nn.Module:

@@ -52,6 +52,12 @@ class Liu2021(LinearSearch):
         check_weight("gamma", self.gamma, 1.0)
         check_weight("theta", self.theta, 0.1)
 
+    def idle_options(self, op: MatmulOperation) -> frozenset[str]:
+        idle = set() if op.kind == "matmul_qk" else {"ranking", "gamma", "theta"}
+        if op.constant_b is None:
+            idle.add("bias_correction")
+        return frozenset(idle)
+
     def objective(self, op: MatmulOperation) -> Objective:
         if self.ranking and op.kind == "matmul_qk":
             return ranking_objective(self.gamma, self.theta)

@@ -115,6 +115,9 @@ class Method(Protocol):
     def served_by(self, gradient: Gradient) -> bool:
         """True if a capture with the gradients of this task loss has all that the method needs."""
 
+    def idle_options(self, op: MatmulOperation) -> frozenset[str]:
+        """Options without influence on the search of this operation: methods that differ in them alone share it."""
+
     def prepare(self, select: Select) -> tuple[Method, Trail | None]:
         """The method whose layers are calibrated, and what was tried to find it; None where nothing was.
 
@@ -166,6 +169,9 @@ class Plain:
 
     def served_by(self, gradient: Gradient) -> bool:
         return self.task_loss in (None, gradient)
+
+    def idle_options(self, op: MatmulOperation) -> frozenset[str]:
+        return frozenset()
 
     def prepare(self, select: Select) -> tuple[Method, Trail | None]:
         return cast("Method", self), None

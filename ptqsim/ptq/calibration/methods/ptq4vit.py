@@ -97,6 +97,12 @@ class PTQ4ViT(LinearSearch):
     def task_loss(self) -> Gradient | None:
         return Gradient.of(self.gradient) if self.hessian_guided else None
 
+    def idle_options(self, op: MatmulOperation) -> frozenset[str]:
+        idle = set() if op.a_kind == "softmax" else {"softmax_twin"}
+        if op.a_kind != "gelu":
+            idle |= {"gelu_twin", "gelu_pair"}
+        return frozenset(idle)
+
     def objective(self, op: MatmulOperation) -> Objective:
         return find_objective("hessian" if self.hessian_guided else "cosine")
 

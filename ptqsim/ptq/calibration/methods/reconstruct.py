@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Final
 
 from ptqsim.common.choice import Choice
 from ptqsim.ptq.calibration.methods.protocol import Reconstruction
 from ptqsim.ptq.calibration.methods.ptq4vit import PTQ4ViT
+from ptqsim.ptq.network.products.operations import MatmulOperation
 
 _RATES: Final = ("scale_rate", "bias_rate", "norm_rate")
 LARGEST_RATE: Final = 1.0
@@ -113,6 +114,10 @@ class Reconstruct(PTQ4ViT):
                 f"weight_rounding is {str(self.weight_rounding)!r}; legal in reconstruction, which learns the rounding "
                 "itself, is 'nearest'"
             )
+
+    def idle_options(self, op: MatmulOperation) -> frozenset[str]:
+        trained = {option.name for option in fields(self)} - {option.name for option in fields(PTQ4ViT)}
+        return PTQ4ViT.idle_options(self, op) | trained
 
     @property
     def reconstruction(self) -> Reconstruction | None:
