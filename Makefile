@@ -20,9 +20,10 @@ ARGS ?=
 FAST := $(addprefix tests/,cli datapath formats gemm kernels)
 CORE := $(FAST) tests/exhaustive tests/golden
 PICTURES := docs.codes_side_by_side docs.overflow docs.requantize docs.rounding docs.steps ptq4vit.fig4 ptq4vit.range_rule \
-    simulator.safe_width hardware.area hardware.area_accuracy hardware.unit_accuracy integer_only.precision
+    simulator.safe_width hardware.area hardware.area_accuracy hardware.unit_accuracy integer_only.precision \
+    simulator.fitted_width
 # Figures of the fetched network that the documentation shows; their files are called real.NAME.svg
-REAL := methods.operand_loss ptq4vit.fig5
+REAL := methods.operand_loss ptq4vit.fig2 ptq4vit.fig5 liu2021.fig1
 OF_REAL := --model dinov2_small_photos --data photos --out build/docs-real
 
 GALLERY := liu2021.fig1 ptq4vit.fig1 ptq4vit.fig2 ptq4vit.fig3 ptq4vit.fig5 simulator.codes \
@@ -115,6 +116,7 @@ docs-pictures: $(STAMP)  ## draw the pictures of docs/ anew
 docs-pictures-real: $(STAMP)  ## draw those of the fetched network anew (most of an hour)
 	$(BIN)/ptqsim fetch dinov2_small_photos
 	$(BIN)/ptqsim figures methods.operand_loss $(OF_REAL) -O images=44 $(ARGS)
+	$(BIN)/ptqsim figures ptq4vit.fig2 liu2021.fig1 $(OF_REAL) $(ARGS)
 	$(BIN)/ptqsim figures ptq4vit.fig5 $(OF_REAL) -O bits=6 -O images=110 -O points=21 \
 	  -O operands=blocks.6.mlp.fc1:a,blocks.6.attn.qkv:b,blocks.6.attn.matmul_qk:b $(ARGS)
 	for name in $(REAL); do cp build/docs-real/$$name.svg docs/images/real.$$name.svg; done

@@ -37,7 +37,13 @@ _ANSWER_COLUMNS: Final = (
     "top1_below", "within", "order", "alignment", "seed", "softmax_shift", "gelu_shift", "evaluation_images", "status",
 )  # fmt: skip
 _DATAPATH: Final = ("mode", "acc_bits", "overflow", "order", "alignment", "softmax_shift", "gelu_shift", "layer")
-_UNITS: Final = {"residual_bits": 16, "softmax": "softmax", "gelu": "gelu", "layer_norm": "layer_norm"}
+_UNITS: Final = {
+    "residual_bits": 16,
+    "residual_scale": "free",
+    "softmax": "softmax",
+    "gelu": "gelu",
+    "layer_norm": "layer_norm",
+}
 INTEGERS: Final = ("integer", "integer_only")
 _MOST_CALIBRATIONS: Final = 300
 _LETTERS: Final = {"uniform": "uniform", "twin_softmax": "twin softmax", "twin_gelu": "twin GELU"}
@@ -158,7 +164,8 @@ def _units(calibration: dict[str, Any]) -> str:
     """The integer-only network of a calibration, as it differs from the default one."""
     if calibration["residual_bits"] is None:
         return ""
-    given = [f"{name.replace('_', ' ')} {calibration[name]}" for name in _UNITS if calibration[name] != _UNITS[name]]
+    other = {name: calibration[name] for name, default in _UNITS.items() if calibration[name] not in (None, default)}
+    given = [f"{name.replace('_', ' ')} {value}" for name, value in other.items()]
     return ", ".join([", integer-only", *given])
 
 

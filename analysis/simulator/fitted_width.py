@@ -114,7 +114,7 @@ class FittedWidth(IllustratedTable):
     widths: tuple[int, ...] = (10, 12, 14, 16, 18, 20)
     ways: tuple[str, ...] = WAYS
     alignment: str = "deferred"
-    images: int = 100
+    images: int = 2000
     name: ClassVar[str] = "simulator.fitted_width"
     title: ClassVar[str] = "Top-1 against the width of accumulators, with weights that fit and without"
 

@@ -162,26 +162,29 @@ axes:
   method: percentile
   mode: [integer, integer_only]
   residual_bits: [16, 8]
+  residual_scale: [free, one]
   softmax: [softmax, "softmax,table_bits=8,entries=16", {kind: shiftmax}]
   gelu: {bits: 10}
   layer_norm: {precision: 12}
-exclude: residual_bits == 8 and softmax != "softmax"
+exclude: (residual_bits == 8 or residual_scale == "one") and softmax != "softmax"
 """
 
 
 def test_units_are_axes_of_integer_only_networks_alone(make_plan: Callable[..., Plan]) -> None:
     plan = make_plan(UNITS)
-    found = [(p.datapath.mode, c.residual_bits, c.softmax) for p in plan.points if (c := p.calibration) is not None]
+    calibrated = [(p.datapath.mode, c) for p in plan.points if (c := p.calibration) is not None]
+    found = [(mode, c.residual_bits, c.residual_scale, c.softmax) for mode, c in calibrated]
     assert found == [
-        ("integer", None, None), ("integer_only", 16, "softmax"),
-        ("integer_only", 16, "softmax,entries=16,table_bits=8"), ("integer_only", 16, "shiftmax"),
-        ("integer_only", 8, "softmax"),
+        ("integer", None, None, None), ("integer_only", 16, "free", "softmax"),
+        ("integer_only", 16, "free", "softmax,entries=16,table_bits=8"), ("integer_only", 16, "free", "shiftmax"),
+        ("integer_only", 16, "one", "softmax"), ("integer_only", 8, "free", "softmax"),
+        ("integer_only", 8, "one", "softmax"),
     ]  # fmt: skip
     calibrations = plan.calibrations()
     assert {(c.gelu, c.layer_norm) for c in calibrations[1:]} == {("gelu,bits=10", "layer_norm,precision=12")}
     assert {c.base for c in calibrations} == {calibrations[0]}
     tasks = [plan.calibration_task(calibration) for calibration in calibrations]
-    assert len({task.payload["file"] for task in tasks}) == 5
+    assert len({task.payload["file"] for task in tasks}) == 7
     assert {task.payload["base"] for task in tasks} == {tasks[0].payload["file"]}
     # a study without integer-only networks keeps its keys
     assert identity(calibrations[0]).keys() == {"model", "method", "w_bits", "a_bits", "seed", "images"}
@@ -199,6 +202,7 @@ def test_codes_of_an_integer_only_network_have_no_other_shifts(shift: str) -> No
     [
         ("softmax: hardmax", "hardmax"), ("softmax: {kind: softmax, steps: 3}", "steps"), ("gelu: 3", "gelu is 3"),
         ("softmax: 'softmax,entries'", "no option of a unit"), ("residual_bits: 17", "residual_bits"),
+        ("residual_scale: two", "residual_scale"), ("residual_scale: 0.5", "residual_scale"),
         ("layer_norm: {root: newton, precise: 8}", "precise"), ("softmax: {score_bits: 40}", "score_bits"),
     ],
 )  # fmt: skip
@@ -216,4 +220,9 @@ def test_a_stored_row_gives_its_point(stored: tuple[str | None, int | None, str 
     row = {"calibration": "k", **columns, **plain(Datapath()), "evaluation_images": 5}
     assert point_of_row(row) == Point("m", calibration, Datapath(), 5)
     units = {"residual_bits": 12, "softmax": "shiftmax", "gelu": "gelu", "layer_norm": "layer_norm"}
-    assert point_of_row(row | units) == Point("m", replace(calibration, **units), Datapath(), 5)
+    made = replace(calibration, **units, residual_scale="free")
+    assert point_of_row(row | units) == Point("m", made, Datapath(), 5)  # of a store without the column
+    other = replace(made, residual_scale="one")
+    assert point_of_row(row | units | {"residual_scale": "one"}) == Point("m", other, Datapath(), 5)
+    assert identity(made) == identity(replace(calibration, **units))  # whose key was made before there was a choice
+    assert identity(other)["residual_scale"] == "one"

@@ -225,7 +225,7 @@ def test_other_files_are_no_store(tmp_path: Path) -> None:
         ResultStore(tmp_path / "later.sqlite")
 
 
-@pytest.mark.parametrize("version", [2, 3, 4])
+@pytest.mark.parametrize("version", [2, 3, 4, 5])
 def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(version: int, tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     with ResultStore(path) as store:
@@ -233,8 +233,9 @@ def test_a_store_of_an_earlier_version_is_read_and_gets_the_new_columns(version:
                                  "top1": 80.0}])  # fmt: skip
     database = sqlite3.connect(path)
     for table in ("points", "calibrations", "answers"):
-        layout = () if version == 4 else ("w_granularity", "a_symmetric", "formats")
-        for name in (*layout, "residual_bits", "softmax", "gelu", "layer_norm"):
+        layout = () if version >= 4 else ("w_granularity", "a_symmetric", "formats")
+        units = () if version == 5 else ("residual_bits", "softmax", "gelu", "layer_norm")
+        for name in (*layout, *units, "residual_scale"):
             database.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
     for name in ("kl", "kl_standard_error", "agreement") if version == 2 else ():
         database.execute(f"ALTER TABLE points DROP COLUMN {name}")

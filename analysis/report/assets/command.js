@@ -23,6 +23,7 @@ function layoutOptions(value) {
   if (value("residual_bits") === null) return layout;
   const norm = value("layer_norm").split(",").slice(1).join(",");
   return `${layout} --integer-only` + option("residual-bits", value("residual_bits"), 16) +
+    option("residual-scale", value("residual_scale") || "free", "free") +
     option("softmax", value("softmax"), "softmax") + option("gelu", value("gelu"), "gelu") +
     option("layer-norm", norm, "");
 }

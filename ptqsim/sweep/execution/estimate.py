@@ -13,7 +13,7 @@ from typing import Any, Final
 from ptqsim.sweep.plan.planning import Plan
 from ptqsim.sweep.plan.questions import questions
 from ptqsim.sweep.results.store import ResultStore
-from ptqsim.sweep.study.point import INTEGER, INTEGER_ONLY, Calibration, Datapath, Point
+from ptqsim.sweep.study.point import INTEGER, INTEGER_ONLY, UNITS, Calibration, Datapath, Point
 from ptqsim.sweep.work.content import ContentCache
 from ptqsim.sweep.work.task import Outcome, perform
 
@@ -142,7 +142,7 @@ def _probe_model(plan: Plan, model: str, kinds: Iterable[str], folder: Path) -> 
             datapath = Datapath("integer", 24, "saturate", "sequential", "product")
         elif kind == INTEGER_ONLY:
             datapath = Datapath(kind, alignment="product")
-            units = {name: getattr(axes, name)[0] for name in ("residual_bits", "softmax", "gelu", "layer_norm")}
+            units = {name: getattr(axes, name)[0] for name in UNITS}
             calibration = replace(made[0], **units)
             _calibrated(small, calibration)
         elif kind != "exact":

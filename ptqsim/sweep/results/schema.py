@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-VERSION: Final = 5
+VERSION: Final = 6
 
 _RESULT: Final = {
     "status": "TEXT NOT NULL",  # done, trapped or failed
@@ -16,7 +16,8 @@ _RESULT: Final = {
     "provenance": "INTEGER",
 }
 _LAYOUT: Final = {"w_granularity": "TEXT", "a_symmetric": "INTEGER", "formats": "TEXT"}
-_UNITS: Final = {"residual_bits": "INTEGER", "softmax": "TEXT", "gelu": "TEXT", "layer_norm": "TEXT"}
+_SCALE: Final = {"residual_scale": "TEXT"}
+_UNITS: Final = {"residual_bits": "INTEGER", **_SCALE, "softmax": "TEXT", "gelu": "TEXT", "layer_norm": "TEXT"}
 _CALIBRATION: Final = {
     "model": "TEXT NOT NULL",
     "method": "TEXT",
@@ -88,6 +89,7 @@ ADDED: Final[dict[int, dict[str, dict[str, str]]]] = {
     2: {**_WITH_LAYOUT, "points": _DIVERGENCE | _LAYOUT | _UNITS},
     3: _WITH_LAYOUT,
     4: _WITH_UNITS,
+    5: dict.fromkeys(_WITH_UNITS, _SCALE),
 }
 """Columns, by table, that stores of an earlier version have not; such a store can be read, and gets them if written."""
 

@@ -15,6 +15,7 @@ from ptqsim.datapath.order import MAX_REGISTER_BITS, MIN_REGISTER_BITS, parse_or
 from ptqsim.datapath.spec import Alignment, OverflowMode
 from ptqsim.errors import out_of_range, unknown_name
 from ptqsim.formats.blocks.named import BLOCKS
+from ptqsim.sweep.study.point import FREE
 
 EXACT: Final = "exact"
 SEARCHED: Final = "searched"
@@ -143,6 +144,7 @@ Order = Annotated[str, BeforeValidator(_order)]
 Granular = Annotated[str, one_of("w_granularity", ("tensor", "channel"))]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Residual = Annotated[int, _width(4, 16, "residual_bits")]
+ResidualRule = Annotated[str, one_of("residual_scale", (FREE, "power_of_two", "one"))]
 SoftmaxUnit = Annotated[str, _unit("softmax")]
 GeluUnit = Annotated[str, _unit("gelu")]
 LayerNormUnit = Annotated[str, _unit("layer_norm")]

@@ -25,6 +25,7 @@ from ptqsim.sweep.study.axis_values import (
     Order,
     Overflow,
     Residual,
+    ResidualRule,
     Seed,
     Shift,
     SoftmaxUnit,
@@ -33,6 +34,7 @@ from ptqsim.sweep.study.axis_values import (
     one_of,
 )
 from ptqsim.sweep.study.expression import Condition, parse
+from ptqsim.sweep.study.point import FREE
 
 if TYPE_CHECKING:
     from ptqsim.ptq.zoo.options import ModelOptions
@@ -153,6 +155,7 @@ class Axes(Part):
     gelu_shift: Annotated[list[Shift], Spread] = [SEARCHED]
     mode: Annotated[list[Mode], Spread] = ["integer"]
     residual_bits: Annotated[list[Residual], Spread] = [16]
+    residual_scale: Annotated[list[ResidualRule], Spread] = [FREE]
     softmax: Annotated[list[SoftmaxUnit], Spread] = ["softmax"]
     gelu: Annotated[list[GeluUnit], Spread] = ["gelu"]
     layer_norm: Annotated[list[LayerNormUnit], Spread] = ["layer_norm"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 
 from ptqsim.sweep.study.axis_values import EXACT, refuse_blocks
 from ptqsim.sweep.study.definition import AXES, Axes, Study
 from ptqsim.sweep.study.expression import Condition
-from ptqsim.sweep.study.point import FLOAT, INTEGER, INTEGER_ONLY, Calibration, Datapath, Point
+from ptqsim.sweep.study.point import FLOAT, INTEGER, INTEGER_ONLY, UNITS, Calibration, Datapath, Point
 
 
 def expand(study: Study) -> list[Point]:
@@ -98,11 +98,9 @@ def calibration_of(values: Mapping[str, Any]) -> Calibration:
         values["w_granularity"],
         values["a_symmetric"],
         values["formats"],
-        *(values[name] if values.get("mode") == INTEGER_ONLY else None for name in _UNITS),
+        *(values[name] if values.get("mode") == INTEGER_ONLY else None for name in UNITS),
     )
 
-
-_UNITS: Final = ("residual_bits", "softmax", "gelu", "layer_norm")
 
 # Thousands of points share a calibration, and as many a datapath: each is made once.
 _calibration = lru_cache(maxsize=1024)(Calibration)

@@ -13,6 +13,10 @@ from typing import Any, Final
 INTEGER: Final = "integer"
 INTEGER_ONLY: Final = "integer_only"
 FLOAT: Final = "float"
+UNITS: Final = ("residual_bits", "residual_scale", "softmax", "gelu", "layer_norm")
+"""Settings of an integer-only network."""
+FREE: Final = "free"
+"""The rule of a residual's scales by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,8 @@ class Calibration:
         Formats by name as ``kind=name``, separated by commas; ``method`` for the method's.
     residual_bits : int or None
         Width of the residual of the integer-only network; None where none is made.
+    residual_scale : {"free", "power_of_two", "one"} or None
+        Rule of its scales.
     softmax, gelu, layer_norm : str or None
         Its units, as ``kind,option=value,...``.
     """
@@ -44,6 +50,7 @@ class Calibration:
     a_symmetric: bool = True
     formats: str = "method"
     residual_bits: int | None = None
+    residual_scale: str | None = None
     softmax: str | None = None
     gelu: str | None = None
     layer_norm: str | None = None
@@ -51,7 +58,7 @@ class Calibration:
     @property
     def base(self) -> Calibration:
         """The calibration without its integer-only network."""
-        return replace(self, residual_bits=None, softmax=None, gelu=None, layer_norm=None)
+        return replace(self, residual_bits=None, residual_scale=None, softmax=None, gelu=None, layer_norm=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +124,9 @@ def identity(calibration: Calibration) -> dict[str, Any]:
 
     Those that came later are left out where they have their defaults, so that keys stay what they were.
     """
-    later = {field.name: field.default for field in fields(calibration) if field.default is not MISSING}
-    return {name: value for name, value in plain(calibration).items() if name not in later or value != later[name]}
+    later = {field.name: (field.default,) for field in fields(calibration) if field.default is not MISSING}
+    later["residual_scale"] = (None, FREE)
+    return {name: value for name, value in plain(calibration).items() if value not in later.get(name, ())}
 
 
 def columns_of(calibration: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,8 +143,10 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
         values: list[Any] = [row[name] for name in columns]
         values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
         values += [row.get("formats") or "method"]
-        values += [row.get(name) for name in ("residual_bits", "softmax", "gelu", "layer_norm")]
-        calibration = Calibration(*values)
+        units = {name: row.get(name) for name in UNITS}
+        if units["residual_bits"] is not None:
+            units["residual_scale"] = units["residual_scale"] or FREE
+        calibration = Calibration(*values, **units)
     widths = tuple((row["widths"] or {}).items())
     datapath = Datapath(**{f.name: row[f.name] for f in fields(Datapath) if f.name != "widths"}, widths=widths)
     return Point(row["model"], calibration, datapath, row["evaluation_images"])

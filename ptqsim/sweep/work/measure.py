@@ -97,7 +97,8 @@ def _calibrate(payload: Mapping[str, Any], source: OpenSource, cache: ContentCac
     if not cache.has(name):
         made = ptq.load(cache.path(base), network)
         units: dict[str, Any] = {unit: read_unit(payload[unit]) for unit in ("softmax", "gelu", "layer_norm")}
-        options = ptq.IntegerOnly.of(residual_bits=payload["residual_bits"], **units)
+        residual = {name: payload[name] for name in ("residual_bits", "residual_scale")}
+        options = ptq.IntegerOnly.of(**residual, **units)
         made.plan = build_plan(made, source.calibration_images(*chosen), options)
         made.info["integer_only"] = options.to_dict()
         made.save(cache.path(name))
