@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import z3
 
@@ -116,3 +117,58 @@ def test_samuelson_bounds_the_normalized_value() -> None:
     total, squares = sum(x), sum(value * value for value in x)
     prove((3 * x[0] - total) * (3 * x[0] - total) <= 2 * (3 * squares - total * total))
     refute((3 * x[0] - total) * (3 * x[0] - total) < 2 * (3 * squares - total * total))
+
+
+FEATURES = (2, 3, 96, 384, 768, 1024)
+
+
+def test_cauchy_schwarz_by_induction() -> None:
+    """N Q >= S**2 for the sum S and the sum of squares Q of N values; one value more keeps it."""
+    s, q, x = z3.Reals("s q x")
+    for count in range(1, 1025):
+        if count in (1, *FEATURES) or count < 64:
+            prove((count + 1) * (q + x * x) >= (s + x) * (s + x), count * q >= s * s)
+    refute(3 * (q + x * x) > (s + x) * (s + x), 2 * q >= s * s)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_samuelson_for_every_row(features: int) -> None:
+    """(N x - S)**2 <= (N - 1) (N Q - S**2), where S and Q are x and x**2 and the sums over the other N - 1 values."""
+    x, others, squares = z3.Reals("x others squares")
+    total, of_squares = x + others, x * x + squares
+    given = (features - 1) * squares >= others * others  # Cauchy and Schwarz for the others
+    distance, variance = features * x - total, features * of_squares - total * total
+    prove(distance * distance <= (features - 1) * variance, given)
+    refute(distance * distance < (features - 1) * variance, given)
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_the_variance_is_greatest_with_every_value_at_an_end(features: int) -> None:
+    """N Q - S**2 <= floor(N / 2) ceil(N / 2) R**2: a value between the ends can move to one of them and lose nothing.
+
+    With k values at the upper end and the others at the lower one it is k (N - k) R**2, as a constant changes nothing.
+    """
+    x, others, squares, span = z3.Reals("x others squares span")
+
+    def variance(moved: Any) -> Any:
+        return features * (moved * moved + squares) - (moved + others) * (moved + others)
+
+    inside = x >= 0, x <= span
+    prove(z3.Or(variance(x) <= variance(0), variance(x) <= variance(span)), *inside)
+    refute(variance(x) <= variance(0), *inside)
+    k = z3.Int("k")
+    most = (features // 2) * (features - features // 2)
+    prove(k * (features - k) <= most, k >= 0, k <= features)
+    refute(k * (features - k) < most, k >= 0, k <= features)
+    unit = units.LayerNorm.from_real(np.ones(features), 0.0, 1e-6, 2**-10, pq.Uniform(8, 0.03), x_bits=16)
+    assert unit.widths()["variance"].highest == most * (2**16 - 1) ** 2 + unit.epsilon
+
+
+@pytest.mark.parametrize("features", FEATURES)
+def test_the_farthest_value_from_the_mean(features: int) -> None:
+    """|N x - S| <= (N - 1) R, where every one of N values is between 0 and R."""
+    x, others, span = z3.Reals("x others span")
+    given = x >= 0, x <= span, others >= 0, others <= (features - 1) * span
+    distance = features * x - (x + others)
+    prove(z3.And(-(features - 1) * span <= distance, distance <= (features - 1) * span), *given)
+    refute(distance < (features - 1) * span, *given)
