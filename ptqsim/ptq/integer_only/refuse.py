@@ -17,8 +17,8 @@ def no_unit(name: str, module: nn.Module, why: str = "") -> ValueError:
     """The error for a module that has no integer unit."""
     return ValueError(
         f"module {name!r} is a {type(module).__name__}{' ' + why if why else ''}, for which there is no integer unit; "
-        "integer-only networks are timm's ViT, DeiT and Swin with LayerNorm and GELU, SiLU, QuickGELU or ReLU: leave "
-        "integer_only out, and use mode 'integer'"
+        "integer-only networks are timm's ViT, DeiT and Swin with LayerNorm and GELU, SiLU, QuickGELU or ReLU: "
+        "calibrate it without an integer-only network, and run it in mode 'integer'"
     )
 
 

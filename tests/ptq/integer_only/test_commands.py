@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_model
 
 from ptqsim.cli.framework import app
 from ptqsim.cli.network import calibrate
@@ -133,5 +134,22 @@ def test_what_calibration_finds_too_narrow_is_one_line(
     assert app.main([*given, "-o", str(tmp_path / "x.safetensors")]) == 2
     told = capsys.readouterr().err
     assert says in told
+    assert told.strip().count("\n") == 0
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_a_module_without_an_integer_unit_is_named_in_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    import timm
+
+    weights = tmp_path / "talking.safetensors"
+    save_model(timm.create_model("xcit_nano_12_p8_224", img_size=32), weights)
+    given = ["calibrate", "--model", "xcit_nano_12_p8_224", "--img-size", "32", "--checkpoint", str(weights)]
+    given += ["--data", "digits", "--method", "percentile", "--images", "1"]
+    assert app.main([*given, "--integer-only", "-o", str(tmp_path / "x.safetensors")]) == 2
+    told = capsys.readouterr().err
+    assert "for which there is no integer unit" in told
+    assert "run it in mode 'integer'" in told
     assert told.strip().count("\n") == 0
     assert not (tmp_path / "x.safetensors").exists()
