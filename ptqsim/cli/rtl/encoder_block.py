@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 import ptqsim as pq
 from ptqsim import rtl
 from ptqsim.cli.framework import places
-from ptqsim.cli.framework.options import load_calibrated
+from ptqsim.cli.framework.options import load_calibrated, plan_of
 from ptqsim.cli.framework.output import Output
 from ptqsim.cli.framework.typed import typed
 from ptqsim.cli.network.layer_codes import refuse
@@ -69,7 +69,7 @@ def block_of(
             "no network was named: make one with ptqsim calibrate --integer-only -o m.safetensors, and name it"
         )
     quantized = load_calibrated(model)
-    plan = quantized.required_plan()
+    plan = plan_of(quantized, model)
     if str(named) == NETWORK:
         refuse({"--block": block}, "a whole network was named")
         number, products = None, ""

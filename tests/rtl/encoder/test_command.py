@@ -185,7 +185,7 @@ def test_files_that_have_no_block(tmp_path: Path, capsys: pytest.CaptureFixture[
     """A network with floats says how to make one without; Swin is refused by its name."""
     few = ["--images", "2", "-O", "n=4", "-O", "rounds=1"]
     for options, message in (
-        ([], "ptqsim calibrate --integer-only"),
+        ([], "has no integer-only network: calibrate it with ptqsim calibrate --integer-only"),
         (["--model", "swin_digits", "--integer-only"], "the network is a Swin Transformer"),
     ):
         path = tmp_path / f"{len(options)}.safetensors"
