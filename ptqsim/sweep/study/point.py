@@ -143,7 +143,7 @@ def point_of_row(row: Mapping[str, Any]) -> Point:
         values: list[Any] = [row[name] for name in columns]
         values += [row.get("w_granularity") or "tensor", row.get("a_symmetric") in (None, 1)]
         values += [row.get("formats") or "method"]
-        units = {name: row.get(name) for name in UNITS}
+        units: dict[str, Any] = {name: row.get(name) for name in UNITS}
         if units["residual_bits"] is not None:
             units["residual_scale"] = units["residual_scale"] or FREE
         calibration = Calibration(*values, **units)
