@@ -46,7 +46,7 @@ def hinge_sums(
 
 @jit
 def _any_tie(exact: Any, first: int, last: int) -> bool:
-    """Whether a row of `exact` [w, R], sorted by column, has two equal scores."""
+    """True if a row of `exact` [w, R], sorted by column, has two equal scores."""
     for p in range(1, exact.shape[0]):
         for r in range(first, last):
             if exact[p, r] == exact[p - 1, r]:
@@ -93,7 +93,7 @@ def _positive_pairs(block: Any, greatest: Any, theta: Any, total: Any) -> None:
 
 @jit
 def _any_positive(lower: Any, upper: Any, theta: Any) -> bool:
-    """Whether a hinge max(0, lower - upper + theta) is positive."""
+    """True if a hinge max(0, lower - upper + theta) is positive."""
     found = 0
     for r in range(len(lower)):
         found |= lower[r] - upper[r] + theta > 0  # no early exit, so that it takes many rows at once

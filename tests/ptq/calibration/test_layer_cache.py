@@ -105,7 +105,7 @@ ABLATIONS = {
 def test_ablations_share_the_layers_that_they_do_not_touch(
     name: str, model: nn.Module, images: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the cache shares is what a calibration of its own finds, to the last byte of a file."""
+    """Layers from the cache are those that a calibration of its own finds, to the last byte of a file."""
     method, options, change, touched = ABLATIONS[name]
     given: dict[str, Any] = {
         "method": method,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ptqsim import ptq
 from ptqsim.integer_only import Apply, execute, reference
 from ptqsim.integer_only.program import Program
 from ptqsim.ptq.integer_only.options import GELUS, SOFTMAXES
+from tests.export import test_c_model as c_model
 
 
 def test_logits_are_near_those_of_integer_mode(
@@ -188,3 +190,21 @@ def test_programs_give_what_the_steps_give(
     by_steps = execute(plan, given, accumulators, observer=lambda *_: None)
     assert np.array_equal(execute(plan, given, accumulators), by_steps)
     assert reference(plan, given[0], accumulators)[plan.output] == by_steps[0].tolist()
+
+
+@pytest.mark.parametrize("kind", ["softmax", "tflite_softmax"])
+def test_scores_as_codes_in_c_and_in_onnx(
+    kind: str, pixel_model: nn.Module, images: torch.Tensor, pixels: torch.Tensor, tmp_path: Path
+) -> None:
+    """Codes between a product and softmax mean the same to every program that is made of the plan."""
+    softmax = {"kind": kind, "score_bits": 8}
+    made = ptq.calibrate(pixel_model, images, method="percentile", integer_only=True, softmax=softmax)
+    plan, given = made.required_plan(), pixels.numpy()[:3]
+    if shutil.which("gcc") is not None:
+        lines = c_model.run(c_model.build(plan, tmp_path / "c"), given)
+        assert np.array_equal(np.array([line.split() for line in lines], np.int64), execute(plan, given))
+    pytest.importorskip("onnxruntime")
+    from tests.ptq.onnx_export.test_integer_onnx import compared
+
+    found = compared(plan, given, tmp_path)
+    assert found.passed, found.edges
