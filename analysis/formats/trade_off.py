@@ -30,7 +30,7 @@ class TradeOff(Compared, Figure):
         points = data["points"]
         for name in points.distinct("family"):
             look, shown = family(name).look, points.where(family=name)
-            for panel, cost in ((stored, "bits"), (register, "register")):
+            for panel, cost in ((stored, "stored_bits"), (register, "register")):
                 panel.plot(
                     shown.values(cost), shown.values("kl"), color=look.color, linestyle=look.line or "none",
                     marker=look.marker, markersize=5 if look.marker == "*" else 3.5, label=look.label,
