@@ -58,7 +58,7 @@ def _float(name: str, bits: int, color: str, marker: str) -> Family:
 
 def _blocks(name: str, marker: str) -> Family:
     made = NAMED_BLOCKS[name]
-    look = style.Look(name.upper(), style.GREY, "", marker)
+    look = style.Look(name.upper().replace("_E3M2", " (E3M2)"), style.GREY, "", marker)
     rules = {"formats": tuple((kind, name) for kind in _KINDS)}
     width = made.element.bits
     return Family(name, look, (width,), rules, made.bits_per_value - width)
