@@ -34,11 +34,11 @@ class FormatAccuracy(Compared, Table):
         ]
         images = data["points"].column("images")[0]
         first = data["points"].records()[0]
-        metric = {"top1": "Top-1 / %"}.get(first["metric"], first["metric"])
+        metric, unit = ("Top-1", " in percent") if first["metric"] == "top1" else (first["metric"], "")
         note = (
             "Bits are those that are stored of each value, of weights and activations alike, with scales of blocks; "
             "other scales are searched by PTQ4ViT's objective. "
-            f"{metric}, of the float network {data['float'].column(first['metric'])[0]:.2f}, and KL(float || "
+            f"{metric}{unit}, of the float network {data['float'].column(first['metric'])[0]:.2f}, and KL(float || "
             f"quantized) in nats, each with the standard error of the images, on {images:,} validation images by fake "
             "quantization. Registers: bits of the widest accumulator of any layer that no input can overflow, by the "
             "data types alone, and by the tightest theorem, which knows the weights and that softmax rows sum to one; "

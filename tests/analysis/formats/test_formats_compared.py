@@ -41,6 +41,6 @@ def test_the_table_says_what_is_stored_and_how_sure_it_is(workload) -> None:
     assert rows[0]["Register"] == rows[0]["Register by types"] == "float32"
     assert int(rows[1]["Register"]) <= int(rows[1]["Register by types"])
     for row in rows:
-        top1, error = (float(part) for part in row["Top-1 / %"].split(" ± "))
+        top1, error = (float(part) for part in row["Top-1"].split(" ± "))
         assert error == pytest.approx((top1 * (100 - top1) / 8) ** 0.5, abs=0.005)
         assert "±" in row["KL"]
