@@ -248,7 +248,7 @@ class LayerNorm(Unit):
             return None
         root = np.array([[self.epsilon, self.precision, self.fraction]], np.int64)
         limits = vectors.limits_of(self.out_format, shift)
-        return vectors.Vector(row_vectors.layer_norm, (gain, addend, limits, root))
+        return vectors.Vector(row_vectors.layer_norm, (gain, addend, limits, root), coded=1)
 
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         n = self.features

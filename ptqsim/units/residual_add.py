@@ -176,9 +176,8 @@ class ResidualAdd(Unit):
         m1, m2, more = (vectors.row_of(one, n) for one in (self.m1, self.m2, addends))
         if m1 is None or m2 is None or more is None:
             return None
-        return vectors.Vector(
-            vector_kernels.residual_add, (m1, m2, more, vectors.limits_of(self.out_format, self.shift))
-        )
+        constants = m1, m2, more, vectors.limits_of(self.out_format, self.shift)
+        return vectors.Vector(vector_kernels.residual_add, constants, coded=1)
 
     def _run(self, rows: tuple[NDArray[np.int64], ...], codes: NDArray[Any]) -> None:
         n = codes.shape[1]

@@ -34,10 +34,15 @@ Rule = tuple[int, int]
 
 
 class Vector(NamedTuple):
-    """A kernel, and its constants; the first axis of each counts units, here one."""
+    """A kernel, and its constants; the first axis of each counts units, here one.
+
+    As many of its inputs, from the first on, as `coded` says can be codes; the others are integers that stand for
+    themselves.
+    """
 
     kernel: Callable[..., int]
     constants: tuple[NDArray[Any], ...]
+    coded: int = 0
 
 
 class _Shape(NamedTuple):
@@ -99,12 +104,15 @@ def bound(
     Returns
     -------
     callable or None
-        None if a unit has no kernel of vector code, or rows do not lie as it takes them.
+        None if a unit has no kernel of vector code, or it does not take codes for an input, or rows do not lie as it
+        takes them.
     """
     n = codes.shape[-1]
     vector = _joined([unit.vector(n) for unit in units])
     arrays = (*inputs, codes)
-    if vector is None or any(array.strides[-1] != array.itemsize for array in arrays):
+    if vector is None or any(rule != PLAIN for rule in rules[vector.coded :]):
+        return None
+    if any(array.strides[-1] != array.itemsize for array in arrays):
         return None
     found = _merged(arrays, keep=len(vector.constants[0]) > 1)
     if found is None:
@@ -138,7 +146,7 @@ def _joined(vectors: list[Vector | None]) -> Vector | None:
         if one is None or one.kernel is not first.kernel or [each.shape for each in one.constants] != shapes:
             return None
     each = zip(*(one.constants for one in vectors if one is not None), strict=True)
-    return Vector(first.kernel, tuple(np.concatenate(one) for one in each))
+    return Vector(first.kernel, tuple(np.concatenate(one) for one in each), first.coded)
 
 
 def _merged(arrays: Sequence[NDArray[Any]], keep: bool) -> _Shape | None:

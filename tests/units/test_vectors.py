@@ -74,6 +74,34 @@ def test_codes_as_inputs() -> None:
     assert np.array_equal(codes, unit(fmt.align(given)))
 
 
+CODED = [pq.Uniform(4, 0.1), pq.Uniform(4, 0.1, zero_point=-3), pq.Uniform(4, 0.1, signed=False, zero_point=9)]
+
+
+@pytest.mark.parametrize("fmt", CODED)
+@pytest.mark.parametrize("name", WITH)
+def test_an_input_of_codes_is_read_by_its_rule_or_refused(name: str, fmt: pq.Uniform) -> None:
+    """Every input of every unit in turn; the others are integers."""
+    unit = CASES[name]
+    rng, rule = np.random.default_rng(2), vectors.rule_of(fmt)
+    plain = [x.astype(np.int32) for x in inputs_of(unit, rows=50, seed=4)]
+    assert rule is not None
+    read = 0
+    for at in range(len(plain)):
+        given = rng.integers(0, 16, plain[at].shape).astype(np.uint8)
+        codes = np.empty(plain[at].shape, unit.out_format.code_dtype)
+        arrays, rules = list(plain), [vectors.PLAIN] * len(plain)
+        arrays[at], rules[at] = given, rule
+        call = vectors.bound([unit], arrays, rules, codes)
+        if call is None:
+            continue
+        call()
+        integers = [x.astype(np.int64) for x in plain]
+        integers[at] = fmt.align(given).astype(np.int64)
+        assert np.array_equal(codes, unit.unchecked(tuple(integers)))
+        read += 1
+    assert read == (1 if name.startswith(("softmax", "layer_norm", "residual")) else 0)
+
+
 @pytest.mark.parametrize(
     "fmt", [pq.Uniform(5, 0.1), pq.Uniform(5, 0.1, zero_point=3), pq.Uniform(9, 0.1, zero_point=200, signed=False)]
 )

@@ -62,6 +62,7 @@ def softmax(
     """
     start = shared(start, stop, team)
     n = quotient[0, 6]
+    flip, less = places[0, 4], places[0, 5]
     exponentials, position = np.empty(n, np.int32), np.empty(n, np.int32)
     for row in range(start, stop):
         g = head(row, shape) if len(limits) > 1 else 0
@@ -72,12 +73,14 @@ def softmax(
         gain, up, bits, twin, half_bits, m = (
             2 * quotient[g, 0], quotient[g, 1], quotient[g, 2], quotient[g, 3], quotient[g, 4], quotient[g, 5]
         )  # fmt: skip
-        peak = values[0]
         for j in range(n):
-            peak = max(peak, values[j])
+            position[j] = (np.int64(values[j]) ^ flip) - less
+        peak = position[0]
+        for j in range(n):
+            peak = max(peak, position[j])
         greatest = np.int64(peak)
         for j in range(n):
-            unbounded = ((greatest - np.int64(values[j])) * mantissa + half) >> right
+            unbounded = ((greatest - np.int64(position[j])) * mantissa + half) >> right
             position[j] = min(unbounded, last)
         total = np.int64(0)
         for j in range(n):

@@ -124,8 +124,10 @@ def identity(calibration: Calibration) -> dict[str, Any]:
 
     Those that came later are left out where they have their defaults, so that keys stay what they were.
     """
-    later = {field.name: (field.default,) for field in fields(calibration) if field.default is not MISSING}
-    later["residual_scale"] = (None, FREE)
+    later: dict[str, tuple[object, ...]] = {
+        field.name: (field.default,) for field in fields(calibration) if field.default is not MISSING
+    }
+    later |= {"residual_scale": (None, FREE)}
     return {name: value for name, value in plain(calibration).items() if value not in later.get(name, ())}
 
 

@@ -130,7 +130,7 @@ class Softmax(TableSoftmax):
             limits,
             np.array([[numerator, up, bits, twin, k - 1, m, n]], np.int64),
         )
-        return vectors.Vector(row_vectors.softmax, constants)
+        return vectors.Vector(row_vectors.softmax, constants, coded=1)
 
     @property
     def _kernel(self) -> tuple[Callable[..., int], tuple[Any, ...]]:

@@ -6,14 +6,16 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import ptqsim as pq
 from ptqsim import ptq
-from ptqsim.integer_only import Apply
+from ptqsim.integer_only import Apply, execute, reference
 from ptqsim.integer_only.program import Program
+from ptqsim.ptq.integer_only.options import GELUS, SOFTMAXES
 
 
 def test_logits_are_near_those_of_integer_mode(
@@ -165,3 +167,24 @@ def test_a_network_that_does_not_say_its_normalization_is_refused(pixel_model: n
     silent.pretrained_cfg = {}  # type: ignore[assignment]
     with pytest.raises(ValueError, match="pretrained_cfg"):
         ptq.calibrate(silent, images[:1], method="percentile", integer_only=True)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *({"softmax": {"kind": kind, "score_bits": 8}} for kind in SOFTMAXES),
+        *({"gelu": {"kind": kind, "bits": 8}} for kind in GELUS),
+        {"residual_bits": 8, "layer_norm": {"precision": 8}}, {"residual_bits": 9, "residual_scale": "one"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_programs_give_what_the_steps_give(
+    options: dict[str, Any], pixel_model: nn.Module, images: torch.Tensor, pixels: torch.Tensor
+) -> None:
+    """Codes and accumulators between units, whatever their widths: with an observer, steps run one by one."""
+    made = ptq.calibrate(pixel_model, images, method="percentile", integer_only=True, **options)
+    plan, accumulators = made.required_plan(), dict(made.accumulators)
+    given = pixels.numpy()
+    by_steps = execute(plan, given, accumulators, observer=lambda *_: None)
+    assert np.array_equal(execute(plan, given, accumulators), by_steps)
+    assert reference(plan, given[0], accumulators)[plan.output] == by_steps[0].tolist()
