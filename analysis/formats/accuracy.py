@@ -23,22 +23,34 @@ class FormatAccuracy(Compared, Table):
         """One line per family and width."""
         rows = [
             (
-                str(row["bits"]),
+                f"{row['stored_bits']:g}",
                 family(row["family"]).entry.label.replace("$\\sqrt{2}$", "√2"),
-                f"{row['top1']:.2f}",
+                _with_error(row["value"], row["standard_error"]),
                 f"{row['kl']:.4f} ± {row['kl_standard_error']:.4f}",
-                str(row["register_by_type"]),
-                str(row["register"]),
+                _bits(row["register_by_type"]),
+                _bits(row["register"]),
             )
-            for row in sorted(data["points"].records(), key=lambda row: -row["bits"])
+            for row in sorted(data["points"].records(), key=lambda row: -row["stored_bits"])
         ]
         images = data["points"].column("images")[0]
+        first = data["points"].records()[0]
+        metric, unit = ("Top-1", " in percent") if first["metric"] == "top1" else (first["metric"], "")
         note = (
-            "Weights and activations have the bits that are stored of each value; scales are searched by PTQ4ViT's "
-            f"objective. Top-1 in percent, of the float network {data['float'].column('top1')[0]:.2f}, and KL(float || "
-            f"quantized) in nats with the standard error of the images, on {images:,} validation images by fake "
+            "Bits are those that are stored of each value, of weights and activations alike, with scales of blocks; "
+            "other scales are searched by PTQ4ViT's objective. "
+            f"{metric}{unit}, of the float network {data['float'].column(first['metric'])[0]:.2f}, and KL(float || "
+            f"quantized) in nats, each with the standard error of the images, on {images:,} validation images by fake "
             "quantization. Registers: bits of the widest accumulator of any layer that no input can overflow, by the "
-            "data types alone, and by the tightest theorem, which knows the weights and that softmax rows sum to one."
+            "data types alone, and by the tightest theorem, which knows the weights and that softmax rows sum to one; "
+            "products of blocks are summed in float32."
         )
-        columns = ("Bits", "Formats", "Top-1", "KL", "Register by types", "Register")
+        columns = ("Bits", "Formats", metric, "KL", "Register by types", "Register")
         return Printed(self.title, columns, tuple(rows), (note,))
+
+
+def _bits(width: int | None) -> str:
+    return "float32" if width is None else str(width)
+
+
+def _with_error(value: float, error: float | None) -> str:
+    return f"{value:.2f}" if error is None else f"{value:.2f} ± {error:.2f}"

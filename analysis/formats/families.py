@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ptqsim.errors import unknown_name
+from ptqsim.formats.blocks.named import BLOCKS as NAMED_BLOCKS
 
 from ..framework import style
 from ..methods.entries import Entry
@@ -28,12 +29,15 @@ class Family:
         Widths of weights and activations that it has.
     rules : mapping
         Fields of an :class:`~analysis.methods.entries.Entry`; the method is PTQ4ViT.
+    scale_bits : float
+        Bits that scales of blocks take for each value; scales of tensors and channels are not counted.
     """
 
     name: str
     look: style.Look
     widths: tuple[int, ...]
     rules: Mapping[str, Any]
+    scale_bits: float = 0.0
 
     @property
     def entry(self) -> Entry:
@@ -52,6 +56,14 @@ def _float(name: str, bits: int, color: str, marker: str) -> Family:
     return Family(name, style.Look(label, color, "", marker), (bits,), {"formats": tuple((k, name) for k in _KINDS)})
 
 
+def _blocks(name: str, marker: str) -> Family:
+    made = NAMED_BLOCKS[name]
+    look = style.Look(name.upper().replace("_E3M2", " (E3M2)"), style.GREY, "", marker)
+    rules = {"formats": tuple((kind, name) for kind in _KINDS)}
+    width = made.element.bits
+    return Family(name, look, (width,), rules, made.bits_per_value - width)
+
+
 FAMILIES: Final[dict[str, Family]] = {
     family.name: family
     for family in (
@@ -62,6 +74,8 @@ FAMILIES: Final[dict[str, Family]] = {
                {**_UNIFORM, **_ASYMMETRIC}),
         Family("twin", style.Look("Twin", style.SKY, "-", "o"), _ANY, {}),
         Family("twin_channel", style.Look("Twin, weights per channel", style.BLUE, "-", "v"), _ANY, _CHANNEL),
+        Family("log2", style.Look("Log 2 after softmax, asymmetric", style.PURPLE, (0, (1, 1)), "1"), _ANY[2:],
+               {**_UNIFORM, **_ASYMMETRIC, "formats": (("softmax", "log2"),)}),
         Family("log", style.Look("Log $\\sqrt{2}$ after softmax, asymmetric", style.PURPLE, (0, (6, 1)), "^"), _ANY[1:],
                {**_UNIFORM, **_ASYMMETRIC, "formats": (("softmax", "log_sqrt2"),)}),
         _float("e4m3", 8, style.GREEN, "P"),
@@ -70,9 +84,16 @@ FAMILIES: Final[dict[str, Family]] = {
         _float("e3m2", 6, style.GREEN, "<"),
         _float("e2m3", 6, style.GREEN, ">"),
         _float("e2m1", 4, style.GREEN, "h"),
+        _blocks("mxint8", "s"),
+        _blocks("mxfp8", "P"),
+        _blocks("mxfp6", ">"),
+        _blocks("mxfp6_e3m2", "<"),
+        _blocks("mxfp4", "h"),
+        _blocks("nvfp4", "d"),
     )
 }  # fmt: skip
-"""In the order of the table.  Small floats have one scale per operand and group, as uniform formats have."""
+"""In the order of the table. Small floats have one scale per operand and group, as uniform formats have; blocks have
+scales of their own, and are summed in float32."""
 
 
 def family(name: str) -> Family:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from .families import family
 @dataclass(frozen=True)
 class FormatPoint(WorkPoint):
     """Metrics by fake quantization, and the width of the register that no input can overflow.
+
+    Products of blocks are summed in float32, and have no such width.
 
     Attributes
     ----------
@@ -47,15 +50,25 @@ class FormatPoint(WorkPoint):
         with workload.progress(label, "image") as report:
             found = ptq.measure(model, workload.validation, limit=self.images, progress=report)
         divergence = ptq.Mean.of(found.divergence(workload.float_outputs(self.images)))
-        bounds = [op.bounds for op in model.layers.values()]
+        bounds = [bound for op in model.layers.values() if (bound := op.bounds)]
+        metric, value = next(iter(found.metrics.items()))
         row = {
             "family": self.family,
             "bits": self.bits,
+            "stored_bits": self.bits + made.scale_bits,
             "images": found.images,
+            "metric": metric,
+            "value": value,
+            "standard_error": _standard_error(value, found.images) if metric == "top1" else None,
             **found.metrics,
             "kl": divergence.value,
             "kl_standard_error": divergence.standard_error,
-            "register_by_type": max(bound["datatype"].bits for bound in bounds),
-            "register": max(min(one.bits for one in bound.values()) for bound in bounds),
+            "register_by_type": max((bound["datatype"].bits for bound in bounds), default=None),
+            "register": max((min(one.bits for one in bound.values()) for bound in bounds), default=None),
         }
         return {"point": Frame.of_rows([row])}
+
+
+def _standard_error(percent: float, images: int) -> float:
+    """Standard error of a percentage of images, as of a binomial proportion."""
+    return math.sqrt(percent * (100.0 - percent) / images)

@@ -25,17 +25,21 @@ class TradeOff(Compared, Figure):
     title: ClassVar[str] = "Divergence from float against stored bits and safe registers"
 
     def render(self, data: Data) -> Drawing:
-        """Both panels have the same points; those of one family are joined."""
+        """Both panels have the same points, with standard errors; those of one family are joined.
+
+        Blocks are summed in float32, so that they are in the first panel only.
+        """
         figure, (stored, register) = style.panels(1, 2, width=style.DOUBLE, height=2.4, sharey=True)
         points = data["points"]
         for name in points.distinct("family"):
             look, shown = family(name).look, points.where(family=name)
-            for panel, cost in ((stored, "bits"), (register, "register")):
-                panel.plot(
-                    shown.values(cost), shown.values("kl"), color=look.color, linestyle=look.line or "none",
-                    marker=look.marker, markersize=5 if look.marker == "*" else 3.5, label=look.label,
+            for panel, cost in ((stored, "stored_bits"), (register, "register")):
+                panel.errorbar(
+                    shown.values(cost), shown.values("kl"), shown.values("kl_standard_error"), elinewidth=0.6,
+                    color=look.color, linestyle=look.line or "none", marker=look.marker,
+                    markersize=5 if look.marker == "*" else 3.5, label=look.label,
                 )  # fmt: skip
-        stored.set_yscale("log")
+        stored.set_yscale("log", nonpositive="clip")
         stored.set_ylabel("KL to float / nats")
         stored.set_xlabel("stored bits per value")
         register.set_xlabel("safe register / bits")

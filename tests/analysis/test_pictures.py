@@ -30,7 +30,7 @@ SMALL = {
     "demo.accuracy": Accuracy(widths=(6, 4), images=8),
     "detection.detections": Detections(widths=(6,), images=(1, 2), score=0.99),
     "detection.safe_width": DetectorSafeWidth(bits=6),
-    "formats.trade_off": TradeOff(families=("uniform", "e2m1"), widths=(4,), images=8),
+    "formats.trade_off": TradeOff(families=("uniform", "e2m1", "mxfp4"), widths=(4,), images=8),
     "hardware.area_accuracy": AreaAccuracy(code_bits=(6,), trees=(4,), widths=(18, 12), images=8),
     "hardware.unit_accuracy": UnitAccuracy(widths=(8, 6), images=8),
     "integer_only.precision": Precision(widths=(6, 4), residual=(6, 16), table=(4, 64), root=(5, 16), images=4),
