@@ -8,7 +8,6 @@ layers are written in one, and method and bit-width play no part, so one capture
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from ptqsim.common import files
 from ptqsim.common.progress import Progress, silent
 from ptqsim.common.validation import checked_seed
 from ptqsim.errors import check_positive
+from ptqsim.ptq.files.scratch_folder import ScratchFolder
 from ptqsim.ptq.files.tensors import load_tensors
 from ptqsim.ptq.network.admission.finite import check_operands
 from ptqsim.ptq.network.admission.float_check import check_float, not_once
@@ -87,7 +87,7 @@ class Captured(Mapping[str, OperationData]):
 
     def __init__(self, weights: Mapping[str, torch.Tensor | None], gradient: Gradient | None, seed: int) -> None:
         self._weights = weights
-        self._folder = tempfile.TemporaryDirectory(prefix="ptqsim-capture-")
+        self._folder = ScratchFolder("ptqsim-capture-")
         self._parts: dict[str, list[Path | Tensors]] = {name: [] for name in weights}
         self.gradient = gradient
         self.seed = seed
@@ -102,7 +102,7 @@ class Captured(Mapping[str, OperationData]):
             if stays:
                 parts.append({key: value.detach().clone() for key, value in data.items()})
                 continue
-            path = Path(self._folder.name) / f"{name}.{len(parts)}.safetensors"
+            path = self._folder.path / f"{name}.{len(parts)}.safetensors"
             spilled = {key: value.detach().cpu().contiguous() for key, value in data.items()}
             files.write_scratch(path, serialized(spilled))
             parts.append(path)
