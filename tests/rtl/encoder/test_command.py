@@ -28,7 +28,7 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import ptqsim as pq
 
     accumulators = {f"blocks.0.{name}": pq.Accumulator(32) for name in PRODUCTS}
-    stub = SimpleNamespace(required_plan=plan, accumulators=accumulators)
+    stub = SimpleNamespace(plan=plan(), accumulators=accumulators)
     monkeypatch.setattr(encoder_block, "load_calibrated", lambda _: stub)
     monkeypatch.setattr(encoder_block, "pixels_of", lambda *given: pixels(given[2]))
     path = tmp_path / "m.safetensors"
