@@ -149,7 +149,7 @@ def test_a_module_without_an_integer_unit_is_named_in_one_line(
     given += ["--data", "digits", "--method", "percentile", "--images", "1"]
     assert app.main([*given, "--integer-only", "-o", str(tmp_path / "x.safetensors")]) == 2
     told = capsys.readouterr().err
-    assert "for which there is no integer unit" in told
+    assert "is a Xcit, for which there is no integer unit" in told
     assert "run it in mode 'integer'" in told
     assert told.strip().count("\n") == 0
     assert not (tmp_path / "x.safetensors").exists()
